@@ -1,0 +1,116 @@
+// The error classes of the package: every failure carries a stable `code` that callers can match on.
+
+/** Codes of {@link DiffusionError}: what failed, in terms a program can act on. */
+export type DiffusionErrorCode =
+  /** The file cannot be opened or read (missing, a directory, no permission). */
+  | 'ERR_FILE'
+  /** The file contradicts itself or is cut short. */
+  | 'ERR_MODEL_CORRUPT'
+  /** The file is sound, but not a model this package runs. */
+  | 'ERR_MODEL_UNSUPPORTED'
+  /** A tensor or a component that the model needs is missing. */
+  | 'ERR_MODEL_INCOMPLETE'
+  /** A tensor has another shape or type than its place in the network asks for. */
+  | 'ERR_MODEL_MISMATCH'
+  /** The memory for weights or for an evaluation cannot be had. */
+  | 'ERR_OUT_OF_MEMORY'
+  /** The device is unknown, absent, or failed while computing. */
+  | 'ERR_DEVICE'
+  /** A network returned NaN or infinity. */
+  | 'ERR_NON_FINITE'
+  /** The model was disposed before or during the call. */
+  | 'ERR_DISPOSED'
+  /** The native addon could not be loaded. */
+  | 'ERR_BINARY'
+  /** An image file cannot be decoded or holds no metadata where some are asked for. */
+  | 'ERR_IMAGE'
+  /** A result could not be written. */
+  | 'ERR_WRITE';
+
+/** Base of all failures that are not a misuse of an argument. */
+export class DiffusionError extends Error {
+  /** Stable machine-readable reason. */
+  readonly code: DiffusionErrorCode;
+
+  constructor(code: DiffusionErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'DiffusionError';
+    this.code = code;
+  }
+}
+
+/** Codes of the `TypeError` and `RangeError` that a misused argument gives. */
+export type ArgumentErrorCode = 'ERR_INVALID_ARG_TYPE' | 'ERR_INVALID_ARG_VALUE' | 'ERR_UNKNOWN_OPTION';
+
+/** One thing that is wrong with the arguments of a call. */
+export interface ArgumentProblem {
+  /** Name of the option, as the caller wrote it. */
+  readonly name: string;
+  /** What would have been right. */
+  readonly expected: string;
+  /** What came, printed short. */
+  readonly received: string;
+  /** What to do about it, where that is not plain from `expected`. */
+  readonly remedy?: string;
+  readonly code: ArgumentErrorCode;
+}
+
+/** A `TypeError` or `RangeError` for misused arguments, with all problems of the call in `problems`. */
+export interface ArgumentError extends Error {
+  readonly code: ArgumentErrorCode;
+  readonly problems: readonly ArgumentProblem[];
+}
+
+/** Prints any value short enough for an error message. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? `a string of ${value.length} characters` : `'${value}'`;
+  if (typeof value === 'function') return `a function${value.name ? ` (${value.name})` : ''}`;
+  if (typeof value === 'bigint') return `${value}n`;
+  if (value === null || typeof value !== 'object') return String(value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  const name = (value.constructor as { name?: string } | undefined)?.name;
+  return name && name !== 'Object' ? `a ${name}` : 'an object';
+}
+
+/**
+ * Builds the one error that reports every problem of a call. It is a `TypeError` when any problem is one of type or of an
+ * unknown option, and a `RangeError` otherwise; its `code` is that of the first problem of the deciding kind.
+ */
+export function argumentError(problems: readonly ArgumentProblem[]): ArgumentError {
+  const deciding = problems.find((p) => p.code !== 'ERR_INVALID_ARG_VALUE') ?? problems[0];
+  if (!deciding) throw new Error('argumentError needs at least one problem');
+  const lines = problems.map(
+    (p) => `Expected ${p.expected} for ${p.name} but received ${p.received}${p.remedy ? `. ${p.remedy}` : ''}`,
+  );
+  const message = lines.length === 1 ? `${lines[0]}` : `${lines.length} problems:\n- ${lines.join('\n- ')}`;
+  const Class = deciding.code === 'ERR_INVALID_ARG_VALUE' ? RangeError : TypeError;
+  return Object.assign(new Class(message), { code: deciding.code, problems });
+}
+
+/** The known word nearest to `word` by edit distance, or undefined where none is near enough to be meant. */
+export function closest(word: string, known: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 32) return Number.POSITIVE_INFINITY;
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitution, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
