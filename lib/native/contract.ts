@@ -1,0 +1,169 @@
+// The whole interface between TypeScript and the native addon. Nothing else in `lib/` touches the addon.
+//
+// Every promise rejects with an `Error` whose `code` is one of `NativeErrorCode`. Tensors are row-major float32 in the
+// order that their shape gives, the last axis contiguous.
+
+import type { DiffusionErrorCode } from '../errors.ts';
+
+/** Codes that native errors carry: those of `DiffusionError`, and `ERR_CANCELLED` when a `NativeCancellation` fired. */
+export type NativeErrorCode = DiffusionErrorCode | 'ERR_CANCELLED';
+
+/** A flag that JavaScript raises and native work polls. One flag may serve several calls. */
+export interface NativeCancellation {
+  /** Ends all work that was started with this flag; its promises reject with `ERR_CANCELLED`. */
+  cancel(): void;
+}
+
+/** A compute device. */
+export interface NativeDevice {
+  /** Name to open a model with: `cpu`, `cuda0`, `vulkan0`, `metal0`, ... */
+  readonly name: string;
+  readonly description: string;
+  readonly type: 'cpu' | 'gpu' | 'accelerator';
+  /** Bytes; 0 where the device does not say. */
+  readonly memoryTotal: number;
+  readonly memoryFree: number;
+  /** What computes: ggml's instruction set flags, for example `AVX512 BF16 LLAMAFILE`. */
+  readonly features: readonly string[];
+}
+
+/**
+ * Where the parts of a model come from: paths of safetensors files, safetensors indexes (`*.index.json`), GGUF files, or
+ * diffusers folders. A part given on its own replaces that of `model`.
+ */
+export interface NativeSource {
+  readonly model?: string;
+  readonly unet?: string;
+  readonly textEncoder?: string;
+  readonly vae?: string;
+}
+
+/** One network found in the files. */
+export interface NativeComponent {
+  readonly kind: 'unet' | 'text_encoder' | 'vae';
+  /** Parameters of its tensors, and their size in the file in bytes. */
+  readonly parameters: number;
+  readonly bytes: number;
+  /** How many tensors there are of each type, by ggml's type name (`f16`, `q8_0`, ...). */
+  readonly types: Readonly<Record<string, number>>;
+  /** The sizes read from its shapes, for example `{ modelChannels: 320, contextSize: 768 }`. */
+  readonly config: Readonly<Record<string, number | boolean | string | readonly number[]>>;
+}
+
+/** What the headers of a model's files say; no weight is read. */
+export interface NativeInspection {
+  readonly files: readonly { readonly path: string; readonly format: 'safetensors' | 'gguf'; readonly bytes: number; readonly tensors: number }[];
+  /** `sd1` for Stable Diffusion 1.x; undefined where no known family matches. */
+  readonly family: string | undefined;
+  /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */
+  readonly layout: string | undefined;
+  readonly components: readonly NativeComponent[];
+  /** Needed by the family, but absent. */
+  readonly missing: readonly string[];
+  /** Present, but of another shape or type than the network asks for: `name: reason`. */
+  readonly mismatched: readonly string[];
+  /** Present, but of no use to any component. */
+  readonly unused: readonly string[];
+  /** Free-form metadata of the first file (safetensors `__metadata__`, GGUF key-value pairs), values as strings. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface NativeProgress {
+  readonly stage: 'weights';
+  /** Bytes. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface NativeOpenOptions {
+  /** Name from `devices()`. */
+  readonly device: string;
+  /** Compute threads, at least 1. */
+  readonly threads: number;
+  readonly cancellation: NativeCancellation;
+  readonly onProgress?: (progress: NativeProgress) => void;
+  readonly onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
+}
+
+/** What an open model is; read from its tensors, never from its file name. */
+export interface NativeModelInfo {
+  readonly family: string;
+  readonly prediction: 'epsilon' | 'v';
+  readonly components: readonly NativeComponent[];
+  /** Channels of the latent (4 for SD 1.x). */
+  readonly latentChannels: number;
+  /** Pixels along one side of a latent's cell: 8 for SD 1.x. */
+  readonly vaeScaleFactor: number;
+  /** Factor from VAE latent to diffusion latent: 0.18215 for SD 1.x. */
+  readonly scalingFactor: number;
+  /** Token count of one chunk (77), vocabulary size, layers and width of the text encoder. */
+  readonly textPositions: number;
+  readonly textVocabulary: number;
+  readonly textLayers: number;
+  readonly textWidth: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Bytes of weights that are mapped from the files, and bytes that were copied to the device. */
+  readonly mappedBytes: number;
+  readonly allocatedBytes: number;
+  readonly device: string;
+  readonly threads: number;
+}
+
+/** A model on its own worker thread. Calls queue and run in order; none blocks the event loop. */
+export interface NativeModel {
+  readonly info: NativeModelInfo;
+  /**
+   * Hidden states of the text encoder after the final layer norm.
+   * @param tokens `[chunks, textPositions]`
+   * @param clipSkip 1 = the last layer's output, 2 = the one before, ... at most `textLayers`
+   * @returns `[chunks, textPositions, textWidth]`
+   */
+  encodeText(tokens: Int32Array, clipSkip: number, cancellation: NativeCancellation): Promise<Float32Array>;
+  /**
+   * One UNet evaluation of a whole batch.
+   * @param latent `[batch, latentChannels, height, width]`, already scaled for the network
+   * @param shape `[batch, latentChannels, height, width]`
+   * @param timesteps `[batch]`, may be fractional
+   * @param context `[batch, contextTokens, contextSize]`
+   * @returns the raw prediction, shaped as `latent`
+   */
+  predict(
+    latent: Float32Array,
+    shape: readonly [number, number, number, number],
+    timesteps: Float32Array,
+    context: Float32Array,
+    contextTokens: number,
+    cancellation: NativeCancellation,
+  ): Promise<Float32Array>;
+  /**
+   * VAE decoder.
+   * @param latent `[batch, latentChannels, height, width]`, already divided by the scaling factor
+   * @returns `[batch, 3, height * vaeScaleFactor, width * vaeScaleFactor]`, about -1..1, not clamped
+   */
+  decode(
+    latent: Float32Array,
+    shape: readonly [number, number, number, number],
+    cancellation: NativeCancellation,
+  ): Promise<Float32Array>;
+  /**
+   * VAE encoder.
+   * @param image `[batch, 3, height, width]`, -1..1; sides multiples of `vaeScaleFactor`
+   * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]`: mean, then log variance, not scaled
+   */
+  encode(
+    image: Float32Array,
+    shape: readonly [number, number, number, number],
+    cancellation: NativeCancellation,
+  ): Promise<Float32Array>;
+  /** Cancels what runs and what waits (`ERR_DISPOSED`), frees everything; resolves when all is freed. Any number of calls. */
+  dispose(): Promise<void>;
+}
+
+export interface NativeAddon {
+  /** Version of ggml and the backends in this build: `cpu`, `cuda`, `vulkan`, `metal`. */
+  readonly build: { readonly ggml: string; readonly backends: readonly string[] };
+  readonly Cancellation: new () => NativeCancellation;
+  devices(): NativeDevice[];
+  inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;
+  open(source: NativeSource, options: NativeOpenOptions): Promise<NativeModel>;
+}

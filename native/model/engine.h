@@ -1,0 +1,107 @@
+// One loaded model: its networks, their weights on a device, and the calls that evaluate them. Not thread-safe: its owner
+// calls it from one thread at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cancellation.h"
+#include "model/source.h"
+
+namespace diffusion {
+
+using ConfigValue = std::variant<int64_t, bool, std::string, std::vector<int64_t>>;
+
+struct ComponentInfo {
+    std::string kind; // "unet", "text_encoder", "vae"
+    int64_t parameters = 0;
+    int64_t n_bytes = 0;
+    std::map<std::string, int64_t> types;
+    std::map<std::string, ConfigValue> config;
+};
+
+struct Inspection {
+    std::vector<StoredFile> files;
+    std::string family; // empty where unknown
+    std::string layout;
+    std::vector<ComponentInfo> components;
+    std::vector<std::string> missing;
+    std::vector<std::string> mismatched;
+    std::vector<std::string> unused;
+    std::map<std::string, std::string> metadata;
+};
+
+// Reads headers only. Throws Error when a file cannot be read as a tensor file at all; what is wrong with the model in it
+// is reported in the result.
+Inspection inspect(const Source & source, const Cancellation & cancellation);
+
+struct ModelInfo {
+    std::string family;
+    std::string prediction; // "epsilon" or "v"
+    std::vector<ComponentInfo> components;
+    int64_t latent_channels = 0;
+    int64_t vae_scale_factor = 0;
+    double scaling_factor = 0;
+    int64_t text_positions = 0;
+    int64_t text_vocabulary = 0;
+    int64_t text_layers = 0;
+    int64_t text_width = 0;
+    std::map<std::string, std::string> metadata;
+    int64_t mapped_bytes = 0;
+    int64_t allocated_bytes = 0;
+    std::string device;
+    int threads = 0;
+};
+
+enum class LogLevel { debug, info, warn, error };
+
+struct EngineOptions {
+    std::string device = "cpu";
+    int threads = 1;
+    std::function<void(int64_t done, int64_t total)> on_progress; // bytes; called on the opening thread
+    std::function<void(LogLevel, const std::string &)> on_log;    // called on any thread of the engine
+};
+
+using Shape4 = std::array<int64_t, 4>; // [batch, channels, height, width]
+
+class Engine {
+public:
+    // Opens, checks and places a model. Throws Error; a missing, mismatched or unused tensor is an error.
+    static std::unique_ptr<Engine> open(const Source & source, const EngineOptions & options,
+                                        const Cancellation & cancellation);
+    ~Engine();
+
+    const ModelInfo & info() const;
+
+    // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
+    // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device, non_finite).
+    std::vector<float> encode_text(const std::vector<int32_t> & tokens, int64_t clip_skip, const Cancellation &);
+    std::vector<float> predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
+                               const std::vector<float> & context, int64_t context_tokens, const Cancellation &);
+    std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, const Cancellation &);
+    std::vector<float> encode(const std::vector<float> & image, Shape4 shape, const Cancellation &);
+
+private:
+    struct Impl;
+    explicit Engine(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+struct DeviceInfo {
+    std::string name;
+    std::string description;
+    std::string type; // "cpu", "gpu", "accelerator"
+    int64_t memory_total = 0;
+    int64_t memory_free = 0;
+    std::vector<std::string> features;
+};
+
+std::vector<DeviceInfo> devices();
+
+} // namespace diffusion

@@ -1,0 +1,35 @@
+// From paths to the tensors of one model under canonical names: the original (LDM) names of Stable Diffusion.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cancellation.h"
+#include "io/tensor_table.h"
+
+namespace diffusion {
+
+struct Source {
+    std::string model;        // empty where not given
+    std::string unet;
+    std::string text_encoder;
+    std::string vae;
+};
+
+// Prefixes of the canonical names.
+inline constexpr const char * unet_prefix = "model.diffusion_model.";
+inline constexpr const char * vae_prefix = "first_stage_model.";
+inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_model.";
+
+struct ModelTensors {
+    TensorTable table;  // canonical names
+    std::string layout; // "ldm" or "diffusers", of the first file
+    // From diffusers' scheduler_config.json, GGUF or safetensors metadata where one says so; empty otherwise.
+    std::string prediction;
+};
+
+// Opens all parts, resolves diffusers folders, renames to canonical names, and lets a part given on its own replace
+// that of `model`. Tensors of no known component keep their own names. Throws Error.
+ModelTensors open_source(const Source & source, const Cancellation & cancellation);
+
+} // namespace diffusion
