@@ -1,0 +1,70 @@
+// What a sampler is: a function that walks a noisy latent down a list of sigmas with the help of a denoiser.
+
+import type { SigmaTable } from '../schedule/discrete.ts';
+
+/**
+ * D(x; sigma), the denoised latent that the network predicts from a noisy one (Karras et al. 2022, eq. 3).
+ *
+ * @param x latent with noise of standard deviation `sigma` added to it, `[batch, channels, height, width]`, flat. Never written to.
+ * @param sigma noise level, above 0. Any value between the model's extremes is allowed, not only those of the schedule.
+ * @returns a new array of the same length. Rejects when the call was aborted; a sampler lets that pass through.
+ */
+export type Denoiser = (x: Float32Array, sigma: number) => Promise<Float32Array>;
+
+/** One finished step of a sampler. The arrays belong to the sampler: read or copy them, do not write. */
+export interface SamplerStep {
+  /** Counts from 0. */
+  readonly index: number;
+  /** Number of steps, `sigmas.length - 1`. */
+  readonly total: number;
+  /** Noise level that the step started from, `sigmas[index]`. */
+  readonly sigma: number;
+  /** Latent at the end of the step, at noise level `sigmas[index + 1]`. */
+  readonly latent: Float32Array;
+  /** Denoised latent predicted at the start of the step: what the picture looks like so far. */
+  readonly denoised: Float32Array;
+}
+
+/** What a sampler may ask of the pipeline that runs it. */
+export interface SamplerContext {
+  /** Fresh standard normal noise of the latent's length. Each call advances the generator, so call it only for noise that is used. */
+  noise(): Float32Array;
+  /** Noise levels of the model's training steps, for samplers that are defined on timesteps (TCD). */
+  readonly table: SigmaTable;
+  /**
+   * Share of the noise that a stochastic sampler puts back after each step, 0 (deterministic) to 1. Left out, each sampler takes
+   * the default of its method: 1 for `euler_a`, `dpm++2s_a` and `dpm++2m_sde`, 0 for `ddim_trailing` and `tcd`. The others take no notice.
+   */
+  readonly eta?: number;
+  /** Called once after each step, and awaited. */
+  onStep?(step: SamplerStep): void | Promise<void>;
+}
+
+/**
+ * A sampler. Pass your own as the `sampler` option of a pipeline:
+ *
+ * ```ts
+ * const euler: Sampler = async (denoise, x, sigmas, { onStep }) => {
+ *   const total = sigmas.length - 1;
+ *   for (let index = 0; index < total; index++) {
+ *     const sigma = sigmas[index]!;
+ *     const ratio = sigmas[index + 1]! / sigma;
+ *     const denoised = await denoise(x, sigma);
+ *     x = x.map((value, i) => ratio * value + (1 - ratio) * denoised[i]!);
+ *     await onStep?.({ index, total, sigma, latent: x, denoised });
+ *   }
+ *   return x;
+ * };
+ * ```
+ *
+ * @param denoise the network with prediction type and guidance applied.
+ * @param x latent at noise level `sigmas[0]`. Not written to: a sampler returns a new array.
+ * @param sigmas strictly decreasing noise levels, one per step and a final 0.
+ * @returns the latent at `sigmas.at(-1)`, as long as `x`.
+ */
+export type Sampler = (
+  denoise: Denoiser,
+  x: Float32Array,
+  sigmas: Float64Array,
+  context: SamplerContext,
+) => Promise<Float32Array>;

@@ -1,0 +1,113 @@
+// The noise levels a discrete-time diffusion model was trained on, and the way between a sigma and a timestep.
+
+import { argumentError, describe } from '../errors.ts';
+
+/** Number of training steps of Stable Diffusion. */
+const TRAINING_STEPS = 1000;
+
+/**
+ * Sigma of every training step, `sqrt((1 - alphaCumprod) / alphaCumprod)`, as in k-diffusion's DiscreteSchedule: timestep t of
+ * the network belongs to `sigmas[t]`, and between two steps log(sigma) is linear in t.
+ */
+export class SigmaTable {
+  /** Products of the alphas up to each training step, falling, each between 0 and 1. */
+  readonly alphasCumprod: Float64Array;
+  /** Noise level of each training step, rising. */
+  readonly sigmas: Float64Array;
+  readonly #logSigmas: Float64Array;
+
+  /**
+   * @param alphasCumprod one value per training step, at least two, strictly falling, each above 0 and below 1.
+   * @throws RangeError `ERR_INVALID_ARG_VALUE` for any other values.
+   */
+  constructor(alphasCumprod: ArrayLike<number>) {
+    this.alphasCumprod = Float64Array.from(alphasCumprod);
+    checkAlphasCumprod(this.alphasCumprod);
+    this.sigmas = this.alphasCumprod.map((alpha) => Math.sqrt((1 - alpha) / alpha));
+    this.#logSigmas = this.sigmas.map(Math.log);
+  }
+
+  /** Noise level of the first training step. */
+  get sigmaMin(): number {
+    return this.sigmas[0] as number;
+  }
+
+  /** Noise level of the last training step. */
+  get sigmaMax(): number {
+    return this.sigmas[this.maxTimestep] as number;
+  }
+
+  /** Index of the last training step, 999 for Stable Diffusion. */
+  get maxTimestep(): number {
+    return this.sigmas.length - 1;
+  }
+
+  /** Noise level at a timestep, which need not be whole; clamped to the table. */
+  sigmaAt(timestep: number): number {
+    const t = Math.min(Math.max(timestep, 0), this.maxTimestep);
+    const low = Math.floor(t);
+    const w = t - low;
+    const logSigma = this.#logSigmas;
+    return Math.exp((1 - w) * (logSigma[low] as number) + w * (logSigma[Math.ceil(t)] as number));
+  }
+
+  /** Timestep of a noise level, in general not whole; clamped to the table. Inverse of {@link sigmaAt}. */
+  timestepAt(sigma: number): number {
+    const logSigma = Math.log(sigma);
+    const high = Math.min(Math.max(this.#firstAtLeast(sigma), 1), this.maxTimestep);
+    const low = high - 1;
+    const lowLog = this.#logSigmas[low] as number;
+    const w = (logSigma - lowLog) / ((this.#logSigmas[high] as number) - lowLog);
+    return low + Math.min(Math.max(w, 0), 1);
+  }
+
+  /** Whole timestep whose noise level is nearest to `sigma`; 0 for a sigma of 0. */
+  nearestTimestep(sigma: number): number {
+    const high = Math.min(this.#firstAtLeast(sigma), this.maxTimestep);
+    if (high === 0) return 0;
+    const above = Math.abs((this.sigmas[high] as number) - sigma);
+    const below = Math.abs((this.sigmas[high - 1] as number) - sigma);
+    return above < below ? high : high - 1;
+  }
+
+  /** Index of the first training step with a noise level of at least `sigma`, or the table's length. */
+  #firstAtLeast(sigma: number): number {
+    let low = 0;
+    let high = this.sigmas.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.sigmas[middle] as number) < sigma) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/**
+ * Stable Diffusion's table: 1000 steps whose betas are linear in their square roots from 0.00085 to 0.012 (LDM's "linear"
+ * schedule, diffusers' "scaled_linear"), computed in float64 as LDM does.
+ */
+export function stableDiffusionTable(): SigmaTable {
+  const first = Math.sqrt(0.00085);
+  const last = Math.sqrt(0.012);
+  let product = 1;
+  const alphasCumprod = Float64Array.from({ length: TRAINING_STEPS }, (_, t) => {
+    const rootBeta = first + ((last - first) * t) / (TRAINING_STEPS - 1);
+    product *= 1 - rootBeta * rootBeta;
+    return product;
+  });
+  return new SigmaTable(alphasCumprod);
+}
+
+function checkAlphasCumprod(alphas: Float64Array): void {
+  const wrong = alphas.findIndex((alpha, t) => !(alpha > 0 && alpha < (t === 0 ? 1 : (alphas[t - 1] as number))));
+  if (alphas.length >= 2 && wrong < 0) return;
+  throw argumentError([
+    {
+      name: 'alphasCumprod',
+      expected: 'at least two strictly falling values between 0 and 1',
+      received: wrong < 0 ? `${alphas.length} of them` : `${describe(alphas[wrong])} at index ${wrong}`,
+      code: 'ERR_INVALID_ARG_VALUE',
+    },
+  ]);
+}
