@@ -1,0 +1,58 @@
+// Writes safetensors files for tests: names, types, shapes and values as given, right or wrong.
+
+import { writeFileSync } from 'node:fs';
+
+export interface TestTensor {
+  name: string;
+  dtype: 'f32' | 'f16';
+  /** In safetensors order: the last axis is contiguous. */
+  shape: number[];
+  /** As many as the product of `shape`, unless a test wants a broken file. */
+  values: Float32Array;
+}
+
+/** Writes `tensors` one after another, in order. */
+export function writeSafetensors(path: string, tensors: readonly TestTensor[], metadata?: Record<string, string>): void {
+  const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
+  const data = tensors.map((tensor) => (tensor.dtype === 'f16' ? toHalf(tensor.values) : toBytes(tensor.values)));
+  let offset = 0;
+  tensors.forEach(({ name, dtype, shape }, i) => {
+    const end = offset + (data[i] as Buffer).length;
+    header[name] = { dtype: dtype.toUpperCase(), shape, data_offsets: [offset, end] };
+    offset = end;
+  });
+  const json = Buffer.from(JSON.stringify(header));
+  const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  writeFileSync(path, Buffer.concat([length, padded, ...data]));
+}
+
+function toBytes(values: Float32Array): Buffer {
+  return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** IEEE 754 binary16, rounded to nearest even. */
+function toHalf(values: Float32Array): Buffer {
+  const bits = new Uint32Array(values.slice().buffer);
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) halves[i] = halfBits(bits[i] as number);
+  return Buffer.from(halves.buffer);
+}
+
+function halfBits(single: number): number {
+  const sign = (single >>> 16) & 0x8000;
+  const exponent = ((single >>> 23) & 0xff) - 127;
+  const mantissa = single & 0x7fffff;
+  if (exponent === 128) return sign | 0x7c00 | (mantissa ? 0x200 : 0);
+  if (exponent > 15) return sign | 0x7c00;
+  if (exponent < -25) return sign;
+  // Below 2^-14 a half is subnormal: the implicit one becomes explicit and the whole shifts right.
+  const shift = exponent < -14 ? -1 - exponent : 13;
+  const whole = exponent < -14 ? mantissa | 0x800000 : ((exponent + 15) << 23) | mantissa;
+  const kept = whole >>> shift;
+  const rest = whole - (kept << shift);
+  const half = 1 << (shift - 1);
+  // A carry out of the mantissa raises the exponent, as it should.
+  return sign | (kept + (rest > half || (rest === half && kept % 2 === 1) ? 1 : 0));
+}
