@@ -1,0 +1,27 @@
+// RGB pixels to a PNG file.
+
+import { Buffer } from 'node:buffer';
+import { PNG } from 'pngjs';
+
+const RGB = 2;
+/** The Paeth filter on every row: files a few percent larger than by trying all filters, in less than half of the time. */
+const PAETH = 4;
+
+/**
+ * Encodes 8-bit RGB as PNG. Only filtering runs on the calling thread; deflate runs on the thread pool.
+ *
+ * @param data `[height, width, 3]`
+ */
+export function encodePng(data: Uint8Array, width: number, height: number): Promise<Buffer> {
+  const options = { colorType: RGB, inputColorType: RGB, inputHasAlpha: false, filterType: PAETH } as const;
+  // Without a size pngjs does not allocate a picture of its own, which would be RGBA.
+  const png = new PNG(options);
+  Object.assign(png, { width, height, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) });
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    png.on('data', (part: Buffer) => parts.push(part));
+    png.on('error', reject);
+    png.on('end', () => resolve(Buffer.concat(parts)));
+    png.pack();
+  });
+}

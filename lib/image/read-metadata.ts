@@ -1,0 +1,35 @@
+// Reading generation parameters back from a picture.
+
+import { readFile } from 'node:fs/promises';
+import { DiffusionError, argumentError, describe } from '../errors.ts';
+import { type ImageMetadata, PARAMETERS_KEYWORD, parseParameters } from './parameters.ts';
+import { readTexts } from './text-chunks.ts';
+
+/**
+ * Reads how a picture was made from its `parameters` text, as this package, AUTOMATIC1111's web UI and stable-diffusion.cpp
+ * write it.
+ *
+ * @param file path of a PNG file, or its bytes.
+ * @throws DiffusionError `ERR_FILE` if the file cannot be read; `ERR_IMAGE` if it is no intact PNG or holds no parameters.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything but a path or bytes.
+ */
+export async function readMetadata(file: string | Uint8Array): Promise<ImageMetadata> {
+  if (typeof file !== 'string' && !(file instanceof Uint8Array)) {
+    const expected = 'a path or a Uint8Array';
+    throw argumentError([{ name: 'file', expected, received: describe(file), code: 'ERR_INVALID_ARG_TYPE' }]);
+  }
+  const source = typeof file === 'string' ? `'${file}'` : 'the given buffer';
+  const raw = readTexts(typeof file === 'string' ? await read(file) : file, source).get(PARAMETERS_KEYWORD);
+  if (raw === undefined) {
+    throw new DiffusionError('ERR_IMAGE', `Expected generation parameters in ${source} but it has no '${PARAMETERS_KEYWORD}' text`);
+  }
+  return parseParameters(raw);
+}
+
+async function read(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new DiffusionError('ERR_FILE', `Cannot read '${path}': ${(cause as Error).message}`, { cause });
+  }
+}

@@ -1,0 +1,62 @@
+// A finished picture in memory.
+
+import type { Buffer } from 'node:buffer';
+import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';
+import { encodePng } from './png.ts';
+import { withText } from './text-chunks.ts';
+import { writeFileAtomically } from './write-file.ts';
+
+/** A picture of 8-bit RGB pixels in sRGB, as the model drew it. */
+export class RgbImage {
+  /** Size in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** `[height, width, 3]`: rows from the top, red, green and blue of each pixel, 0..255. */
+  readonly data: Uint8Array;
+  /** How the picture was made; undefined for previews. */
+  readonly parameters: GenerationParameters | undefined;
+
+  constructor(data: Uint8Array, width: number, height: number, parameters?: GenerationParameters) {
+    this.width = width;
+    this.height = height;
+    this.data = data;
+    this.parameters = parameters;
+  }
+
+  /**
+   * The picture as a PNG file, with its generation parameters as text in the form of AUTOMATIC1111's web UI, which
+   * {@link readMetadata} reads back. Compression runs off the event loop.
+   */
+  async png(): Promise<Buffer> {
+    const png = await encodePng(this.data, this.width, this.height);
+    return this.parameters ? withText(png, PARAMETERS_KEYWORD, formatParameters(this.parameters)) : png;
+  }
+
+  /**
+   * Writes {@link png} to a file, whole or not at all.
+   *
+   * @param path where to; its folder must exist, a file that is there is replaced.
+   * @throws DiffusionError `ERR_WRITE` when the folder is missing or the system refuses.
+   */
+  async save(path: string): Promise<void> {
+    await writeFileAtomically(path, await this.png());
+  }
+}
+
+/**
+ * Turns network output into 8-bit RGB as diffusers does: -1..1 to 0..255, clamped, rounded to nearest.
+ *
+ * @param planes `[3, height, width]`
+ * @returns `[height, width, 3]`
+ */
+export function toRgbBytes(planes: Float32Array): Uint8Array {
+  const pixels = planes.length / 3;
+  const bytes = new Uint8ClampedArray(planes.length);
+  for (let channel = 0; channel < 3; channel++) {
+    for (let i = 0; i < pixels; i++) {
+      // Clamped arrays clamp and round halves to even on their own.
+      bytes[3 * i + channel] = ((planes[channel * pixels + i] as number) + 1) * 127.5;
+    }
+  }
+  return new Uint8Array(bytes.buffer);
+}

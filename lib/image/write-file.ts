@@ -1,0 +1,65 @@
+// Writing a result so that a reader never sees half of it.
+
+import { randomBytes } from 'node:crypto';
+import type { Stats } from 'node:fs';
+import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { DiffusionError } from '../errors.ts';
+
+/**
+ * Writes a file whole or not at all: under a temporary name in the same folder, then renamed over the target. A symbolic
+ * link is followed; a device or a pipe is written to as it is.
+ *
+ * @throws DiffusionError `ERR_WRITE` when the folder is missing, the target is a folder, or the system refuses.
+ */
+export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
+  const existing = await checkWritable(path);
+  try {
+    if (existing && !existing.isFile()) await writeFile(path, bytes);
+    else await replaceFile(existing ? await realpath(path) : path, bytes, existing?.mode);
+  } catch (error) {
+    throw refused(path, error);
+  }
+}
+
+/**
+ * Checks that a file can be put where it shall go, before the work whose result it will hold.
+ *
+ * @returns what is there already.
+ * @throws DiffusionError `ERR_WRITE` when the folder does not exist, or when the path is itself a folder.
+ */
+export async function checkWritable(path: string): Promise<Stats | undefined> {
+  const folder = dirname(resolve(path));
+  if (!(await statIfThere(folder, path))?.isDirectory()) {
+    throw new DiffusionError('ERR_WRITE', `Cannot write '${path}': the folder '${folder}' does not exist. Create it first`);
+  }
+  const existing = await statIfThere(path, path);
+  if (existing?.isDirectory()) throw new DiffusionError('ERR_WRITE', `Expected a file to write but '${path}' is a folder`);
+  return existing;
+}
+
+async function replaceFile(path: string, bytes: Uint8Array, mode = 0o666): Promise<void> {
+  // Names may hold 255 bytes: cut the visible part so that the rest fits whatever its script.
+  const temporary = join(dirname(path), `.${basename(path).slice(0, 50)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    await writeFile(temporary, bytes, { flag: 'wx', mode: mode & 0o777 });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+async function statIfThere(path: string, target: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw refused(target, error);
+  }
+}
+
+function refused(path: string, cause: unknown): DiffusionError {
+  return new DiffusionError('ERR_WRITE', `Cannot write '${path}': ${(cause as Error).message}`, { cause });
+}

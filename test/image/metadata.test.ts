@@ -1,0 +1,186 @@
+// Picture files: pixels and generation parameters out and back in, and what hostile files do.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { deflateSync } from 'node:zlib';
+import { PNG } from 'pngjs';
+import encodeChunks from 'png-chunks-encode';
+import { formatParameters, type GenerationParameters, parseParameters } from '../../lib/image/parameters.ts';
+import { readMetadata } from '../../lib/image/read-metadata.ts';
+import { RgbImage, toRgbBytes } from '../../lib/image/rgb-image.ts';
+
+const parameters: GenerationParameters = {
+  prompt: 'a red apple, (shiny:1.3)',
+  negativePrompt: 'blurry',
+  steps: 20,
+  sampler: 'euler_a',
+  scheduler: 'karras',
+  cfgScale: 7.5,
+  seed: 123456789,
+  width: 3,
+  height: 2,
+  model: 'v1-5',
+  clipSkip: 2,
+  rng: 'cuda',
+  version: 'node-diffusion 0.1.0',
+};
+const pixels = Uint8Array.from({ length: 18 }, (_, i) => i * 14);
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'diffusion-image-'));
+});
+after(() => rm(folder, { recursive: true }));
+
+test('a saved picture holds the same pixels and parameters', async () => {
+  const path = join(folder, 'apple.png');
+  await new RgbImage(pixels, 3, 2, parameters).save(path);
+  const decoded = PNG.sync.read(await readFile(path));
+  assert.deepEqual([decoded.width, decoded.height], [3, 2]);
+  assert.deepEqual([...decoded.data].filter((_, i) => i % 4 !== 3), [...pixels]);
+  const { raw, fields, ...metadata } = await readMetadata(path);
+  const { version, ...expected } = parameters;
+  assert.deepEqual(metadata, expected);
+  assert.equal(fields.Version, version);
+  assert.equal(raw, formatParameters(parameters));
+  assert.deepEqual(await readdir(folder), ['apple.png'], 'no temporary file stays');
+});
+
+test('parameters are written in the form of A1111', () => {
+  assert.equal(
+    formatParameters(parameters),
+    'a red apple, (shiny:1.3)\nNegative prompt: blurry\n' +
+      'Steps: 20, Sampler: Euler a, Schedule type: Karras, CFG scale: 7.5, Seed: 123456789, Size: 3x2, Model: v1-5, ' +
+      'Clip skip: 2, RNG: NV, Version: node-diffusion 0.1.0',
+  );
+});
+
+test('values with commas, colons and line breaks survive', () => {
+  const model = 'a, b: "c"\n\\d';
+  const { scheduler: _, ...rest } = parameters;
+  const text = formatParameters({ ...rest, model, sigmas: [14.6, 2.5, 0], clipSkip: 1 });
+  const metadata = parseParameters(text);
+  assert.equal(metadata.model, model);
+  assert.equal(metadata.fields.Sigmas, '14.6, 2.5, 0');
+  assert.equal(metadata.clipSkip, undefined);
+});
+
+test('prompts of several lines and every script survive', async () => {
+  for (const prompt of ['', 'one\ntwo\n\nfour', 'Äpfel', 'りんご 🍎', 'a: b, c: d, e: f']) {
+    for (const negativePrompt of ['', 'x\ny, z: 1']) {
+      const metadata = await readMetadata(await new RgbImage(pixels, 3, 2, { ...parameters, prompt, negativePrompt }).png());
+      assert.deepEqual([metadata.prompt, metadata.negativePrompt], [prompt, negativePrompt]);
+      assert.equal(metadata.seed, parameters.seed);
+    }
+  }
+});
+
+test('text outside Latin-1 goes into iTXt and other text into tEXt', async () => {
+  const kind = async (prompt: string) => {
+    const png = await new RgbImage(pixels, 3, 2, { ...parameters, prompt }).png();
+    return ['tEXt', 'iTXt'].filter((name) => png.includes(name));
+  };
+  assert.deepEqual(await kind('Äpfel'), ['tEXt']);
+  assert.deepEqual(await kind('りんご'), ['iTXt']);
+});
+
+test('metadata of other programs is understood', () => {
+  const a1111 = parseParameters(
+    'cat\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, Size: 512x768, Model hash: abc, RNG: GPU, Hires prompt: "a, b"',
+  );
+  assert.deepEqual([a1111.sampler, a1111.scheduler, a1111.rng], ['dpm++2m', 'karras', 'cuda']);
+  assert.deepEqual([a1111.width, a1111.height, a1111.fields['Hires prompt']], [512, 768, 'a, b']);
+  const sdcpp = parseParameters(
+    'cat\nSteps: 20, CFG scale: 7.000000, Guidance: 3.500000, Eta: inf, Seed: 42, Size: 512x512, Model: x.gguf, RNG: cuda, Sampler: euler_a discrete, Version: stable-diffusion.cpp, SDCPP: {"seed":1,"sampler":"x"}',
+  );
+  assert.deepEqual([sdcpp.sampler, sdcpp.scheduler, sdcpp.rng, sdcpp.seed], ['euler_a', 'discrete', 'cuda', 42]);
+  assert.equal(parseParameters('just a caption, nothing: else').prompt, 'just a caption, nothing: else');
+});
+
+test('a hostile text takes no more than its length in time', () => {
+  const started = performance.now();
+  for (const text of ['a '.repeat(2e6), 'a: "'.repeat(1e6), 'a b:,'.repeat(1e6), '\n'.repeat(4e6), '"\\'.repeat(2e6)]) {
+    assert.equal(parseParameters(text).raw, text);
+  }
+  assert.ok(performance.now() - started < 5000);
+});
+
+test('network output becomes bytes by rounding and clamping', () => {
+  const planes = Float32Array.of(-1, 1, /* green */ -3, 5, /* blue */ 0, 0.1);
+  assert.deepEqual([...toRgbBytes(planes)], [0, 0, 128, 255, 255, 140]);
+});
+
+test('a picture that cannot be written is refused with the reason', async () => {
+  const image = new RgbImage(pixels, 3, 2);
+  const missing = join(folder, 'no', 'such', 'a.png');
+  await assert.rejects(image.save(missing), (error: Error & { code?: string }) => {
+    return error.code === 'ERR_WRITE' && error.message.includes(join(folder, 'no', 'such'));
+  });
+  await assert.rejects(image.save(folder), { code: 'ERR_WRITE' });
+  await assert.rejects(image.save(join(folder, 'x'.repeat(300))), { code: 'ERR_WRITE' });
+  await assert.rejects(image.save(join(folder, 'nul\0')), { code: 'ERR_WRITE' });
+});
+
+test('a link is followed and a device is written to as it is', async () => {
+  const target = join(folder, 'target.png');
+  const link = join(folder, 'link.png');
+  await writeFile(target, 'old');
+  await symlink(target, link);
+  await new RgbImage(pixels, 3, 2).save(link);
+  assert.equal(PNG.sync.read(await readFile(target)).width, 3);
+  await new RgbImage(pixels, 3, 2).save('/dev/null');
+  assert.equal((await readFile('/dev/null')).length, 0);
+});
+
+test('hostile pictures give a typed error', async () => {
+  const png = await new RgbImage(pixels, 3, 2, parameters).png();
+  const edit = (change: (bytes: Buffer) => void) => {
+    const copy = Buffer.from(png);
+    change(copy);
+    return copy;
+  };
+  const chunk = (name: string, data: Buffer) => {
+    const extra = encodeChunks([{ name, data }]).subarray(8);
+    return Buffer.concat([png.subarray(0, 33), extra, png.subarray(33)]);
+  };
+  const text = png.indexOf('tEXt');
+  const hostile: Record<string, Uint8Array> = {
+    'an empty file': new Uint8Array(0),
+    'one byte': Uint8Array.of(0x89),
+    'a JPEG': Buffer.from('ffd8ffe000104a464946', 'hex'),
+    'a signature alone': png.subarray(0, 8),
+    'a cut chunk': png.subarray(0, text + 10),
+    'a file without its end': png.subarray(0, png.length - 12),
+    'a wrong checksum': edit((bytes) => bytes.write('Q', text + 20)),
+    'a chunk of 4 GB': edit((bytes) => bytes.writeUInt32BE(0xffffffff, text - 4)),
+    'a chunk one byte too long': edit((bytes) => bytes.writeUInt32BE(png.length - text - 7, text - 4)),
+    'no IHDR': Buffer.concat([png.subarray(0, 8), png.subarray(33)]),
+    'text without a separator': chunk('tEXt', Buffer.from('parameters')),
+    'compressed text that is none': chunk('zTXt', Buffer.from('parameters\0\0junk')),
+    'a compression bomb': chunk('zTXt', Buffer.concat([Buffer.from('parameters\0\0'), deflateSync(Buffer.alloc(2e7))])),
+    'a picture without parameters': await new RgbImage(pixels, 3, 2).png(),
+  };
+  for (const [name, bytes] of Object.entries(hostile)) {
+    await assert.rejects(readMetadata(bytes), { name: 'DiffusionError', code: 'ERR_IMAGE' }, name);
+  }
+  await assert.rejects(readMetadata(folder), { code: 'ERR_FILE' });
+  await assert.rejects(readMetadata(join(folder, 'missing.png')), { code: 'ERR_FILE' });
+  await assert.rejects(readMetadata(7 as never), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
+});
+
+test('compressed text is read', async () => {
+  const png = await new RgbImage(pixels, 3, 2).png();
+  const raw = formatParameters({ ...parameters, prompt: 'Äpfel' });
+  const chunks: Record<string, Buffer> = {
+    zTXt: Buffer.concat([Buffer.from('parameters\0\0'), deflateSync(Buffer.from(raw, 'latin1'))]),
+    iTXt: Buffer.concat([Buffer.from('parameters\0\x01\0de\0Wort\0'), deflateSync(Buffer.from(raw))]),
+  };
+  for (const [name, data] of Object.entries(chunks)) {
+    const extra = encodeChunks([{ name, data }]).subarray(8);
+    const metadata = await readMetadata(Buffer.concat([png.subarray(0, 33), extra, png.subarray(33)]));
+    assert.equal(metadata.raw, raw, name);
+  }
+});
