@@ -8,17 +8,27 @@
 
 namespace diffusion {
 
+// Copies share the flag.
 class Cancellation {
 public:
-    Cancellation() : state_(std::make_shared<std::atomic<bool>>(false)) {}
-    void cancel() const { state_->store(true, std::memory_order_relaxed); }
-    bool cancelled() const { return state_->load(std::memory_order_relaxed); }
+    Cancellation() : raised_(std::make_shared<std::atomic<bool>>(false)) {}
+    void cancel() const { raised_->store(true, std::memory_order_relaxed); }
+    bool cancelled() const {
+        return raised_->load(std::memory_order_relaxed) || (linked_ && linked_->load(std::memory_order_relaxed));
+    }
     void throw_if_cancelled() const {
         if (cancelled()) throw Error(ErrorCode::cancelled, "The operation was cancelled.");
     }
+    // This flag, read as raised also when `other` is; a call's flag is linked to its model's. One link at a time.
+    Cancellation linked(const Cancellation & other) const {
+        Cancellation both = *this;
+        both.linked_ = other.raised_;
+        return both;
+    }
 
 private:
-    std::shared_ptr<std::atomic<bool>> state_;
+    std::shared_ptr<std::atomic<bool>> raised_;
+    std::shared_ptr<std::atomic<bool>> linked_;
 };
 
 } // namespace diffusion
