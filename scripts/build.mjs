@@ -40,7 +40,14 @@ export function build(flags = {}) {
     ...Object.entries(variables(flags)).map(([name, value]) => `--CD${name}=${value}`),
     ...given.map((argument) => argument.replace(/^-D/, '--CD')),
   ];
-  const common = ['--directory', root, '--out', join(root, folder), '--config', flags.sanitize ? 'RelWithDebInfo' : 'Release'];
+  const common = [
+    '--directory',
+    root,
+    '--out',
+    join(root, folder),
+    '--config',
+    flags.sanitize ? 'RelWithDebInfo' : 'Release',
+  ];
   cmakeJs(['configure', ...common, ...defines]);
   cmakeJs(['build', ...common, '--parallel', String(availableParallelism())]);
   return join(root, folder);

@@ -84,10 +84,13 @@ function unpack(tarball, work) {
 
 /** Checks the pinned paths out of the bundle. */
 function checkOut(bundle, folder) {
-  const failed = 'git could not read the bundle with the source of ggml. Is git installed (Debian: apt-get install git)?';
+  const failed =
+    'git could not read the bundle with the source of ggml. Is git installed (Debian: apt-get install git)?';
   run('git', ['-c', 'core.autocrlf=false', 'clone', '--quiet', '--no-checkout', bundle, folder], { failed });
   const excluded = pin.exclude.map((path) => `:(exclude)${path}`);
-  run('git', ['-C', folder, 'checkout', '--quiet', pin.commit, '--', ...Object.keys(pin.paths), ...excluded], { failed });
+  run('git', ['-C', folder, 'checkout', '--quiet', pin.commit, '--', ...Object.keys(pin.paths), ...excluded], {
+    failed,
+  });
 }
 
 function run(command, args, { cwd, failed }) {
@@ -97,7 +100,12 @@ function run(command, args, { cwd, failed }) {
   );
   try {
     // npm is a .cmd file on Windows, which only a shell starts.
-    execFileSync(command, args, { cwd, env, stdio: ['ignore', 'ignore', 'inherit'], shell: process.platform === 'win32' });
+    execFileSync(command, args, {
+      cwd,
+      env,
+      stdio: ['ignore', 'ignore', 'inherit'],
+      shell: process.platform === 'win32',
+    });
   } catch (cause) {
     throw new Error(failed, { cause });
   }

@@ -1,0 +1,100 @@
+// What loadAddon does with and without a usable binary: the real one here, and copies of the package that have none.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { loadAddon } from '../../lib/native/load.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const temporary = mkdtempSync(join(tmpdir(), 'node-diffusion-load-'));
+after(() => rmSync(temporary, { recursive: true, force: true }));
+
+const platform = `${process.platform}-${process.arch}`;
+
+/** A copy of the package with its compiled loader, and no binary. */
+function copyPackage(folder: string): string {
+  mkdirSync(join(folder, 'dist', 'lib', 'native'), { recursive: true });
+  for (const file of ['package.json', 'dist/lib/errors.js', 'dist/lib/native/load.js']) {
+    cpSync(join(root, file), join(folder, file));
+  }
+  const modules = folder.includes('node_modules') ? dirname(folder) : join(folder, 'node_modules');
+  mkdirSync(modules, { recursive: true });
+  symlinkSync(join(root, 'node_modules', 'node-gyp-build'), join(modules, 'node-gyp-build'), 'junction');
+  return folder;
+}
+
+/** The error of loading the addon from that copy, in a process of its own. */
+function loadError(folder: string, env: NodeJS.ProcessEnv = {}): { name: string; code: string; message: string } {
+  const script = `
+    const { loadAddon } = await import(process.argv[1]);
+    try { loadAddon(); console.log('{}'); }
+    catch ({ name, code, message }) { console.log(JSON.stringify({ name, code, message })); }`;
+  const loader = pathToFileURL(join(folder, 'dist', 'lib', 'native', 'load.js')).href;
+  const output = execFileSync(process.execPath, ['--input-type=module', '-e', script, loader], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+  return JSON.parse(output);
+}
+
+describe('loadAddon', () => {
+  it('returns the addon, and the same one each time', () => {
+    const addon = loadAddon();
+    assert.equal(typeof addon.open, 'function');
+    assert.equal(loadAddon(), addon);
+  });
+
+  it('names platform, Node version, places searched and the mending command where an installed package has no binary', () => {
+    const folder = copyPackage(join(temporary, 'node_modules', 'node-diffusion'));
+    const error = loadError(folder);
+    assert.equal(error.name, 'DiffusionError');
+    assert.equal(error.code, 'ERR_BINARY');
+    for (const part of [
+      process.platform === 'linux' ? new RegExp(`${platform}-(glibc|musl)`) : platform,
+      `Node ${process.version}`,
+      join(folder, 'build', 'Release'),
+      join(folder, 'prebuilds', platform),
+      'npm rebuild node-diffusion',
+      'CMake',
+    ]) {
+      assert.ok(
+        typeof part === 'string' ? error.message.includes(part) : part.test(error.message),
+        `${part} in ${error.message}`,
+      );
+    }
+  });
+
+  it('tells a clone to build', () => {
+    const error = loadError(copyPackage(join(temporary, 'clone')));
+    assert.equal(error.code, 'ERR_BINARY');
+    assert.match(error.message, /npm run build/);
+  });
+
+  it('names the folder of NODE_DIFFUSION_PREBUILD where that has no binary', () => {
+    const elsewhere = join(temporary, 'elsewhere');
+    const error = loadError(copyPackage(join(temporary, 'with-variable')), { NODE_DIFFUSION_PREBUILD: elsewhere });
+    assert.equal(error.code, 'ERR_BINARY');
+    assert.ok(error.message.includes(join(elsewhere, 'prebuilds', platform)), error.message);
+  });
+
+  for (const [what, bytes] of [
+    ['empty', ''],
+    ['text', 'not a library'],
+    ['cut short', '\x7fELF\x02\x01\x01'],
+  ] as const) {
+    it(`names the binary and the system's reason where the binary is ${what}`, () => {
+      const folder = copyPackage(join(temporary, `broken ${what}`));
+      const binary = join(folder, 'prebuilds', platform, 'node-diffusion.node');
+      mkdirSync(join(folder, 'prebuilds', platform), { recursive: true });
+      writeFileSync(binary, bytes, 'latin1');
+      const error = loadError(folder);
+      assert.equal(error.code, 'ERR_BINARY');
+      assert.ok(error.message.includes(`${binary} does not load: `), error.message);
+      assert.match(error.message, /npm run build/);
+    });
+  }
+});
