@@ -1,0 +1,101 @@
+// Recognition of model files, and of the things that people mistake for them.
+#include "io/format.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "io/bytes.h"
+#include "io/file_error.h"
+
+namespace diffusion {
+
+namespace {
+
+struct Foreign {
+    std::string_view magic;
+    const char * what;
+};
+
+constexpr const char * pickle = "is a PyTorch checkpoint (pickle), which is not read; convert it to safetensors";
+constexpr const char * web_page = "is a web page, not a model; the download got a login or error page, repeat it";
+constexpr const char * picture = "is a picture, not a model";
+constexpr const char * old_ggml =
+    "is a GGML file from before GGUF, which is not read; convert it to GGUF or safetensors";
+
+// What a file that is no model begins with.
+constexpr Foreign foreign_files[] = {
+    {{"PK\x03\x04", 4},
+     "is a zip archive, such as a PyTorch checkpoint (.ckpt, .pt, .bin), which is not read; convert it to "
+     "safetensors"},
+    {{"\x80\x02", 2}, pickle},
+    {{"\x80\x03", 2}, pickle},
+    {{"\x80\x04", 2}, pickle},
+    {{"\x80\x05", 2}, pickle},
+    {"version https://git-lfs", "is a Git LFS pointer, not the model itself; run `git lfs pull` in its repository"},
+    {"<!", web_page},
+    {"<html", web_page},
+    {"<HTML", web_page},
+    {"<?xml", "is an XML document, not a model; the download may have got an error message, repeat it"},
+    {"\x89PNG", picture},
+    {"\xFF\xD8\xFF", picture},
+    {"RIFF", picture},
+    {"GIF8", picture},
+    {"\x89HDF", "is an HDF5 file, such as a Keras model, which is not read; convert it to safetensors"},
+    {"\x93NUMPY", "is a NumPy array, not a model; convert it to safetensors"},
+    {{"\x1F\x8B", 2}, "is compressed with gzip; unpack it first"},
+    {"\x28\xB5\x2F\xFD", "is compressed with zstd; unpack it first"},
+    {"7z\xBC\xAF", "is a 7z archive; unpack it first"},
+    {"tjgg", old_ggml},
+    {"algg", old_ggml},
+    {"lmgg", old_ggml},
+    {"fmgg", old_ggml},
+    {"TFL3", "is a TensorFlow Lite model, which is not read; convert it to safetensors"},
+};
+
+std::string first_bytes(std::string_view text) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string result;
+    for (const char c : text.substr(0, 8)) {
+        const auto byte = static_cast<uint8_t>(c);
+        result += (result.empty() ? "" : " ") + std::string{digits[byte >> 4], digits[byte & 15]};
+    }
+    return result;
+}
+
+// ONNX has no magic. Its protobuf begins with the field ir_version (1), and producer_name (2) or the graph (7) follows.
+bool looks_like_onnx(std::string_view text) {
+    return text.size() > 2 && text[0] == '\x08' && text[1] > 0 && text[1] < 32 &&
+           (text[2] == '\x12' || text[2] == '\x3A');
+}
+
+bool is_json_object(std::string_view text) {
+    const size_t start = text.find_first_not_of(" \t\r\n");
+    return start != std::string_view::npos && text[start] == '{' &&
+           text.substr(0, 8).find('\0') == std::string_view::npos;
+}
+
+} // namespace
+
+FileFormat recognise_format(const MappedFile & file) {
+    const std::string & path = file.path();
+    const std::string_view text(reinterpret_cast<const char *>(file.data()), std::min<size_t>(file.size(), 4096));
+    if (text.starts_with("GGUF")) return FileFormat::gguf;
+    if (text.size() > 8 && text[8] == '{' && text.find('\0') < 8) return FileFormat::safetensors;
+    if (is_json_object(text)) return FileFormat::safetensors_index;
+    for (const Foreign & foreign : foreign_files) {
+        if (text.starts_with(foreign.magic)) throw unsupported_file(path, foreign.what);
+    }
+    if (looks_like_onnx(text))
+        throw unsupported_file(path, "seems to be an ONNX model, which is not read; use safetensors");
+    if (text.find_first_not_of('\0') == std::string_view::npos) {
+        throw corrupt_file(path, "begins with nothing but zeros; the download may be unfinished, repeat it");
+    }
+    if (text.size() <= 8) {
+        throw corrupt_file(path, "has only " + std::to_string(file.size()) +
+                                     " bytes, too few for a model; repeat the download");
+    }
+    throw unsupported_file(path, "is neither safetensors nor GGUF (it begins with the bytes " + first_bytes(text) +
+                                     "); give a .safetensors or .gguf file, or the folder of a diffusers model");
+}
+
+} // namespace diffusion

@@ -1,0 +1,14 @@
+// What a file is, told by its first bytes and never by its name.
+#pragma once
+
+#include "io/mapped_file.h"
+
+namespace diffusion {
+
+enum class FileFormat { safetensors, safetensors_index, gguf };
+
+// Throws Error for anything else: model_unsupported, with what the file seems to be and what to do about it, or
+// model_corrupt where it looks like the beginning of a model file.
+FileFormat recognise_format(const MappedFile & file);
+
+} // namespace diffusion

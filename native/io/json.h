@@ -1,0 +1,37 @@
+// Reading of untrusted JSON: events for large documents, flat key-value pairs for small ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace diffusion {
+
+// Receives the parts of a document in order. A handler refuses one by throwing.
+class JsonEvents {
+public:
+    virtual ~JsonEvents() = default;
+    virtual void begin_object() = 0;
+    virtual void end_object() = 0;
+    virtual void begin_array() = 0;
+    virtual void end_array() = 0;
+    virtual void key(std::string & text) = 0;
+    virtual void string(std::string & text) = 0;
+    virtual void unsigned_integer(uint64_t value) = 0;
+    // A negative number, a fraction, a number beyond 64 bits, true, false or null; `text` names it.
+    virtual void other(const char * text) = 0;
+};
+
+// Parses one whole document of valid UTF-8; memory stays bounded by the depth of nesting. Throws Error (model_corrupt)
+// that names `path`, and whatever `events` throws.
+void parse_json(std::string_view text, const std::string & path, JsonEvents & events);
+
+// Calls `visit` with each string in the document and the keys that lead to it. Objects may nest 8 deep; strings inside
+// arrays and all other values are passed over. Throws Error (model_corrupt).
+using JsonStringVisitor = std::function<void(const std::vector<std::string> & keys, std::string & value)>;
+void visit_json_strings(std::string_view text, const std::string & path, const JsonStringVisitor & visit);
+
+} // namespace diffusion

@@ -1,0 +1,67 @@
+// The tensor table: opening by content, joining tables, finding by name.
+#include "io/tensor_table.h"
+
+#include "io/file_error.h"
+#include "io/format.h"
+#include "io/gguf.h"
+#include "io/mapped_file.h"
+#include "io/safetensors.h"
+
+namespace diffusion {
+
+namespace {
+
+TensorTable read(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation) {
+    switch (recognise_format(*file)) {
+        case FileFormat::gguf: return read_gguf(std::move(file), cancellation);
+        case FileFormat::safetensors: return read_safetensors(std::move(file), cancellation);
+        case FileFormat::safetensors_index: break;
+    }
+    return read_safetensors_index(*file, cancellation);
+}
+
+} // namespace
+
+TensorTable TensorTable::open(const std::string & path, const Cancellation & cancellation) {
+    cancellation.throw_if_cancelled();
+    TensorTable table = read(MappedFile::open(path), cancellation);
+    for (const StoredFile & file : table.files()) file.mapping->check_unchanged();
+    return table;
+}
+
+void TensorTable::merge(const TensorTable & other, const std::string & prefix) {
+    const int first = static_cast<int>(files_.size());
+    for (StoredFile file : other.files()) {
+        file.n_tensors = 0; // add() counts
+        add_file(std::move(file));
+    }
+    for (StoredTensor tensor : other.tensors()) {
+        tensor.name = prefix + tensor.name;
+        tensor.file += first;
+        add(std::move(tensor));
+    }
+}
+
+const StoredTensor * TensorTable::find(const std::string & name) const {
+    const auto entry = index_.find(name);
+    return entry == index_.end() ? nullptr : &tensors_[entry->second];
+}
+
+void TensorTable::add_file(StoredFile file) {
+    files_.push_back(std::move(file));
+}
+
+void TensorTable::add(StoredTensor tensor) {
+    StoredFile & file = files_.at(static_cast<size_t>(tensor.file));
+    const auto [entry, fresh] = index_.emplace(tensor.name, tensors_.size());
+    if (!fresh) {
+        const StoredFile & other = files_[static_cast<size_t>(tensors_[entry->second].file)];
+        const bool same = other.path == file.path;
+        throw corrupt_file(file.path, "has the tensor " + quote(tensor.name) +
+                                          (same ? " twice" : ", which " + quote(other.path) + " has already"));
+    }
+    file.n_tensors++;
+    tensors_.push_back(std::move(tensor));
+}
+
+} // namespace diffusion

@@ -1,0 +1,232 @@
+// Recognition of components and prefixes in tensor names, and the tensors that may be passed over.
+#include "model/names.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "model/diffusers_names.h"
+#include "model/source.h"
+
+namespace diffusion {
+
+namespace {
+
+constexpr std::string_view transformer_prefix = "cond_stage_model.transformer.";
+
+struct Prefix {
+    std::string_view text;
+    Component component;
+};
+
+// What stands before the names of a component in a file that holds several. The ones after LDM's are those of
+// stable-diffusion.cpp, diffusers' own joint exports and ComfyUI.
+constexpr std::array<Prefix, 8> prefixes = {{
+    {unet_prefix, Component::unet},
+    {vae_prefix, Component::vae},
+    {transformer_prefix, Component::text_encoder},
+    {"unet.", Component::unet},
+    {"vae.", Component::vae},
+    {"text_encoder.", Component::text_encoder},
+    {"te.", Component::text_encoder},
+    {"text_encoders.clip_l.transformer.", Component::text_encoder},
+}};
+
+// Beginnings of names that, in a file without prefixes, only one component has.
+constexpr std::array<Prefix, 14> evidence = {{
+    {"down_blocks.", Component::unet},
+    {"up_blocks.", Component::unet},
+    {"input_blocks.", Component::unet},
+    {"output_blocks.", Component::unet},
+    {"encoder.down.", Component::vae},
+    {"encoder.mid", Component::vae},
+    {"encoder.down_blocks.", Component::vae},
+    {"decoder.up.", Component::vae},
+    {"decoder.mid", Component::vae},
+    {"decoder.up_blocks.", Component::vae},
+    {"text_model.", Component::text_encoder},
+    {"embeddings.token_embedding.", Component::text_encoder},
+    {"embeddings.position_embedding.", Component::text_encoder},
+    {"encoder.layers.0.self_attn.", Component::text_encoder},
+}};
+
+// Beginnings of all names of a component, prefixes aside, in the original spelling.
+constexpr std::array<Prefix, 26> original_names = {{
+    {"time_embed.", Component::unet},
+    {"label_emb.", Component::unet},
+    {"input_blocks.", Component::unet},
+    {"middle_block.", Component::unet},
+    {"output_blocks.", Component::unet},
+    {"out.", Component::unet},
+    {"encoder.conv_in.", Component::vae},
+    {"encoder.down.", Component::vae},
+    {"encoder.mid.", Component::vae},
+    {"encoder.norm_out.", Component::vae},
+    {"encoder.conv_out.", Component::vae},
+    {"decoder.conv_in.", Component::vae},
+    {"decoder.mid.", Component::vae},
+    {"decoder.up.", Component::vae},
+    {"decoder.norm_out.", Component::vae},
+    {"decoder.conv_out.", Component::vae},
+    {"quant_conv.", Component::vae},
+    {"post_quant_conv.", Component::vae},
+    {"text_model.", Component::text_encoder},
+    {"embeddings.", Component::text_encoder},
+    {"encoder.layers.", Component::text_encoder},
+    {"final_layer_norm.", Component::text_encoder},
+    {"text_projection", Component::text_encoder},
+    {"logit_scale", Component::text_encoder},
+    {"vision_model.", Component::text_encoder},
+    {"visual_projection.", Component::text_encoder},
+}};
+
+template <size_t size> Component component_of(std::string_view name, const std::array<Prefix, size> & table) {
+    for (const Prefix & entry : table) {
+        if (name.starts_with(entry.text)) return entry.component;
+    }
+    return Component::none;
+}
+
+// A name cut into the prefix that was recognised (empty where none) and the name within the component.
+struct Split {
+    std::string_view prefix;
+    std::string_view local;
+    Component component = Component::none;
+};
+
+Split split(std::string_view name) {
+    for (const Prefix & prefix : prefixes) {
+        if (name.starts_with(prefix.text)) {
+            return {prefix.text, name.substr(prefix.text.size()), prefix.component};
+        }
+    }
+    return {{}, name, Component::none};
+}
+
+// The text model of transformers 5 and later has no `text_model.` before its names; projection, scale and vision tower never had.
+std::string text_encoder_name(std::string_view local) {
+    for (const std::string_view root : {"embeddings.", "encoder.", "final_layer_norm."}) {
+        if (local.starts_with(root)) return text_prefix + std::string(local);
+    }
+    return std::string(transformer_prefix) + std::string(local);
+}
+
+class Namer {
+public:
+    Namer(const std::vector<std::string> & names, Component expected) {
+        bare_.at(static_cast<size_t>(expected)) = true;
+        for (const std::string & name : names) {
+            const Split parts = split(name);
+            if (parts.prefix.empty()) bare_.at(static_cast<size_t>(component_of(name, evidence))) = true;
+            unet_.note(parts.local);
+            vae_.note(parts.local);
+        }
+    }
+
+    void add(const std::string & name, CanonicalNames & result) {
+        const Split parts = split(name);
+        Component component = parts.component;
+        std::optional<std::string> canonical;
+        bool diffusers = false;
+        for (const Component candidate : {Component::unet, Component::vae, Component::text_encoder}) {
+            const bool possible =
+                parts.prefix.empty() ? bare_.at(static_cast<size_t>(candidate)) : component == candidate;
+            if (!possible || canonical) continue;
+            canonical = convert(candidate, parts.local, diffusers);
+            if (canonical) component = candidate;
+        }
+        if (component == Component::text_encoder) diffusers = parts.prefix != transformer_prefix;
+        if (canonical) (diffusers ? n_diffusers_ : n_ldm_)++;
+        result.names.push_back(canonical ? std::move(*canonical) : name);
+        result.components.push_back(component);
+    }
+
+    std::string layout() const {
+        if (n_diffusers_ == 0 && n_ldm_ == 0) return "";
+        return n_diffusers_ > n_ldm_ ? "diffusers" : "ldm";
+    }
+
+private:
+    // Nothing where `local` is no name of the component in any spelling.
+    std::optional<std::string> convert(Component component, std::string_view local, bool & diffusers) const {
+        std::optional<std::string> name;
+        if (component == Component::unet) name = unet_.convert(local);
+        if (component == Component::vae) name = vae_.convert(local);
+        diffusers = name.has_value();
+        if (!name && component_of_original(local, component)) name = std::string(local);
+        if (!name) return std::nullopt;
+        if (component == Component::text_encoder) return text_encoder_name(*name);
+        return (component == Component::unet ? unet_prefix : vae_prefix) + *name;
+    }
+
+    static bool component_of_original(std::string_view local, Component component) {
+        return component_of(local, original_names) == component;
+    }
+
+    std::array<bool, 4> bare_ = {}; // by Component: names without a prefix may be of it
+    DiffusersUnet unet_;
+    DiffusersVae vae_;
+    size_t n_ldm_ = 0, n_diffusers_ = 0;
+};
+
+} // namespace
+
+const char * component_name(Component component) {
+    switch (component) {
+        case Component::unet: return "UNet";
+        case Component::text_encoder: return "text encoder";
+        case Component::vae: return "VAE";
+        case Component::none: break;
+    }
+    return "model";
+}
+
+CanonicalNames canonical_names(const std::vector<std::string> & names, Component expected) {
+    Namer namer(names, expected);
+    CanonicalNames result;
+    result.names.reserve(names.size());
+    result.components.reserve(names.size());
+    for (const std::string & name : names) namer.add(name, result);
+    result.layout = namer.layout();
+    return result;
+}
+
+bool ignorable(std::string_view name) {
+    constexpr std::string_view whole[] = {
+        "betas",
+        "alphas_cumprod",
+        "alphas_cumprod_prev",
+        "sqrt_alphas_cumprod",
+        "sqrt_one_minus_alphas_cumprod",
+        "log_one_minus_alphas_cumprod",
+        "sqrt_recip_alphas_cumprod",
+        "sqrt_recipm1_alphas_cumprod",
+        "posterior_variance",
+        "posterior_log_variance_clipped",
+        "posterior_mean_coef1",
+        "posterior_mean_coef2",
+        "logvar",
+        "lvlb_weights",
+        "scale_factor",
+        "denoiser.sigmas",
+        "denoiser.log_sigmas",
+        "cond_stage_model.logit_scale",
+        "cond_stage_model.text_projection",
+    };
+    constexpr std::string_view beginnings[] = {
+        "model_ema.",
+        "first_stage_model.model_ema.",
+        "first_stage_model.loss.",
+        "loss.",
+        "cond_stage_model.transformer.text_projection",
+        "cond_stage_model.transformer.logit_scale",
+        "cond_stage_model.transformer.vision_model.",
+        "cond_stage_model.transformer.visual_projection.",
+    };
+    constexpr std::string_view endings[] = {".position_ids", ".num_batches_tracked"};
+    return std::ranges::find(whole, name) != std::end(whole) ||
+           std::ranges::any_of(beginnings, [&](std::string_view text) { return name.starts_with(text); }) ||
+           std::ranges::any_of(endings, [&](std::string_view text) { return name.ends_with(text); });
+}
+
+} // namespace diffusion

@@ -1,0 +1,229 @@
+// Opening the parts of a model, single files and diffusers folders alike, and joining them under canonical names.
+#include "model/source.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <string_view>
+#include <system_error>
+
+#include "io/file_error.h"
+#include "io/json.h"
+#include "io/mapped_file.h"
+#include "model/names.h"
+
+namespace diffusion {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// A component in a diffusers folder: its subfolder and the stem of its weights.
+struct FolderPlace {
+    Component component;
+    const char * folder;
+    const char * stem;
+};
+
+constexpr std::array<FolderPlace, 3> folder_places = {{
+    {Component::unet, "unet", "diffusion_pytorch_model"},
+    {Component::text_encoder, "text_encoder", "model"},
+    {Component::vae, "vae", "diffusion_pytorch_model"},
+}};
+
+// One file of the model, and what it is taken for.
+struct Part {
+    TensorTable table;
+    CanonicalNames names;
+    Component only = Component::none; // the one component that is taken from it; `none` for all
+};
+
+std::string utf8(const fs::path & path) {
+    const std::u8string text = path.u8string();
+    return {text.begin(), text.end()};
+}
+
+bool is_directory(const std::string & path) {
+    std::error_code ignored; // a path that cannot be looked at is left to the opening of it, which says why
+    return fs::is_directory(native_path(path), ignored);
+}
+
+bool is_there(const fs::path & path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+}
+
+std::string prediction_name(const std::string & type) {
+    return type == "v_prediction" || type == "v-prediction" ? "v" : type == "eps" ? "epsilon" : type;
+}
+
+Part open_part(const std::string & path, Component expected, Component only, const Cancellation & cancellation) {
+    Part part;
+    part.table = TensorTable::open(path, cancellation);
+    std::vector<std::string> names;
+    names.reserve(part.table.tensors().size());
+    for (const StoredTensor & tensor : part.table.tensors()) names.push_back(tensor.name);
+    part.names = canonical_names(names, expected);
+    part.only = only;
+    return part;
+}
+
+// The weights of a component in its folder, the file without a variant first; empty where there are none.
+fs::path find_weights(const fs::path & folder, const std::string & stem) {
+    for (const char * ending : {".safetensors", ".safetensors.index.json", ".fp16.safetensors",
+                                ".safetensors.index.fp16.json", ".fp16.safetensors.index.json"}) {
+        fs::path candidate = folder / (stem + ending);
+        if (is_there(candidate)) return candidate;
+    }
+    return {};
+}
+
+std::string looked_for(const FolderPlace & place) {
+    return std::string(place.stem) + ".safetensors, its .fp16 variant or their .index.json";
+}
+
+// Reads `prediction_type` of the folder's scheduler, where it has one.
+std::string scheduler_prediction(const fs::path & folder) {
+    const fs::path config = folder / "scheduler" / "scheduler_config.json";
+    if (!is_there(config)) return "";
+    const std::string path = utf8(config);
+    const auto file = MappedFile::open(path);
+    std::string prediction;
+    visit_json_strings({reinterpret_cast<const char *>(file->data()), file->size()}, path,
+                       [&](const std::vector<std::string> & keys, std::string & value) {
+                           if (keys.size() == 1 && keys[0] == "prediction_type") prediction = prediction_name(value);
+                       });
+    return prediction;
+}
+
+// https://github.com/Stability-AI/ModelSpec
+std::string metadata_prediction(const TensorTable & table) {
+    for (const StoredFile & file : table.files()) {
+        const auto entry = file.metadata.find("modelspec.prediction_type");
+        if (entry != file.metadata.end()) return prediction_name(entry->second);
+    }
+    return "";
+}
+
+class Opener {
+public:
+    Opener(const Source & source, const Cancellation & cancellation)
+        : cancellation_(cancellation), own_{{Component::unet, source.unet},
+                                            {Component::text_encoder, source.text_encoder},
+                                            {Component::vae, source.vae}},
+          model_(source.model) {
+        std::erase_if(own_, [](const auto & entry) { return entry.second.empty(); });
+    }
+
+    ModelTensors open() {
+        if (model_.empty() && own_.empty()) throw Error(ErrorCode::invalid_argument, "No path of a model was given.");
+        if (!model_.empty()) open_model();
+        for (const auto & [component, path] : own_) open_own(component, path);
+        for (const Part & part : parts_) add(part);
+        result_.layout = parts_.front().names.layout;
+        return std::move(result_);
+    }
+
+private:
+    void open_model() {
+        if (!is_directory(model_)) {
+            parts_.push_back(open_part(model_, Component::none, Component::none, cancellation_));
+            result_.prediction = metadata_prediction(parts_.back().table);
+            return;
+        }
+        const fs::path folder = native_path(model_);
+        bool found = false;
+        for (const FolderPlace & place : folder_places) {
+            if (!is_there(folder / place.folder)) continue;
+            found = true;
+            if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, Component::none);
+        }
+        if (!found) {
+            throw unreadable_file(model_,
+                                  "is a folder without the parts of a diffusers model (unet/, text_encoder/, vae/); "
+                                  "give that folder, or a .safetensors or .gguf file");
+        }
+        result_.prediction = scheduler_prediction(folder);
+    }
+
+    void open_folder_place(const fs::path & folder, const FolderPlace & place, Component only) {
+        const fs::path weights = find_weights(folder, place.stem);
+        if (weights.empty()) {
+            const bool pickled =
+                is_there(folder / (std::string(place.stem) + ".bin")) || is_there(folder / "pytorch_model.bin");
+            if (pickled) {
+                throw unsupported_file(utf8(folder),
+                                       "holds its weights as a PyTorch pickle (.bin), which is not read; save "
+                                       "the model as safetensors");
+            }
+            throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
+        }
+        parts_.push_back(open_part(utf8(weights), place.component, only, cancellation_));
+    }
+
+    // A part of its own: a file of that component, a file of several, the folder of the component or of a whole model.
+    void open_own(Component component, const std::string & path) {
+        std::string prediction;
+        if (!is_directory(path)) {
+            parts_.push_back(open_part(path, Component::none, component, cancellation_));
+        } else {
+            const FolderPlace & place = *std::find_if(folder_places.begin(), folder_places.end(),
+                                                      [&](const FolderPlace & p) { return p.component == component; });
+            const fs::path folder = native_path(path);
+            const bool whole = is_there(folder / place.folder);
+            open_folder_place(whole ? folder / place.folder : folder, place, component);
+            if (whole) prediction = scheduler_prediction(folder);
+        }
+        if (prediction.empty()) prediction = metadata_prediction(parts_.back().table);
+        if (component == Component::unet && !prediction.empty()) result_.prediction = prediction;
+        check_holds(component, path);
+    }
+
+    void check_holds(Component component, const std::string & path) const {
+        const auto & components = parts_.back().names.components;
+        if (std::find(components.begin(), components.end(), component) == components.end()) {
+            const TensorTable & table = parts_.back().table;
+            throw unsupported_file(path, std::string("holds no tensor of a ") + component_name(component) +
+                                             (table.tensors().empty()
+                                                  ? "; it has no tensors at all"
+                                                  : "; its first tensor is " + quote(table.tensors().front().name)));
+        }
+    }
+
+    bool wanted(const Part & part, size_t i) const {
+        const Component component = part.names.components[i];
+        if (part.only == Component::none) return !own_.count(component);
+        // What a part of its own has beside its component is dropped where it is known, and left to be found unused where not.
+        return component == part.only || (component == Component::none && !ignorable(part.names.names[i]));
+    }
+
+    void add(const Part & part) {
+        const int first = static_cast<int>(result_.table.files().size());
+        for (StoredFile file : part.table.files()) {
+            file.n_tensors = 0; // add() counts those that are taken
+            result_.table.add_file(std::move(file));
+        }
+        for (size_t i = 0; i < part.names.names.size(); i++) {
+            if (!wanted(part, i)) continue;
+            StoredTensor tensor = part.table.tensors()[i];
+            tensor.name = part.names.names[i];
+            tensor.file += first;
+            result_.table.add(std::move(tensor));
+        }
+    }
+
+    const Cancellation & cancellation_;
+    std::map<Component, std::string> own_; // parts given on their own
+    std::string model_;
+    std::vector<Part> parts_;
+    ModelTensors result_;
+};
+
+} // namespace
+
+ModelTensors open_source(const Source & source, const Cancellation & cancellation) {
+    return Opener(source, cancellation).open();
+}
+
+} // namespace diffusion
