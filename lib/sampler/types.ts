@@ -3,7 +3,7 @@
 import type { SigmaTable } from '../schedule/discrete.ts';
 
 /**
- * D(x; sigma), the denoised latent that the network predicts from a noisy one (Karras et al. 2022, eq. 3).
+ * D(x; sigma), the denoised latent that the network predicts from a noisy one (Karras et al. 2022, arXiv:2206.00364, eq. 2).
  *
  * @param x latent with noise of standard deviation `sigma` added to it, `[batch, channels, height, width]`, flat. Never written to.
  * @param sigma noise level, above 0. Any value between the model's extremes is allowed, not only those of the schedule.

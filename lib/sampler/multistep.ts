@@ -1,0 +1,83 @@
+// Linear multistep samplers: one network evaluation a step, and the derivatives of up to three steps before.
+
+import type { Sampler } from './types.ts';
+import { derivative, linear, walk } from './walk.ts';
+
+/**
+ * Adams-Bashforth of order 4 on uneven sigmas (k-diffusion's sample_lms).
+ *
+ * @param historyShift 0: k-diffusion's method. 1: stable-diffusion.cpp's, where the coefficient of a derivative two or more steps
+ *   back goes with the derivative one step later, which suits few steps; with more of
+ *   them it no longer converges.
+ */
+export function linearMultistep(historyShift: 0 | 1): Sampler {
+  return (denoise, x, sigmas, context) => {
+    const derivatives = newestFirst(4);
+    return walk(x, sigmas, context, async (x, sigma, next, index) => {
+      const denoised = await denoise(x, sigma);
+      const d = derivatives(derivative(x, denoised, sigma));
+      const nodes = Array.from(sigmas.subarray(index + 1 - d.length, index + 1)).reverse();
+      const terms = nodes.map((_, j) => {
+        const lag = j === 0 ? 0 : Math.max(1, j - historyShift);
+        return [lagrangeIntegral(nodes, j, sigma, next), d[lag] as Float32Array] as const;
+      });
+      return { denoised, latent: linear([1, x], ...terms) };
+    });
+  };
+}
+
+/** Linear multistep with stable-diffusion.cpp's shift of the history; for k-diffusion's pictures pass `linearMultistep(0)`. */
+export const lms: Sampler = linearMultistep(1);
+
+/** Adams-Bashforth coefficients of orders 1 to 4 for even steps, newest first. */
+const ADAMS_BASHFORTH = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24]];
+
+/** Improved PNDM: Adams-Bashforth of order 4 as if the steps were even (Zhang and Chen 2022, arXiv:2204.13902). */
+export const ipndm: Sampler = pndm((even) => even);
+
+/**
+ * IPNDM with coefficients for uneven steps in the second-order step. Follows stable-diffusion.cpp; ComfyUI's ipndm_v adapts the
+ * third and fourth order too.
+ */
+export const ipndmV: Sampler = pndm((even, step, lastStep) => {
+  const r = step / lastStep;
+  return even.length === 2 ? [(2 + r) / 2, -r / 2] : even;
+});
+
+/** `adapt` turns the even-step coefficients into those of a step of the given length after one of length `lastStep`. */
+function pndm(adapt: (even: readonly number[], step: number, lastStep: number) => readonly number[]): Sampler {
+  return (denoise, x, sigmas, context) => {
+    const derivatives = newestFirst(4);
+    return walk(x, sigmas, context, async (x, sigma, next, index) => {
+      const denoised = await denoise(x, sigma);
+      const d = derivatives(derivative(x, denoised, sigma));
+      const step = next - sigma;
+      const lastStep = index > 0 ? sigma - (sigmas[index - 1] as number) : step;
+      const coefficients = adapt(ADAMS_BASHFORTH[d.length - 1] as readonly number[], step, lastStep);
+      const terms = d.map((vector, j) => [step * (coefficients[j] as number), vector] as const);
+      return { denoised, latent: linear([1, x], ...terms) };
+    });
+  };
+}
+
+/** Remembers the last `order` vectors: takes a new one and returns all, newest first. */
+function newestFirst(order: number): (vector: Float32Array) => readonly Float32Array[] {
+  let history: readonly Float32Array[] = [];
+  return (vector) => {
+    history = [vector, ...history].slice(0, order);
+    return history;
+  };
+}
+
+/**
+ * Integral from `from` to `to` of the Lagrange basis polynomial that is 1 at node j and 0 at the others. Gauss-Legendre with two
+ * points is exact up to degree 3, hence for four nodes.
+ */
+function lagrangeIntegral(nodes: readonly number[], j: number, from: number, to: number): number {
+  const half = (to - from) / 2;
+  const own = nodes[j] as number;
+  const basis = (t: number) =>
+    nodes.reduce((product, node, k) => (k === j ? product : (product * (t - node)) / (own - node)), 1);
+  const offset = half / Math.sqrt(3);
+  return half * (basis(from + half - offset) + basis(from + half + offset));
+}

@@ -1,0 +1,44 @@
+// The loop over the sigmas that all samplers share, and arithmetic on whole latents.
+
+import type { SamplerContext } from './types.ts';
+
+/** What one step of a sampler gives: the latent at the next sigma, and the denoised latent predicted at the start. */
+export interface StepResult {
+  readonly latent: Float32Array;
+  readonly denoised: Float32Array;
+}
+
+/** One step from `sigma` down to `next` (0 in the last). `index` counts from 0. */
+export type Step = (x: Float32Array, sigma: number, next: number, index: number) => Promise<StepResult>;
+
+/** Takes `step` from each sigma to the one after it and reports each to the context; returns the last latent. */
+export async function walk(
+  x: Float32Array,
+  sigmas: Float64Array,
+  context: SamplerContext,
+  step: Step,
+): Promise<Float32Array> {
+  const total = sigmas.length - 1;
+  let latent = x;
+  for (let index = 0; index < total; index++) {
+    const sigma = sigmas[index] as number;
+    const result = await step(latent, sigma, sigmas[index + 1] as number, index);
+    latent = result.latent;
+    await context.onStep?.({ index, total, sigma, latent, denoised: result.denoised });
+  }
+  return latent;
+}
+
+/** Sum of the vectors, each times its factor; added up in float64 and rounded once. */
+export function linear(...terms: readonly (readonly [factor: number, vector: Float32Array])[]): Float32Array {
+  const sum = new Float64Array(terms[0]?.[1].length ?? 0);
+  for (const [factor, vector] of terms) {
+    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + factor * (vector[i] as number);
+  }
+  return Float32Array.from(sum);
+}
+
+/** dx/dsigma of the probability flow ODE at a noise level (Karras et al. 2022, algorithm 1, line 4): the noise seen in x. */
+export function derivative(x: Float32Array, denoised: Float32Array, sigma: number): Float32Array {
+  return linear([1 / sigma, x], [-1 / sigma, denoised]);
+}
