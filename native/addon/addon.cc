@@ -1,0 +1,76 @@
+// What the addon exports: `NativeAddon` of lib/native/contract.ts.
+#include <string>
+#include <vector>
+
+#include <napi.h>
+
+#include "addon/arguments.h"
+#include "addon/cancellation_class.h"
+#include "addon/environment.h"
+#include "addon/model_class.h"
+#include "addon/promise.h"
+#include "addon/values.h"
+#include "addon/worker.h"
+#include "backend/load.h"
+#include "ggml-backend.h"
+#include "ggml.h"
+#include "model/engine.h"
+
+namespace diffusion::addon {
+
+namespace {
+
+Napi::Value build_info(Napi::Env env) {
+    load_backends();
+    std::vector<std::string> backends;
+    for (size_t i = 0; i < ggml_backend_reg_count(); i++) {
+        std::string name = ggml_backend_reg_name(ggml_backend_reg_get(i));
+        for (char & c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        backends.push_back(std::move(name));
+    }
+    auto build = Napi::Object::New(env);
+    build.Set("ggml", ggml_version());
+    build.Set("backends", strings_to_js(env, backends));
+    return build;
+}
+
+Napi::Value list_devices(const Napi::CallbackInfo & info) {
+    const auto env = info.Env();
+    try {
+        const auto found = devices();
+        auto array = Napi::Array::New(env, found.size());
+        for (size_t i = 0; i < found.size(); i++) array.Set(static_cast<uint32_t>(i), device_to_js(env, found[i]));
+        return array;
+    } catch (const Error & error) {
+        throw Napi::Error(env, error_to_js(env, error));
+    }
+}
+
+Napi::Value inspect_files(const Napi::CallbackInfo & info) {
+    const auto env = info.Env();
+    return promise_of(env, [&] {
+        const auto source = read_source(info[0]);
+        const auto cancellation = read_cancellation(info[1]);
+        return Environment::of(env).start_worker()->call(
+            env, cancellation, [source](auto &, const Cancellation & flag) -> Result {
+                return [found = inspect(source, flag)](Napi::Env env) { return inspection_to_js(env, found); };
+            });
+    });
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+    auto & environment = Environment::create(env);
+    environment.model_class = Napi::Persistent(ModelClass::define(env));
+    exports.Set("build", build_info(env));
+    exports.Set("Cancellation", CancellationClass::define(env));
+    exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
+    exports.Set("inspect", Napi::Function::New<inspect_files>(env, "inspect"));
+    exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
+    return exports;
+}
+
+} // namespace
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, init)
+
+} // namespace diffusion::addon

@@ -1,0 +1,148 @@
+// Checks and copies of arguments. No JavaScript value, however odd, gets past them unchecked.
+#include "addon/arguments.h"
+
+#include <cmath>
+#include <limits>
+
+#include "addon/cancellation_class.h"
+
+namespace diffusion::addon {
+
+namespace {
+
+const char * type_name(const Napi::Value & value) {
+    if (value.IsArray()) return "an array";
+    if (value.IsTypedArray()) return "another typed array";
+    switch (value.Type()) {
+        case napi_undefined: return "undefined";
+        case napi_null: return "null";
+        case napi_boolean: return "a boolean";
+        case napi_number: return "a number";
+        case napi_string: return "a string";
+        case napi_symbol: return "a symbol";
+        case napi_function: return "a function";
+        case napi_bigint: return "a bigint";
+        default: return "another object";
+    }
+}
+
+[[noreturn]] void throw_unexpected(const Napi::Value & value, const std::string & expected, const std::string & name) {
+    throw_type_error(value.Env(), "Expected " + expected + " for " + name + " but received " + type_name(value) + ".");
+}
+
+[[noreturn]] void throw_range_error(Napi::Env env, const std::string & message) {
+    auto error = Napi::RangeError::New(env, message);
+    error.Set("code", Napi::String::New(env, error_code_name(ErrorCode::invalid_argument)));
+    throw error;
+}
+
+template <typename T>
+std::vector<T> copy_array(const Napi::Value & value, napi_typedarray_type wanted, const char * type, const char * name) {
+    // A kind of array that this host's Node-API does not know leaves `actual` alone.
+    auto actual = static_cast<napi_typedarray_type>(-1);
+    void * data = nullptr;
+    size_t length = 0;
+    const bool known = value.IsTypedArray() && napi_get_typedarray_info(value.Env(), value, &actual, &length, &data,
+                                                                        nullptr, nullptr) == napi_ok;
+    if (!known || actual != wanted) throw_unexpected(value, type, name);
+    const auto * first = static_cast<const T *>(data);
+    if (first == nullptr) return {}; // empty or detached
+    return std::vector<T>(first, first + length);
+}
+
+} // namespace
+
+void throw_type_error(Napi::Env env, const std::string & message) {
+    auto error = Napi::TypeError::New(env, message);
+    error.Set("code", Napi::String::New(env, "ERR_INVALID_ARG_TYPE"));
+    throw error;
+}
+
+std::vector<float> read_floats(const Napi::Value & value, const char * name) {
+    return copy_array<float>(value, napi_float32_array, "a Float32Array", name);
+}
+
+std::vector<int32_t> read_int32s(const Napi::Value & value, const char * name) {
+    return copy_array<int32_t>(value, napi_int32_array, "an Int32Array", name);
+}
+
+int64_t read_integer(const Napi::Value & value, const char * name, int64_t least, int64_t most) {
+    const std::string expected = "an integer from " + std::to_string(least) + " to " + std::to_string(most);
+    if (!value.IsNumber()) throw_unexpected(value, expected, name);
+    const double number = value.As<Napi::Number>().DoubleValue();
+    // NaN fails the first comparison.
+    const bool fits = number >= static_cast<double>(least) && number <= static_cast<double>(most);
+    if (!fits || std::trunc(number) != number) {
+        const std::string received = value.ToString().Utf8Value();
+        throw_range_error(value.Env(), "Expected " + expected + " for " + name + " but received " + received + ".");
+    }
+    return static_cast<int64_t>(number);
+}
+
+Shape4 read_shape(const Napi::Value & value, size_t n_elements) {
+    const auto env = value.Env();
+    if (!value.IsArray()) throw_unexpected(value, "an array of 4 sizes", "shape");
+    const auto array = value.As<Napi::Array>();
+    Shape4 shape = {};
+    if (array.Length() != shape.size()) {
+        throw_range_error(env, "Expected 4 sizes for shape but received " + std::to_string(array.Length()) + ".");
+    }
+    // With every factor at most the product that is left, nothing overflows.
+    auto left = static_cast<int64_t>(n_elements);
+    bool fits = left > 0;
+    for (uint32_t i = 0; i < shape.size(); i++) {
+        shape[i] = read_integer(array.Get(i), "a size in shape", 1, std::numeric_limits<int32_t>::max());
+        fits = fits && left % shape[i] == 0;
+        left /= shape[i];
+    }
+    if (!fits || left != 1) {
+        throw_range_error(env, "Expected sizes in shape whose product is the length of the array, " +
+                                   std::to_string(n_elements) + ".");
+    }
+    return shape;
+}
+
+Cancellation read_cancellation(const Napi::Value & value) {
+    const auto * found = CancellationClass::from(value);
+    if (found == nullptr) throw_unexpected(value, "a Cancellation of this thread", "cancellation");
+    return found->flag();
+}
+
+Source read_source(const Napi::Value & value) {
+    const auto object = read_object(value, "source");
+    const auto path = [&](const char * name) {
+        const auto part = object.Get(name);
+        return part.IsUndefined() ? std::string() : read_string(part, name);
+    };
+    Source source;
+    source.model = path("model");
+    source.unet = path("unet");
+    source.text_encoder = path("textEncoder");
+    source.vae = path("vae");
+    if (source.model.empty() && source.unet.empty() && source.text_encoder.empty() && source.vae.empty()) {
+        throw_range_error(value.Env(), "Expected the path of a model, or of one of its parts, for source.");
+    }
+    return source;
+}
+
+Napi::Object read_object(const Napi::Value & value, const char * name) {
+    if (!value.IsObject()) throw_unexpected(value, "an object", name);
+    return value.As<Napi::Object>();
+}
+
+std::string read_string(const Napi::Value & value, const char * name) {
+    if (!value.IsString()) throw_unexpected(value, "a string", name);
+    std::string text = value.As<Napi::String>().Utf8Value();
+    if (text.find('\0') != std::string::npos) {
+        throw_range_error(value.Env(), std::string("Expected a string without a zero character for ") + name + ".");
+    }
+    return text;
+}
+
+Napi::Function read_listener(const Napi::Value & value, const char * name) {
+    if (value.IsUndefined()) return {};
+    if (!value.IsFunction()) throw_unexpected(value, "a function", name);
+    return value.As<Napi::Function>();
+}
+
+} // namespace diffusion::addon

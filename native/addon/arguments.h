@@ -1,0 +1,30 @@
+// From JavaScript to C++: each function checks one argument and copies it, and throws a TypeError or RangeError with a code
+// that names it. Reading an object may run its getters, so nothing that was read before is still trusted to be as it was.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <napi.h>
+
+#include "cancellation.h"
+#include "model/engine.h"
+
+namespace diffusion::addon {
+
+std::vector<float> read_floats(const Napi::Value & value, const char * name);
+std::vector<int32_t> read_int32s(const Napi::Value & value, const char * name);
+int64_t read_integer(const Napi::Value & value, const char * name, int64_t least, int64_t most);
+// Four sizes whose product is `n_elements`, the length of the array of that shape.
+Shape4 read_shape(const Napi::Value & value, size_t n_elements);
+Cancellation read_cancellation(const Napi::Value & value);
+Source read_source(const Napi::Value & value);
+Napi::Object read_object(const Napi::Value & value, const char * name);
+std::string read_string(const Napi::Value & value, const char * name);
+// Empty where undefined.
+Napi::Function read_listener(const Napi::Value & value, const char * name);
+
+[[noreturn]] void throw_type_error(Napi::Env env, const std::string & message);
+
+} // namespace diffusion::addon

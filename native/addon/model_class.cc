@@ -1,0 +1,152 @@
+// Opening a model and calling it. Arguments are copied before a call is queued; JavaScript may change them afterwards.
+#include "addon/model_class.h"
+
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "addon/arguments.h"
+#include "addon/promise.h"
+#include "addon/values.h"
+
+namespace diffusion::addon {
+
+namespace {
+
+// Progress that a person can follow; more of it would only keep the event loop busy.
+constexpr auto progress_interval = std::chrono::milliseconds(20);
+
+std::function<void(int64_t, int64_t)> progress_reporter(Worker & worker) {
+    using Clock = std::chrono::steady_clock;
+    return [&worker, next = Clock::time_point::min()](int64_t done, int64_t total) mutable {
+        const auto now = Clock::now();
+        if (now < next && done < total) return;
+        next = now + progress_interval;
+        worker.report_progress(done, total);
+    };
+}
+
+} // namespace
+
+Napi::Function ModelClass::define(Napi::Env env) {
+    return DefineClass(env, "Model",
+                       {InstanceMethod<&ModelClass::encode_text>("encodeText"),
+                        InstanceMethod<&ModelClass::predict>("predict"), InstanceMethod<&ModelClass::decode>("decode"),
+                        InstanceMethod<&ModelClass::encode>("encode"),
+                        InstanceMethod<&ModelClass::dispose>("dispose")});
+}
+
+ModelClass::ModelClass(const Napi::CallbackInfo & info) : ObjectWrap(info) {
+    auto & opened = Environment::of(info.Env()).opened;
+    if (!opened) throw_type_error(info.Env(), "A Model is made by open(), not by its constructor.");
+    worker_ = std::exchange(opened, nullptr);
+}
+
+ModelClass::~ModelClass() {
+    if (worker_) worker_->stop();
+}
+
+Napi::Value ModelClass::create(Napi::Env env, std::shared_ptr<Worker> worker, const ModelInfo & info) {
+    auto & environment = Environment::of(env);
+    environment.opened = worker;
+    const auto model = environment.model_class.New({});
+    const auto name = Napi::String::New(env, "info");
+    model.DefineProperty(Napi::PropertyDescriptor::Value(name, model_info_to_js(env, info), napi_enumerable));
+    worker->adopt(model);
+    return model;
+}
+
+Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
+    const auto env = info.Env();
+    return promise_of(env, [&] {
+        const auto source = read_source(info[0]);
+        const auto options = read_object(info[1], "options");
+        EngineOptions engine_options;
+        engine_options.device = read_string(options.Get("device"), "device");
+        engine_options.threads =
+            static_cast<int>(read_integer(options.Get("threads"), "threads", 1, std::numeric_limits<int>::max()));
+        const auto cancellation = read_cancellation(options.Get("cancellation"));
+        const auto on_progress = read_listener(options.Get("onProgress"), "onProgress");
+        const auto on_log = read_listener(options.Get("onLog"), "onLog");
+
+        const auto worker = Environment::of(env).start_worker();
+        worker->listen(on_progress, on_log);
+        // The engine lives in the worker, and the worker outlives it: a plain reference will do.
+        if (!on_progress.IsEmpty()) engine_options.on_progress = progress_reporter(*worker);
+        if (!on_log.IsEmpty()) {
+            engine_options.on_log = [&worker = *worker](LogLevel level, const std::string & message) {
+                worker.report_log(level, message);
+            };
+        }
+        return worker->call(env, cancellation,
+                            [source, engine_options, &worker = *worker](auto & engine, const auto & flag) -> Result {
+                                engine = Engine::open(source, engine_options, flag);
+                                return [&worker, model_info = engine->info()](Napi::Env env) {
+                                    return create(env, worker.shared_from_this(), model_info);
+                                };
+                            });
+    });
+}
+
+template <typename Evaluate>
+Napi::Value ModelClass::evaluate(const Napi::CallbackInfo & info, const Cancellation & cancellation,
+                                 Evaluate evaluate) {
+    auto work = [evaluate = std::move(evaluate)](auto & engine, const auto & flag) -> Result {
+        return [values = evaluate(*engine, flag)](Napi::Env env) mutable { return floats_to_js(env, values); };
+    };
+    return worker_->call(info.Env(), cancellation, std::move(work), info.This().As<Napi::Object>());
+}
+
+Napi::Value ModelClass::encode_text(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        auto tokens = read_int32s(info[0], "tokens");
+        const auto clip_skip = read_integer(info[1], "clipSkip", 1, std::numeric_limits<int32_t>::max());
+        return evaluate(info, read_cancellation(info[2]),
+                        [tokens = std::move(tokens), clip_skip](Engine & engine, const Cancellation & cancellation) {
+                            return engine.encode_text(tokens, clip_skip, cancellation);
+                        });
+    });
+}
+
+Napi::Value ModelClass::predict(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        auto latent = read_floats(info[0], "latent");
+        const auto shape = read_shape(info[1], latent.size());
+        auto timesteps = read_floats(info[2], "timesteps");
+        auto context = read_floats(info[3], "context");
+        const auto context_tokens = read_integer(info[4], "contextTokens", 1, std::numeric_limits<int32_t>::max());
+        return evaluate(info, read_cancellation(info[5]),
+                        [latent = std::move(latent), shape, timesteps = std::move(timesteps),
+                         context = std::move(context), context_tokens](Engine & engine, const Cancellation & flag) {
+                            return engine.predict(latent, shape, timesteps, context, context_tokens, flag);
+                        });
+    });
+}
+
+Napi::Value ModelClass::decode(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        auto latent = read_floats(info[0], "latent");
+        const auto shape = read_shape(info[1], latent.size());
+        return evaluate(info, read_cancellation(info[2]),
+                        [latent = std::move(latent), shape](Engine & engine, const Cancellation & cancellation) {
+                            return engine.decode(latent, shape, cancellation);
+                        });
+    });
+}
+
+Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        auto image = read_floats(info[0], "image");
+        const auto shape = read_shape(info[1], image.size());
+        return evaluate(info, read_cancellation(info[2]),
+                        [image = std::move(image), shape](Engine & engine, const Cancellation & cancellation) {
+                            return engine.encode(image, shape, cancellation);
+                        });
+    });
+}
+
+Napi::Value ModelClass::dispose(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] { return worker_->dispose(info.Env()); });
+}
+
+} // namespace diffusion::addon

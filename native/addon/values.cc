@@ -1,0 +1,167 @@
+// Builds JavaScript values out of the engine's.
+#include "addon/values.h"
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace diffusion::addon {
+
+namespace {
+
+Napi::Value number_to_js(Napi::Env env, int64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+
+template <typename T, typename Convert>
+Napi::Array array_to_js(Napi::Env env, const std::vector<T> & items, Convert convert) {
+    auto array = Napi::Array::New(env, items.size());
+    for (size_t i = 0; i < items.size(); i++) array.Set(static_cast<uint32_t>(i), convert(items[i]));
+    return array;
+}
+
+// Keys come from files: each is defined as an own property, so that one named `__proto__` is only a key.
+void define(Napi::Object object, const std::string & key, Napi::Value value) {
+    const auto name = Napi::String::New(object.Env(), key);
+    object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_default_jsproperty));
+}
+
+Napi::Object metadata_to_js(Napi::Env env, const std::map<std::string, std::string> & metadata) {
+    auto object = Napi::Object::New(env);
+    for (const auto & [key, value] : metadata) define(object, key, Napi::String::New(env, value));
+    return object;
+}
+
+Napi::Value config_value_to_js(Napi::Env env, const ConfigValue & config) {
+    return std::visit(
+        [&](const auto & value) -> Napi::Value {
+            using T = std::decay_t<decltype(value)>;
+            if constexpr (std::is_same_v<T, int64_t>) {
+                return number_to_js(env, value);
+            } else if constexpr (std::is_same_v<T, bool>) {
+                return Napi::Boolean::New(env, value);
+            } else if constexpr (std::is_same_v<T, std::string>) {
+                return Napi::String::New(env, value);
+            } else {
+                return array_to_js(env, value, [&](int64_t item) { return number_to_js(env, item); });
+            }
+        },
+        config);
+}
+
+Napi::Value component_to_js(Napi::Env env, const ComponentInfo & component) {
+    auto types = Napi::Object::New(env);
+    for (const auto & [type, count] : component.types) define(types, type, number_to_js(env, count));
+    auto config = Napi::Object::New(env);
+    for (const auto & [key, value] : component.config) define(config, key, config_value_to_js(env, value));
+    auto object = Napi::Object::New(env);
+    object.Set("kind", component.kind);
+    object.Set("parameters", number_to_js(env, component.parameters));
+    object.Set("bytes", number_to_js(env, component.n_bytes));
+    object.Set("types", types);
+    object.Set("config", config);
+    return object;
+}
+
+Napi::Value components_to_js(Napi::Env env, const std::vector<ComponentInfo> & components) {
+    return array_to_js(env, components, [&](const auto & component) { return component_to_js(env, component); });
+}
+
+Napi::Value string_or_undefined(Napi::Env env, const std::string & text) {
+    return text.empty() ? env.Undefined() : Napi::String::New(env, text);
+}
+
+} // namespace
+
+Napi::Value error_to_js(Napi::Env env, const Error & error) {
+    const bool misuse = error.code() == ErrorCode::invalid_argument;
+    const Napi::Object value = misuse ? Napi::RangeError::New(env, error.what()).Value()
+                                      : Napi::Error::New(env, error.what()).Value();
+    value.Set("code", error_code_name(error.code()));
+    return value;
+}
+
+Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings) {
+    return array_to_js(env, strings, [&](const auto & text) { return Napi::String::New(env, text); });
+}
+
+Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection) {
+    auto object = Napi::Object::New(env);
+    object.Set("files", array_to_js(env, inspection.files, [&](const StoredFile & file) {
+                   auto item = Napi::Object::New(env);
+                   item.Set("path", file.path);
+                   item.Set("format", file.format);
+                   item.Set("bytes", number_to_js(env, static_cast<int64_t>(file.n_bytes)));
+                   item.Set("tensors", number_to_js(env, static_cast<int64_t>(file.n_tensors)));
+                   return item;
+               }));
+    object.Set("family", string_or_undefined(env, inspection.family));
+    object.Set("layout", string_or_undefined(env, inspection.layout));
+    object.Set("components", components_to_js(env, inspection.components));
+    object.Set("missing", strings_to_js(env, inspection.missing));
+    object.Set("mismatched", strings_to_js(env, inspection.mismatched));
+    object.Set("unused", strings_to_js(env, inspection.unused));
+    object.Set("metadata", metadata_to_js(env, inspection.metadata));
+    return object;
+}
+
+Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info) {
+    auto object = Napi::Object::New(env);
+    object.Set("family", info.family);
+    object.Set("prediction", info.prediction);
+    object.Set("components", components_to_js(env, info.components));
+    object.Set("latentChannels", number_to_js(env, info.latent_channels));
+    object.Set("vaeScaleFactor", number_to_js(env, info.vae_scale_factor));
+    object.Set("scalingFactor", info.scaling_factor);
+    object.Set("textPositions", number_to_js(env, info.text_positions));
+    object.Set("textVocabulary", number_to_js(env, info.text_vocabulary));
+    object.Set("textLayers", number_to_js(env, info.text_layers));
+    object.Set("textWidth", number_to_js(env, info.text_width));
+    object.Set("metadata", metadata_to_js(env, info.metadata));
+    object.Set("mappedBytes", number_to_js(env, info.mapped_bytes));
+    object.Set("allocatedBytes", number_to_js(env, info.allocated_bytes));
+    object.Set("device", info.device);
+    object.Set("threads", info.threads);
+    return object;
+}
+
+Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device) {
+    auto object = Napi::Object::New(env);
+    object.Set("name", device.name);
+    object.Set("description", device.description);
+    object.Set("type", device.type);
+    object.Set("memoryTotal", number_to_js(env, device.memory_total));
+    object.Set("memoryFree", number_to_js(env, device.memory_free));
+    object.Set("features", strings_to_js(env, device.features));
+    return object;
+}
+
+Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total) {
+    auto object = Napi::Object::New(env);
+    object.Set("stage", "weights");
+    object.Set("done", number_to_js(env, done));
+    object.Set("total", number_to_js(env, total));
+    return object;
+}
+
+Napi::Value floats_to_js(Napi::Env env, std::vector<float> & values) {
+    const size_t n_bytes = values.size() * sizeof(float);
+    // Up to here a copy is cheaper than the bookkeeping, and unlike foreign memory it can be transferred to another thread.
+    constexpr size_t small = size_t(1) << 20;
+    if (n_bytes > small) {
+        auto owned = std::make_unique<std::vector<float>>(std::move(values));
+        const auto free = [](napi_env, void *, void * hint) { delete static_cast<std::vector<float> *>(hint); };
+        napi_value buffer = nullptr;
+        if (napi_create_external_arraybuffer(env, owned->data(), n_bytes, free, owned.get(), &buffer) == napi_ok) {
+            const size_t length = owned.release()->size();
+            return Napi::Float32Array::New(env, length, Napi::ArrayBuffer(env, buffer), 0);
+        }
+        values = std::move(*owned); // hosts with a V8 sandbox (Electron) allow no foreign memory
+    }
+    auto array = Napi::Float32Array::New(env, values.size());
+    if (n_bytes > 0) std::memcpy(array.Data(), values.data(), n_bytes);
+    values = {};
+    return array;
+}
+
+} // namespace diffusion::addon

@@ -1,0 +1,23 @@
+// From C++ to JavaScript: the values that lib/native/contract.ts describes.
+#pragma once
+
+#include <vector>
+
+#include <napi.h>
+
+#include "error.h"
+#include "model/engine.h"
+
+namespace diffusion::addon {
+
+// An Error with its code; a RangeError where an argument is to blame.
+Napi::Value error_to_js(Napi::Env env, const Error & error);
+Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection);
+Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info);
+Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device);
+Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total);
+Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings);
+// A large vector becomes the array's memory, without a copy where the host allows that. It is empty afterwards.
+Napi::Value floats_to_js(Napi::Env env, std::vector<float> & values);
+
+} // namespace diffusion::addon

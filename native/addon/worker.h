@@ -1,0 +1,103 @@
+// One thread that works for one model: it runs calls in their order, and their promises settle on JavaScript's thread.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include <napi.h>
+
+#include "addon/environment.h"
+#include "cancellation.h"
+#include "error.h"
+#include "model/engine.h"
+
+namespace diffusion::addon {
+
+// Makes the value that a promise resolves with, on JavaScript's thread.
+using Result = std::function<Napi::Value(Napi::Env)>;
+// The work of a call, on the worker's thread. The engine is empty until a call opens one.
+using Work = std::function<Result(std::unique_ptr<Engine> &, const Cancellation &)>;
+
+// Belongs to JavaScript's thread, but for the `report_` functions. No handle of JavaScript's ever leaves that thread.
+class Worker : public std::enable_shared_from_this<Worker> {
+public:
+    explicit Worker(Environment & environment);
+    ~Worker();
+    Worker(const Worker &) = delete;
+    Worker & operator=(const Worker &) = delete;
+
+    // Queues a call. Its promise rejects with ERR_CANCELLED once `cancellation` was raised, at once if the call still
+    // waits, else as soon as the work notices; and likewise with ERR_DISPOSED once the worker was stopped.
+    // `keep_alive` is kept from the garbage collector until then.
+    Napi::Promise call(Napi::Env env, const Cancellation & cancellation, Work work, Napi::Object keep_alive = {});
+    void reject_cancelled(Napi::Env env);
+
+    // The model that owns this worker from now on, and stops it. Without one, a worker stops after its first call.
+    void adopt(Napi::Object model);
+
+    // Tells the thread to give up its work, free the engine and end; does not wait for that.
+    void stop();
+    // Stops, and resolves when the engine is freed and all calls are settled.
+    Napi::Promise dispose(Napi::Env env);
+    void join();
+
+    // Who hears of progress and logs; either may be empty. What a listener throws ends the opening, whose promise rejects
+    // with it; once the model is open, it is an uncaught exception.
+    void listen(Napi::Function on_progress, Napi::Function on_log);
+    void report_progress(int64_t done, int64_t total);
+    void report_log(LogLevel level, const std::string & message);
+
+    // For the end of the environment, when promises cannot settle any more.
+    void drop_references();
+
+private:
+    struct Job {
+        uint64_t id;
+        Cancellation cancellation;
+        Work work;
+    };
+    struct Call {
+        Napi::Promise::Deferred deferred;
+        Cancellation cancellation;
+        Napi::ObjectReference keep_alive;
+    };
+    using Outcome = std::variant<Result, Error>;
+
+    void run();
+    bool next(Job & job);
+    static Outcome attempt(const Job & job, std::unique_ptr<Engine> & engine);
+
+    Call take_call(Napi::Env env, uint64_t id);
+    void settle(Napi::Env env, uint64_t id, const Outcome & outcome);
+    void ended(Napi::Env env);
+    void notify(Napi::Env env, const Napi::FunctionReference & listener, const std::vector<napi_value> & arguments);
+
+    Environment & environment_;
+
+    // Of JavaScript's thread.
+    uint64_t next_id_ = 0;
+    std::map<uint64_t, Call> calls_;
+    std::vector<Napi::Promise::Deferred> disposals_;
+    Napi::FunctionReference on_progress_;
+    Napi::FunctionReference on_log_;
+    bool adopted_ = false;
+    bool ended_ = false;
+
+    // Of both threads.
+    Cancellation stopped_;
+    std::mutex mutex_; // of the queue
+    std::condition_variable changed_;
+    std::deque<Job> queue_;
+
+    std::thread thread_; // last: it uses all the others
+};
+
+} // namespace diffusion::addon
