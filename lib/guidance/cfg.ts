@@ -20,8 +20,8 @@ export type PredictEach<Condition> = (
  *
  * @param conditional the prompt.
  * @param unconditional the negative prompt.
- * @param scale any finite number from 0. At 1 only the conditional prediction counts and at 0 only the unconditional one, and only
- *   that one is evaluated; every other scale evaluates [conditional, unconditional].
+ * @param scale any finite number from 0. At 1 only the conditional prediction counts and at 0 only the unconditional
+ *   one, and only that one is evaluated; every other scale evaluates [conditional, unconditional].
  */
 export function classifierFreeGuidance<Condition>(
   predictEach: PredictEach<Condition>,
@@ -37,7 +37,8 @@ export function classifierFreeGuidance<Condition>(
     };
   }
   return async (latent, timestep) => {
-    const [cond, uncond] = (await predictEach(latent, timestep, [conditional, unconditional])) as [Float32Array, Float32Array];
+    const both = await predictEach(latent, timestep, [conditional, unconditional]);
+    const [cond, uncond] = both as readonly [Float32Array, Float32Array];
     return uncond.map((value, i) => value + scale * ((cond[i] as number) - value));
   };
 }

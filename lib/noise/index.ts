@@ -16,8 +16,8 @@ export type RngName = keyof typeof GENERATORS;
 export const RNG_NAMES = Object.keys(GENERATORS) as readonly RngName[];
 
 /**
- * Makes the generator of one picture. Draw the initial noise from it and then, in order, all noise of the sampler, as the
- * programs with the same `rng` do: the same seed then gives the same picture.
+ * Makes the generator of one picture. Draw the initial noise from it and then, in order, all noise of the sampler, as
+ * the programs with the same `rng` do: the same seed then gives the same picture.
  *
  * @param seed whole number from 0 to 2^64 - 1; a `number` only up to 2^53 - 1. `cpu` uses its lower 32 bits.
  * @throws RangeError or TypeError for another seed.
@@ -27,8 +27,8 @@ export function createNoise(rng: RngName, seed: number | bigint): NoiseSource {
 }
 
 /**
- * Makes the generator of a batch: picture i draws from its own source with the seed `seed + i` (modulo 2^64), so each looks as if
- * made alone. `normal(n)` gives the noise of all pictures one after the other, n / batchSize numbers each.
+ * Makes the generator of a batch: picture i draws from its own source with the seed `seed + i` (modulo 2^64), so each
+ * looks as if made alone. `normal(n)` gives the noise of all pictures one after the other, n / batchSize numbers each.
  *
  * @param batchSize number of pictures, at least 1. `n` must be a multiple of it.
  */
@@ -47,16 +47,14 @@ export function createBatchNoise(rng: RngName, seed: number | bigint, batchSize:
 }
 
 function checkSeed(seed: number | bigint): bigint {
-  const isNumber = typeof seed === 'number';
-  if (isNumber ? Number.isSafeInteger(seed) && seed >= 0 : typeof seed === 'bigint' && BigInt.asUintN(64, seed) === seed) {
-    return BigInt(seed);
-  }
+  if (typeof seed === 'number' && Number.isSafeInteger(seed) && seed >= 0) return BigInt(seed);
+  if (typeof seed === 'bigint' && BigInt.asUintN(64, seed) === seed) return seed;
   throw argumentError([
     {
       name: 'seed',
       expected: 'a whole number from 0 to 2^53 - 1 or a bigint from 0 to 2^64 - 1',
       received: describe(seed),
-      code: isNumber || typeof seed === 'bigint' ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE',
+      code: typeof seed === 'number' || typeof seed === 'bigint' ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE',
     },
   ]);
 }

@@ -28,7 +28,10 @@ export function philox(counter: Block, key: readonly [number, number]): Block {
   return [c0 >>> 0, c1 >>> 0, c2 >>> 0, c3 >>> 0];
 }
 
-/** Upper 32 bits of the product of two unsigned 32-bit numbers, by halves of 16 bits so that nothing leaves 32-bit integers. */
+/**
+ * Upper 32 bits of the product of two unsigned 32-bit numbers, by halves of 16 bits so that nothing leaves 32-bit
+ * integers.
+ */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -44,9 +47,9 @@ const WORD = 2 ** -32;
 const WORD_2PI = Math.fround(2 ** -32 * Math.fround(2 * Math.PI));
 
 /**
- * `torch.randn(n, device='cuda')`: element i of call k is the first normal of block (k, 0, i, 0), as long as the GPU gives every
- * element its own thread. Larger tensors (some 100,000 elements, by GPU) are split over threads there; here, as in the other
- * programs that reproduce this generator without a GPU, the rule stays the same at every size.
+ * `torch.randn(n, device='cuda')`: element i of call k is the first normal of block (k, 0, i, 0), as long as the GPU
+ * gives every element its own thread. Larger tensors (some 100,000 elements, by GPU) are split over threads there;
+ * here, as in the other programs that reproduce this generator without a GPU, the rule stays the same at every size.
  */
 export class PhiloxNoise implements NoiseSource {
   readonly #key: readonly [number, number];

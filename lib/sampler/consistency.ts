@@ -12,9 +12,10 @@ export const lcm: Sampler = (denoise, x, sigmas, context) =>
   });
 
 /**
- * Trajectory consistency: steps down to the timestep (1 - eta) t' and from there noises up to t', the timestep of the next sigma
- * (Zheng et al. 2024, arXiv:2402.19159, "strategic stochastic sampling"; eta is its gamma). eta: 0. As in diffusers' TCDScheduler and stable-diffusion.cpp the
- * last step ends at the first timestep of the model rather than at no noise at all.
+ * Trajectory consistency: steps down to the timestep (1 - eta) t' and from there noises up to t', the timestep of the
+ * next sigma (Zheng et al. 2024, arXiv:2402.19159, "strategic stochastic sampling"; eta is its gamma). eta: 0. As in
+ * diffusers' TCDScheduler and stable-diffusion.cpp the last step ends at the first timestep of the model rather than at
+ * no noise at all.
  */
 export const tcd: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {
@@ -26,7 +27,10 @@ export const tcd: Sampler = (denoise, x, sigmas, context) =>
     const alphaNext = 1 / (next * next + 1);
     const d = derivative(x, denoised, sigma);
     if (eta === 0 || next === 0) {
-      return { denoised, latent: linear([Math.sqrt(alphaS / alphaNext), denoised], [Math.sqrt((1 - alphaS) / alphaNext), d]) };
+      return {
+        denoised,
+        latent: linear([Math.sqrt(alphaS / alphaNext), denoised], [Math.sqrt((1 - alphaS) / alphaNext), d]),
+      };
     }
     const latentS = linear([1, denoised], [Math.sqrt((1 - alphaS) / alphaS), d]);
     return { denoised, latent: addNoise(latentS, Math.sqrt(Math.max(1 / alphaNext - 1 / alphaS, 0)), context) };

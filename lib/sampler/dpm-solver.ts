@@ -10,7 +10,10 @@ interface LastStep {
   readonly h: number;
 }
 
-/** Ancestral sampling with DPM-Solver++(2S) steps, two network evaluations each (k-diffusion's sample_dpmpp_2s_ancestral). eta: 1. */
+/**
+ * Ancestral sampling with DPM-Solver++(2S) steps, two network evaluations each (k-diffusion's
+ * sample_dpmpp_2s_ancestral). eta: 1.
+ */
 export const dpmpp2sAncestral: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {
     const denoised = await denoise(x, sigma);
@@ -22,7 +25,9 @@ export const dpmpp2sAncestral: Sampler = (denoise, x, sigmas, context) =>
     return { denoised, latent: addNoise(latent, up, context) };
   });
 
-/** DPM-Solver++(2M): extrapolates the denoised latent by the step before (algorithm 2; k-diffusion's sample_dpmpp_2m). */
+/**
+ * DPM-Solver++(2M): extrapolates the denoised latent by the step before (algorithm 2; k-diffusion's sample_dpmpp_2m).
+ */
 export const dpmpp2m: Sampler = (denoise, x, sigmas, context) => {
   let last: LastStep | undefined;
   return walk(x, sigmas, context, async (x, sigma, next) => {
@@ -53,8 +58,8 @@ export const dpmpp2mV2: Sampler = (denoise, x, sigmas, context) => {
 };
 
 /**
- * SDE-DPM-Solver++(2M), midpoint variant (k-diffusion's sample_dpmpp_2m_sde), with plain noise in place of a Brownian tree, as in
- * stable-diffusion.cpp. eta: 1.
+ * SDE-DPM-Solver++(2M), midpoint variant (k-diffusion's sample_dpmpp_2m_sde), with plain noise in place of a Brownian
+ * tree, as in stable-diffusion.cpp. eta: 1.
  */
 export const dpmpp2mSde: Sampler = (denoise, x, sigmas, context) => {
   const eta = context.eta ?? 1;
@@ -72,12 +77,18 @@ export const dpmpp2mSde: Sampler = (denoise, x, sigmas, context) => {
   });
 };
 
-/** Exact step of the ODE for a denoised latent that stands still: `ratio` of the sigmas, e^(-h), is what remains of the noise. */
+/**
+ * Exact step of the ODE for a denoised latent that stands still: `ratio` of the sigmas, e^(-h), is what remains of the
+ * noise.
+ */
 function exponentialStep(x: Float32Array, denoised: Float32Array, ratio: number): Float32Array {
   return linear([ratio, x], [1 - ratio, denoised]);
 }
 
-/** Denoised latent in the middle of a step, judged by the step before: (1 + 1/2r) denoised - 1/2r last, r the ratio of the step lengths. */
+/**
+ * Denoised latent in the middle of a step, judged by the step before: (1 + 1/2r) denoised - 1/2r last, r the ratio of
+ * the step lengths.
+ */
 function extrapolate(denoised: Float32Array, last: Float32Array, r: number): Float32Array {
   const weight = 1 / (2 * r);
   return linear([1 + weight, denoised], [-weight, last]);

@@ -4,24 +4,22 @@ import { addNoise, ancestralStep } from './ancestral.ts';
 import type { Denoiser, Sampler, SamplerContext } from './types.ts';
 import { linear, type StepResult, walk } from './walk.ts';
 
-/** Euler steps of the probability flow ODE (Karras et al. 2022, arXiv:2206.00364, algorithm 1 without its correction). */
+/**
+ * Euler steps of the probability flow ODE (Karras et al. 2022, arXiv:2206.00364, algorithm 1 without its correction).
+ */
 export const euler: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, (x, sigma, next) => ancestralEulerStep(denoise, x, sigma, next, 0, context));
 
 /** Ancestral sampling with Euler steps (k-diffusion's sample_euler_ancestral). eta: 1. */
 export const eulerAncestral: Sampler = (denoise, x, sigmas, context) =>
-  walk(x, sigmas, context, (x, sigma, next) =>
-    ancestralEulerStep(denoise, x, sigma, next, context.eta ?? 1, context),
-  );
+  walk(x, sigmas, context, (x, sigma, next) => ancestralEulerStep(denoise, x, sigma, next, context.eta ?? 1, context));
 
 /**
- * DDIM (Song et al. 2020, arXiv:2010.02502, eq. 12 and 16), which in terms of sigma is an ancestral Euler step. eta: 0. Its
- * "trailing" timesteps are the schedule `simple`, its default.
+ * DDIM (Song et al. 2020, arXiv:2010.02502, eq. 12 and 16), which in terms of sigma is an ancestral Euler step. eta: 0.
+ * Its "trailing" timesteps are the schedule `simple`, its default.
  */
 export const ddimTrailing: Sampler = (denoise, x, sigmas, context) =>
-  walk(x, sigmas, context, (x, sigma, next) =>
-    ancestralEulerStep(denoise, x, sigma, next, context.eta ?? 0, context),
-  );
+  walk(x, sigmas, context, (x, sigma, next) => ancestralEulerStep(denoise, x, sigma, next, context.eta ?? 0, context));
 
 async function ancestralEulerStep(
   denoise: Denoiser,

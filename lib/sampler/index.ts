@@ -17,7 +17,10 @@ export interface SamplerEntry {
   readonly defaultScheduler: SchedulerName;
 }
 
-/** Every sampler under the name that users give as `sampler`; names and default schedules are those of stable-diffusion.cpp. */
+/**
+ * Every sampler under the name that users give as `sampler`; names and default schedules are those of
+ * stable-diffusion.cpp.
+ */
 export const SAMPLERS = {
   euler: { sampler: euler, defaultScheduler: 'discrete' },
   euler_a: { sampler: eulerAncestral, defaultScheduler: 'discrete' },

@@ -6,9 +6,9 @@ import { derivative, linear, walk } from './walk.ts';
 /**
  * Adams-Bashforth of order 4 on uneven sigmas (k-diffusion's sample_lms).
  *
- * @param historyShift 0: k-diffusion's method. 1: stable-diffusion.cpp's, where the coefficient of a derivative two or more steps
- *   back goes with the derivative one step later, which suits few steps; with more of
- *   them it no longer converges.
+ * @param historyShift 0: k-diffusion's method. 1: stable-diffusion.cpp's, where the coefficient of a derivative two or
+ *   more steps back goes with the derivative one step later, which suits few steps; with more of them it no longer
+ *   converges.
  */
 export function linearMultistep(historyShift: 0 | 1): Sampler {
   return (denoise, x, sigmas, context) => {
@@ -26,7 +26,10 @@ export function linearMultistep(historyShift: 0 | 1): Sampler {
   };
 }
 
-/** Linear multistep with stable-diffusion.cpp's shift of the history; for k-diffusion's pictures pass `linearMultistep(0)`. */
+/**
+ * Linear multistep with stable-diffusion.cpp's shift of the history; for k-diffusion's pictures pass
+ * `linearMultistep(0)`.
+ */
 export const lms: Sampler = linearMultistep(1);
 
 /** Adams-Bashforth coefficients of orders 1 to 4 for even steps, newest first. */
@@ -36,8 +39,8 @@ const ADAMS_BASHFORTH = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 
 export const ipndm: Sampler = pndm((even) => even);
 
 /**
- * IPNDM with coefficients for uneven steps in the second-order step. Follows stable-diffusion.cpp; ComfyUI's ipndm_v adapts the
- * third and fourth order too.
+ * IPNDM with coefficients for uneven steps in the second-order step. Follows stable-diffusion.cpp; ComfyUI's ipndm_v
+ * adapts the third and fourth order too.
  */
 export const ipndmV: Sampler = pndm((even, step, lastStep) => {
   const r = step / lastStep;
@@ -70,8 +73,8 @@ function newestFirst(order: number): (vector: Float32Array) => readonly Float32A
 }
 
 /**
- * Integral from `from` to `to` of the Lagrange basis polynomial that is 1 at node j and 0 at the others. Gauss-Legendre with two
- * points is exact up to degree 3, hence for four nodes.
+ * Integral from `from` to `to` of the Lagrange basis polynomial that is 1 at node j and 0 at the others. Gauss-Legendre
+ * with two points is exact up to degree 3, hence for four nodes.
  */
 function lagrangeIntegral(nodes: readonly number[], j: number, from: number, to: number): number {
   const half = (to - from) / 2;

@@ -3,9 +3,11 @@
 import type { SigmaTable } from '../schedule/discrete.ts';
 
 /**
- * D(x; sigma), the denoised latent that the network predicts from a noisy one (Karras et al. 2022, arXiv:2206.00364, eq. 2).
+ * D(x; sigma), the denoised latent that the network predicts from a noisy one (Karras et al. 2022, arXiv:2206.00364,
+ * eq. 2).
  *
- * @param x latent with noise of standard deviation `sigma` added to it, `[batch, channels, height, width]`, flat. Never written to.
+ * @param x latent with noise of standard deviation `sigma` added to it, `[batch, channels, height, width]`, flat. Never
+ *   written to.
  * @param sigma noise level, above 0. Any value between the model's extremes is allowed, not only those of the schedule.
  * @returns a new array of the same length. Rejects when the call was aborted; a sampler lets that pass through.
  */
@@ -27,13 +29,17 @@ export interface SamplerStep {
 
 /** What a sampler may ask of the pipeline that runs it. */
 export interface SamplerContext {
-  /** Fresh standard normal noise of the latent's length. Each call advances the generator, so call it only for noise that is used. */
+  /**
+   * Fresh standard normal noise of the latent's length. Each call advances the generator, so call it only for noise
+   * that is used.
+   */
   noise(): Float32Array;
   /** Noise levels of the model's training steps, for samplers that are defined on timesteps (TCD). */
   readonly table: SigmaTable;
   /**
-   * Share of the noise that a stochastic sampler puts back after each step, 0 (deterministic) to 1. Left out, each sampler takes
-   * the default of its method: 1 for `euler_a`, `dpm++2s_a` and `dpm++2m_sde`, 0 for `ddim_trailing` and `tcd`. The others take no notice.
+   * Share of the noise that a stochastic sampler puts back after each step, 0 (deterministic) to 1. Left out, each
+   * sampler takes the default of its method: 1 for `euler_a`, `dpm++2s_a` and `dpm++2m_sde`, 0 for `ddim_trailing` and
+   * `tcd`. The others take no notice.
    */
   readonly eta?: number | undefined;
   /** Called once after each step, and awaited. */

@@ -38,7 +38,10 @@ export function linear(...terms: readonly (readonly [factor: number, vector: Flo
   return Float32Array.from(sum);
 }
 
-/** dx/dsigma of the probability flow ODE at a noise level (Karras et al. 2022, algorithm 1, line 4): the noise seen in x. */
+/**
+ * dx/dsigma of the probability flow ODE at a noise level (Karras et al. 2022, algorithm 1, line 4): the noise seen in
+ * x.
+ */
 export function derivative(x: Float32Array, denoised: Float32Array, sigma: number): Float32Array {
   return linear([1 / sigma, x], [-1 / sigma, denoised]);
 }

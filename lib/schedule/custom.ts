@@ -5,7 +5,8 @@ import { argumentError, describe } from '../errors.ts';
 /**
  * Checks a user's own list of noise levels.
  *
- * @param sigmas at least two finite numbers, strictly falling, the last 0. Their number less one is the number of steps.
+ * @param sigmas at least two finite numbers, strictly falling, the last 0. Their number less one is the number of
+ *   steps.
  * @param name name of the option, for the error.
  * @throws TypeError `ERR_INVALID_ARG_TYPE` where no list of numbers was given.
  * @throws RangeError `ERR_INVALID_ARG_VALUE` where the numbers are not such a list.

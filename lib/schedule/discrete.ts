@@ -6,8 +6,8 @@ import { argumentError, describe } from '../errors.ts';
 const TRAINING_STEPS = 1000;
 
 /**
- * Sigma of every training step, `sqrt((1 - alphaCumprod) / alphaCumprod)`, as in k-diffusion's DiscreteSchedule: timestep t of
- * the network belongs to `sigmas[t]`, and between two steps log(sigma) is linear in t.
+ * Sigma of every training step, `sqrt((1 - alphaCumprod) / alphaCumprod)`, as in k-diffusion's DiscreteSchedule:
+ * timestep t of the network belongs to `sigmas[t]`, and between two steps log(sigma) is linear in t.
  */
 export class SigmaTable {
   /** Products of the alphas up to each training step, falling, each between 0 and 1. */
@@ -84,8 +84,8 @@ export class SigmaTable {
 }
 
 /**
- * Stable Diffusion's table: 1000 steps whose betas are linear in their square roots from 0.00085 to 0.012 (LDM's "linear"
- * schedule, diffusers' "scaled_linear"), computed in float64 as LDM does.
+ * Stable Diffusion's table: 1000 steps whose betas are linear in their square roots from 0.00085 to 0.012 (LDM's
+ * "linear" schedule, diffusers' "scaled_linear"), computed in float64 as LDM does.
  */
 export function stableDiffusionTable(): SigmaTable {
   const first = Math.sqrt(0.00085);

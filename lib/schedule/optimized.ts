@@ -3,24 +3,27 @@
 import { endAtZero, linspace, type Schedule } from './types.ts';
 
 /**
- * "Align Your Steps" (Sabour et al. 2024, arXiv:2404.14507): the ten steps its authors published for SD 1.5, interpolated
- * log-linearly for any other number of steps. The last level gives way to the final 0. The table's own extremes are used,
- * whatever the model's, as in stable-diffusion.cpp and ComfyUI.
+ * "Align Your Steps" (Sabour et al. 2024, arXiv:2404.14507): the ten steps its authors published for SD 1.5,
+ * interpolated log-linearly for any other number of steps. The last level gives way to the final 0. The table's own
+ * extremes are used, whatever the model's, as in stable-diffusion.cpp and ComfyUI.
  */
 export const alignYourSteps: Schedule = (steps) =>
   endAtZero(interpolateLogLinearly(alignYourStepsLevels, steps + 1).slice(0, -1));
 
 /**
- * GITS (Chen et al. 2024, "On the Trajectory Regularity of ODE-based Diffusion Sampling", arXiv:2405.11326): its published table
- * for a coefficient of 1.20 up to 20 steps, and its longest row interpolated log-linearly above. The last level gives way to the
- * final 0, and a single step goes from the first level to it.
+ * GITS (Chen et al. 2024, "On the Trajectory Regularity of ODE-based Diffusion Sampling", arXiv:2405.11326): its
+ * published table for a coefficient of 1.20 up to 20 steps, and its longest row interpolated log-linearly above. The
+ * last level gives way to the final 0, and a single step goes from the first level to it.
  */
 export const gits: Schedule = (steps) => {
   const inner = gitsLevels[Math.min(steps, 20) - 2] ?? [];
   return endAtZero(interpolateLogLinearly([gitsFirst, ...inner, gitsLast], steps + 1).slice(0, -1));
 };
 
-/** `count` levels that follow the given falling ones, linear in log(sigma) between neighbours; `levels` itself where the count fits. */
+/**
+ * `count` levels that follow the given falling ones, linear in log(sigma) between neighbours; `levels` itself where the
+ * count fits.
+ */
 function interpolateLogLinearly(levels: readonly number[], count: number): readonly number[] {
   if (count === levels.length) return levels;
   return linspace(0, levels.length - 1, count).map((position) => {
@@ -89,4 +92,5 @@ const gitsLevels: readonly (readonly number[])[] = [
     7.49001646, 4.65472794, 3.07277966, 2.19988537, 1.61558151, 1.24153244, 0.95350921, 0.74807048, 0.59516323,
     0.50118381, 0.41087446, 0.34370604, 0.29807833, 0.25053367, 0.22545385, 0.19894916, 0.17026083, 0.13792117,
     0.09824532,
-  ],];
+  ],
+];

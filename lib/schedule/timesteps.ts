@@ -4,16 +4,19 @@ import type { SigmaTable } from './discrete.ts';
 import { endAtZero, linspace, type Schedule } from './types.ts';
 
 /** Timesteps evenly spaced from the last to the first, both included (k-diffusion's DiscreteSchedule.get_sigmas). */
-export const discrete: Schedule = (steps, table) =>
-  atTimesteps(table, linspace(table.maxTimestep, 0, steps));
+export const discrete: Schedule = (steps, table) => atTimesteps(table, linspace(table.maxTimestep, 0, steps));
 
-/** Timesteps evenly spaced from the last towards the first, which the final 0 stands for (Stability's generative-models). */
+/**
+ * Timesteps evenly spaced from the last towards the first, which the final 0 stands for (Stability's
+ * generative-models).
+ */
 export const sgmUniform: Schedule = (steps, table) =>
   atTimesteps(table, linspace(table.maxTimestep, 0, steps + 1).slice(0, -1));
 
 /**
- * Every (1000 / steps)-th entry of the table, counted from the end and rounded down ("trailing" spacing of DDIM). The spacing is
- * held in float32 as in stable-diffusion.cpp; ComfyUI, in float64, picks the timestep next to it now and then (first with 30 steps).
+ * Every (1000 / steps)-th entry of the table, counted from the end and rounded down ("trailing" spacing of DDIM). The
+ * spacing is held in float32 as in stable-diffusion.cpp; ComfyUI, in float64, picks the timestep next to it now and
+ * then (first with 30 steps).
  */
 export const simple: Schedule = (steps, table) => {
   const spacing = Math.fround(table.sigmas.length / steps);
@@ -24,8 +27,8 @@ export const simple: Schedule = (steps, table) => {
 };
 
 /**
- * Timesteps rounded from the curve 3u^2 - 2u^3, denser at both ends, as in stable-diffusion.cpp. From 78 steps on some timesteps
- * coincide there; here they become one step.
+ * Timesteps rounded from the curve 3u^2 - 2u^3, denser at both ends, as in stable-diffusion.cpp. From 78 steps on some
+ * timesteps coincide there; here they become one step.
  */
 export const smoothstep: Schedule = (steps, table) =>
   atTimesteps(
@@ -37,9 +40,9 @@ export const smoothstep: Schedule = (steps, table) =>
   );
 
 /**
- * Timesteps rounded from the quantiles of a Beta(0.6, 0.6) distribution, denser at both ends (Lee et al. 2024, "Beta Sampling is
- * All You Need", arXiv:2407.12173), as in ComfyUI and stable-diffusion.cpp. Like there, timesteps that coincide (from 139
- * steps on) become one step.
+ * Timesteps rounded from the quantiles of a Beta(0.6, 0.6) distribution, denser at both ends (Lee et al. 2024, "Beta
+ * Sampling is All You Need", arXiv:2407.12173), as in ComfyUI and stable-diffusion.cpp. Like there, timesteps that
+ * coincide (from 139 steps on) become one step.
  */
 export const beta: Schedule = (steps, table) =>
   atTimesteps(
@@ -48,8 +51,8 @@ export const beta: Schedule = (steps, table) =>
   );
 
 /**
- * The timesteps that latent consistency models were distilled on: 50 evenly spaced ones, of which `steps` are kept (Luo et al.
- * 2023, arXiv:2310.04378), as in diffusers' LCMScheduler and stable-diffusion.cpp. Gives at most 50 steps.
+ * The timesteps that latent consistency models were distilled on: 50 evenly spaced ones, of which `steps` are kept (Luo
+ * et al. 2023, arXiv:2310.04378), as in diffusers' LCMScheduler and stable-diffusion.cpp. Gives at most 50 steps.
  */
 export const lcm: Schedule = (steps, table) => {
   const distilledSteps = 50;
@@ -64,7 +67,9 @@ function atTimesteps(table: SigmaTable, timesteps: readonly number[]): Float64Ar
   return endAtZero(timesteps.map((t) => table.sigmaAt(t)));
 }
 
-/** `round(max * quantile(u))` of Beta(0.6, 0.6): the first whole t whose upper rounding bound has a probability above u. */
+/**
+ * `round(max * quantile(u))` of Beta(0.6, 0.6): the first whole t whose upper rounding bound has a probability above u.
+ */
 function roundedBetaQuantile(u: number, max: number): number {
   let low = 0;
   let high = max;
@@ -76,13 +81,18 @@ function roundedBetaQuantile(u: number, max: number): number {
   return low;
 }
 
-/** Cumulative probability of Beta(0.6, 0.6) at x in [0, 1]. It is symmetric, so the half below 1/2 gives both halves and the norm. */
+/**
+ * Cumulative probability of Beta(0.6, 0.6) at x in [0, 1]. It is symmetric, so the half below 1/2 gives both halves and
+ * the norm.
+ */
 function betaProbability(x: number): number {
   if (x > 0.5) return 1 - betaProbability(1 - x);
   return (0.5 * incompleteBeta(x)) / incompleteBeta(0.5);
 }
 
-/** Integral of (z (1 - z))^(-0.4) from 0 to x <= 1/2: x^a sum_n (1 - a)_n x^n / (n! (a + n)) with a = 0.6 (DLMF 8.17.7). */
+/**
+ * Integral of (z (1 - z))^(-0.4) from 0 to x <= 1/2: x^a sum_n (1 - a)_n x^n / (n! (a + n)) with a = 0.6 (DLMF 8.17.7).
+ */
 function incompleteBeta(x: number): number {
   const a = 0.6;
   let coefficient = 1;

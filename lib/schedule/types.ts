@@ -7,12 +7,16 @@ import type { SigmaTable } from './discrete.ts';
  *
  * @param steps number of steps, a whole number from 1 to the number of training steps (1000).
  * @param table noise levels of the model.
- * @returns `steps + 1` strictly falling sigmas, the last of them 0. Where a schedule rounds to whole timesteps and two of its
- *   steps meet in one, they become one step, so that fewer sigmas come back; its own docstring says from how many steps on.
+ * @returns `steps + 1` strictly falling sigmas, the last of them 0. Where a schedule rounds to whole timesteps and two
+ *   of its steps meet in one, they become one step, so that fewer sigmas come back; its own docstring says from how
+ *   many steps on.
  */
 export type Schedule = (steps: number, table: SigmaTable) => Float64Array;
 
-/** Appends the final 0, and merges neighbours that are equal: a step of no length would make multistep samplers divide by 0. */
+/**
+ * Appends the final 0, and merges neighbours that are equal: a step of no length would make multistep samplers divide
+ * by 0.
+ */
 export function endAtZero(sigmas: readonly number[]): Float64Array {
   return Float64Array.of(...sigmas.filter((sigma, i) => sigma !== sigmas[i - 1]), 0);
 }

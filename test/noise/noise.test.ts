@@ -1,5 +1,5 @@
-// Noise against torch's CPU generator, Random123's known answers and stable-diffusion.cpp. Goldens: test/reference/noise.py and
-// stable_diffusion_cpp.cpp.
+// Noise against torch's CPU generator, Random123's known answers and stable-diffusion.cpp. Goldens:
+// test/reference/noise.py and stable_diffusion_cpp.cpp.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -28,7 +28,10 @@ function assertNormals(actual: Float32Array, expected: Sample, tolerance: number
     assert.ok(error <= tolerance, `element ${index}: ${actual[index]} against ${expected.values[i]}`);
   });
   const sum = actual.reduce((total, value) => total + value, 0);
-  assert.ok(Math.abs(sum - expected.sum) <= tolerance * Math.max(actual.length, 1), `sum ${sum} against ${expected.sum}`);
+  assert.ok(
+    Math.abs(sum - expected.sum) <= tolerance * Math.max(actual.length, 1),
+    `sum ${sum} against ${expected.sum}`,
+  );
 }
 
 test('Philox gives the known answers of Random123', () => {
@@ -46,8 +49,14 @@ test('the Mersenne Twister gives the words of torch, past its second twist', () 
 test('the Mersenne Twister gives the uniforms of torch.rand, in float32 and then in float64', () => {
   for (const { seed, float32, float64 } of reference.uniforms) {
     const generator = new Mt19937(BigInt(seed));
-    assert.deepEqual(Array.from(float32, () => generator.uniform24()), float32);
-    assert.deepEqual(Array.from(float64, () => generator.uniform53()), float64);
+    assert.deepEqual(
+      Array.from(float32, () => generator.uniform24()),
+      float32,
+    );
+    assert.deepEqual(
+      Array.from(float64, () => generator.uniform53()),
+      float64,
+    );
   }
 });
 
@@ -97,14 +106,20 @@ test('picture i of a batch gets the noise of seed + i, also past the last seed',
       const batch = createBatchNoise(rng, seed, 3);
       const alone = [0n, 1n, 2n].map((i) => createNoise(rng, BigInt.asUintN(64, seed + i)));
       for (let call = 0; call < 2; call++) {
-        assert.deepEqual([...batch.normal(60)], alone.flatMap((source) => [...source.normal(20)]));
+        assert.deepEqual(
+          [...batch.normal(60)],
+          alone.flatMap((source) => [...source.normal(20)]),
+        );
       }
     }
   }
 });
 
 test('a batch refuses a size that its pictures cannot share', () => {
-  assert.throws(() => createBatchNoise('cpu', 0, 3).normal(16), { code: 'ERR_INVALID_ARG_VALUE', message: /multiple of.* 3/ });
+  assert.throws(() => createBatchNoise('cpu', 0, 3).normal(16), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /multiple of.* 3/,
+  });
 });
 
 const badSeeds: [unknown, string][] = [

@@ -2,9 +2,9 @@
 
 python test/reference/noise.py > test/reference/noise.json        (torch 2.15.0, CPU)
 
-torch gives: random_() words (their lower 31 bits), uniforms, and the normals of successive randn calls. The Philox numbers are Random123's published
-known answers (kat_vectors, "philox4x32 10"), checked here against a bignum implementation, and normals computed from it in
-float64 steps rounded to float32 as curand's Box-Muller does.
+torch gives: random_() words (their lower 31 bits), uniforms, and the normals of successive randn calls. The Philox numbers
+are Random123's published known answers (kat_vectors, "philox4x32 10"), checked here against a bignum implementation, and
+normals computed from it by curand's Box-Muller.
 """
 
 import json
@@ -62,7 +62,8 @@ def cpu_cases():
             generator = torch.Generator().manual_seed(seed)
             calls = [sample(torch.randn(n, generator=generator).numpy()) for _ in range(2)]
             # A call of another length afterwards shows what the generator kept.
-            yield {"seed": str(seed), "n": n, "calls": calls, "then": sample(torch.randn(5, generator=generator).numpy())}
+            then = sample(torch.randn(5, generator=generator).numpy())
+            yield {"seed": str(seed), "n": n, "calls": calls, "then": then}
 
 
 def words(seed):

@@ -2,9 +2,9 @@
 // test/reference/stable_diffusion_cpp.json, made at its commit 97d29908.
 //
 // With its source in $SRC, built as a static library in $BUILD:
-//   g++ -std=c++17 -O1 -DGGML_MAX_NAME=128 -I$SRC/src -I$SRC/include -I$SRC/thirdparty -I$SRC/ggml/include -I$SRC/ggml/src \
-//     test/reference/stable_diffusion_cpp.cpp $BUILD/libstable-diffusion.a \
-//     $(find $BUILD -name 'libggml*.a' -o -name 'libzip*.a') -Wl,--start-group -fopenmp -lpthread -ldl -o reference
+//   g++ -std=c++17 -O1 -DGGML_MAX_NAME=128 $(printf -- "-I$SRC/%s " src include thirdparty ggml/include ggml/src) \
+//     test/reference/stable_diffusion_cpp.cpp -Wl,--start-group $(find $BUILD -name '*.a') -Wl,--end-group \
+//     -fopenmp -lpthread -ldl -o reference
 //   ./reference > test/reference/stable_diffusion_cpp.json
 // The argument "all" prints the schedules for every number of steps instead.
 
@@ -79,8 +79,8 @@ void print_schedules(const std::vector<uint32_t>& counts) {
     for (size_t s = 0; s < kSchedulers.size(); s++) {
         std::printf("%s\n  \"%s\": {", s == 0 ? "" : ",", kSchedulers[s].first);
         for (size_t c = 0; c < counts.size(); c++) {
-            print_list(std::to_string(counts[c]).c_str(),
-                       denoiser->get_sigmas(counts[c], 0, kSchedulers[s].second, VERSION_SD1), c + 1 < counts.size() ? ",\n    " : "}");
+            const auto sigmas = denoiser->get_sigmas(counts[c], 0, kSchedulers[s].second, VERSION_SD1);
+            print_list(std::to_string(counts[c]).c_str(), sigmas, c + 1 < counts.size() ? ",\n    " : "}");
         }
     }
     std::printf("\n}");

@@ -1,4 +1,5 @@
-// Samplers against stable-diffusion.cpp, k-diffusion and diffusers. Goldens: test/reference/stable_diffusion_cpp.cpp, samplers.py.
+// Samplers against stable-diffusion.cpp, k-diffusion and diffusers. Goldens: test/reference/stable_diffusion_cpp.cpp,
+// samplers.py.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -81,9 +82,9 @@ for (const [origin, cases] of Object.entries(golden<Record<string, StepsCase[]>>
       await samplerOf(sampler)(mixtureMean, x, Float64Array.from(sigmas), context);
       assert.equal(latents.length, steps.length);
       // Latents reach some 20 at the first sigmas: 1e-5 is meant relative to that scale there.
-      steps.forEach((expected, i) =>
-        assertClose(latents[i] as Float32Array, expected, 1e-5 * Math.max(1, ...expected.map(Math.abs))),
-      );
+      for (const [i, expected] of steps.entries()) {
+        assertClose(latents[i] as Float32Array, expected, 1e-5 * Math.max(1, ...expected.map(Math.abs)));
+      }
       assert.equal(context.draws, draws);
     });
   }
@@ -124,12 +125,15 @@ for (const name of SAMPLER_NAMES) {
     const result = await sampler(mixtureMean, x, sigmas, context);
     assert.deepEqual(x, before);
     assert.deepEqual(sigmas, Float64Array.of(14.5, 6, 2, 0.4, 0));
-    assert.deepEqual(reported.map((step) => [step.index, step.total, step.sigma]), [
-      [0, 4, 14.5],
-      [1, 4, 6],
-      [2, 4, 2],
-      [3, 4, 0.4],
-    ]);
+    assert.deepEqual(
+      reported.map((step) => [step.index, step.total, step.sigma]),
+      [
+        [0, 4, 14.5],
+        [1, 4, 6],
+        [2, 4, 2],
+        [3, 4, 0.4],
+      ],
+    );
     assert.deepEqual(reported.at(-1)?.latent, result);
     assert.deepEqual(reported[0]?.denoised, await mixtureMean(x, 14.5));
   });

@@ -6,8 +6,8 @@ import {
   customSigmas,
   SCHEDULER_NAMES,
   SCHEDULERS,
-  SigmaTable,
   type SchedulerName,
+  SigmaTable,
   stableDiffusionTable,
 } from '../../lib/schedule/index.ts';
 import { golden } from '../support/golden.ts';
@@ -23,7 +23,9 @@ function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tol
   }
 }
 
-const { schedules } = golden<{ schedules: Record<SchedulerName, Record<string, number[]>> }>('stable_diffusion_cpp.json');
+const { schedules } = golden<{ schedules: Record<SchedulerName, Record<string, number[]>> }>(
+  'stable_diffusion_cpp.json',
+);
 
 test('the goldens of stable-diffusion.cpp cover every schedule', () => {
   assert.deepEqual(new Set(Object.keys(schedules)), new Set(SCHEDULER_NAMES));
@@ -100,10 +102,23 @@ test('another model brings another table', () => {
   assert.equal(other.maxTimestep, 2);
 });
 
-const badTables: number[][] = [[], [0.9], [0.9, 0.9], [0.1, 0.9], [0.9, 0], [1, 0.5], [0.9, Number.NaN], [Infinity, 0.5]];
+const badTables: number[][] = [
+  [],
+  [0.9],
+  [0.9, 0.9],
+  [0.1, 0.9],
+  [0.9, 0],
+  [1, 0.5],
+  [0.9, Number.NaN],
+  [Infinity, 0.5],
+];
 for (const alphas of badTables) {
   test(`a table of alphas [${alphas}] is refused`, () => {
-    assert.throws(() => new SigmaTable(alphas), { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE', message: /alphas/ });
+    assert.throws(() => new SigmaTable(alphas), {
+      name: 'RangeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: /alphas/,
+    });
   });
 }
 
@@ -122,7 +137,7 @@ const badSigmas: [unknown, string, RegExp][] = [
   [[Number.NaN, 0], 'ERR_INVALID_ARG_VALUE', /NaN at index 0/],
   [[Number.POSITIVE_INFINITY, 0], 'ERR_INVALID_ARG_VALUE', /Infinity at index 0/],
   [[3, '1', 0], 'ERR_INVALID_ARG_TYPE', /'1' at index 1/],
-  [[3, , 0], 'ERR_INVALID_ARG_TYPE', /undefined at index 1/],
+  [[3, undefined, 0], 'ERR_INVALID_ARG_TYPE', /undefined at index 1/],
   ['3,1,0', 'ERR_INVALID_ARG_TYPE', /'3,1,0'/],
   [{ length: 2 }, 'ERR_INVALID_ARG_TYPE', /object/],
   [null, 'ERR_INVALID_ARG_TYPE', /null/],
