@@ -40,7 +40,7 @@ export function createBatchNoise(rng: RngName, seed: number | bigint, batchSize:
       const share = n / batchSize;
       if (!Number.isInteger(share)) throw notAMultiple(n, batchSize);
       const batch = new Float32Array(n);
-      sources.forEach((source, i) => batch.set(source.normal(share), i * share));
+      for (const [i, source] of sources.entries()) batch.set(source.normal(share), i * share);
       return batch;
     },
   };

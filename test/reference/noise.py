@@ -2,9 +2,9 @@
 
 python test/reference/noise.py > test/reference/noise.json        (torch 2.15.0, CPU)
 
-torch gives: random_() words (their lower 31 bits), uniforms, and the normals of successive randn calls. The Philox numbers
-are Random123's published known answers (kat_vectors, "philox4x32 10"), checked here against a bignum implementation, and
-normals computed from it by curand's Box-Muller.
+torch gives: random_() words (their lower 31 bits), uniforms, and the normals of successive randn calls. The Philox
+numbers are Random123's published known answers (kat_vectors, "philox4x32 10"), checked here against a bignum
+implementation, and normals computed from it by curand's Box-Muller.
 """
 
 import json

@@ -3,8 +3,8 @@
 K_DIFFUSION=<checkout of crowsonkb/k-diffusion> python test/reference/samplers.py > test/reference/samplers.json
 (k-diffusion 4601bf0, diffusers 0.42.1, torch 2.15.0)
 
-The denoiser is the exact one of a mixture of N(-1, 1/4) and N(1, 1/4); a wave stands for recorded noise. "steps" holds the
-latent after each step. The schedulers of diffusers keep latents scaled by sqrt(alpha), which is undone here.
+The denoiser is the exact one of a mixture of N(-1, 1/4) and N(1, 1/4); a wave stands for recorded noise. "steps"
+holds the latent after each step. The schedulers of diffusers keep latents scaled by sqrt(alpha), which is undone here.
 """
 
 import json

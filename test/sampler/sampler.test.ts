@@ -40,7 +40,7 @@ test('the goldens of stable-diffusion.cpp cover every sampler', () => {
 
 for (const expected of sdCases) {
   const steps = expected.sigmas.length - 1;
-  test(`${expected.sampler}, eta ${expected.eta}, ${steps} steps: calls, draws and result of stable-diffusion.cpp`, async () => {
+  test(`${expected.sampler}, eta ${expected.eta}, ${steps} steps: as stable-diffusion.cpp`, async () => {
     const called: number[] = [];
     const context = recordedContext(expected.result.length, expected.eta);
     const result = await SAMPLERS[expected.sampler].sampler(
@@ -153,10 +153,10 @@ for (const name of SAMPLER_NAMES) {
     await assert.rejects(sampler(mixtureMean, start(8, 14.5), sigmas, context), reason);
   });
 
-  test(`${name} stays finite on every schedule with 1, 2, 20 and 1000 steps`, async () => {
+  test(`${name} stays finite on every schedule with 1, 2, 20 and 150 steps`, async () => {
     const table = stableDiffusionTable();
     for (const schedulerName of SCHEDULER_NAMES) {
-      for (const steps of [1, 2, 20, 1000]) {
+      for (const steps of [1, 2, 20, 150]) {
         const sigmas = SCHEDULERS[schedulerName](steps, table);
         const result = await sampler(mixtureMean, start(4, sigmas[0] as number), sigmas, recordedContext(4));
         assert.ok(result.every(Number.isFinite), `${schedulerName}, ${steps} steps: ${result}`);
@@ -169,11 +169,28 @@ test('ODE samplers converge on the same latent as their steps shrink', async () 
   const table = stableDiffusionTable();
   const run = (sampler: Sampler, steps: number) =>
     sampler(mixtureMean, start(8, table.sigmaMax), SCHEDULERS.karras(steps, table), recordedContext(8));
-  const exact = await run(SAMPLERS.heun.sampler, 1000);
+  const exact = await run(SAMPLERS.heun.sampler, 500);
   const names = ['euler', 'heun', 'dpm2', 'dpm++2m', 'dpm++2mv2', 'ipndm', 'ipndm_v', 'ddim_trailing', 'tcd'] as const;
   for (const sampler of [linearMultistep(0), ...names.map((name) => SAMPLERS[name].sampler)]) {
     assertClose(await run(sampler, 200), exact, 0.02);
   }
+});
+
+test("a user's own sampler needs nothing but the types", async () => {
+  const own: Sampler = async (denoise, x, sigmas, { onStep }) => {
+    const total = sigmas.length - 1;
+    let latent = x;
+    for (const [index, sigma] of sigmas.subarray(0, total).entries()) {
+      const ratio = (sigmas[index + 1] as number) / sigma;
+      const denoised = await denoise(latent, sigma);
+      latent = latent.map((value, i) => ratio * value + (1 - ratio) * (denoised[i] as number));
+      await onStep?.({ index, total, sigma, latent, denoised });
+    }
+    return latent;
+  };
+  const run = (sampler: Sampler) =>
+    sampler(mixtureMean, start(8, 14.5), Float64Array.of(14.5, 6, 2, 0), recordedContext(8));
+  assertClose(await run(own), await run(SAMPLERS.euler.sampler), 1e-6);
 });
 
 test('every default scheduler is a known one', () => {
