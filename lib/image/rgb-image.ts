@@ -4,7 +4,7 @@ import type { Buffer } from 'node:buffer';
 import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';
 import { encodePng } from './png.ts';
 import { withText } from './text-chunks.ts';
-import { writeFileAtomically } from './write-file.ts';
+import { writePng } from './write-png.ts';
 
 /** A picture of 8-bit RGB pixels in sRGB, as the model drew it. */
 export class RgbImage {
@@ -36,10 +36,10 @@ export class RgbImage {
    * Writes {@link png} to a file, whole or not at all.
    *
    * @param path where to; its folder must exist, a file that is there is replaced.
-   * @throws DiffusionError `ERR_WRITE` when the folder is missing or the system refuses.
+   * @throws DiffusionError `ERR_WRITE` when the folder is missing, the name is that of another format, or the system refuses.
    */
   async save(path: string): Promise<void> {
-    await writeFileAtomically(path, await this.png());
+    await writePng(path, await this.png());
   }
 }
 

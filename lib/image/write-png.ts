@@ -1,18 +1,21 @@
-// Writing a result so that a reader never sees half of it.
+// Writing a picture so that a reader never sees half of it.
 
 import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import { DiffusionError } from '../errors.ts';
 
+/** Extensions of other picture formats, which a PNG must not be given. */
+const OTHER_FORMATS = ['.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.avif', '.heic', '.jxl'];
+
 /**
- * Writes a file whole or not at all: under a temporary name in the same folder, then renamed over the target. A symbolic
+ * Writes a PNG whole or not at all: under a temporary name in the same folder, then renamed over the target. A symbolic
  * link is followed; a device or a pipe is written to as it is.
  *
- * @throws DiffusionError `ERR_WRITE` when the folder is missing, the target is a folder, or the system refuses.
+ * @throws DiffusionError `ERR_WRITE` as {@link checkWritable}, and when the system refuses.
  */
-export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
+export async function writePng(path: string, bytes: Uint8Array): Promise<void> {
   const existing = await checkWritable(path);
   try {
     if (existing && !existing.isFile()) await writeFile(path, bytes);
@@ -23,12 +26,17 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
 }
 
 /**
- * Checks that a file can be put where it shall go, before the work whose result it will hold.
+ * Checks that a PNG can be put where it shall go, before the work whose result it will hold.
  *
  * @returns what is there already.
- * @throws DiffusionError `ERR_WRITE` when the folder does not exist, or when the path is itself a folder.
+ * @throws DiffusionError `ERR_WRITE` when the folder does not exist, when the path is itself a folder, or when its name is that
+ *   of another picture format.
  */
 export async function checkWritable(path: string): Promise<Stats | undefined> {
+  const extension = extname(path).toLowerCase();
+  if (OTHER_FORMATS.includes(extension)) {
+    throw new DiffusionError('ERR_WRITE', `Expected a name for a PNG but '${path}' ends in ${extension}. End it in .png`);
+  }
   const folder = dirname(resolve(path));
   if (!(await statIfThere(folder, path))?.isDirectory()) {
     throw new DiffusionError('ERR_WRITE', `Cannot write '${path}': the folder '${folder}' does not exist. Create it first`);

@@ -1,0 +1,115 @@
+// Parses the command line with yargs: which command, and the text of each of its flags.
+
+import yargs, { type Argv, type Options } from 'yargs';
+import { closest } from '../errors.ts';
+import { PACKAGE_VERSION } from '../version.ts';
+import { FLAGS, type Flag } from './flags.ts';
+import { UsageError } from './usage-error.ts';
+
+/** A command line, understood. */
+export interface CommandLine {
+  readonly command: 'txt2img' | 'inspect' | 'devices' | 'metadata';
+  /** The operand of `inspect` and `metadata`. */
+  readonly file?: string;
+  /** Value of each flag that was given, by its long name: text as typed, true for a switch. */
+  readonly flags: Readonly<Record<string, string | true>>;
+}
+
+const COMMANDS = ['txt2img', 'inspect', 'devices', 'metadata'] as const;
+const SHARED = ['json', 'verbose'];
+
+/**
+ * @param argv without node and script.
+ * @returns undefined where help or the version was asked for and printed.
+ * @throws UsageError naming the closest known flag or command.
+ */
+export async function parseCommandLine(argv: readonly string[]): Promise<CommandLine | undefined> {
+  const [first = ''] = argv;
+  const command = COMMANDS.find((name) => name === first) ?? 'txt2img';
+  const rest = command === first ? argv.slice(1) : argv;
+  const known = command === 'txt2img' ? FLAGS : FLAGS.filter(({ name }) => SHARED.includes(name));
+  const parser = describeCommand(buildParser(known), command);
+  const parsed = await parser.parse(rest);
+  if (parsed.help || parsed.version) return undefined;
+  return { command, ...operand(command, parsed._.map(String)), flags: readFlags(parsed, known) };
+}
+
+function buildParser(known: readonly Flag[]): Argv {
+  const options = Object.fromEntries(known.map((flag) => [flag.name, toYargs(flag)]));
+  return yargs([])
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'boolean-negation': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'short-option-groups': false,
+      'strip-aliased': true,
+    })
+    .locale('en')
+    .options(options)
+    .help('help')
+    .alias('help', 'h')
+    .version(PACKAGE_VERSION)
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw new UsageError(parserMessage(message ?? error.message));
+    });
+}
+
+function toYargs({ alias, kind, description }: Flag): Options {
+  const value: Options = kind === 'switch' ? { type: 'boolean' } : { type: 'string', nargs: 1 };
+  return { ...value, ...(alias ? { alias } : {}), description };
+}
+
+function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
+  if (command === 'inspect') return parser.usage('diffuse inspect FILE\n\nShow what a model file holds; reads its headers only.');
+  if (command === 'devices') return parser.usage('diffuse devices\n\nList the devices that models can run on.');
+  if (command === 'metadata') return parser.usage('diffuse metadata FILE\n\nShow how a PNG picture was made.');
+  return parser
+    .usage('diffuse [txt2img] -p PROMPT [flags]\n\nDraw a picture from text.')
+    .epilog('Other commands: diffuse inspect FILE, diffuse devices, diffuse metadata FILE')
+    .example('diffuse -p "a red apple" -o apple.png', 'with the small model that comes along')
+    .example('diffuse -m sd-v1-5.safetensors -p "a red apple" -W 512 -H 512 --steps 25 -s 42', '');
+}
+
+function readFlags(parsed: Readonly<Record<string, unknown>>, known: readonly Flag[]): Record<string, string | true> {
+  const flags: Record<string, string | true> = {};
+  for (const [key, value] of Object.entries(parsed)) {
+    if (['_', '$0', 'help', 'version'].includes(key) || value === undefined) continue;
+    const flag = known.find(({ name }) => name === key);
+    if (!flag) throw new UsageError(unknownFlag(key, known));
+    if (Array.isArray(value)) throw new UsageError(`Expected --${key} once but received it ${value.length} times`);
+    if (value === false) throw new UsageError(`Expected no value for the switch --${key}`);
+    flags[key] = value as string | true;
+  }
+  return flags;
+}
+
+/** The one complaint of the parser itself is of a missing value. */
+function parserMessage(message: string): string {
+  const name = /^Not enough arguments following: (.+)$/.exec(message)?.[1];
+  if (!name) return `${message}. See diffuse --help`;
+  const flag = FLAGS.find((known) => known.name === name || known.alias === name)?.name ?? name;
+  return `Expected a value for --${flag}. One that begins with a dash is written --${flag}=-value`;
+}
+
+function unknownFlag(key: string, known: readonly Flag[]): string {
+  const written = key.length === 1 ? `-${key}` : `--${key}`;
+  const near = closest(key, known.flatMap(({ name, alias }) => (alias && key.length === 1 ? [alias] : [name])));
+  const remedy = near && key.length > 1 ? `Did you mean --${near}?` : 'See diffuse --help';
+  return `Expected a flag that exists but received ${written}. ${remedy}`;
+}
+
+function operand(command: CommandLine['command'], words: readonly string[]): { file?: string } {
+  const takesFile = command === 'inspect' || command === 'metadata';
+  if (takesFile && words.length !== 1) {
+    throw new UsageError(`Expected one file for diffuse ${command} but received ${words.length}`);
+  }
+  if (takesFile) return { file: words[0] as string };
+  const [word] = words;
+  if (word === undefined) return {};
+  const near = command === 'txt2img' && closest(word, COMMANDS);
+  const remedy = near ? `Did you mean diffuse ${near}?` : 'Give the prompt with -p, in quotes';
+  throw new UsageError(`Expected a command or flags but received '${word}'. ${remedy}`);
+}

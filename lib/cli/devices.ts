@@ -1,0 +1,16 @@
+// `diffuse devices`: lists what models can run on.
+
+import { type Device, listDevices } from '../inspect.ts';
+import type { CommandLine } from './arguments.ts';
+import { print, printJson } from './standard-output.ts';
+import { formatBytes, formatTable } from './units.ts';
+
+export async function runDevices({ flags }: CommandLine): Promise<void> {
+  const devices = listDevices();
+  await (flags.json ? printJson(devices) : print(`${formatTable(devices.map(toRow))}\n`));
+}
+
+function toRow({ name, type, memoryFree, memoryTotal, description, features }: Device): string[] {
+  const memory = memoryTotal > 0 ? `${formatBytes(memoryFree)} of ${formatBytes(memoryTotal)} free` : '';
+  return [name, type, memory, description, features.join(' ')];
+}

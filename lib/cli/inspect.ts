@@ -1,0 +1,42 @@
+// `diffuse inspect FILE`: shows what a model file holds.
+
+import { type Inspection, inspectModel } from '../inspect.ts';
+import type { CommandLine } from './arguments.ts';
+import { print, printJson } from './standard-output.ts';
+import { formatBytes, formatTable } from './units.ts';
+
+/** How many names of a list are shown; --json gives all. */
+const SHOWN = 10;
+
+export async function runInspect({ file, flags }: CommandLine, signal: AbortSignal): Promise<void> {
+  const inspection = await inspectModel(file as string, { signal });
+  await (flags.json ? printJson(inspection) : print(`${describeInspection(inspection)}\n`));
+}
+
+function describeInspection(found: Inspection): string {
+  const { files, family, layout, components } = found;
+  return [
+    formatTable([
+      ...files.map(({ path, format, bytes, tensors }) => ['file', `${path} (${format}, ${formatBytes(bytes)}, ${tensors} tensors)`]),
+      ['family', family ?? 'none that is known'],
+      ...(layout ? [['layout', layout]] : []),
+      ...components.map((component) => [component.kind, describeComponent(component)]),
+    ]),
+    ...describeNames('missing', found.missing),
+    ...describeNames('mismatched', found.mismatched),
+    ...describeNames('unused', found.unused),
+  ].join('\n');
+}
+
+function describeComponent({ parameters, bytes, types, config }: Inspection['components'][number]): string {
+  const counts = Object.entries(types).map(([type, count]) => `${count} ${type}`);
+  const sizes = Object.entries(config).map(([key, value]) => `${key} ${Array.isArray(value) ? value.join('/') : value}`);
+  const size = `${(parameters / 1e6).toFixed(1)} M parameters, ${formatBytes(bytes)}`;
+  return `${size} (${counts.join(', ')}); ${sizes.join(', ')}`;
+}
+
+function describeNames(title: string, names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  const rest = names.length > SHOWN ? [`  and ${names.length - SHOWN} more`] : [];
+  return [`${title}: ${names.length}`, ...names.slice(0, SHOWN).map((name) => `  ${name}`), ...rest];
+}

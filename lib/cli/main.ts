@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+// The command line `diffuse`: runs one command, turns signals into cancellation and failures into a message and an exit code.
+
+import { type CommandLine, parseCommandLine } from './arguments.ts';
+import { reportFailure } from './failure.ts';
+
+/** Exit codes of a process that a signal ends: 128 and the signal's number. */
+const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const controller = new AbortController();
+  let interrupted: keyof typeof SIGNAL_EXIT_CODES | undefined;
+  for (const name of Object.keys(SIGNAL_EXIT_CODES) as (keyof typeof SIGNAL_EXIT_CODES)[]) {
+    // Once: a second signal ends the process at once, as the system does by default.
+    process.once(name, () => {
+      interrupted = name;
+      controller.abort();
+    });
+  }
+  let commandLine: CommandLine | undefined;
+  try {
+    commandLine = await parseCommandLine(argv);
+    if (commandLine) await runCommand(commandLine, controller.signal);
+    return 0;
+  } catch (error) {
+    return interrupted ? SIGNAL_EXIT_CODES[interrupted] : reportFailure(error, commandLine);
+  }
+}
+
+/** Each command is loaded only when it runs, to keep the start fast. */
+async function runCommand(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
+  if (commandLine.command === 'inspect') return (await import('./inspect.ts')).runInspect(commandLine, signal);
+  if (commandLine.command === 'devices') return (await import('./devices.ts')).runDevices(commandLine);
+  if (commandLine.command === 'metadata') return (await import('./metadata.ts')).runMetadata(commandLine);
+  return (await import('./txt2img.ts')).runTxt2Img(commandLine, signal);
+}
+
+// A reader that goes away shows in the call that writes; without these listeners it would end the process with a stack trace.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
+process.exitCode = await main(process.argv.slice(2));

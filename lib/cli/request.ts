@@ -1,0 +1,81 @@
+// From the flags of `diffuse txt2img` to the options of the API, and back in the messages about them.
+
+import { type ArgumentError, argumentError } from '../errors.ts';
+import type { LoadOptions } from '../load-options.ts';
+import { OptionCheck } from '../options.ts';
+import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import type { ModelSource } from '../source.ts';
+import type { CommandLine } from './arguments.ts';
+import { FLAGS, type Flag } from './flags.ts';
+
+/** What a command line asks for, in the terms of the API. Values are not checked yet. */
+export interface Request {
+  /** Undefined for the model that comes along. */
+  readonly source: ModelSource | undefined;
+  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'prediction'>;
+  readonly txt2img: Txt2ImgOptions;
+  readonly output: string;
+  readonly count: number;
+  readonly previewPath: string | undefined;
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
+
+const MAX_COUNT = 10_000;
+
+/** @throws RangeError for the flags that concern the command line alone. */
+export function readRequest({ flags }: CommandLine): Request {
+  const options: Record<string, unknown> = {};
+  for (const flag of FLAGS) if (flag.option && flags[flag.name] !== undefined) options[flag.option] = toValue(flag, flags[flag.name]);
+  const { model, unet, textEncoder, vae, device, threads, prediction, ...txt2img } = options;
+  const source = { model, unet, textEncoder, vae };
+  const named = Object.values(source).some((path) => path !== undefined);
+  return {
+    source: named ? (withoutUndefined(source) as ModelSource) : undefined,
+    load: withoutUndefined({ device, threads, prediction: prediction === 'eps' ? 'epsilon' : prediction }) as Request['load'],
+    txt2img: txt2img as unknown as Txt2ImgOptions,
+    output: text(flags.output) ?? 'output.png',
+    count: readCount(flags['batch-count']),
+    previewPath: text(flags['preview-path']),
+    json: flags.json === true,
+    verbose: flags.verbose === true,
+  };
+}
+
+/** Rewords an error about options so that it names the flags that set them. */
+export function inFlags(error: ArgumentError, { flags }: CommandLine): ArgumentError {
+  const problems = error.problems.map((problem) => {
+    const setters = FLAGS.filter(({ option }) => option === problem.name);
+    const flag = setters.find(({ name }) => flags[name] !== undefined) ?? setters[0];
+    const name = flag ? `--${flag.name}` : problem.name;
+    const missing = problem.received === 'undefined';
+    return { ...problem, name, received: missing ? 'none' : problem.received };
+  });
+  return argumentError(problems);
+}
+
+function readCount(value: string | true | undefined): number {
+  const check = new OptionCheck({ '--batch-count': toNumber(value) }, ['--batch-count']);
+  const count = check.number('--batch-count', 1, { min: 1, max: MAX_COUNT, integer: true });
+  check.done();
+  return count;
+}
+
+function toValue({ kind }: Flag, value: string | true | undefined): unknown {
+  if (kind === 'number') return toNumber(value);
+  if (kind === 'sigmas') return String(value).replace(/^\[|\]$/g, '').split(',').map((part) => toNumber(part.trim()));
+  return value;
+}
+
+/** What is no number stays as it was typed, so that the message about it can show it. */
+function toNumber(value: string | true | undefined): unknown {
+  return typeof value === 'string' && value.trim() !== '' && !Number.isNaN(Number(value)) ? Number(value) : value;
+}
+
+function text(value: string | true | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}

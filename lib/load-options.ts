@@ -1,0 +1,53 @@
+// The options of loading a model: their types, defaults and limits.
+
+import { availableParallelism } from 'node:os';
+import { PREDICTION_TYPES, type PredictionType } from './guidance/index.ts';
+import type { NativeAddon, NativeProgress } from './native/contract.ts';
+import { OptionCheck } from './options.ts';
+
+/** Takes the messages of the native engine. `console` and the loggers of pino and winston fit. */
+export interface Logger {
+  debug?(message: string): void;
+  info?(message: string): void;
+  warn?(message: string): void;
+  error?(message: string): void;
+}
+
+/** How far the load is: `done` of `total` bytes of weights are in place. */
+export type LoadProgress = NativeProgress;
+
+/** Options of {@link loadModel}. */
+export interface LoadOptions {
+  /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
+  device?: string | undefined;
+  /** Compute threads, 1 to 512. Default: one per core. */
+  threads?: number | undefined;
+  /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
+  prediction?: PredictionType | undefined;
+  /** Called while weights are read. What it throws ends the load. */
+  onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Cancels the load: it rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+  /** Takes the messages of this model's engine; default none. */
+  logger?: Logger | undefined;
+}
+
+const KNOWN: readonly (keyof LoadOptions)[] = ['device', 'threads', 'prediction', 'onProgress', 'signal', 'logger'];
+const MAX_THREADS = 512;
+
+/** @throws TypeError or RangeError with every problem that was found. */
+export function checkLoadOptions(options: unknown, addon: NativeAddon) {
+  const check = new OptionCheck(options, KNOWN);
+  const devices = addon.devices();
+  const fallback = devices.find(({ type }) => type === 'gpu')?.name ?? 'cpu';
+  const checked = {
+    device: check.name('device', fallback, devices.map(({ name }) => name)),
+    threads: check.number('threads', Math.min(availableParallelism(), MAX_THREADS), { min: 1, max: MAX_THREADS, integer: true }),
+    prediction: check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
+    onProgress: check.callback<(progress: LoadProgress) => void>('onProgress'),
+    signal: check.signal(),
+    logger: check.object<Logger>('logger'),
+  };
+  check.done();
+  return checked;
+}

@@ -1,0 +1,136 @@
+// An open model: loading it, asking it for pictures, giving it back.
+
+import { DiffusionError } from './errors.ts';
+import { checkLoadOptions, type LoadOptions, type Logger } from './load-options.ts';
+import type { NativeAddon, NativeModel, NativeModelInfo } from './native/contract.ts';
+import { loadAddon } from './native/load.ts';
+import { follow } from './pipeline/abort.ts';
+import { callNative } from './pipeline/native-call.ts';
+import { Networks } from './pipeline/networks.ts';
+import { SerialQueue } from './pipeline/queue.ts';
+import { Run } from './pipeline/run.ts';
+import { type GenerationStep, type Txt2ImgResult, txt2img } from './pipeline/txt2img.ts';
+import { type CheckedTxt2ImgOptions, checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
+import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
+
+/** What an open model is, read from its tensors and metadata. */
+export interface ModelInfo extends NativeModelInfo {
+  /** Name of its file without folder and extension, as picture metadata gives it. */
+  readonly name: string;
+  /** Size in pixels of the pictures that it draws by default. */
+  readonly defaultWidth: number;
+  readonly defaultHeight: number;
+}
+
+/**
+ * Opens a model.
+ *
+ * ```ts
+ * await using model = await loadModel('v1-5-pruned-emaonly.safetensors');
+ * const { images } = await model.txt2img({ prompt: 'a red apple', steps: 25 });
+ * await images[0].save('apple.png');
+ * ```
+ *
+ * @param source path of a model, or the paths of its parts. Default: {@link EMBEDDED_MODEL}.
+ * @throws DiffusionError `ERR_FILE` where a file cannot be read; `ERR_MODEL_CORRUPT`, `ERR_MODEL_UNSUPPORTED`,
+ *   `ERR_MODEL_INCOMPLETE` or `ERR_MODEL_MISMATCH` where it is no sound and whole model; `ERR_OUT_OF_MEMORY`; `ERR_DEVICE`;
+ *   `ERR_BINARY` where the native addon does not load.
+ * @throws TypeError or RangeError for a wrong argument, with all problems in `problems`.
+ * @throws `signal.reason` once the signal has fired.
+ */
+export async function loadModel(source: string | ModelSource = EMBEDDED_MODEL, options: LoadOptions = {}): Promise<Model> {
+  const files = checkSource(source);
+  const addon = loadAddon();
+  const { device, threads, prediction, onProgress, signal, logger } = checkLoadOptions(options, addon);
+  const controller = new AbortController();
+  const unfollow = follow(controller, [signal]);
+  try {
+    const native = await callNative(addon, controller.signal, (cancellation) =>
+      addon.open(files, {
+        device,
+        threads,
+        cancellation,
+        onLog: (level, message) => logger?.[level]?.(message),
+        onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
+      }),
+    );
+    return new Model(addon, native, describeModel(native.info, modelName(files), prediction));
+  } finally {
+    unfollow();
+  }
+}
+
+/** A model in memory, on a thread of its own. Made by {@link loadModel}. */
+export class Model implements AsyncDisposable {
+  readonly info: ModelInfo;
+  readonly #addon: NativeAddon;
+  readonly #native: NativeModel;
+  readonly #queue = new SerialQueue();
+  readonly #disposal = new AbortController();
+
+  /** @internal */
+  constructor(addon: NativeAddon, native: NativeModel, info: ModelInfo) {
+    this.#addon = addon;
+    this.#native = native;
+    this.info = info;
+  }
+
+  /**
+   * Draws pictures from text. Starts at once; runs of one model follow each other in the order of their calls.
+   *
+   * ```ts
+   * const run = model.txt2img({ prompt: 'a red apple', seed: 42 });
+   * for await (const { index, total } of run) console.log(`${index + 1}/${total}`);
+   * const { images, seed, timings } = await run;
+   * ```
+   *
+   * @returns a run to await for its result or to iterate over its steps. It rejects with a TypeError or RangeError for wrong
+   *   options, with all problems in `problems`; with `signal.reason` once the signal has fired; with a DiffusionError
+   *   `ERR_NON_FINITE` where a network returns NaN or infinity, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, or `ERR_DISPOSED`.
+   */
+  txt2img(options: Txt2ImgOptions): Run<GenerationStep, Txt2ImgResult> {
+    let checked: CheckedTxt2ImgOptions;
+    try {
+      checked = checkTxt2ImgOptions(options, {
+        vaeScaleFactor: this.info.vaeScaleFactor,
+        textLayers: this.info.textLayers,
+        width: this.info.defaultWidth,
+        height: this.info.defaultHeight,
+      });
+    } catch (error) {
+      return new Run([], () => Promise.reject(error));
+    }
+    return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
+      this.#queue.run(signal, () => txt2img(new Networks(this.#addon, this.#native, signal), this.info, checked, emit)),
+    );
+  }
+
+  /**
+   * Ends what runs and what waits with `ERR_DISPOSED` and frees all memory; resolves when it is free. May be called at any
+   * moment and any number of times; `await using` calls it at the end of its block.
+   */
+  async dispose(): Promise<void> {
+    this.#disposal.abort(new DiffusionError('ERR_DISPOSED', 'The model was disposed of. Load it again to use it'));
+    await this.#native.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+}
+
+/** Runs a callback of the user's; what it throws aborts the work that it belongs to. */
+function guard(controller: AbortController, callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    controller.abort(error);
+  }
+}
+
+function describeModel(info: NativeModelInfo, name: string, prediction = info.prediction): ModelInfo {
+  // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
+  const side = (pixels: string | undefined) => Math.max(1, Math.round(Number(pixels ?? 512) / info.vaeScaleFactor)) * info.vaeScaleFactor;
+  return { ...info, prediction, name, defaultWidth: side(width), defaultHeight: side(height) };
+}

@@ -1,0 +1,137 @@
+// Checks the options of a call: collects every problem first, then reports all of them in one error.
+
+import { type ArgumentErrorCode, type ArgumentProblem, argumentError, closest, describe } from './errors.ts';
+
+/** What a number must be. Bounds are inclusive. */
+export interface NumberRule {
+  readonly min: number;
+  readonly max: number;
+  readonly integer?: boolean;
+}
+
+/**
+ * The options of one call while they are checked. Each method returns the option's value, or the fallback where it is absent
+ * or wrong; {@link done} throws if anything was wrong. An option that is `undefined` counts as absent.
+ */
+export class OptionCheck {
+  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #problems: ArgumentProblem[] = [];
+
+  /**
+   * @param options what the caller gave.
+   * @param known every option that the call has.
+   */
+  constructor(options: unknown, known: readonly string[]) {
+    const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+    this.#values = isObject ? (options as Record<string, unknown>) : {};
+    if (!isObject) this.#wrongType('options', 'an object', options, undefined);
+    for (const name of Object.keys(this.#values)) if (!known.includes(name)) this.#unknownOption(name, known);
+  }
+
+  /** An option as it came, for checks of a type's own. */
+  value(name: string): unknown {
+    return this.#values[name];
+  }
+
+  number(name: string, fallback: number, rule: NumberRule): number {
+    const value = this.value(name);
+    if (value === undefined) return fallback;
+    const expected = describeRule(rule);
+    if (typeof value !== 'number') return this.#wrongType(name, expected, value, fallback);
+    const fits = value >= rule.min && value <= rule.max && (!rule.integer || Number.isInteger(value));
+    if (fits) return value;
+    this.problem({ name, expected, received: describe(value) });
+    return fallback;
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.value(name);
+    if (value === undefined || typeof value === 'boolean') return value ?? fallback;
+    return this.#wrongType(name, 'true or false', value, fallback);
+  }
+
+  /** @param maxLength in UTF-16 units. */
+  string(name: string, fallback: string, maxLength: number): string {
+    const value = this.value(name);
+    if (value === undefined) return fallback;
+    if (typeof value !== 'string') return this.#wrongType(name, 'a string', value, fallback);
+    if (value.length <= maxLength) return value;
+    this.problem({ name, expected: `at most ${maxLength} characters`, received: describe(value) });
+    return fallback;
+  }
+
+  /** One of a list of names; a wrong one is answered with the closest and with all. */
+  name<T extends string>(name: string, fallback: T, names: readonly T[]): T {
+    const value = this.value(name);
+    if (value === undefined) return fallback;
+    const expected = `one of ${names.join(', ')}`;
+    if (typeof value !== 'string') return this.#wrongType(name, expected, value, fallback);
+    if (names.includes(value as T)) return value as T;
+    this.problem({ name, expected, received: describe(value), ...didYouMean(value, names) });
+    return fallback;
+  }
+
+  /** A function, or undefined where there is none. */
+  callback<F>(name: string): F | undefined {
+    const value = this.value(name);
+    if (value === undefined || typeof value === 'function') return value as F | undefined;
+    return this.#wrongType(name, 'a function', value, undefined);
+  }
+
+  /** An object, or undefined where there is none. */
+  object<T extends object>(name: string): T | undefined {
+    const value = this.value(name);
+    if (value === undefined || (typeof value === 'object' && value !== null)) return value as T | undefined;
+    return this.#wrongType(name, 'an object', value, undefined);
+  }
+
+  /** An AbortSignal, or undefined where there is none. */
+  signal(): AbortSignal | undefined {
+    const value = this.value('signal');
+    if (value === undefined || value instanceof AbortSignal) return value;
+    return this.#wrongType('signal', 'an AbortSignal', value, undefined);
+  }
+
+  /** Runs a check that throws an argument error of its own, and takes its problems over. */
+  attempt<T>(check: () => T): T | undefined {
+    try {
+      return check();
+    } catch (error) {
+      const { problems } = error as { problems?: readonly ArgumentProblem[] };
+      if (!problems) throw error;
+      this.#problems.push(...problems);
+      return undefined;
+    }
+  }
+
+  /** Adds a problem; one of value unless `code` says otherwise. */
+  problem(problem: Omit<ArgumentProblem, 'code'> & { readonly code?: ArgumentErrorCode }): void {
+    this.#problems.push({ code: 'ERR_INVALID_ARG_VALUE', ...problem });
+  }
+
+  /** @throws TypeError or RangeError with all problems, if there are any. */
+  done(): void {
+    if (this.#problems.length > 0) throw argumentError(this.#problems);
+  }
+
+  #wrongType<T>(name: string, expected: string, value: unknown, fallback: T): T {
+    this.problem({ name, expected, received: describe(value), code: 'ERR_INVALID_ARG_TYPE' });
+    return fallback;
+  }
+
+  #unknownOption(name: string, known: readonly string[]): void {
+    const expected = `an option that exists (${known.join(', ')})`;
+    const received = 'an unknown name';
+    this.problem({ name, expected, received, code: 'ERR_UNKNOWN_OPTION', ...didYouMean(name, known) });
+  }
+}
+
+function didYouMean(word: string, known: readonly string[]): { remedy?: string } {
+  const near = closest(word, known);
+  return near ? { remedy: `Did you mean '${near}'?` } : {};
+}
+
+function describeRule({ min, max, integer }: NumberRule): string {
+  const kind = integer ? 'an integer' : 'a finite number';
+  return max < Number.MAX_VALUE ? `${kind} from ${min} to ${max}` : `${kind} of at least ${min}`;
+}

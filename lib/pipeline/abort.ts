@@ -1,0 +1,16 @@
+// Following AbortSignals without leaving listeners behind.
+
+/**
+ * Aborts `controller`, with the same reason, when any of the signals fires or has fired.
+ *
+ * @returns ends that, and removes the listeners.
+ */
+export function follow(controller: AbortController, signals: readonly (AbortSignal | undefined)[]): () => void {
+  const ended = new AbortController();
+  for (const signal of signals) {
+    const abort = () => controller.abort(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true, signal: ended.signal });
+  }
+  return () => ended.abort();
+}

@@ -1,0 +1,35 @@
+// One call into the addon: links it to an AbortSignal and turns its errors into those of the package.
+
+import { DiffusionError, type DiffusionErrorCode } from '../errors.ts';
+import type { NativeAddon, NativeCancellation, NativeErrorCode } from '../native/contract.ts';
+
+/**
+ * Runs native work that the signal can end.
+ *
+ * @throws `signal.reason` once the signal has fired, whatever the native side says; `DiffusionError` for its failures.
+ */
+export async function callNative<T>(
+  addon: NativeAddon,
+  signal: AbortSignal | undefined,
+  start: (cancellation: NativeCancellation) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const cancellation = new addon.Cancellation();
+  const cancel = () => cancellation.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await start(cancellation);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw toDiffusionError(error);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+/** A native error under its own code. Anything without a code is a defect and passes as it is. */
+export function toDiffusionError(error: unknown): unknown {
+  const { code, message } = error as { code?: NativeErrorCode; message: string };
+  if (error instanceof DiffusionError || code === undefined || !code.startsWith('ERR_')) return error;
+  return new DiffusionError(code as DiffusionErrorCode, message, { cause: error });
+}

@@ -1,0 +1,77 @@
+// The networks of an open model as a pipeline calls them: cancellable, with typed errors, and never silent about NaN.
+
+import { DiffusionError } from '../errors.ts';
+import type { NativeAddon, NativeModel, NativeModelInfo } from '../native/contract.ts';
+import { callNative } from './native-call.ts';
+
+/** Shape of a latent or a picture: `[batch, channels, height, width]`. */
+export type Shape = readonly [batch: number, channels: number, height: number, width: number];
+
+/**
+ * The networks for the length of one run.
+ *
+ * Every method rejects with `signal.reason` once the run's signal has fired, and with `ERR_NON_FINITE` when a network
+ * returns NaN or infinity.
+ */
+export class Networks {
+  readonly info: NativeModelInfo;
+  readonly #addon: NativeAddon;
+  readonly #model: NativeModel;
+  readonly #signal: AbortSignal;
+
+  constructor(addon: NativeAddon, model: NativeModel, signal: AbortSignal) {
+    this.info = model.info;
+    this.#addon = addon;
+    this.#model = model;
+    this.#signal = signal;
+  }
+
+  /** @returns hidden states `[chunks, textPositions, textWidth]` of tokens `[chunks, textPositions]`. */
+  async encodeText(tokens: Int32Array, clipSkip: number): Promise<Float32Array> {
+    const hidden = await callNative(this.#addon, this.#signal, (flag) => this.#model.encodeText(tokens, clipSkip, flag));
+    return requireFinite(hidden, 'the text encoder');
+  }
+
+  /**
+   * One UNet evaluation of a whole batch.
+   *
+   * @param when what to call the evaluation in an error message, for example `step 3 of 20`.
+   */
+  async predict(
+    latent: Float32Array,
+    shape: Shape,
+    timesteps: Float32Array,
+    context: Float32Array,
+    contextTokens: number,
+    when: string,
+  ): Promise<Float32Array> {
+    const prediction = await callNative(this.#addon, this.#signal, (flag) =>
+      this.#model.predict(latent, shape, timesteps, context, contextTokens, flag),
+    );
+    return requireFinite(prediction, `the UNet at ${when}`);
+  }
+
+  /**
+   * Decodes diffusion latents.
+   *
+   * @returns planes `[batch, 3, height, width]` of about -1..1.
+   */
+  async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
+    const scaled = latent.map((value) => value / this.info.scalingFactor);
+    const planes = await callNative(this.#addon, this.#signal, (flag) => this.#model.decode(scaled, shape, flag));
+    return requireFinite(planes, 'the VAE decoder');
+  }
+}
+
+/**
+ * @param origin what the values come from, for example `the UNet at step 3 of 20`.
+ * @throws DiffusionError `ERR_NON_FINITE` where they are not all finite.
+ */
+export function requireFinite(values: Float32Array, origin: string): Float32Array {
+  // 0 times anything finite is 0; one multiplication a value is far cheaper than a test of each.
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += 0 * (values[i] as number);
+  if (sum === 0) return values;
+  const remedy = 'The weights may be damaged or too large for their type, or the guidance scale too large';
+  throw new DiffusionError('ERR_NON_FINITE', `Expected finite numbers from ${origin} but received NaN or infinity. ${remedy}`);
+}

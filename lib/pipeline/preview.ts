@@ -1,0 +1,68 @@
+// Small pictures of a latent while it is being drawn, without the VAE.
+
+import { DiffusionError } from '../errors.ts';
+import { RgbImage } from '../image/rgb-image.ts';
+import type { NativeModelInfo } from '../native/contract.ts';
+import type { Shape } from './networks.ts';
+
+/** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
+type Projection = readonly (readonly number[])[];
+
+/** The latent space of Stable Diffusion 1: the factors that ComfyUI and stable-diffusion.cpp publish for it. */
+const STABLE_DIFFUSION_1: Projection = [
+  [0.3512, 0.2297, 0.3227],
+  [0.325, 0.4974, 0.235],
+  [-0.2829, 0.1762, 0.2721],
+  [-0.212, -0.2616, -0.7177],
+  [0, 0, 0],
+];
+
+/** Metadata entry by which a model with a latent space of its own brings its projection, as JSON. */
+const METADATA_KEY = 'latent_rgb_projection';
+
+/**
+ * Makes the function that projects denoised latents to a picture of one pixel a latent cell, the pictures of a batch side by
+ * side.
+ *
+ * @throws DiffusionError `ERR_MODEL_CORRUPT` where the model brings a projection that is none.
+ */
+export function createPreview(info: NativeModelInfo, [batch, channels, height, width]: Shape): (latent: Float32Array) => RgbImage {
+  const projection = projectionOf(info);
+  const zero = projection[channels] as readonly number[];
+  const cells = height * width;
+  return (latent) => {
+    const data = new Uint8ClampedArray(batch * cells * 3);
+    for (let i = 0; i < batch * cells; i++) {
+      const picture = Math.floor(i / cells);
+      const cell = i % cells;
+      const row = Math.floor(cell / width);
+      const pixel = (row * batch + picture) * width + (cell % width);
+      for (let color = 0; color < 3; color++) {
+        let sum = zero[color] as number;
+        for (let channel = 0; channel < channels; channel++) {
+          const factor = (projection[channel] as readonly number[])[color] as number;
+          sum += factor * (latent[(picture * channels + channel) * cells + cell] as number);
+        }
+        data[3 * pixel + color] = (sum + 1) * 127.5;
+      }
+    }
+    return new RgbImage(new Uint8Array(data.buffer), batch * width, height);
+  };
+}
+
+function projectionOf({ metadata, latentChannels }: NativeModelInfo): Projection {
+  const own = metadata[METADATA_KEY];
+  const projection = own === undefined ? STABLE_DIFFUSION_1 : parse(own);
+  const isVector = (row: unknown) => Array.isArray(row) && row.length === 3 && row.every(Number.isFinite);
+  if (Array.isArray(projection) && projection.length === latentChannels + 1 && projection.every(isVector)) return projection;
+  const expected = `a JSON array of ${latentChannels + 1} rows of 3 numbers`;
+  throw new DiffusionError('ERR_MODEL_CORRUPT', `Expected ${expected} in the model's metadata entry '${METADATA_KEY}'`);
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,98 @@
+// A run: work in progress that can be awaited for its result and iterated for its steps.
+
+import { follow } from './abort.ts';
+
+/** Starts the work of a run. It stops with `signal.reason` when the signal fires, and hands each finished step to `emit`. */
+export type RunWork<Step, Result> = (signal: AbortSignal, emit: (step: Step) => void) => Promise<Result>;
+
+/**
+ * Work that has started. `await run` gives the result; `for await (const step of run)` gives the steps as they finish.
+ *
+ * - It runs from the moment it was created, once, however it is consumed; awaiting and iterating can be combined.
+ * - An iteration gets the steps that finish after it began, ends when the whole run is done, and throws what the run
+ *   throws. The run does not wait for a slow consumer: its steps are kept until it takes them.
+ * - Leaving an iteration early (`break`, `return`, an error in the loop) cancels the run.
+ * - A failure reaches everyone who awaits or iterates. Only a failed run that nobody does either with is an unhandled
+ *   rejection, as with any promise.
+ */
+export class Run<Step, Result> implements PromiseLike<Result>, AsyncIterable<Step> {
+  readonly #controller = new AbortController();
+  readonly #iterations = new Set<StepBuffer<Step>>();
+  readonly #result: Promise<Result>;
+
+  /**
+   * @param signals each of them cancels the run.
+   * @param work called at once.
+   */
+  constructor(signals: readonly (AbortSignal | undefined)[], work: RunWork<Step, Result>) {
+    this.#result = this.#start(signals, work);
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: being awaitable is what a run is for.
+  then<A = Result, B = never>(
+    onFulfilled?: ((result: Result) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#result.then(onFulfilled, onRejected);
+  }
+
+  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<Result | B> {
+    return this.#result.catch(onRejected);
+  }
+
+  finally(onFinally?: (() => void) | null): Promise<Result> {
+    return this.#result.finally(onFinally);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Step, void, undefined> {
+    const buffer = new StepBuffer<Step>();
+    const end = () => buffer.end();
+    this.#result.then(end, end);
+    this.#iterations.add(buffer);
+    try {
+      yield* buffer;
+      await this.#result;
+    } finally {
+      this.#iterations.delete(buffer);
+      // Without effect on a run that is done.
+      this.#controller.abort(new DOMException('The iteration over the run was left early', 'AbortError'));
+    }
+  }
+
+  async #start(signals: readonly (AbortSignal | undefined)[], work: RunWork<Step, Result>): Promise<Result> {
+    const unfollow = follow(this.#controller, signals);
+    try {
+      return await work(this.#controller.signal, (step) => {
+        for (const buffer of this.#iterations) buffer.push(step);
+      });
+    } finally {
+      unfollow();
+    }
+  }
+}
+
+/** Steps on their way to one consumer. */
+class StepBuffer<Step> implements AsyncIterable<Step> {
+  readonly #steps: Step[] = [];
+  #ended = false;
+  #wake: (() => void) | undefined;
+
+  push(step: Step): void {
+    this.#steps.push(step);
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Step, void, undefined> {
+    for (;;) {
+      const step = this.#steps.shift();
+      if (step !== undefined) yield step;
+      else if (this.#ended) return;
+      else await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// From noise to a latent: noise, schedule, guided network and sampler put together.
+
+import { argumentError, describe } from '../errors.ts';
+import { classifierFreeGuidance, denoiserFor, type PredictEach, type PredictionType } from '../guidance/index.ts';
+import { createBatchNoise } from '../noise/index.ts';
+import type { SamplerStep } from '../sampler/index.ts';
+import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
+import type { Conditioning, Conditions } from './conditioning.ts';
+import { type Networks, requireFinite, type Shape } from './networks.ts';
+import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
+
+/**
+ * Draws latents from pure noise.
+ *
+ * @param shape of the latents.
+ * @param onStep called after each step, and awaited.
+ * @returns latents of `shape`, free of noise.
+ * @throws TypeError or RangeError where a sampler of the user's gives anything else than such latents.
+ */
+export async function sampleLatents(
+  networks: Networks,
+  prediction: PredictionType,
+  options: CheckedTxt2ImgOptions,
+  shape: Shape,
+  { conditional, unconditional }: Conditions,
+  onStep: (step: SamplerStep) => Promise<void>,
+): Promise<Float32Array> {
+  const table = stableDiffusionTable();
+  const { scheduler, eta } = options;
+  const sigmas = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, table) : scheduler;
+  const source = createBatchNoise(options.rng, options.seed, options.batchSize);
+  const noise = () => source.normal(shape.reduce((a, b) => a * b));
+  const sigmaMax = sigmas[0] as number;
+
+  let finished = 0;
+  const predict = classifierFreeGuidance(
+    predictTogether(networks, shape, () => `step ${finished + 1} of ${sigmas.length - 1}`),
+    conditional,
+    unconditional,
+    options.cfgScale,
+  );
+  const latent = await options.sampler(
+    denoiserFor(predict, prediction, table),
+    noise().map((value) => value * sigmaMax),
+    sigmas,
+    {
+      noise,
+      table,
+      ...(eta === undefined ? {} : { eta }),
+      onStep: async (step) => {
+        finished = step.index + 1;
+        await onStep(step);
+      },
+    },
+  );
+  return checkLatent(latent, shape);
+}
+
+/** Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. */
+function predictTogether(networks: Networks, shape: Shape, when: () => string): PredictEach<Conditioning> {
+  const [pictures, ...rest] = shape;
+  return async (latent, timestep, conditions) => {
+    const batch = conditions.length * pictures;
+    const predictions = await networks.predict(
+      repeat(latent, conditions.length),
+      [batch, ...rest],
+      new Float32Array(batch).fill(timestep),
+      concat(conditions.map(({ context }) => repeat(context, pictures))),
+      (conditions[0] as Conditioning).tokens,
+      when(),
+    );
+    return conditions.map((_, i) => predictions.subarray(i * latent.length, (i + 1) * latent.length));
+  };
+}
+
+function repeat(values: Float32Array, times: number): Float32Array {
+  return times === 1 ? values : concat(Array.from({ length: times }, () => values));
+}
+
+function concat(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
+/** A sampler may be the user's own code. */
+function checkLatent(latent: unknown, shape: Shape): Float32Array {
+  const length = shape.reduce((a, b) => a * b);
+  if (latent instanceof Float32Array && latent.length === length) return requireFinite(latent, 'the sampler');
+  const received = latent instanceof Float32Array ? `one of ${latent.length}` : describe(latent);
+  const code = latent instanceof Float32Array ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
+  throw argumentError([{ name: 'the result of sampler', expected: `a Float32Array of ${length} numbers`, received, code }]);
+}

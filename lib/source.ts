@@ -1,0 +1,50 @@
+// Where a model's files are.
+
+import { basename, extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { NativeSource } from './native/contract.ts';
+import { OptionCheck } from './options.ts';
+
+/** Path of the small model that comes with this package, in the layout of Stable Diffusion 1. */
+export const EMBEDDED_MODEL = fileURLToPath(new URL('../../models/embedded.safetensors', import.meta.url));
+
+/**
+ * The files of a model: safetensors files, safetensors indexes (`*.index.json`), GGUF files, or diffusers folders. A part
+ * given on its own replaces that of `model`; at least one path must be given.
+ */
+export interface ModelSource {
+  /** A whole model. */
+  model?: string | undefined;
+  unet?: string | undefined;
+  textEncoder?: string | undefined;
+  vae?: string | undefined;
+}
+
+const PARTS: readonly (keyof ModelSource)[] = ['model', 'unet', 'textEncoder', 'vae'];
+const MAX_PATH_LENGTH = 4096;
+
+/** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */
+export function checkSource(source: unknown): NativeSource {
+  const check = new OptionCheck(typeof source === 'string' ? { model: source } : source, PARTS);
+  const given = PARTS.filter((part) => check.value(part) !== undefined);
+  const paths = given.map((part) => [part, checkPath(check, part)] as const);
+  check.done();
+  if (given.length === 0) {
+    check.problem({ name: 'model', expected: 'the path of a model', received: 'none' });
+    check.done();
+  }
+  return Object.fromEntries(paths);
+}
+
+/** A name for the model in picture metadata: that of its file or folder without the extension. */
+export function modelName({ model, unet }: NativeSource): string {
+  const path = model ?? unet ?? '';
+  return basename(path, extname(path));
+}
+
+function checkPath(check: OptionCheck, part: string): string {
+  const path = check.string(part, '', MAX_PATH_LENGTH);
+  const received = path === '' ? "''" : 'a path with a zero byte';
+  if (check.value(part) === '' || path.includes('\0')) check.problem({ name: part, expected: 'a path', received });
+  return path;
+}
