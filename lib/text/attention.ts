@@ -1,0 +1,114 @@
+// The attention syntax of prompts: from `a (red:1.3) cube` to texts with weights.
+import { argumentError, describe } from '../errors.ts';
+
+/** A stretch of a prompt, and the weight of its tokens: 1 is neutral. */
+export interface WeightedText {
+  readonly text: string;
+  readonly weight: number;
+}
+
+const ROUND_WEIGHT = 1.1;
+const SQUARE_WEIGHT = 1 / 1.1;
+/**
+ * How many brackets may be open at a time. Their weights multiply, so this far down they mean nothing (1.1^256 is 4e10);
+ * and the work on a prompt stays in proportion to its length.
+ */
+const MAX_OPEN = 256;
+
+/** Escapes, brackets, `:weight)` and the text between. */
+const SYNTAX = /\\[()[\]\\]|\\|:\s*([+-]?[.\d]+)\s*\)|[()[\]]|[^\\()[\]:]+|:/g;
+const BREAK = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/u;
+
+type Piece = { text: string; weight: number; isBreak: boolean };
+
+/**
+ * Reads the attention syntax of AUTOMATIC1111's web UI:
+ *
+ * - `(text)` multiplies the weight of `text` by 1.1, `[text]` divides it by 1.1, `(text:1.3)` multiplies it by 1.3
+ *   (white space around the number is allowed, a sign too); brackets nest, and may cross;
+ * - a bracket that is never closed counts to the end of the prompt as if closed there; a closing one without its opening
+ *   is text;
+ * - `\(`, `\)`, `\[`, `\]` and `\\` are the characters themselves, and any other backslash is dropped;
+ * - the word `BREAK` in capitals ends a section.
+ *
+ * Neighbours of equal weight are joined. Differences from the web UI: a `BREAK` inside brackets is one (there it becomes
+ * the word "break" of negative weight). From stable-diffusion.cpp, which otherwise agrees: it knows only the escape `\(`
+ * and keeps the backslash of the others, takes no white space around a weight, drops a `:1.3)` that closes nothing, and
+ * sees a `BREAK` at the end of a longer word.
+ *
+ * @param prompt any text
+ * @param name the option that `prompt` was given as, for the message of an error
+ * @returns the sections between the `BREAK`s, at least one, each with its texts in order; empty texts are left out
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for a malformed weight, more than 256 brackets open at a time, or a product
+ *   of weights beyond the range of a 32-bit float
+ */
+export function parseAttention(prompt: string, name = 'prompt'): WeightedText[][] {
+  const pieces: Piece[] = [];
+  const round: number[] = [];
+  const square: number[] = [];
+  const scaleFrom = (start: number, factor: number) => {
+    for (let i = start; i < pieces.length; i++) (pieces[i] as Piece).weight *= factor;
+  };
+  const open = (brackets: number[]) => {
+    if (round.length + square.length === MAX_OPEN) throw tooDeep(name);
+    brackets.push(pieces.length);
+  };
+
+  for (const [token, weight] of prompt.matchAll(SYNTAX)) {
+    if (token === '(') open(round);
+    else if (token === '[') open(square);
+    else if (weight && round.length > 0) scaleFrom(round.pop() as number, parseWeight(weight, name));
+    else if (token === ')' && round.length > 0) scaleFrom(round.pop() as number, ROUND_WEIGHT);
+    else if (token === ']' && square.length > 0) scaleFrom(square.pop() as number, SQUARE_WEIGHT);
+    else if (token.startsWith('\\')) pieces.push({ text: token.slice(1), weight: 1, isBreak: false });
+    else pushText(token, pieces);
+  }
+  for (const start of round) scaleFrom(start, ROUND_WEIGHT);
+  for (const start of square) scaleFrom(start, SQUARE_WEIGHT);
+  return joinEqual(pieces, name);
+}
+
+function pushText(text: string, pieces: Piece[]): void {
+  for (const [i, part] of text.split(BREAK).entries()) {
+    if (i > 0) pieces.push({ text: '', weight: 1, isBreak: true });
+    pieces.push({ text: part, weight: 1, isBreak: false });
+  }
+}
+
+function joinEqual(pieces: readonly Piece[], name: string): WeightedText[][] {
+  const sections: { parts: string[]; weight: number }[][] = [[]];
+  for (const { text, weight, isBreak } of pieces) {
+    const section = sections.at(-1) ?? [];
+    const last = section.at(-1);
+    if (isBreak) sections.push([]);
+    else if (last?.weight === weight) last.parts.push(text);
+    else section.push({ parts: [text], weight });
+  }
+  const texts = sections.map((section) =>
+    section.map(({ parts, weight }) => ({ text: parts.join(''), weight })).filter(({ text }) => text !== ''),
+  );
+  const overflow = texts.flat().find(({ weight }) => !Number.isFinite(Math.fround(weight)));
+  if (overflow) {
+    throw misuse(
+      name,
+      'attention weights whose product fits a 32-bit float',
+      `${overflow.weight} for ${describe(overflow.text)}`,
+    );
+  }
+  return texts;
+}
+
+function parseWeight(digits: string, name: string): number {
+  const weight = Number(digits);
+  if (!Number.isFinite(weight)) throw misuse(name, 'a number as attention weight', describe(digits));
+  return weight;
+}
+
+function tooDeep(name: string): Error {
+  return misuse(name, `at most ${MAX_OPEN} brackets open at a time`, 'more');
+}
+
+function misuse(name: string, expected: string, received: string): Error {
+  const remedy = 'Write (text:1.3) for a weight, and \\( \\) \\[ \\] for brackets that mean themselves';
+  return argumentError([{ name, expected, received, remedy, code: 'ERR_INVALID_ARG_VALUE' }]);
+}

