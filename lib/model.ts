@@ -5,6 +5,7 @@ import { checkLoadOptions, type LoadOptions, type Logger } from './load-options.
 import type { NativeAddon, NativeModel, NativeModelInfo } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
 import { follow } from './pipeline/abort.ts';
+import { chunkPrompts, type Guided } from './pipeline/conditioning.ts';
 import { callNative } from './pipeline/native-call.ts';
 import { Networks } from './pipeline/networks.ts';
 import { SerialQueue } from './pipeline/queue.ts';
@@ -12,6 +13,9 @@ import { Run } from './pipeline/run.ts';
 import { type GenerationStep, type Txt2ImgResult, txt2img } from './pipeline/txt2img.ts';
 import { type CheckedTxt2ImgOptions, checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
+import type { PromptChunk } from './text/chunks.ts';
+import { ClipTokenizer } from './text/tokenizer.ts';
+import { loadVocabulary } from './text/vocabulary.ts';
 
 /** What an open model is, read from its tensors and metadata. */
 export interface ModelInfo extends NativeModelInfo {
@@ -45,6 +49,7 @@ export async function loadModel(source: string | ModelSource = EMBEDDED_MODEL, o
   const controller = new AbortController();
   const unfollow = follow(controller, [signal]);
   try {
+    const tokenizer = new ClipTokenizer(await loadVocabulary());
     const native = await callNative(addon, controller.signal, (cancellation) =>
       addon.open(files, {
         device,
@@ -54,7 +59,7 @@ export async function loadModel(source: string | ModelSource = EMBEDDED_MODEL, o
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
       }),
     );
-    return new Model(addon, native, describeModel(native.info, modelName(files), prediction));
+    return new Model(addon, native, tokenizer, describeModel(native.info, modelName(files), prediction));
   } finally {
     unfollow();
   }
@@ -65,13 +70,15 @@ export class Model implements AsyncDisposable {
   readonly info: ModelInfo;
   readonly #addon: NativeAddon;
   readonly #native: NativeModel;
+  readonly #tokenizer: ClipTokenizer;
   readonly #queue = new SerialQueue();
   readonly #disposal = new AbortController();
 
   /** @internal */
-  constructor(addon: NativeAddon, native: NativeModel, info: ModelInfo) {
+  constructor(addon: NativeAddon, native: NativeModel, tokenizer: ClipTokenizer, info: ModelInfo) {
     this.#addon = addon;
     this.#native = native;
+    this.#tokenizer = tokenizer;
     this.info = info;
   }
 
@@ -90,19 +97,18 @@ export class Model implements AsyncDisposable {
    */
   txt2img(options: Txt2ImgOptions): Run<GenerationStep, Txt2ImgResult> {
     let checked: CheckedTxt2ImgOptions;
+    let prompts: Guided<readonly PromptChunk[]>;
     try {
-      checked = checkTxt2ImgOptions(options, {
-        vaeScaleFactor: this.info.vaeScaleFactor,
-        textLayers: this.info.textLayers,
-        width: this.info.defaultWidth,
-        height: this.info.defaultHeight,
-      });
+      const { vaeScaleFactor, textLayers, defaultWidth: width, defaultHeight: height } = this.info;
+      checked = checkTxt2ImgOptions(options, { vaeScaleFactor, textLayers, width, height });
+      prompts = chunkPrompts(this.#tokenizer, checked);
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
-    return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
-      this.#queue.run(signal, () => txt2img(new Networks(this.#addon, this.#native, signal), this.info, checked, emit)),
-    );
+    return new Run([checked.signal, this.#disposal.signal], (signal, emit) => {
+      const networks = new Networks(this.#addon, this.#native, signal);
+      return this.#queue.run(signal, () => txt2img(networks, this.info, checked, prompts, emit));
+    });
   }
 
   /**

@@ -15,7 +15,8 @@ export type RunWork<Step, Result> = (signal: AbortSignal, emit: (step: Step) => 
  * - A failure reaches everyone who awaits or iterates. Only a failed run that nobody does either with is an unhandled
  *   rejection, as with any promise.
  */
-export class Run<Step, Result> implements PromiseLike<Result>, AsyncIterable<Step> {
+export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
+  readonly [Symbol.toStringTag] = 'Run';
   readonly #controller = new AbortController();
   readonly #iterations = new Set<StepBuffer<Step>>();
   readonly #result: Promise<Result>;

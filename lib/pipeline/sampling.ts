@@ -5,7 +5,7 @@ import { classifierFreeGuidance, denoiserFor, type PredictEach, type PredictionT
 import { createBatchNoise } from '../noise/index.ts';
 import type { SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
-import type { Conditioning, Conditions } from './conditioning.ts';
+import type { Conditioning, Guided } from './conditioning.ts';
 import { type Networks, requireFinite, type Shape } from './networks.ts';
 import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
 
@@ -22,7 +22,7 @@ export async function sampleLatents(
   prediction: PredictionType,
   options: CheckedTxt2ImgOptions,
   shape: Shape,
-  { conditional, unconditional }: Conditions,
+  { conditional, unconditional }: Guided<Conditioning>,
   onStep: (step: SamplerStep) => Promise<void>,
 ): Promise<Float32Array> {
   const table = stableDiffusionTable();

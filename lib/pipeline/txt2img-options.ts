@@ -5,6 +5,7 @@ import { RNG_NAMES, type RngName } from '../noise/index.ts';
 import { OptionCheck } from '../options.ts';
 import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerName } from '../sampler/index.ts';
 import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
+import { parseAttention } from '../text/attention.ts';
 import type { GenerationStep } from './txt2img.ts';
 
 /** Options of {@link Model.txt2img}. */
@@ -112,8 +113,8 @@ export function checkTxt2ImgOptions(options: unknown, limits: ModelLimits): Chec
   const { sampler, samplerName, defaultScheduler } = checkSampler(check);
   const scheduler = checkScheduler(check, defaultScheduler);
   const checked = {
-    prompt: check.string('prompt', '', MAX_PROMPT_LENGTH),
-    negativePrompt: check.string('negativePrompt', '', MAX_PROMPT_LENGTH),
+    prompt: checkPrompt(check, 'prompt'),
+    negativePrompt: checkPrompt(check, 'negativePrompt'),
     ...checkSize(check, limits, batchSize),
     steps: checkSteps(check, scheduler),
     cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
@@ -131,6 +132,12 @@ export function checkTxt2ImgOptions(options: unknown, limits: ModelLimits): Chec
   };
   check.done();
   return checked;
+}
+
+function checkPrompt(check: OptionCheck, name: 'prompt' | 'negativePrompt'): string {
+  const prompt = check.string(name, '', MAX_PROMPT_LENGTH);
+  check.attempt(() => parseAttention(prompt, name));
+  return prompt;
 }
 
 function checkSize(check: OptionCheck, limits: ModelLimits, batchSize: number): { width: number; height: number } {

@@ -2,8 +2,9 @@
 
 import type { GenerationParameters } from '../image/parameters.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
+import type { PromptChunk } from '../text/chunks.ts';
 import { PACKAGE_VERSION } from '../version.ts';
-import { encodePrompts } from './conditioning.ts';
+import { encodePrompts, type Guided } from './conditioning.ts';
 import type { Networks, Shape } from './networks.ts';
 import { createPreview } from './preview.ts';
 import { sampleLatents } from './sampling.ts';
@@ -55,12 +56,14 @@ export interface PipelineModel {
 /**
  * Draws the pictures of one call.
  *
+ * @param prompts the prompts of `options` in chunks.
  * @param emit takes each finished step.
  */
 export async function txt2img(
   networks: Networks,
   model: PipelineModel,
   options: CheckedTxt2ImgOptions,
+  prompts: Guided<readonly PromptChunk[]>,
   emit: (step: GenerationStep) => void,
 ): Promise<Txt2ImgResult> {
   const { vaeScaleFactor: factor, latentChannels } = networks.info;
@@ -68,7 +71,7 @@ export async function txt2img(
   const preview = options.preview ? createPreview(networks.info, shape) : undefined;
 
   const start = performance.now();
-  const conditions = await encodePrompts(networks, options);
+  const conditions = await encodePrompts(networks, prompts, options.clipSkip);
   const encoded = performance.now();
   const stepEnds = [encoded];
   const latent = await sampleLatents(networks, model.prediction, options, shape, conditions, async (step) => {

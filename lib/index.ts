@@ -1,0 +1,25 @@
+// Everything that the package exports.
+
+export { type ArgumentError, type ArgumentErrorCode, type ArgumentProblem, DiffusionError, type DiffusionErrorCode } from './errors.ts';
+export type { PredictionType } from './guidance/index.ts';
+export type { GenerationParameters, ImageMetadata } from './image/parameters.ts';
+export { readMetadata } from './image/read-metadata.ts';
+export type { RgbImage } from './image/rgb-image.ts';
+export { type Device, type Inspection, inspectModel, listDevices } from './inspect.ts';
+export type { LoadOptions, LoadProgress, Logger } from './load-options.ts';
+export { loadModel, type Model, type ModelInfo } from './model.ts';
+export type { RngName } from './noise/index.ts';
+export type { Run } from './pipeline/run.ts';
+export type { GenerationStep, Timings, Txt2ImgResult } from './pipeline/txt2img.ts';
+export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';
+export {
+  type Denoiser,
+  SAMPLERS,
+  type Sampler,
+  type SamplerContext,
+  type SamplerEntry,
+  type SamplerName,
+  type SamplerStep,
+} from './sampler/index.ts';
+export { type Schedule, SCHEDULERS, type SchedulerName, SigmaTable, stableDiffusionTable } from './schedule/index.ts';
+export { EMBEDDED_MODEL, type ModelSource } from './source.ts';
