@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "backend/log.h"
 #include "cancellation.h"
 #include "model/source.h"
 
@@ -59,13 +60,11 @@ struct ModelInfo {
     int threads = 0;
 };
 
-enum class LogLevel { debug, info, warn, error };
-
 struct EngineOptions {
     std::string device = "cpu";
     int threads = 1;
     std::function<void(int64_t done, int64_t total)> on_progress; // bytes; called on the opening thread
-    std::function<void(LogLevel, const std::string &)> on_log;    // called on any thread of the engine
+    LogSink on_log;                                               // called on the thread that calls the engine
 };
 
 using Shape4 = std::array<int64_t, 4>; // [batch, channels, height, width]

@@ -204,6 +204,7 @@ private:
             file.n_tensors = 0; // add() counts those that are taken
             result_.table.add_file(std::move(file));
         }
+        result_.table.reserve(part.names.names.size());
         for (size_t i = 0; i < part.names.names.size(); i++) {
             if (!wanted(part, i)) continue;
             StoredTensor tensor = part.table.tensors()[i];

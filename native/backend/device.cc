@@ -1,0 +1,105 @@
+// See device.h.
+#include "backend/device.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "backend/load.h"
+#include "model/engine.h"
+
+namespace diffusion {
+
+namespace {
+
+std::string public_name(ggml_backend_dev_t device) {
+    std::string name = ggml_backend_dev_name(device);
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+    return name;
+}
+
+// A function that the backend's library exports beside ggml's common interface; nullptr where it does not.
+template <typename Function> Function backend_function(ggml_backend_t backend, const char * name) {
+    const ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend));
+    return reinterpret_cast<Function>(ggml_backend_reg_get_proc_address(reg, name));
+}
+
+std::vector<std::string> features(ggml_backend_dev_t device) {
+    const ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(device);
+    const auto list = reinterpret_cast<ggml_backend_get_features_t>(
+        ggml_backend_reg_get_proc_address(reg, "ggml_backend_get_features"));
+    std::vector<std::string> names;
+    if (!list) return names;
+    for (const ggml_backend_feature * f = list(reg); f && f->name; f++) {
+        const std::string value = f->value;
+        if (value != "0") names.push_back(value == "1" ? f->name : std::string(f->name) + "=" + value);
+    }
+    return names;
+}
+
+} // namespace
+
+std::vector<DeviceInfo> devices() {
+    load_backends();
+    std::vector<DeviceInfo> result;
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        const ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        const auto type = ggml_backend_dev_type(device);
+        size_t free = 0, total = 0;
+        ggml_backend_dev_memory(device, &free, &total);
+        DeviceInfo info;
+        info.name = public_name(device);
+        info.description = ggml_backend_dev_description(device);
+        info.type = type == GGML_BACKEND_DEVICE_TYPE_CPU     ? "cpu"
+                    : type == GGML_BACKEND_DEVICE_TYPE_ACCEL ? "accelerator"
+                                                             : "gpu";
+        info.memory_total = static_cast<int64_t>(total);
+        info.memory_free = static_cast<int64_t>(free);
+        info.features = features(device);
+        result.push_back(std::move(info));
+    }
+    return result;
+}
+
+Device::Device(const std::string & name, int threads) {
+    load_backends();
+    ggml_backend_dev_t found = nullptr;
+    std::string known;
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        const ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_ACCEL) continue; // cannot hold weights on its own
+        if (public_name(device) == name) found = device;
+        known += (known.empty() ? "" : ", ") + public_name(device);
+    }
+    if (!found) {
+        throw Error(ErrorCode::device, "Expected a device of this build (" + known + ") but received '" + name +
+                                           "'. Other devices need a build with their backend.");
+    }
+    open(found, threads);
+    if (ggml_backend_dev_type(found) != GGML_BACKEND_DEVICE_TYPE_CPU) {
+        open(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads);
+    }
+    using SetAbort = void (*)(ggml_backend_t, ggml_abort_callback, void *);
+    const auto set_abort = backend_function<SetAbort>(backends_.back(), "ggml_backend_set_abort_callback");
+    if (set_abort) {
+        const auto poll = [](void * data) {
+            const Cancellation * cancellation = static_cast<Device *>(data)->cancellation_;
+            return cancellation && cancellation->cancelled();
+        };
+        set_abort(backends_.back(), poll, this);
+    }
+}
+
+void Device::open(ggml_backend_dev_t device, int threads) {
+    const ggml_backend_t backend = ggml_backend_dev_init(device, nullptr);
+    if (!backend) throw Error(ErrorCode::device, "The device " + public_name(device) + " could not be opened.");
+    owned_.emplace_back(backend);
+    backends_.push_back(backend);
+    using SetThreads = void (*)(ggml_backend_t, int);
+    if (const auto set = backend_function<SetThreads>(backend, "ggml_backend_set_n_threads")) set(backend, threads);
+}
+
+void Device::set_cancellation(const Cancellation * cancellation) {
+    cancellation_ = cancellation;
+}
+
+} // namespace diffusion

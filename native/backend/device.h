@@ -1,0 +1,41 @@
+// A compute device opened for one model.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ggml-backend.h"
+
+#include "cancellation.h"
+
+namespace diffusion {
+
+class Device {
+public:
+    // `name` as `devices()` gives it. Throws Error (device) that lists the known names.
+    Device(const std::string & name, int threads);
+    Device(const Device &) = delete;
+    Device & operator=(const Device &) = delete;
+
+    // The device itself.
+    ggml_backend_t backend() const { return backends_.front(); }
+    // The device, and the CPU behind it for operations that it lacks.
+    const std::vector<ggml_backend_t> & backends() const { return backends_; }
+    bool is_cpu() const { return backends_.size() == 1; }
+
+    // What the CPU polls between two nodes of a graph. nullptr to end.
+    void set_cancellation(const Cancellation * cancellation);
+
+private:
+    struct FreeBackend {
+        void operator()(ggml_backend_t backend) const { ggml_backend_free(backend); }
+    };
+    void open(ggml_backend_dev_t device, int threads);
+
+    std::vector<std::unique_ptr<ggml_backend, FreeBackend>> owned_;
+    std::vector<ggml_backend_t> backends_; // the same
+    const Cancellation * cancellation_ = nullptr;
+};
+
+} // namespace diffusion

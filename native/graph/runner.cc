@@ -1,0 +1,152 @@
+// See runner.h.
+#include "graph/runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "backend/memory.h"
+
+namespace diffusion {
+
+namespace {
+
+// On the CPU a node of this many operations takes about a tenth of a second on two slow cores.
+constexpr double cpu_node_flops = 4e9;
+
+// Memory that plans not in use may keep. A plan that needs more is freed as soon as another needs memory.
+constexpr size_t idle_bytes = size_t{512} << 20;
+
+struct FreeSched {
+    void operator()(ggml_backend_sched_t sched) const { ggml_backend_sched_free(sched); }
+};
+
+std::string key_of(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs) {
+    std::string key = name + '/' + std::to_string(variant);
+    for (const auto & input : inputs) {
+        key += '/';
+        for (const int64_t n : input.ne) key += std::to_string(n) + ',';
+    }
+    return key;
+}
+
+} // namespace
+
+struct Runner::Plan {
+    std::string key;
+    std::unique_ptr<Graph> graph;
+    std::unique_ptr<ggml_backend_sched, FreeSched> sched;
+    std::vector<Tensor> inputs;
+    Tensor output = nullptr;
+    size_t n_bytes = 0; // of compute memory on all backends
+};
+
+Runner::Runner(Device & device) : device_(device) {}
+Runner::~Runner() = default;
+
+std::vector<float> Runner::run(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
+                               const Build & build, const Cancellation & cancellation) {
+    cancellation.throw_if_cancelled();
+    Plan & p = plan(name, variant, inputs, build);
+    for (size_t i = 0; i < inputs.size(); i++) {
+        ggml_backend_tensor_set(p.inputs[i], inputs[i].data, 0, ggml_nbytes(p.inputs[i]));
+    }
+    device_.set_cancellation(&cancellation);
+    const ggml_status status = ggml_backend_sched_graph_compute(p.sched.get(), p.graph->nodes());
+    device_.set_cancellation(nullptr);
+
+    cancellation.throw_if_cancelled();
+    if (status == GGML_STATUS_ALLOC_FAILED) throw out_of_memory(p.n_bytes, device_.backend(), "evaluating the " + name);
+    if (status != GGML_STATUS_SUCCESS) {
+        throw Error(ErrorCode::device, "The device " + std::string(ggml_backend_name(device_.backend())) +
+                                           " failed while evaluating the " + name + ".");
+    }
+    std::vector<float> result(ggml_nelements(p.output));
+    ggml_backend_tensor_get(p.output, result.data(), 0, ggml_nbytes(p.output));
+    for (const float x : result) {
+        if (!std::isfinite(x)) {
+            throw Error(ErrorCode::non_finite, "The " + name +
+                                                   " returned a value that is not finite (NaN or infinity). Its weights are "
+                                                   "damaged, or they overflow in their type: try another file of the model.");
+        }
+    }
+    return result;
+}
+
+Runner::Plan & Runner::plan(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
+                            const Build & build) {
+    const std::string key = key_of(name, variant, inputs);
+    for (auto it = plans_.begin(); it != plans_.end(); ++it) {
+        if ((*it)->key != key) continue;
+        plans_.splice(plans_.begin(), plans_, it);
+        return *plans_.front();
+    }
+    auto made = make_plan(name, inputs, build);
+    made->key = key;
+    plans_.push_front(std::move(made));
+    return *plans_.front();
+}
+
+std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const std::vector<GraphInput> & inputs,
+                                                const Build & build) {
+    const std::vector<ggml_backend_t> & backends = device_.backends();
+    // Dealing a graph out to devices changes it, so one that was measured cannot be evaluated: it is built a second time.
+    std::vector<size_t> sizes(backends.size());
+    {
+        const auto measured = draft_plan(name, inputs, build);
+        ggml_backend_sched_reserve_size(measured->sched.get(), measured->graph->nodes(), sizes.data());
+    }
+    const size_t n_bytes = std::accumulate(sizes.begin(), sizes.end(), size_t{0});
+    evict(n_bytes);
+    for (size_t i = 0; i < backends.size(); i++) require_memory(sizes[i], backends[i], "evaluating the " + name);
+
+    auto p = draft_plan(name, inputs, build);
+    p->n_bytes = n_bytes;
+    if (!ggml_backend_sched_alloc_graph(p->sched.get(), p->graph->nodes())) {
+        throw out_of_memory(n_bytes, device_.backend(), "evaluating the " + name);
+    }
+    return p;
+}
+
+std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const std::vector<GraphInput> & inputs,
+                                                 const Build & build) {
+    auto p = std::make_unique<Plan>();
+    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_flops : INFINITY);
+    for (const auto & input : inputs) {
+        Tensor tensor = ggml_new_tensor(p->graph->context(), input.type, GGML_MAX_DIMS, input.ne.data());
+        ggml_set_input(tensor);
+        p->inputs.push_back(tensor);
+    }
+    p->output = ggml_cont(p->graph->context(), build(*p->graph, p->inputs));
+    ggml_set_output(p->output);
+    p->graph->expand(p->output);
+
+    auto backends = device_.backends();
+    for (int i = 0; i < ggml_graph_n_nodes(p->graph->nodes()); i++) {
+        const Tensor node = ggml_graph_node(p->graph->nodes(), i);
+        const bool supported = std::any_of(backends.begin(), backends.end(),
+                                           [&](ggml_backend_t b) { return ggml_backend_supports_op(b, node); });
+        if (!supported) {
+            const char * type = node->src[0] ? ggml_type_name(node->src[0]->type) : "none";
+            throw Error(ErrorCode::model_unsupported, "No device evaluates the operation " +
+                                                          std::string(ggml_op_desc(node)) + " on type " + type +
+                                                          ", which the " + name + " needs.");
+        }
+    }
+
+    const size_t n_tensors = ggml_graph_n_nodes(p->graph->nodes()) * 2 + inputs.size() + 1024; // nodes and leafs
+    p->sched.reset(ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), n_tensors, false,
+                                          false));
+    return p;
+}
+
+void Runner::evict(size_t needed) {
+    size_t kept = 0;
+    for (const auto & p : plans_) kept += p->n_bytes;
+    while (!plans_.empty() && kept + needed > idle_bytes) {
+        kept -= plans_.back()->n_bytes;
+        plans_.pop_back();
+    }
+}
+
+} // namespace diffusion

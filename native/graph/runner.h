@@ -1,0 +1,50 @@
+// Evaluates graphs on a device. A graph is built and its memory planned once for each set of input shapes, then reused.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/device.h"
+#include "graph/graph.h"
+
+namespace diffusion {
+
+struct GraphInput {
+    ggml_type type = GGML_TYPE_F32;
+    std::array<int64_t, 4> ne = {1, 1, 1, 1};
+    const void * data = nullptr;
+};
+
+class Runner {
+public:
+    using Build = std::function<Tensor(Graph &, std::span<const Tensor> inputs)>;
+
+    explicit Runner(Device & device);
+    ~Runner();
+
+    // The output that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
+    // same graph; the name also stands in error messages.
+    // Throws Error (cancelled, out_of_memory, device, model_unsupported, non_finite).
+    std::vector<float> run(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
+                           const Build & build, const Cancellation & cancellation);
+
+private:
+    struct Plan;
+
+    Plan & plan(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs, const Build & build);
+    std::unique_ptr<Plan> make_plan(const std::string & name, const std::vector<GraphInput> & inputs, const Build & build);
+    // A plan without memory.
+    std::unique_ptr<Plan> draft_plan(const std::string & name, const std::vector<GraphInput> & inputs, const Build & build);
+    void evict(size_t needed);
+
+    Device & device_;
+    std::list<std::unique_ptr<Plan>> plans_; // the last used first
+};
+
+} // namespace diffusion

@@ -1,0 +1,197 @@
+// See weights.h.
+#include "graph/weights.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "backend/memory.h"
+#include "io/mapped_file.h"
+
+namespace diffusion {
+
+namespace {
+
+// As people know shapes from other tools: outermost dimension first.
+std::string shape_text(const int64_t * ne, int n_dims) {
+    std::string text = "[";
+    for (int i = n_dims - 1; i >= 0; i--) text += std::to_string(ne[i]) + (i > 0 ? ", " : "");
+    return text + "]";
+}
+
+bool same_shape(const StoredTensor & stored, std::initializer_list<int64_t> ne) {
+    std::vector<int64_t> have, want;
+    std::copy_if(stored.ne, stored.ne + GGML_MAX_DIMS, std::back_inserter(have), [](int64_t n) { return n != 1; });
+    std::copy_if(ne.begin(), ne.end(), std::back_inserter(want), [](int64_t n) { return n != 1; });
+    return have == want;
+}
+
+// Kernels read whole elements or blocks, whose members are aligned to at most this.
+size_t element_alignment(ggml_type type) {
+    return type == GGML_TYPE_F32 ? alignof(float) : alignof(uint16_t);
+}
+
+bool is_aligned(const StoredTensor & stored) {
+    return reinterpret_cast<uintptr_t>(stored.data) % element_alignment(stored.type) == 0;
+}
+
+// The bytes of `stored` as `type`, which is its own type or f32.
+std::vector<uint8_t> converted(const StoredTensor & stored, ggml_type type) {
+    const auto n = static_cast<size_t>(stored.n_elements());
+    if (stored.type == type) return {stored.data, stored.data + stored.n_bytes};
+    std::vector<uint8_t> raw(stored.data, stored.data + stored.n_bytes); // aligned, whatever the file has
+    std::vector<uint8_t> result(n * sizeof(float));
+    ggml_get_type_traits(stored.type)->to_float(raw.data(), reinterpret_cast<float *>(result.data()), n);
+    return result;
+}
+
+} // namespace
+
+WeightBinder::WeightBinder(const TensorTable & table) : table_(table) {
+    ggml_init_params params{};
+    params.mem_size = (table.tensors().size() + 1) * ggml_tensor_overhead();
+    params.no_alloc = true;
+    context_ = ggml_init(params);
+    if (!context_) throw Error(ErrorCode::out_of_memory, "No memory for the description of the weights.");
+}
+
+WeightBinder::~WeightBinder() {
+    ggml_free(context_);
+}
+
+int64_t WeightBinder::size(const std::string & name, int i) const {
+    const StoredTensor * stored = table_.find(name);
+    return stored ? stored->ne[i] : 0;
+}
+
+int64_t WeightBinder::conv_channels(const std::string & prefix) const {
+    return has(prefix + ".weight") ? size(prefix + ".weight", 3) : size(prefix + ".bias", 0);
+}
+
+int64_t WeightBinder::count(const std::string & prefix) const {
+    constexpr int64_t most = 10000; // far above any network; keeps a nonsensical index from being counted up to
+    int64_t n = 0;
+    for (const StoredTensor & tensor : table_.tensors()) {
+        if (tensor.name.compare(0, prefix.size(), prefix) != 0) continue;
+        int64_t index = 0;
+        size_t at = prefix.size();
+        const size_t digits = at;
+        for (; at < tensor.name.size() && std::isdigit(static_cast<unsigned char>(tensor.name[at])) && index < most; at++) {
+            index = index * 10 + (tensor.name[at] - '0');
+        }
+        if (at > digits && at < tensor.name.size() && tensor.name[at] == '.') n = std::max(n, index + 1);
+    }
+    return n;
+}
+
+Tensor WeightBinder::weight(const std::string & name, std::initializer_list<int64_t> ne) {
+    return bind(name, ne, false);
+}
+
+Tensor WeightBinder::parameter(const std::string & name, std::initializer_list<int64_t> ne) {
+    return bind(name, ne, true);
+}
+
+Tensor WeightBinder::bind(const std::string & name, std::initializer_list<int64_t> ne, bool to_f32) {
+    const StoredTensor * stored = table_.find(name);
+    if (!stored) {
+        missing_.push_back(name);
+        return nullptr;
+    }
+    if (!used_.insert(name).second) {
+        mismatched_.push_back(name + ": needed in two places of the network");
+        return nullptr;
+    }
+    const std::string wanted = shape_text(ne.begin(), static_cast<int>(ne.size()));
+    if (!same_shape(*stored, ne)) {
+        mismatched_.push_back(name + ": expected shape " + wanted + ", found " + shape_text(stored->ne, stored->n_dims));
+        return nullptr;
+    }
+    const bool convertible = stored->type == GGML_TYPE_F32 || ggml_get_type_traits(stored->type)->to_float != nullptr;
+    if (!stored->supported || !convertible) {
+        mismatched_.push_back(name + ": expected a floating-point or quantized type, found " + stored->type_name);
+        return nullptr;
+    }
+    const ggml_type type = to_f32 ? GGML_TYPE_F32 : stored->type;
+    if (*ne.begin() % ggml_blck_size(type) != 0) {
+        mismatched_.push_back(name + ": rows of " + std::to_string(*ne.begin()) + " cannot be stored as " +
+                              ggml_type_name(type));
+        return nullptr;
+    }
+    Tensor tensor = ggml_new_tensor(context_, type, static_cast<int>(ne.size()), ne.begin());
+    ggml_set_name(tensor, name.c_str());
+    bindings_.push_back({tensor, stored});
+    return tensor;
+}
+
+Linear WeightBinder::linear(const std::string & prefix, int64_t in, int64_t out, bool bias) {
+    return {weight(prefix + ".weight", {in, out}), bias ? parameter(prefix + ".bias", {out}) : nullptr};
+}
+
+Conv2d WeightBinder::conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel) {
+    return {weight(prefix + ".weight", {kernel, kernel, in, out}), parameter(prefix + ".bias", {out})};
+}
+
+Norm WeightBinder::norm(const std::string & prefix, int64_t channels) {
+    return {parameter(prefix + ".weight", {channels}), parameter(prefix + ".bias", {channels})};
+}
+
+PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
+                             const Cancellation & cancellation) {
+    const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend);
+    const bool host = ggml_backend_buft_is_host(buft);
+    const size_t alignment = ggml_backend_buft_get_alignment(buft);
+    const auto stays_mapped = [&](const WeightBinder::Binding & b) {
+        return host && b.tensor->type == b.stored->type && is_aligned(*b.stored);
+    };
+    const auto padded = [&](Tensor tensor) {
+        return GGML_PAD(ggml_backend_buft_get_alloc_size(buft, tensor), alignment);
+    };
+
+    int64_t total = 0;
+    size_t to_allocate = 0;
+    std::map<int, ggml_backend_buffer_t> mappings; // by file
+    for (const auto & binding : binder.bindings()) {
+        total += static_cast<int64_t>(binding.stored->n_bytes);
+        if (!stays_mapped(binding)) {
+            to_allocate += padded(binding.tensor);
+        } else if (!mappings.count(binding.stored->file)) {
+            const MappedFile & file = *binder.table().files()[binding.stored->file].mapping;
+            Buffer buffer(ggml_backend_cpu_buffer_from_ptr(const_cast<uint8_t *>(file.data()), file.size()));
+            ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+            mappings[binding.stored->file] = buffer.get();
+            buffers_.push_back(std::move(buffer));
+        }
+    }
+
+    uint8_t * next = nullptr;
+    ggml_backend_buffer_t allocated = nullptr;
+    if (to_allocate > 0) {
+        require_memory(to_allocate, backend, "the weights");
+        Buffer buffer(ggml_backend_buft_alloc_buffer(buft, to_allocate));
+        if (!buffer) throw out_of_memory(to_allocate, backend, "the weights");
+        ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+        allocated = buffer.get();
+        next = static_cast<uint8_t *>(ggml_backend_buffer_get_base(allocated));
+        buffers_.push_back(std::move(buffer));
+    }
+
+    int64_t done = 0;
+    for (const auto & binding : binder.bindings()) {
+        cancellation.throw_if_cancelled();
+        if (stays_mapped(binding)) {
+            ggml_backend_tensor_alloc(mappings[binding.stored->file], binding.tensor,
+                                      const_cast<uint8_t *>(binding.stored->data));
+            mapped_bytes_ += static_cast<int64_t>(binding.stored->n_bytes);
+        } else {
+            ggml_backend_tensor_alloc(allocated, binding.tensor, next);
+            next += padded(binding.tensor);
+            const std::vector<uint8_t> bytes = converted(*binding.stored, binding.tensor->type);
+            ggml_backend_tensor_set(binding.tensor, bytes.data(), 0, bytes.size());
+        }
+        done += static_cast<int64_t>(binding.stored->n_bytes);
+        if (progress) progress(done, total);
+    }
+    allocated_bytes_ = static_cast<int64_t>(to_allocate);
+}
+
+} // namespace diffusion

@@ -1,0 +1,180 @@
+// See engine.h.
+#include "model/engine.h"
+
+#include <optional>
+
+#include "backend/device.h"
+#include "graph/runner.h"
+#include "model/networks.h"
+
+namespace diffusion {
+
+namespace {
+
+// Keeps what a VAE of SD 1 and 2 makes near unit variance (Rombach et al. 2022, appendix D.1).
+constexpr double sd_scaling_factor = 0.18215;
+
+[[noreturn]] void invalid(const std::string & message) {
+    throw Error(ErrorCode::invalid_argument, message);
+}
+
+void check_tensor(const char * name, size_t have, const Shape4 & shape, int64_t channels) {
+    // No side of a picture or a latent is longer; with it no product below overflows.
+    constexpr int64_t longest = 1 << 16, most_elements = int64_t{1} << 32;
+    int64_t n = 1;
+    for (const int64_t side : shape) {
+        if (side < 1 || side > longest) invalid(std::string(name) + ": expected sides of 1 to 65536.");
+        n *= side;
+        if (n > most_elements) invalid(std::string(name) + ": expected at most 2^32 values.");
+    }
+    if (shape[1] != channels) invalid(std::string(name) + ": expected " + std::to_string(channels) + " channels.");
+    if (static_cast<int64_t>(have) != n) invalid(std::string(name) + ": the number of values does not fit the shape.");
+}
+
+// [batch, channels, height, width] as ggml counts dimensions.
+GraphInput image_input(const std::vector<float> & data, const Shape4 & s) {
+    return {GGML_TYPE_F32, {s[3], s[2], s[1], s[0]}, data.data()};
+}
+
+ModelInfo describe(const Networks & n, const EngineOptions & options) {
+    ModelInfo info;
+    info.family = n.family;
+    info.prediction = n.tensors.prediction.empty() ? "epsilon" : n.tensors.prediction;
+    info.components = n.components;
+    info.latent_channels = n.vae->config().latent_channels;
+    info.vae_scale_factor = n.vae->config().scale_factor();
+    info.scaling_factor = sd_scaling_factor;
+    info.text_positions = n.text->config().positions;
+    info.text_vocabulary = n.text->config().vocabulary;
+    info.text_layers = n.text->config().layers;
+    info.text_width = n.text->config().width;
+    info.metadata = n.tensors.table.files().front().metadata;
+    info.device = options.device;
+    info.threads = options.threads;
+    return info;
+}
+
+} // namespace
+
+struct Engine::Impl {
+    Impl(const Source & source, const EngineOptions & options, const Cancellation & cancellation)
+        : on_log(options.on_log) {
+        const LogScope scope(on_log);
+        networks = bind_networks(source, cancellation);
+        require_runnable(*networks);
+        device.emplace(options.device, options.threads);
+        weights.emplace(*networks->weights, device->backend(), options.on_progress, cancellation);
+        runner.emplace(*device);
+        info = describe(*networks, options);
+        info.mapped_bytes = weights->mapped_bytes();
+        info.allocated_bytes = weights->allocated_bytes();
+    }
+
+    std::vector<float> run(const char * network, int64_t variant, const std::vector<GraphInput> & inputs,
+                           const Runner::Build & build, const Cancellation & cancellation) {
+        const LogScope scope(on_log);
+        return runner->run(network, variant, inputs, build, cancellation);
+    }
+
+    LogSink on_log;
+    std::unique_ptr<Networks> networks;
+    std::optional<Device> device;
+    std::optional<PlacedWeights> weights;
+    std::optional<Runner> runner;
+    ModelInfo info;
+};
+
+std::unique_ptr<Engine> Engine::open(const Source & source, const EngineOptions & options,
+                                     const Cancellation & cancellation) {
+    return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(source, options, cancellation)));
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+const ModelInfo & Engine::info() const {
+    return impl_->info;
+}
+
+std::vector<float> Engine::encode_text(const std::vector<int32_t> & tokens, int64_t clip_skip,
+                                       const Cancellation & cancellation) {
+    const ClipTextConfig & c = impl_->networks->text->config();
+    const int64_t chunks = static_cast<int64_t>(tokens.size()) / c.positions;
+    constexpr int64_t most_chunks = 4096;
+    if (chunks < 1 || chunks > most_chunks || chunks * c.positions != static_cast<int64_t>(tokens.size())) {
+        invalid("tokens: expected 1 to " + std::to_string(most_chunks) + " chunks of " + std::to_string(c.positions) + ".");
+    }
+    if (clip_skip < 1 || clip_skip > c.layers) invalid("clipSkip: expected 1 to " + std::to_string(c.layers) + ".");
+    for (const int32_t id : tokens) {
+        if (id < 0 || id >= c.vocabulary) invalid("tokens: " + std::to_string(id) + " is not in the vocabulary.");
+    }
+    const GraphInput input{GGML_TYPE_I32, {c.positions, chunks, 1, 1}, tokens.data()};
+    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        return impl_->networks->text->build(graph, in[0], clip_skip);
+    };
+    return impl_->run("text encoder", clip_skip, {input}, build, cancellation);
+}
+
+std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
+                                   const std::vector<float> & context, int64_t context_tokens,
+                                   const Cancellation & cancellation) {
+    const UnetConfig & c = impl_->networks->unet->config();
+    check_tensor("latent", latent.size(), shape, c.in_channels);
+    const int64_t batch = shape[0];
+    if (static_cast<int64_t>(timesteps.size()) != batch) invalid("timesteps: expected one for each latent of the batch.");
+    constexpr int64_t most_tokens = 1 << 20;
+    if (context_tokens < 1 || context_tokens > most_tokens ||
+        static_cast<int64_t>(context.size()) != batch * context_tokens * c.context_size) {
+        invalid("context: expected [" + std::to_string(batch) + ", " + std::to_string(context_tokens) + ", " +
+                std::to_string(c.context_size) + "].");
+    }
+    const std::vector<GraphInput> inputs = {
+        image_input(latent, shape),
+        {GGML_TYPE_F32, {batch, 1, 1, 1}, timesteps.data()},
+        {GGML_TYPE_F32, {c.context_size, context_tokens, batch, 1}, context.data()},
+    };
+    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        return impl_->networks->unet->build(graph, in[0], in[1], in[2]);
+    };
+    return impl_->run("UNet", 0, inputs, build, cancellation);
+}
+
+std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, const Cancellation & cancellation) {
+    check_tensor("latent", latent.size(), shape, impl_->info.latent_channels);
+    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        return impl_->networks->vae->build_decoder(graph, in[0]);
+    };
+    return impl_->run("VAE decoder", 0, {image_input(latent, shape)}, build, cancellation);
+}
+
+std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, const Cancellation & cancellation) {
+    check_tensor("image", image.size(), shape, 3);
+    const AutoencoderConfig & c = impl_->networks->vae->config();
+    if (shape[2] % c.scale_factor() != 0 || shape[3] % c.scale_factor() != 0) {
+        invalid("image: expected sides that are multiples of " + std::to_string(c.scale_factor()) + ".");
+    }
+    if (!c.has_encoder) {
+        throw Error(ErrorCode::model_incomplete, "The VAE of this model has no encoder. Pass a whole VAE (option `vae`).");
+    }
+    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        return impl_->networks->vae->build_encoder(graph, in[0]);
+    };
+    return impl_->run("VAE encoder", 0, {image_input(image, shape)}, build, cancellation);
+}
+
+Inspection inspect(const Source & source, const Cancellation & cancellation) {
+    const auto n = bind_networks(source, cancellation);
+    Inspection result;
+    result.files = n->tensors.table.files();
+    result.family = n->family;
+    result.layout = n->tensors.layout;
+    result.components = n->components;
+    result.missing = n->weights->missing();
+    result.mismatched = n->weights->mismatched();
+    result.mismatched.insert(result.mismatched.end(), n->problems.begin(), n->problems.end());
+    result.unused = n->unused;
+    if (!result.files.empty()) result.metadata = result.files.front().metadata;
+    return result;
+}
+
+} // namespace diffusion

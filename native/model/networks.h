@@ -1,0 +1,36 @@
+// The networks of one model bound to the tensors of its files, and what is wrong with them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/weights.h"
+#include "model/autoencoder.h"
+#include "model/clip_text.h"
+#include "model/engine.h"
+#include "model/source.h"
+#include "model/unet.h"
+
+namespace diffusion {
+
+struct Networks {
+    ModelTensors tensors;
+    std::unique_ptr<WeightBinder> weights;
+    // nullptr where the files hold no tensor of the network.
+    std::unique_ptr<ClipText> text;
+    std::unique_ptr<Unet> unet;
+    std::unique_ptr<Autoencoder> vae;
+    std::string family;
+    std::vector<ComponentInfo> components;
+    std::vector<std::string> problems; // sizes that no network of this package has
+    std::vector<std::string> unused;
+};
+
+// Reads headers and binds; what is wrong is noted in the result.
+std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellation & cancellation);
+
+// Throws the Error that says why these networks do not make a model that can run; returns where they do.
+void require_runnable(const Networks & networks);
+
+} // namespace diffusion

@@ -1,0 +1,300 @@
+// See unet.h. Names and structure are those of the original checkpoints (`model.diffusion_model.*`).
+#include "model/unet.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "model/source.h"
+
+namespace diffusion {
+
+namespace {
+
+constexpr float residual_eps = 1e-5f;
+constexpr float transformer_eps = 1e-6f;
+constexpr int64_t most_stages = 64;
+constexpr int64_t most_transformers = 32;
+
+const std::string prefix = unet_prefix;
+
+std::string input_name(size_t i) {
+    return prefix + "input_blocks." + std::to_string(i) + ".";
+}
+
+std::string output_name(size_t i) {
+    return prefix + "output_blocks." + std::to_string(i) + ".";
+}
+
+UnetStage read_residual_stage(const WeightBinder & weights, const std::string & p) {
+    UnetStage stage;
+    stage.residual = true;
+    stage.channels = weights.conv_channels(p + "0.out_layers.3");
+    stage.transformers = weights.count(p + "1.transformer_blocks.");
+    return stage;
+}
+
+[[noreturn]] void fail(ErrorCode code, const std::string & what) {
+    throw Error(code, "This is not a UNet that this package runs: " + what + ".");
+}
+
+void check_channels(const UnetConfig & c, int64_t channels, const std::string & place) {
+    if (channels % group_count != 0) {
+        fail(ErrorCode::model_unsupported, place + " has " + std::to_string(channels) +
+                                               " channels, not a multiple of " + std::to_string(group_count));
+    }
+    if (c.head_size > 0 ? channels % c.head_size != 0 : channels % c.heads != 0) {
+        fail(ErrorCode::model_unsupported,
+             place + " has " + std::to_string(channels) + " channels, which do not divide into attention heads");
+    }
+}
+
+// Every output block joins what an input block of the same level left behind.
+void check_levels(const UnetConfig & c) {
+    if (c.outputs.size() != c.inputs.size() + 1) {
+        fail(ErrorCode::model_incomplete, "it has " + std::to_string(c.inputs.size() + 1) + " input blocks and " +
+                                              std::to_string(c.outputs.size()) + " output blocks");
+    }
+    std::vector<int64_t> skips = {0};
+    for (const UnetStage & stage : c.inputs) skips.push_back(skips.back() + (stage.resample ? 1 : 0));
+    int64_t level = skips.back();
+    for (const UnetStage & stage : c.outputs) {
+        const int64_t joined = skips.back();
+        skips.pop_back();
+        if (joined != level || (stage.resample && skips.empty())) {
+            fail(ErrorCode::model_unsupported, "its upsampling does not mirror its downsampling");
+        }
+        if (stage.resample) level = skips.back();
+    }
+}
+
+void check(const UnetConfig & c) {
+    check_channels(c, c.model_channels, "its first convolution");
+    if (c.inputs.size() > most_stages) fail(ErrorCode::model_unsupported, "it has more than 64 input blocks");
+    int64_t transformers = c.middle_transformers;
+    for (const auto * list : {&c.inputs, &c.outputs}) {
+        for (const UnetStage & stage : *list) {
+            check_channels(c, stage.channels, "a block");
+            transformers = std::max(transformers, stage.transformers);
+        }
+    }
+    if (transformers > most_transformers) fail(ErrorCode::model_unsupported, "a block has more than 32 transformers");
+    check_levels(c);
+}
+
+} // namespace
+
+struct Unet::ResBlock {
+    Norm norm1, norm2;
+    Conv2d conv1, conv2;
+    Linear time;
+    std::optional<Linear> skip; // where the number of channels changes
+};
+
+struct Unet::TransformerBlock {
+    Norm norm1, norm2, norm3;
+    struct Attention {
+        Linear q, k, v, out;
+    } self, cross;
+    Linear gated, out; // GEGLU and its projection
+};
+
+struct Unet::SpatialTransformer {
+    Norm norm;
+    Linear in, out;
+    int64_t heads;
+    std::vector<TransformerBlock> blocks;
+};
+
+struct Unet::Stage {
+    std::optional<ResBlock> residual;
+    std::optional<SpatialTransformer> transformer;
+    std::optional<Conv2d> downsample;
+    std::optional<Conv2d> upsample;
+};
+
+int64_t UnetConfig::downsampling() const {
+    const auto n = std::count_if(inputs.begin(), inputs.end(), [](const UnetStage & s) { return s.resample; });
+    return int64_t{1} << n;
+}
+
+UnetConfig Unet::read_config(const WeightBinder & weights) {
+    UnetConfig c;
+    c.in_channels = weights.size(input_name(0) + "0.weight", 2);
+    c.model_channels = weights.conv_channels(input_name(0) + "0");
+    c.out_channels = weights.conv_channels(prefix + "out.2");
+    const int64_t n_inputs = weights.count(prefix + "input_blocks.");
+    for (int64_t i = 1; i < n_inputs; i++) {
+        const std::string p = input_name(i);
+        if (weights.has(p + "0.op.weight") || weights.has(p + "0.op.bias")) {
+            c.inputs.push_back({weights.conv_channels(p + "0.op"), false, 0, true});
+        } else {
+            c.inputs.push_back(read_residual_stage(weights, p));
+        }
+    }
+    const int64_t n_outputs = weights.count(prefix + "output_blocks.");
+    for (int64_t i = 0; i < n_outputs; i++) {
+        UnetStage stage = read_residual_stage(weights, output_name(i));
+        const std::string upsample = output_name(i) + (stage.transformers ? "2.conv" : "1.conv");
+        stage.resample = weights.has(upsample + ".weight") || weights.has(upsample + ".bias");
+        c.outputs.push_back(stage);
+    }
+    c.middle_transformers = weights.count(prefix + "middle_block.1.transformer_blocks.");
+    for (const auto & tensor : weights.table().tensors()) {
+        if (tensor.name.rfind(prefix, 0) != 0) continue;
+        const auto ends_with = [&](const std::string & suffix) {
+            return tensor.name.size() >= suffix.size() &&
+                   tensor.name.compare(tensor.name.size() - suffix.size(), suffix.size(), suffix) == 0;
+        };
+        if (ends_with(".attn2.to_k.weight")) c.context_size = tensor.ne[0];
+        // SD 1 projects with 1x1 convolutions and has 8 heads; SD 2 and SDXL project with matrices and have heads of 64.
+        if (ends_with(".proj_in.weight") && tensor.n_dims == 2) c.head_size = 64;
+    }
+    check(c);
+    return c;
+}
+
+Unet::ResBlock Unet::bind_residual(WeightBinder & weights, const std::string & p, int64_t in, int64_t out) const {
+    ResBlock block;
+    block.norm1 = weights.norm(p + "in_layers.0", in);
+    block.conv1 = weights.conv(p + "in_layers.2", in, out, 3);
+    block.time = weights.linear(p + "emb_layers.1", config_.model_channels * 4, out);
+    block.norm2 = weights.norm(p + "out_layers.0", out);
+    block.conv2 = weights.conv(p + "out_layers.3", out, out, 3);
+    if (in != out) block.skip = weights.linear(p + "skip_connection", in, out);
+    return block;
+}
+
+Unet::SpatialTransformer Unet::bind_transformer(WeightBinder & weights, const std::string & p, int64_t channels,
+                                                int64_t depth) const {
+    SpatialTransformer result;
+    result.heads = config_.head_size > 0 ? channels / config_.head_size : config_.heads;
+    result.norm = weights.norm(p + "norm", channels);
+    result.in = weights.linear(p + "proj_in", channels, channels);
+    const auto bind_attention = [&](const std::string & name, int64_t context) {
+        return TransformerBlock::Attention{weights.linear(name + "to_q", channels, channels, false),
+                                           weights.linear(name + "to_k", context, channels, false),
+                                           weights.linear(name + "to_v", context, channels, false),
+                                           weights.linear(name + "to_out.0", channels, channels)};
+    };
+    for (int64_t i = 0; i < depth; i++) {
+        const std::string b = p + "transformer_blocks." + std::to_string(i) + ".";
+        TransformerBlock block;
+        block.norm1 = weights.norm(b + "norm1", channels);
+        block.self = bind_attention(b + "attn1.", channels);
+        block.norm2 = weights.norm(b + "norm2", channels);
+        block.cross = bind_attention(b + "attn2.", config_.context_size);
+        block.norm3 = weights.norm(b + "norm3", channels);
+        block.gated = weights.linear(b + "ff.net.0.proj", channels, channels * 8);
+        block.out = weights.linear(b + "ff.net.2", channels * 4, channels);
+        result.blocks.push_back(block);
+    }
+    result.out = weights.linear(p + "proj_out", channels, channels);
+    return result;
+}
+
+Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config) {
+    const int64_t base = config.model_channels;
+    time1_ = weights.linear(prefix + "time_embed.0", base, base * 4);
+    time2_ = weights.linear(prefix + "time_embed.2", base * 4, base * 4);
+    first_ = weights.conv(input_name(0) + "0", config.in_channels, base, 3);
+
+    int64_t channels = base;
+    std::vector<int64_t> skips = {base};
+    for (size_t i = 0; i < config.inputs.size(); i++) {
+        const UnetStage & s = config.inputs[i];
+        const std::string p = input_name(i + 1);
+        Stage stage;
+        if (s.residual) stage.residual = bind_residual(weights, p + "0.", channels, s.channels);
+        if (s.transformers) stage.transformer = bind_transformer(weights, p + "1.", s.channels, s.transformers);
+        if (s.resample) stage.downsample = weights.conv(p + "0.op", channels, s.channels, 3);
+        inputs_.push_back(stage);
+        skips.push_back(channels = s.channels);
+    }
+
+    const std::string m = prefix + "middle_block.";
+    const int64_t depth = std::max<int64_t>(config.middle_transformers, 1);
+    middle_.resize(2);
+    middle_[0].residual = bind_residual(weights, m + "0.", channels, channels);
+    middle_[0].transformer = bind_transformer(weights, m + "1.", channels, depth);
+    middle_[1].residual = bind_residual(weights, m + "2.", channels, channels);
+
+    for (size_t i = 0; i < config.outputs.size(); i++) {
+        const UnetStage & s = config.outputs[i];
+        const std::string p = output_name(i);
+        Stage stage;
+        stage.residual = bind_residual(weights, p + "0.", channels + skips.back(), s.channels);
+        skips.pop_back();
+        if (s.transformers) stage.transformer = bind_transformer(weights, p + "1.", s.channels, s.transformers);
+        if (s.resample) stage.upsample = weights.conv(p + (s.transformers ? "2.conv" : "1.conv"), s.channels, s.channels, 3);
+        outputs_.push_back(stage);
+        channels = s.channels;
+    }
+    last_norm_ = weights.norm(prefix + "out.0", channels);
+    last_ = weights.conv(prefix + "out.2", channels, config.out_channels, 3);
+}
+
+Unet::~Unet() = default;
+
+Tensor Unet::time_embedding(Graph & graph, Tensor timesteps) const {
+    ggml_context * ctx = graph.context();
+    constexpr int max_period = 10000;
+    Tensor t = ggml_timestep_embedding(ctx, timesteps, static_cast<int>(config_.model_channels), max_period);
+    t = linear(graph, time2_, ggml_silu(ctx, linear(graph, time1_, t)));
+    return ggml_silu(ctx, t); // every residual block starts from the activated embedding
+}
+
+Tensor Unet::residual(Graph & graph, const ResBlock & block, Tensor x, Tensor time) const {
+    ggml_context * ctx = graph.context();
+    Tensor y = conv2d(graph, block.conv1, ggml_silu(ctx, group_norm(graph, block.norm1, x, residual_eps)));
+    Tensor t = linear(graph, block.time, time); // [out, batch]
+    y = ggml_add(ctx, y, ggml_reshape_4d(ctx, t, 1, 1, t->ne[0], t->ne[1]));
+    y = conv2d(graph, block.conv2, ggml_silu(ctx, group_norm(graph, block.norm2, y, residual_eps)));
+    return graph.expand(ggml_add(ctx, block.skip ? pointwise(graph, *block.skip, x) : x, y));
+}
+
+Tensor Unet::transformer(Graph & graph, const SpatialTransformer & block, Tensor x, Tensor context) const {
+    ggml_context * ctx = graph.context();
+    Tensor tokens = linear(graph, block.in, to_tokens(graph, group_norm(graph, block.norm, x, transformer_eps)));
+    for (const TransformerBlock & b : block.blocks) {
+        const auto attend = [&](const TransformerBlock::Attention & a, Tensor queries, Tensor keys) {
+            Tensor y = attention(graph, linear(graph, a.q, queries), linear(graph, a.k, keys), linear(graph, a.v, keys),
+                                 block.heads);
+            return linear(graph, a.out, y);
+        };
+        Tensor y = layer_norm(graph, b.norm1, tokens);
+        tokens = ggml_add(ctx, tokens, attend(b.self, y, y));
+        tokens = ggml_add(ctx, tokens, attend(b.cross, layer_norm(graph, b.norm2, tokens), context));
+        y = ggml_geglu_erf_swapped(ctx, linear(graph, b.gated, layer_norm(graph, b.norm3, tokens)));
+        tokens = graph.expand(ggml_add(ctx, tokens, linear(graph, b.out, y)));
+    }
+    Tensor image = to_image(graph, linear(graph, block.out, tokens), x->ne[0], x->ne[1]);
+    return graph.expand(ggml_add(ctx, x, image));
+}
+
+Tensor Unet::stage(Graph & graph, const Stage & stage, Tensor x, Tensor time, Tensor context) const {
+    if (stage.residual) x = residual(graph, *stage.residual, x, time);
+    if (stage.transformer) x = transformer(graph, *stage.transformer, x, context);
+    if (stage.downsample) x = conv2d(graph, *stage.downsample, x, 2);
+    return x;
+}
+
+Tensor Unet::build(Graph & graph, Tensor latent, Tensor timesteps, Tensor context) const {
+    ggml_context * ctx = graph.context();
+    Tensor time = time_embedding(graph, timesteps);
+    Tensor x = conv2d(graph, first_, latent);
+    std::vector<Tensor> skips = {x};
+    for (const Stage & s : inputs_) skips.push_back(x = stage(graph, s, x, time, context));
+    for (const Stage & s : middle_) x = stage(graph, s, x, time, context);
+    for (const Stage & s : outputs_) {
+        x = stage(graph, s, ggml_concat(ctx, x, skips.back(), 2), time, context);
+        skips.pop_back();
+        if (!s.upsample) continue;
+        // A level with an odd side was rounded up on the way down, so the size comes from what waits to be joined.
+        const Tensor next = skips.back();
+        x = conv2d(graph, *s.upsample, resize_nearest(graph, x, next->ne[0], next->ne[1]));
+    }
+    x = ggml_silu(ctx, group_norm(graph, last_norm_, x, residual_eps));
+    return conv2d(graph, last_, x);
+}
+
+} // namespace diffusion
