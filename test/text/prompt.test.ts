@@ -1,4 +1,4 @@
-// Attention syntax, chunks and weights of prompts. Goldens: test/reference/text.py.
+// Attention syntax, chunks and weights of prompts. Goldens: test/reference/text.py, chunks.cpp.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -154,6 +154,20 @@ test('a chunk is start, text, end and padding', () => {
   assert.deepEqual([...(chunk?.tokens ?? [])], [START, 320, 1125, 539, 320, 2368, END, ...new Array(70).fill(0)]);
   const weights = [1, 1, 1, 1, 1, Math.fround(1.3), ...new Array(71).fill(1)];
   assert.deepEqual([...(chunk?.weights ?? [])], weights);
+});
+
+test('chunks and their weights equal those of stable-diffusion.cpp', () => {
+  for (const [prompt, tokens, weights] of golden<[string, number[], number[]][]>('chunks.json')) {
+    const chunks = encode(prompt);
+    assert.deepEqual(
+      chunks.flatMap((chunk) => [...chunk.tokens]),
+      tokens,
+      prompt,
+    );
+    for (const [i, weight] of chunks.flatMap((chunk) => [...chunk.weights]).entries()) {
+      assert.ok(Math.abs(weight - (weights[i] as number)) <= 2e-6, `${prompt}: token ${i} weighs ${weight}`);
+    }
+  }
 });
 
 test('an empty prompt is one chunk of start, end and padding', () => {
