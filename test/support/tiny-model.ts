@@ -13,9 +13,18 @@ export interface TinyModelOptions {
   dtype?: 'f32' | 'f16';
   /** Tokens in the vocabulary. Default 1000; text that a real tokenizer made needs 49408. */
   vocabulary?: number;
+  /** Sizes of the networks. Default `tiny`. */
+  architecture?: TinyModelArchitecture;
   /** Last change before writing: drop, add, rename, reshape or poison tensors. */
   edit?: (tensors: TestTensor[]) => TestTensor[];
   metadata?: Record<string, string>;
+}
+
+export interface TinyModelArchitecture {
+  /** One entry of `channelMult` and `attention` a level, the finest first. */
+  unet: { modelChannels: number; channelMult: number[]; attention: boolean[]; resBlocks: number };
+  vae: { channels: number; channelMult: number[]; resBlocks: number };
+  text: { width: number; layers: number; positions: number };
 }
 
 /** What the file holds, to check an engine's answers against. */
@@ -38,16 +47,35 @@ const unetPrefix = 'model.diffusion_model.';
 const vaePrefix = 'first_stage_model.';
 const textPrefix = 'cond_stage_model.transformer.text_model.';
 
-// Group norm has 32 groups, so every channel count is a multiple of 32. SD 1 has 8 attention heads in its UNet.
-const unet = { modelChannels: 32, channelMult: [1, 2], attention: [true, false], resBlocks: 2 };
-const vae = { channels: 32, channelMult: [1, 1, 2, 2], resBlocks: 2 };
-const text = { width: 64, layers: 2, positions: 77 };
+// Group norm has 32 groups, so every channel count is a multiple of 32. SD 1 has 8 attention heads in its UNet, and heads of
+// 64 channels in its text encoder.
+const tiny: TinyModelArchitecture = {
+  unet: { modelChannels: 32, channelMult: [1, 2], attention: [true, false], resBlocks: 2 },
+  vae: { channels: 32, channelMult: [1, 1, 2, 2], resBlocks: 2 },
+  text: { width: 64, layers: 2, positions: 77 },
+};
+
+/** Other sizes wherever they may differ: three levels in the UNet, two in the VAE, two heads in the text encoder. */
+export const deepArchitecture: TinyModelArchitecture = {
+  unet: { modelChannels: 32, channelMult: [1, 2, 2], attention: [true, true, false], resBlocks: 1 },
+  vae: { channels: 32, channelMult: [1, 2], resBlocks: 1 },
+  text: { width: 128, layers: 3, positions: 77 },
+};
+
 const latentChannels = 4;
 
 /** Writes a tiny model into a folder that goes away with the process. */
 export function tinyModel(options: TinyModelOptions = {}): { path: string; sizes: TinyModelSizes } {
-  const { seed = 1, dtype = 'f32', vocabulary = 1000, edit = (tensors) => tensors, metadata } = options;
-  const weights = new Weights(seed, dtype);
+  const {
+    seed = 1,
+    dtype = 'f32',
+    vocabulary = 1000,
+    architecture = tiny,
+    edit = (tensors) => tensors,
+    metadata,
+  } = options;
+  const { unet, vae, text } = architecture;
+  const weights = new Weights(seed, dtype, architecture);
   addUnet(weights);
   addVae(weights);
   addTextEncoder(weights, vocabulary);
@@ -89,10 +117,12 @@ let count = 0;
 /** Collects tensors, with values scaled so that activations neither vanish nor explode through the depth. */
 class Weights {
   readonly tensors: TestTensor[] = [];
+  readonly architecture: TinyModelArchitecture;
   readonly #normal: () => number;
   readonly #dtype: 'f32' | 'f16';
 
-  constructor(seed: number, dtype: 'f32' | 'f16') {
+  constructor(seed: number, dtype: 'f32' | 'f16', architecture: TinyModelArchitecture) {
+    this.architecture = architecture;
     this.#normal = normalNoise(seed);
     this.#dtype = dtype;
   }
@@ -124,7 +154,7 @@ class Weights {
 }
 
 function addUnet(weights: Weights): void {
-  const { modelChannels, channelMult, attention, resBlocks } = unet;
+  const { modelChannels, channelMult, attention, resBlocks } = weights.architecture.unet;
   const timeChannels = 4 * modelChannels;
   const block = (name: string, inputs: number, outputs: number, attends: boolean): void => {
     addUnetResBlock(weights, `${unetPrefix}${name}.0`, inputs, outputs, timeChannels);
@@ -177,7 +207,10 @@ function addTransformer(weights: Weights, name: string, channels: number): void 
   const block = `${name}.transformer_blocks.0`;
   weights.norm(`${name}.norm`, channels);
   weights.convolution(`${name}.proj_in`, channels, channels, 1);
-  for (const [attention, contextSize] of [['attn1', channels], ['attn2', text.width]] as const) {
+  for (const [attention, contextSize] of [
+    ['attn1', channels],
+    ['attn2', weights.architecture.text.width],
+  ] as const) {
     weights.linear(`${block}.${attention}.to_q`, channels, channels, false);
     weights.linear(`${block}.${attention}.to_k`, channels, contextSize, false);
     weights.linear(`${block}.${attention}.to_v`, channels, contextSize, false);
@@ -190,7 +223,7 @@ function addTransformer(weights: Weights, name: string, channels: number): void 
 }
 
 function addVae(weights: Weights): void {
-  const { channels: base, channelMult, resBlocks } = vae;
+  const { channels: base, channelMult, resBlocks } = weights.architecture.vae;
   const last = channelMult.length - 1;
   const width = (level: number): number => base * (channelMult[level] as number);
 
@@ -239,7 +272,7 @@ function addVaeMiddle(weights: Weights, name: string, channels: number): void {
 }
 
 function addTextEncoder(weights: Weights, vocabulary: number): void {
-  const { width, layers, positions } = text;
+  const { width, layers, positions } = weights.architecture.text;
   weights.add(`${textPrefix}embeddings.token_embedding.weight`, [vocabulary, width], 0.02);
   weights.add(`${textPrefix}embeddings.position_embedding.weight`, [positions, width], 0.02);
   for (let i = 0; i < layers; i++) {
