@@ -1,6 +1,12 @@
 // Everything that the package exports.
 
-export { type ArgumentError, type ArgumentErrorCode, type ArgumentProblem, DiffusionError, type DiffusionErrorCode } from './errors.ts';
+export {
+  type ArgumentError,
+  type ArgumentErrorCode,
+  type ArgumentProblem,
+  DiffusionError,
+  type DiffusionErrorCode,
+} from './errors.ts';
 export type { PredictionType } from './guidance/index.ts';
 export type { GenerationParameters, ImageMetadata } from './image/parameters.ts';
 export { readMetadata } from './image/read-metadata.ts';
@@ -21,5 +27,5 @@ export {
   type SamplerName,
   type SamplerStep,
 } from './sampler/index.ts';
-export { type Schedule, SCHEDULERS, type SchedulerName, SigmaTable, stableDiffusionTable } from './schedule/index.ts';
+export { SCHEDULERS, type Schedule, type SchedulerName, SigmaTable, stableDiffusionTable } from './schedule/index.ts';
 export { EMBEDDED_MODEL, type ModelSource } from './source.ts';

@@ -29,7 +29,10 @@ export function listDevices(): Device[] {
  *   is no model of a known family is no error: its `family` is undefined.
  * @throws `signal.reason` once the signal has fired.
  */
-export async function inspectModel(source: string | ModelSource, options: { signal?: AbortSignal } = {}): Promise<Inspection> {
+export async function inspectModel(
+  source: string | ModelSource,
+  options: { signal?: AbortSignal } = {},
+): Promise<Inspection> {
   const files = checkSource(source);
   const check = new OptionCheck(options, ['signal']);
   const signal = check.signal();

@@ -41,9 +41,18 @@ export function checkLoadOptions(options: unknown, addon: NativeAddon) {
   const devices = addon.devices();
   const fallback = devices.find(({ type }) => type === 'gpu')?.name ?? 'cpu';
   const checked = {
-    device: check.name('device', fallback, devices.map(({ name }) => name)),
-    threads: check.number('threads', Math.min(availableParallelism(), MAX_THREADS), { min: 1, max: MAX_THREADS, integer: true }),
-    prediction: check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
+    device: check.name(
+      'device',
+      fallback,
+      devices.map(({ name }) => name),
+    ),
+    threads: check.number('threads', Math.min(availableParallelism(), MAX_THREADS), {
+      min: 1,
+      max: MAX_THREADS,
+      integer: true,
+    }),
+    prediction:
+      check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
     onProgress: check.callback<(progress: LoadProgress) => void>('onProgress'),
     signal: check.signal(),
     logger: check.object<Logger>('logger'),

@@ -1,7 +1,7 @@
 // An open model: loading it, asking it for pictures, giving it back.
 
 import { DiffusionError } from './errors.ts';
-import { checkLoadOptions, type LoadOptions, type Logger } from './load-options.ts';
+import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
 import { follow } from './pipeline/abort.ts';
@@ -42,15 +42,17 @@ export interface ModelInfo extends NativeModelInfo {
  * @throws TypeError or RangeError for a wrong argument, with all problems in `problems`.
  * @throws `signal.reason` once the signal has fired.
  */
-export async function loadModel(source: string | ModelSource = EMBEDDED_MODEL, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  source: string | ModelSource = EMBEDDED_MODEL,
+  options: LoadOptions = {},
+): Promise<Model> {
   const files = checkSource(source);
   const addon = loadAddon();
   const { device, threads, prediction, onProgress, signal, logger } = checkLoadOptions(options, addon);
   const controller = new AbortController();
   const unfollow = follow(controller, [signal]);
   try {
-    const tokenizer = new ClipTokenizer(await loadVocabulary());
-    const native = await callNative(addon, controller.signal, (cancellation) =>
+    const opening = callNative(addon, controller.signal, (cancellation) =>
       addon.open(files, {
         device,
         threads,
@@ -59,7 +61,9 @@ export async function loadModel(source: string | ModelSource = EMBEDDED_MODEL, o
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
       }),
     );
-    return new Model(addon, native, tokenizer, describeModel(native.info, modelName(files), prediction));
+    const [native, vocabulary] = await Promise.all([opening, loadVocabulary()]);
+    const info = describeModel(native.info, modelName(files), prediction);
+    return new Model(addon, native, new ClipTokenizer(vocabulary), info);
   } finally {
     unfollow();
   }
@@ -137,6 +141,7 @@ function guard(controller: AbortController, callback: () => void): void {
 function describeModel(info: NativeModelInfo, name: string, prediction = info.prediction): ModelInfo {
   // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
-  const side = (pixels: string | undefined) => Math.max(1, Math.round(Number(pixels ?? 512) / info.vaeScaleFactor)) * info.vaeScaleFactor;
+  const side = (pixels: string | undefined) =>
+    Math.max(1, Math.round(Number(pixels ?? 512) / info.vaeScaleFactor)) * info.vaeScaleFactor;
   return { ...info, prediction, name, defaultWidth: side(width), defaultHeight: side(height) };
 }

@@ -20,12 +20,13 @@ export class OptionCheck {
   /**
    * @param options what the caller gave.
    * @param known every option that the call has.
+   * @param name what to call `options` in a message, and what they should be.
    */
-  constructor(options: unknown, known: readonly string[]) {
+  constructor(options: unknown, known: readonly string[], name = 'options', expected = 'an object') {
     const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
     this.#values = isObject ? (options as Record<string, unknown>) : {};
-    if (!isObject) this.#wrongType('options', 'an object', options, undefined);
-    for (const name of Object.keys(this.#values)) if (!known.includes(name)) this.#unknownOption(name, known);
+    if (!isObject) this.#wrongType(name, expected, options, undefined);
+    for (const option of Object.keys(this.#values)) if (!known.includes(option)) this.#unknownOption(option, known);
   }
 
   /** An option as it came, for checks of a type's own. */

@@ -25,7 +25,12 @@ const MAX_PATH_LENGTH = 4096;
 
 /** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */
 export function checkSource(source: unknown): NativeSource {
-  const check = new OptionCheck(typeof source === 'string' ? { model: source } : source, PARTS);
+  const check = new OptionCheck(
+    typeof source === 'string' ? { model: source } : source,
+    PARTS,
+    'source',
+    'a path or an object',
+  );
   const given = PARTS.filter((part) => check.value(part) !== undefined);
   const paths = given.map((part) => [part, checkPath(check, part)] as const);
   check.done();

@@ -63,7 +63,8 @@ function toYargs({ alias, kind, description }: Flag): Options {
 }
 
 function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
-  if (command === 'inspect') return parser.usage('diffuse inspect FILE\n\nShow what a model file holds; reads its headers only.');
+  if (command === 'inspect')
+    return parser.usage('diffuse inspect FILE\n\nShow what a model file holds; reads its headers only.');
   if (command === 'devices') return parser.usage('diffuse devices\n\nList the devices that models can run on.');
   if (command === 'metadata') return parser.usage('diffuse metadata FILE\n\nShow how a PNG picture was made.');
   return parser
@@ -96,7 +97,10 @@ function parserMessage(message: string): string {
 
 function unknownFlag(key: string, known: readonly Flag[]): string {
   const written = key.length === 1 ? `-${key}` : `--${key}`;
-  const near = closest(key, known.flatMap(({ name, alias }) => (alias && key.length === 1 ? [alias] : [name])));
+  const near = closest(
+    key,
+    known.flatMap(({ name, alias }) => (alias && key.length === 1 ? [alias] : [name])),
+  );
   const remedy = near && key.length > 1 ? `Did you mean --${near}?` : 'See diffuse --help';
   return `Expected a flag that exists but received ${written}. ${remedy}`;
 }

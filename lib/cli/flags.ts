@@ -13,33 +13,135 @@ export interface Flag {
   /** What its value is; a switch has none. */
   readonly kind: 'text' | 'number' | 'sigmas' | 'switch';
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
-  readonly option?: keyof Txt2ImgOptions | 'device' | 'threads' | 'prediction' | 'model' | 'unet' | 'textEncoder' | 'vae';
+  readonly option?:
+    | keyof Txt2ImgOptions
+    | 'device'
+    | 'threads'
+    | 'prediction'
+    | 'model'
+    | 'unet'
+    | 'textEncoder'
+    | 'vae';
 }
 
 export const FLAGS: readonly Flag[] = [
-  { name: 'model', alias: 'm', kind: 'text', option: 'model', description: 'model file or diffusers folder (default: the small model that comes along)' },
-  { name: 'diffusion-model', kind: 'text', option: 'unet', description: 'file of the UNet, instead of the one in --model' },
-  { name: 'clip_l', kind: 'text', option: 'textEncoder', description: 'file of the text encoder, instead of the one in --model' },
+  {
+    name: 'model',
+    alias: 'm',
+    kind: 'text',
+    option: 'model',
+    description: 'model file or diffusers folder (default: the small model that comes along)',
+  },
+  {
+    name: 'diffusion-model',
+    kind: 'text',
+    option: 'unet',
+    description: 'file of the UNet, instead of the one in --model',
+  },
+  {
+    name: 'clip_l',
+    kind: 'text',
+    option: 'textEncoder',
+    description: 'file of the text encoder, instead of the one in --model',
+  },
   { name: 'vae', kind: 'text', option: 'vae', description: 'file of the VAE, instead of the one in --model' },
   { name: 'prompt', alias: 'p', kind: 'text', option: 'prompt', description: 'what to draw' },
-  { name: 'negative-prompt', alias: 'n', kind: 'text', option: 'negativePrompt', description: 'what to stay away from' },
-  { name: 'output', alias: 'o', kind: 'text', description: 'PNG file to write (default: output.png); %d or %03d stands for the number of the picture, - for standard output' },
+  {
+    name: 'negative-prompt',
+    alias: 'n',
+    kind: 'text',
+    option: 'negativePrompt',
+    description: 'what to stay away from',
+  },
+  {
+    name: 'output',
+    alias: 'o',
+    kind: 'text',
+    description:
+      'PNG file to write (default: output.png); %d or %03d stands for the number of the picture, - for standard output',
+  },
   { name: 'width', alias: 'W', kind: 'number', option: 'width', description: 'width in pixels, a multiple of 8' },
   { name: 'height', alias: 'H', kind: 'number', option: 'height', description: 'height in pixels, a multiple of 8' },
-  { name: 'seed', alias: 's', kind: 'number', option: 'seed', description: 'seed of the noise (default: -1, a random one)' },
+  {
+    name: 'seed',
+    alias: 's',
+    kind: 'number',
+    option: 'seed',
+    description: 'seed of the noise (default: -1, a random one)',
+  },
   { name: 'steps', kind: 'number', option: 'steps', description: 'sampling steps (default: 20)' },
   { name: 'cfg-scale', kind: 'number', option: 'cfgScale', description: 'guidance scale (default: 7)' },
-  { name: 'sampling-method', kind: 'text', option: 'sampler', description: `sampler (default: euler_a): ${SAMPLER_NAMES.join(', ')}` },
-  { name: 'scheduler', kind: 'text', option: 'scheduler', description: `schedule of the noise levels (default: the sampler's own): ${SCHEDULER_NAMES.join(', ')}` },
-  { name: 'sigmas', kind: 'sigmas', option: 'scheduler', description: 'noise levels instead of a schedule: "14.6,7.8,3.5,0"' },
-  { name: 'eta', kind: 'number', option: 'eta', description: 'share of noise that a stochastic sampler puts back, 0 to 1' },
-  { name: 'rng', kind: 'text', option: 'rng', description: 'generator that the noise reproduces, cuda or cpu (default: cuda)' },
-  { name: 'prediction', kind: 'text', option: 'prediction', description: 'what the UNet predicts, eps or v (default: what the file says)' },
-  { name: 'clip-skip', kind: 'number', option: 'clipSkip', description: 'layer of the text encoder counted from the last (default: 1)' },
-  { name: 'batch-count', alias: 'b', kind: 'number', description: 'pictures to draw one after the other, with seeds counting up (default: 1)' },
-  { name: 'threads', alias: 't', kind: 'number', option: 'threads', description: 'compute threads (default: one per core)' },
-  { name: 'device', kind: 'text', option: 'device', description: 'device to compute on, see `diffuse devices` (default: the first GPU, else cpu)' },
+  {
+    name: 'sampling-method',
+    kind: 'text',
+    option: 'sampler',
+    description: `sampler (default: euler_a): ${SAMPLER_NAMES.join(', ')}`,
+  },
+  {
+    name: 'scheduler',
+    kind: 'text',
+    option: 'scheduler',
+    description: `schedule of the noise levels (default: the sampler's own): ${SCHEDULER_NAMES.join(', ')}`,
+  },
+  {
+    name: 'sigmas',
+    kind: 'sigmas',
+    option: 'scheduler',
+    description: 'noise levels instead of a schedule: "14.6,7.8,3.5,0"',
+  },
+  {
+    name: 'eta',
+    kind: 'number',
+    option: 'eta',
+    description: 'share of noise that a stochastic sampler puts back, 0 to 1',
+  },
+  {
+    name: 'rng',
+    kind: 'text',
+    option: 'rng',
+    description: 'generator that the noise reproduces, cuda or cpu (default: cuda)',
+  },
+  {
+    name: 'prediction',
+    kind: 'text',
+    option: 'prediction',
+    description: 'what the UNet predicts, eps or v (default: what the file says)',
+  },
+  {
+    name: 'clip-skip',
+    kind: 'number',
+    option: 'clipSkip',
+    description: 'layer of the text encoder counted from the last (default: 1)',
+  },
+  {
+    name: 'batch-count',
+    alias: 'b',
+    kind: 'number',
+    description: 'pictures to draw one after the other, with seeds counting up (default: 1)',
+  },
+  {
+    name: 'threads',
+    alias: 't',
+    kind: 'number',
+    option: 'threads',
+    description: 'compute threads (default: one per core)',
+  },
+  {
+    name: 'device',
+    kind: 'text',
+    option: 'device',
+    description: 'device to compute on, see `diffuse devices` (default: the first GPU, else cpu)',
+  },
   { name: 'preview-path', kind: 'text', description: 'PNG file to write a small preview to after each step' },
-  { name: 'json', kind: 'switch', description: 'print one line of JSON; of pictures: files, seeds, timings, peak memory' },
-  { name: 'verbose', alias: 'v', kind: 'switch', description: 'print what the engine logs, and where an unexpected error came from' },
+  {
+    name: 'json',
+    kind: 'switch',
+    description: 'print one line of JSON; of pictures: files, seeds, timings, peak memory',
+  },
+  {
+    name: 'verbose',
+    alias: 'v',
+    kind: 'switch',
+    description: 'print what the engine logs, and where an unexpected error came from',
+  },
 ];

@@ -17,7 +17,10 @@ function describeInspection(found: Inspection): string {
   const { files, family, layout, components } = found;
   return [
     formatTable([
-      ...files.map(({ path, format, bytes, tensors }) => ['file', `${path} (${format}, ${formatBytes(bytes)}, ${tensors} tensors)`]),
+      ...files.map(({ path, format, bytes, tensors }) => [
+        'file',
+        `${path} (${format}, ${formatBytes(bytes)}, ${tensors} tensors)`,
+      ]),
       ['family', family ?? 'none that is known'],
       ...(layout ? [['layout', layout]] : []),
       ...components.map((component) => [component.kind, describeComponent(component)]),
@@ -30,7 +33,9 @@ function describeInspection(found: Inspection): string {
 
 function describeComponent({ parameters, bytes, types, config }: Inspection['components'][number]): string {
   const counts = Object.entries(types).map(([type, count]) => `${count} ${type}`);
-  const sizes = Object.entries(config).map(([key, value]) => `${key} ${Array.isArray(value) ? value.join('/') : value}`);
+  const sizes = Object.entries(config).map(
+    ([key, value]) => `${key} ${Array.isArray(value) ? value.join('/') : value}`,
+  );
   const size = `${(parameters / 1e6).toFixed(1)} M parameters, ${formatBytes(bytes)}`;
   return `${size} (${counts.join(', ')}); ${sizes.join(', ')}`;
 }

@@ -16,7 +16,9 @@ const NUMBER = /%(0?)(\d{0,2})d/;
 export function outputPaths(output: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => {
     if (NUMBER.test(output)) {
-      return output.replace(NUMBER, (_match, zero: string, width: string) => String(i).padStart(Number(width), zero || ' '));
+      return output.replace(NUMBER, (_match, zero: string, width: string) =>
+        String(i).padStart(Number(width), zero || ' '),
+      );
     }
     return count === 1 ? output : output.replace(/(\.[^./\\]*)?$/, `_${i + 1}$1`);
   });

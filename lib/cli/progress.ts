@@ -16,7 +16,9 @@ export class Progress {
     if (!process.stderr.isTTY) return new Progress(undefined);
     const { SingleBar } = await import('cli-progress');
     const format = '{stage} |{bar}| {percentage}% {detail}';
-    return new Progress(new SingleBar({ format, stream: process.stderr, hideCursor: true, clearOnComplete: true, barsize: 30 }));
+    return new Progress(
+      new SingleBar({ format, stream: process.stderr, hideCursor: true, clearOnComplete: true, barsize: 30 }),
+    );
   }
 
   /** Begins a stage of the work. */

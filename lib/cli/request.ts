@@ -7,6 +7,7 @@ import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import { FLAGS, type Flag } from './flags.ts';
+import { UsageError } from './usage-error.ts';
 
 /** What a command line asks for, in the terms of the API. Values are not checked yet. */
 export interface Request {
@@ -23,16 +24,24 @@ export interface Request {
 
 const MAX_COUNT = 10_000;
 
-/** @throws RangeError for the flags that concern the command line alone. */
+/** @throws UsageError or RangeError for the flags that concern the command line alone. */
 export function readRequest({ flags }: CommandLine): Request {
+  if (flags.sigmas !== undefined && flags.scheduler !== undefined) {
+    throw new UsageError('Expected either --sigmas or --scheduler but received both');
+  }
   const options: Record<string, unknown> = {};
-  for (const flag of FLAGS) if (flag.option && flags[flag.name] !== undefined) options[flag.option] = toValue(flag, flags[flag.name]);
+  for (const flag of FLAGS)
+    if (flag.option && flags[flag.name] !== undefined) options[flag.option] = toValue(flag, flags[flag.name]);
   const { model, unet, textEncoder, vae, device, threads, prediction, ...txt2img } = options;
   const source = { model, unet, textEncoder, vae };
   const named = Object.values(source).some((path) => path !== undefined);
   return {
     source: named ? (withoutUndefined(source) as ModelSource) : undefined,
-    load: withoutUndefined({ device, threads, prediction: prediction === 'eps' ? 'epsilon' : prediction }) as Request['load'],
+    load: withoutUndefined({
+      device,
+      threads,
+      prediction: prediction === 'eps' ? 'epsilon' : prediction,
+    }) as Request['load'],
     txt2img: txt2img as unknown as Txt2ImgOptions,
     output: text(flags.output) ?? 'output.png',
     count: readCount(flags['batch-count']),
@@ -63,7 +72,11 @@ function readCount(value: string | true | undefined): number {
 
 function toValue({ kind }: Flag, value: string | true | undefined): unknown {
   if (kind === 'number') return toNumber(value);
-  if (kind === 'sigmas') return String(value).replace(/^\[|\]$/g, '').split(',').map((part) => toNumber(part.trim()));
+  if (kind === 'sigmas')
+    return String(value)
+      .replace(/^\[|\]$/g, '')
+      .split(',')
+      .map((part) => toNumber(part.trim()));
   return value;
 }
 

@@ -10,7 +10,8 @@ import { DiffusionError } from '../errors.ts';
 export function print(data: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(data, (cause) => {
-      if (cause) reject(new DiffusionError('ERR_WRITE', `Cannot write to standard output: ${cause.message}`, { cause }));
+      if (cause)
+        reject(new DiffusionError('ERR_WRITE', `Cannot write to standard output: ${cause.message}`, { cause }));
       else resolve();
     });
   });

@@ -59,7 +59,12 @@ function openModel({ source, load, verbose }: Request, signal: AbortSignal, prog
   });
 }
 
-async function draw(model: Model, { txt2img, previewPath }: Request, signal: AbortSignal, progress: Progress): Promise<Txt2ImgResult> {
+async function draw(
+  model: Model,
+  { txt2img, previewPath }: Request,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<Txt2ImgResult> {
   progress.start('sampling', txt2img.steps ?? 20);
   const run = model.txt2img({ ...txt2img, signal, preview: previewPath !== undefined });
   for await (const { index, total, preview } of run) {

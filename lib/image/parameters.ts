@@ -72,7 +72,9 @@ export function formatParameters(p: GenerationParameters): string {
     ['RNG', toMetadataName.rng(p.rng)],
     ['Version', p.version],
   ];
-  const settings = fields.filter(([, value]) => value !== undefined).map(([key, value]) => `${key}: ${quote(String(value))}`);
+  const settings = fields
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}: ${quote(String(value))}`);
   const negative = p.negativePrompt ? `\n${NEGATIVE} ${p.negativePrompt}` : '';
   return `${p.prompt}${negative}\n${settings.join(', ')}`.trim();
 }

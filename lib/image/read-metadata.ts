@@ -1,7 +1,7 @@
 // Reading generation parameters back from a picture.
 
 import { readFile } from 'node:fs/promises';
-import { DiffusionError, argumentError, describe } from '../errors.ts';
+import { argumentError, DiffusionError, describe } from '../errors.ts';
 import { type ImageMetadata, PARAMETERS_KEYWORD, parseParameters } from './parameters.ts';
 import { readTexts } from './text-chunks.ts';
 
@@ -21,7 +21,10 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
   const source = typeof file === 'string' ? `'${file}'` : 'the given buffer';
   const raw = readTexts(typeof file === 'string' ? await read(file) : file, source).get(PARAMETERS_KEYWORD);
   if (raw === undefined) {
-    throw new DiffusionError('ERR_IMAGE', `Expected generation parameters in ${source} but it has no '${PARAMETERS_KEYWORD}' text`);
+    throw new DiffusionError(
+      'ERR_IMAGE',
+      `Expected generation parameters in ${source} but it has no '${PARAMETERS_KEYWORD}' text`,
+    );
   }
   return parseParameters(raw);
 }

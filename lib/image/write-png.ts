@@ -35,14 +35,21 @@ export async function writePng(path: string, bytes: Uint8Array): Promise<void> {
 export async function checkWritable(path: string): Promise<Stats | undefined> {
   const extension = extname(path).toLowerCase();
   if (OTHER_FORMATS.includes(extension)) {
-    throw new DiffusionError('ERR_WRITE', `Expected a name for a PNG but '${path}' ends in ${extension}. End it in .png`);
+    throw new DiffusionError(
+      'ERR_WRITE',
+      `Expected a name for a PNG but '${path}' ends in ${extension}. End it in .png`,
+    );
   }
   const folder = dirname(resolve(path));
   if (!(await statIfThere(folder, path))?.isDirectory()) {
-    throw new DiffusionError('ERR_WRITE', `Cannot write '${path}': the folder '${folder}' does not exist. Create it first`);
+    throw new DiffusionError(
+      'ERR_WRITE',
+      `Cannot write '${path}': the folder '${folder}' does not exist. Create it first`,
+    );
   }
   const existing = await statIfThere(path, path);
-  if (existing?.isDirectory()) throw new DiffusionError('ERR_WRITE', `Expected a file to write but '${path}' is a folder`);
+  if (existing?.isDirectory())
+    throw new DiffusionError('ERR_WRITE', `Expected a file to write but '${path}' is a folder`);
   return existing;
 }
 

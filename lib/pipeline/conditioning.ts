@@ -59,7 +59,10 @@ export async function encodePrompts(
   const tokens = new Int32Array(chunks.length * textPositions);
   for (const [i, chunk] of chunks.entries()) tokens.set(chunk.tokens, i * textPositions);
   const hidden = await networks.encodeText(tokens, clipSkip);
-  applyWeights(hidden, chunks.map(({ weights }) => weights));
+  applyWeights(
+    hidden,
+    chunks.map(({ weights }) => weights),
+  );
 
   const size = textPositions * textWidth;
   const contextOf = (prompt: readonly PromptChunk[]): Conditioning => {

@@ -28,7 +28,9 @@ export class Networks {
 
   /** @returns hidden states `[chunks, textPositions, textWidth]` of tokens `[chunks, textPositions]`. */
   async encodeText(tokens: Int32Array, clipSkip: number): Promise<Float32Array> {
-    const hidden = await callNative(this.#addon, this.#signal, (flag) => this.#model.encodeText(tokens, clipSkip, flag));
+    const hidden = await callNative(this.#addon, this.#signal, (flag) =>
+      this.#model.encodeText(tokens, clipSkip, flag),
+    );
     return requireFinite(hidden, 'the text encoder');
   }
 
@@ -73,5 +75,8 @@ export function requireFinite(values: Float32Array, origin: string): Float32Arra
   for (let i = 0; i < values.length; i++) sum += 0 * (values[i] as number);
   if (sum === 0) return values;
   const remedy = 'The weights may be damaged or too large for their type, or the guidance scale too large';
-  throw new DiffusionError('ERR_NON_FINITE', `Expected finite numbers from ${origin} but received NaN or infinity. ${remedy}`);
+  throw new DiffusionError(
+    'ERR_NON_FINITE',
+    `Expected finite numbers from ${origin} but received NaN or infinity. ${remedy}`,
+  );
 }

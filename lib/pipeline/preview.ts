@@ -26,7 +26,10 @@ const METADATA_KEY = 'latent_rgb_projection';
  *
  * @throws DiffusionError `ERR_MODEL_CORRUPT` where the model brings a projection that is none.
  */
-export function createPreview(info: NativeModelInfo, [batch, channels, height, width]: Shape): (latent: Float32Array) => RgbImage {
+export function createPreview(
+  info: NativeModelInfo,
+  [batch, channels, height, width]: Shape,
+): (latent: Float32Array) => RgbImage {
   const projection = projectionOf(info);
   const zero = projection[channels] as readonly number[];
   const cells = height * width;
@@ -54,7 +57,8 @@ function projectionOf({ metadata, latentChannels }: NativeModelInfo): Projection
   const own = metadata[METADATA_KEY];
   const projection = own === undefined ? STABLE_DIFFUSION_1 : parse(own);
   const isVector = (row: unknown) => Array.isArray(row) && row.length === 3 && row.every(Number.isFinite);
-  if (Array.isArray(projection) && projection.length === latentChannels + 1 && projection.every(isVector)) return projection;
+  if (Array.isArray(projection) && projection.length === latentChannels + 1 && projection.every(isVector))
+    return projection;
   const expected = `a JSON array of ${latentChannels + 1} rows of 3 numbers`;
   throw new DiffusionError('ERR_MODEL_CORRUPT', `Expected ${expected} in the model's metadata entry '${METADATA_KEY}'`);
 }

@@ -39,8 +39,9 @@ export async function sampleLatents(
     unconditional,
     options.cfgScale,
   );
+  const denoise = denoiserFor(predict, prediction, table);
   const latent = await options.sampler(
-    denoiserFor(predict, prediction, table),
+    async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), sigma),
     noise().map((value) => value * sigmaMax),
     sigmas,
     {
@@ -53,7 +54,7 @@ export async function sampleLatents(
       },
     },
   );
-  return checkLatent(latent, shape);
+  return requireFinite(checkLatent(latent, shape, 'the result of sampler'), 'the sampler');
 }
 
 /** Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. */
@@ -87,11 +88,12 @@ function concat(parts: readonly Float32Array[]): Float32Array {
   return whole;
 }
 
-/** A sampler may be the user's own code. */
-function checkLatent(latent: unknown, shape: Shape): Float32Array {
+/** A sampler may be the user's own code: what it hands over need not be a latent. */
+function checkLatent(latent: unknown, shape: Shape, name: string): Float32Array {
   const length = shape.reduce((a, b) => a * b);
-  if (latent instanceof Float32Array && latent.length === length) return requireFinite(latent, 'the sampler');
-  const received = latent instanceof Float32Array ? `one of ${latent.length}` : describe(latent);
-  const code = latent instanceof Float32Array ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
-  throw argumentError([{ name: 'the result of sampler', expected: `a Float32Array of ${length} numbers`, received, code }]);
+  const isArray = latent instanceof Float32Array;
+  if (isArray && latent.length === length) return latent;
+  const received = isArray ? `one of ${latent.length}` : describe(latent);
+  const code = isArray ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
+  throw argumentError([{ name, expected: `a Float32Array of ${length} numbers`, received, code }]);
 }

@@ -89,8 +89,22 @@ export interface CheckedTxt2ImgOptions {
 }
 
 const KNOWN: readonly (keyof Txt2ImgOptions)[] = [
-  ...(['prompt', 'negativePrompt', 'width', 'height', 'steps', 'cfgScale', 'seed', 'sampler', 'scheduler', 'eta'] as const),
-  ...(['batchSize', 'clipSkip', 'rng', 'signal', 'onStep', 'preview'] as const),
+  'prompt',
+  'negativePrompt',
+  'width',
+  'height',
+  'steps',
+  'cfgScale',
+  'seed',
+  'sampler',
+  'scheduler',
+  'eta',
+  'batchSize',
+  'clipSkip',
+  'rng',
+  'signal',
+  'onStep',
+  'preview',
 ];
 
 const MAX_PROMPT_LENGTH = 65_536;

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { PNG } from 'pngjs';
 import encodeChunks from 'png-chunks-encode';
+import { PNG } from 'pngjs';
 import { formatParameters, type GenerationParameters, parseParameters } from '../../lib/image/parameters.ts';
 import { readMetadata } from '../../lib/image/read-metadata.ts';
 import { RgbImage, toRgbBytes } from '../../lib/image/rgb-image.ts';
@@ -40,7 +40,10 @@ test('a saved picture holds the same pixels and parameters', async () => {
   await new RgbImage(pixels, 3, 2, parameters).save(path);
   const decoded = PNG.sync.read(await readFile(path));
   assert.deepEqual([decoded.width, decoded.height], [3, 2]);
-  assert.deepEqual([...decoded.data].filter((_, i) => i % 4 !== 3), [...pixels]);
+  assert.deepEqual(
+    [...decoded.data].filter((_, i) => i % 4 !== 3),
+    [...pixels],
+  );
   const { raw, fields, ...metadata } = await readMetadata(path);
   const { version, ...expected } = parameters;
   assert.deepEqual(metadata, expected);
@@ -71,7 +74,9 @@ test('values with commas, colons and line breaks survive', () => {
 test('prompts of several lines and every script survive', async () => {
   for (const prompt of ['', 'one\ntwo\n\nfour', 'Äpfel', 'りんご 🍎', 'a: b, c: d, e: f']) {
     for (const negativePrompt of ['', 'x\ny, z: 1']) {
-      const metadata = await readMetadata(await new RgbImage(pixels, 3, 2, { ...parameters, prompt, negativePrompt }).png());
+      const metadata = await readMetadata(
+        await new RgbImage(pixels, 3, 2, { ...parameters, prompt, negativePrompt }).png(),
+      );
       assert.deepEqual([metadata.prompt, metadata.negativePrompt], [prompt, negativePrompt]);
       assert.equal(metadata.seed, parameters.seed);
     }

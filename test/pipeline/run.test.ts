@@ -119,7 +119,10 @@ test('a failed run that nobody consumes is an unhandled rejection, as of any pro
 test('any of its signals cancels a run with its own reason, and no listener stays', async () => {
   for (const which of [0, 1]) {
     const controllers = [new AbortController(), new AbortController()] as const;
-    const run = new Run(controllers.map(({ signal }) => signal), counting(100));
+    const run = new Run(
+      controllers.map(({ signal }) => signal),
+      counting(100),
+    );
     controllers[which]?.abort(new Error(`reason ${which}`));
     await assert.rejects(run, { message: `reason ${which}` });
   }
@@ -150,7 +153,10 @@ test('a queue runs one task at a time in order, whatever becomes of the others',
       return name;
     });
   const results = await Promise.allSettled([task('a'), task('b', true), task('c')]);
-  assert.deepEqual(results.map(({ status }) => status), ['fulfilled', 'rejected', 'fulfilled']);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
   assert.deepEqual(log, ['a starts', 'a ends', 'b starts', 'b ends', 'c starts', 'c ends']);
 });
 

@@ -1,0 +1,186 @@
+// The command line at its work: files, standard output, JSON, previews, signals.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { PNG } from 'pngjs';
+import { loadModel, readMetadata } from '../../lib/index.ts';
+import { soundModel } from '../support/bad-models.ts';
+import { diffuse, start } from './command.ts';
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'diffusion-cli-'));
+});
+after(() => rm(folder, { recursive: true }));
+
+const newFolder = () => mkdtemp(join(folder, 'run-'));
+const model = soundModel();
+const draw = ['-m', model, '-p', 'a red apple', '-W', '64', '-H', '48', '--steps', '2', '-s', '7', '-t', '1'];
+
+test('a picture is drawn and written in silence, the same as through the API', async () => {
+  const cwd = await newFolder();
+  const { code, stdout, stderr } = await diffuse(
+    [
+      ...draw,
+      '-n',
+      'blue',
+      '--cfg-scale',
+      '5',
+      '--sampling-method',
+      'heun',
+      '--scheduler',
+      'karras',
+      '--clip-skip',
+      '2',
+      '--rng',
+      'cpu',
+    ],
+    cwd,
+  );
+  assert.deepEqual([code, stdout.length, stderr], [0, 0, '']);
+  assert.deepEqual(await readdir(cwd), ['output.png']);
+  const options = {
+    prompt: 'a red apple',
+    negativePrompt: 'blue',
+    width: 64,
+    height: 48,
+    steps: 2,
+    seed: 7,
+    cfgScale: 5,
+    sampler: 'heun',
+    scheduler: 'karras',
+    clipSkip: 2,
+    rng: 'cpu',
+  } as const;
+  await using opened = await loadModel(model, { threads: 1 });
+  const { images } = await opened.txt2img(options);
+  assert.deepEqual(await readFile(join(cwd, 'output.png')), await images[0]?.png());
+});
+
+test('several pictures are numbered, with seeds counting up, and --json reports them', async () => {
+  const cwd = await newFolder();
+  const { code, stdout } = await diffuse(['txt2img', ...draw, '-o', 'a.png', '-b', '2', '--json'], cwd);
+  assert.equal(code, 0);
+  assert.deepEqual(await readdir(cwd), ['a_1.png', 'a_2.png']);
+  const lines = stdout.toString().split('\n');
+  assert.deepEqual([lines.length, lines[1]], [2, '']);
+  const { files, seeds, timings, peakMemory } = JSON.parse(lines[0] as string);
+  assert.deepEqual(
+    [files, seeds],
+    [
+      ['a_1.png', 'a_2.png'],
+      [7, 8],
+    ],
+  );
+  assert.ok(timings.load > 0 && timings.images.length === 2 && timings.images[1].steps.length === 2);
+  assert.ok(peakMemory > 2 ** 20 && peakMemory < 2 ** 40);
+  assert.equal((await readMetadata(join(cwd, 'a_2.png'))).seed, 8);
+});
+
+test('a pattern in the name counts from 0', async () => {
+  const cwd = await newFolder();
+  assert.equal((await diffuse([...draw, '-o', 'a%03d.png', '-b', '2'], cwd)).code, 0);
+  assert.deepEqual(await readdir(cwd), ['a000.png', 'a001.png']);
+});
+
+test('-o - writes the picture to standard output and no file', async () => {
+  const cwd = await newFolder();
+  const { code, stdout, stderr } = await diffuse([...draw, '-o', '-'], cwd);
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.equal(PNG.sync.read(stdout).width, 64);
+  assert.deepEqual(await readdir(cwd), []);
+});
+
+test('a preview is written while the picture is drawn', async () => {
+  const cwd = await newFolder();
+  assert.equal((await diffuse([...draw, '-o', 'a.png', '--preview-path', 'p.png'], cwd)).code, 0);
+  assert.deepEqual(await readdir(cwd), ['a.png', 'p.png']);
+  const { width, height } = PNG.sync.read(await readFile(join(cwd, 'p.png')));
+  assert.deepEqual([width, height], [8, 6]);
+});
+
+test('sigmas and the prediction type are taken', async () => {
+  const [a, b, c] = await Promise.all(
+    [[], ['--prediction', 'v'], ['--sigmas', '[10, 2, 0]']].map((flags) => diffuse([...draw, '-o', '-', ...flags])),
+  );
+  assert.deepEqual([a?.code, b?.code, c?.code], [0, 0, 0]);
+  assert.notDeepEqual(a?.stdout, b?.stdout);
+  assert.notDeepEqual(a?.stdout, c?.stdout);
+});
+
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test(`${signal} ends the command cleanly and leaves no file`, async () => {
+    const cwd = await newFolder();
+    const args = [
+      '-m',
+      model,
+      '-p',
+      'x',
+      '-W',
+      '256',
+      '-H',
+      '256',
+      '--steps',
+      '1000',
+      '-t',
+      '1',
+      '--preview-path',
+      'preview.png',
+    ];
+    const { child, finished } = start(args, cwd);
+    for (let written = false; !written; ) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.equal(child.exitCode, null, 'still drawing');
+      written = (await readdir(cwd)).includes('preview.png');
+    }
+    child.kill(signal);
+    const { code, stderr } = await finished;
+    assert.deepEqual([code, stderr], [exitCode, '']);
+    assert.deepEqual(await readdir(cwd), ['preview.png']);
+  });
+}
+
+test('a reader that goes away gives one message', async () => {
+  const { child, finished } = start(['inspect', model, '--json']);
+  child.stdout?.destroy();
+  const { code, stderr } = await finished;
+  assert.equal(code, 1);
+  assert.match(stderr, /^diffuse: Cannot write to standard output: .*EPIPE\n$/);
+});
+
+test('inspect, devices and metadata print for people and for programs', async () => {
+  const cwd = await newFolder();
+  const picture = join(cwd, 'a.png');
+  assert.equal((await diffuse([...draw, '-o', picture])).code, 0);
+  const texts = await Promise.all([diffuse(['inspect', model]), diffuse(['devices']), diffuse(['metadata', picture])]);
+  for (const [i, pattern] of [/^family +sd1$/m, /^cpu +cpu/m, /^a red apple\nSteps: 2, /].entries()) {
+    assert.deepEqual([texts[i]?.code, texts[i]?.stderr], [0, '']);
+    assert.match(String(texts[i]?.stdout), pattern);
+  }
+  const [inspection, devices, metadata] = await Promise.all(
+    [['inspect', model], ['devices'], ['metadata', picture]].map(async (args) =>
+      JSON.parse(String((await diffuse([...args, '--json'])).stdout)),
+    ),
+  );
+  assert.equal(inspection.family, 'sd1');
+  assert.equal(devices[0].name, 'cpu');
+  assert.equal(metadata.seed, 7);
+});
+
+test('help and version go to standard output', async () => {
+  const [help, version, inspectHelp] = await Promise.all([
+    diffuse(['--help']),
+    diffuse(['--version']),
+    diffuse(['inspect', '-h']),
+  ]);
+  assert.deepEqual([help?.code, version?.code, inspectHelp?.code], [0, 0, 0]);
+  assert.match(String(help?.stdout), /--negative-prompt/);
+  assert.match(String(version?.stdout), /^\d+\.\d+\.\d+\n$/);
+  assert.match(String(inspectHelp?.stdout), /diffuse inspect FILE/);
+});
