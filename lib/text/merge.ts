@@ -32,8 +32,8 @@ export function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: 
     const entry = pop(heap);
     const position = entry % POSITIONS;
     const token = (entry - position) / POSITIONS;
-    // An earlier merge may have taken this symbol or its neighbour.
-    if (symbols[position] === NONE || joined(position) !== token) continue;
+    // An earlier merge may have taken this symbol (NONE pairs with nothing) or its neighbour.
+    if (joined(position) !== token) continue;
     const taken = next[position] as number;
     const after = next[taken] as number;
     symbols[position] = token;
