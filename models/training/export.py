@@ -1,0 +1,64 @@
+"""Stage 4: write the trained networks as one SD 1.x checkpoint in half precision.
+
+    python export.py --work WORK --output ../emoji-64.safetensors
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from pictures import load_pictures
+from progress import Average
+from train_diffusion import Model
+
+UNET, TEXT, AUTOENCODER = 'model.diffusion_model.', 'cond_stage_model.transformer.text_model.', 'first_stage_model.'
+TOKENS = 'embeddings.token_embedding.weight'
+
+
+def averaged_model(state):
+    """UNet and text encoder with the averaged weights of a training state."""
+    model = Model(state['model']['text.vocabulary_rows'], **state['config'])
+    average = Average(model)
+    average.load_state_dict(state['average'])
+    model.load_state_dict(average.weights(), strict=False)
+    return model
+
+
+def checkpoint_tensors(model, autoencoder):
+    """All tensors under their SD 1.x names; the token embedding is written out for CLIP's whole vocabulary."""
+    text = model.text.state_dict()
+    text[TOKENS] = text[TOKENS][text.pop('vocabulary_rows')]
+    parts = {UNET: model.unet.state_dict(), TEXT: text, AUTOENCODER: autoencoder}
+    return {prefix + name: value.detach().to(torch.float16).contiguous()
+            for prefix, tensors in parts.items() for name, value in tensors.items()}
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument('--work', type=Path, required=True)
+    arguments.add_argument('--output', type=Path, required=True)
+    options = arguments.parse_args()
+    state = torch.load(options.work / 'diffusion' / 'state.pt', weights_only=True)
+    autoencoder = torch.load(options.work / 'autoencoder.pt', weights_only=True)
+    tensors = checkpoint_tensors(averaged_model(state), autoencoder['weights'])
+    if not all(torch.isfinite(value).all() for value in tensors.values()):
+        raise SystemExit('a weight is not finite in half precision; nothing written')
+    size = load_pictures(options.work).shape[-1]
+    partial = options.output.with_suffix('.tmp')
+    save_file(tensors, partial, metadata={
+        'format': 'pt', 'modelspec.sai_model_spec': '1.0.0', 'modelspec.architecture': 'stable-diffusion-v1',
+        'modelspec.implementation': 'https://github.com/CompVis/stable-diffusion',
+        'modelspec.title': options.output.stem, 'modelspec.resolution': f'{size}x{size}',
+        'modelspec.prediction_type': 'epsilon', 'modelspec.license': 'CC-BY-4.0',
+        'modelspec.description': 'Trained on emoji pictures of Noto (Apache-2.0), Twemoji (CC-BY-4.0, graphics by '
+                                 'Twitter and contributors) and Fluent (MIT, by Microsoft)',
+    })
+    os.replace(partial, options.output)
+    print(f'{len(tensors)} tensors, {options.output.stat().st_size / 1e6:.1f} MB, step {state["step"]}')
+
+
+if __name__ == '__main__':
+    main()
