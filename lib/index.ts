@@ -11,9 +11,16 @@ export type { PredictionType } from './guidance/index.ts';
 export type { GenerationParameters, ImageMetadata } from './image/parameters.ts';
 export { readMetadata } from './image/read-metadata.ts';
 export type { RgbImage } from './image/rgb-image.ts';
-export { type Device, type Inspection, inspectModel, listDevices } from './inspect.ts';
-export type { LoadOptions, LoadProgress, Logger } from './load-options.ts';
+export { inspectModel, listDevices } from './inspect.ts';
+export type { LoadOptions, Logger } from './load-options.ts';
 export { loadModel, type Model, type ModelInfo } from './model.ts';
+export type {
+  NativeComponent as Component,
+  NativeDevice as Device,
+  NativeInspection as Inspection,
+  NativeModelInfo,
+  NativeProgress as LoadProgress,
+} from './native/contract.ts';
 export type { RngName } from './noise/index.ts';
 export type { Run } from './pipeline/run.ts';
 export type { GenerationStep, Timings, Txt2ImgResult } from './pipeline/txt2img.ts';

@@ -6,17 +6,12 @@ import { OptionCheck } from './options.ts';
 import { callNative } from './pipeline/native-call.ts';
 import { checkSource, type ModelSource } from './source.ts';
 
-/** A compute device. */
-export type Device = NativeDevice;
-/** What the headers of a model's files say. */
-export type Inspection = NativeInspection;
-
 /**
  * The devices that {@link loadModel} can put a model on, by the backends of this build.
  *
  * @throws DiffusionError `ERR_BINARY` where the native addon does not load.
  */
-export function listDevices(): Device[] {
+export function listDevices(): NativeDevice[] {
   return loadAddon().devices();
 }
 
@@ -32,7 +27,7 @@ export function listDevices(): Device[] {
 export async function inspectModel(
   source: string | ModelSource,
   options: { signal?: AbortSignal } = {},
-): Promise<Inspection> {
+): Promise<NativeInspection> {
   const files = checkSource(source);
   const check = new OptionCheck(options, ['signal']);
   const signal = check.signal();

@@ -13,9 +13,6 @@ export interface Logger {
   error?(message: string): void;
 }
 
-/** How far the load is: `done` of `total` bytes of weights are in place. */
-export type LoadProgress = NativeProgress;
-
 /** Options of {@link loadModel}. */
 export interface LoadOptions {
   /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
@@ -25,7 +22,7 @@ export interface LoadOptions {
   /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
   prediction?: PredictionType | undefined;
   /** Called while weights are read. What it throws ends the load. */
-  onProgress?: ((progress: LoadProgress) => void) | undefined;
+  onProgress?: ((progress: NativeProgress) => void) | undefined;
   /** Cancels the load: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
   /** Takes the messages of this model's engine; default none. */
@@ -53,7 +50,7 @@ export function checkLoadOptions(options: unknown, addon: NativeAddon) {
     }),
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
-    onProgress: check.callback<(progress: LoadProgress) => void>('onProgress'),
+    onProgress: check.callback<(progress: NativeProgress) => void>('onProgress'),
     signal: check.signal(),
     logger: check.object<Logger>('logger'),
   };

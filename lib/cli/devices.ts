@@ -1,6 +1,7 @@
 // `diffuse devices`: lists what models can run on.
 
-import { type Device, listDevices } from '../inspect.ts';
+import { listDevices } from '../inspect.ts';
+import type { NativeDevice } from '../native/contract.ts';
 import type { CommandLine } from './arguments.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes, formatTable } from './units.ts';
@@ -10,7 +11,7 @@ export async function runDevices({ flags }: CommandLine): Promise<void> {
   await (flags.json ? printJson(devices) : print(`${formatTable(devices.map(toRow))}\n`));
 }
 
-function toRow({ name, type, memoryFree, memoryTotal, description, features }: Device): string[] {
+function toRow({ name, type, memoryFree, memoryTotal, description, features }: NativeDevice): string[] {
   const memory = memoryTotal > 0 ? `${formatBytes(memoryFree)} of ${formatBytes(memoryTotal)} free` : '';
   return [name, type, memory, description, features.join(' ')];
 }

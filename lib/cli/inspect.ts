@@ -1,6 +1,7 @@
 // `diffuse inspect FILE`: shows what a model file holds.
 
-import { type Inspection, inspectModel } from '../inspect.ts';
+import { inspectModel } from '../inspect.ts';
+import type { NativeComponent, NativeInspection } from '../native/contract.ts';
 import type { CommandLine } from './arguments.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes, formatTable } from './units.ts';
@@ -13,7 +14,7 @@ export async function runInspect({ file, flags }: CommandLine, signal: AbortSign
   await (flags.json ? printJson(inspection) : print(`${describeInspection(inspection)}\n`));
 }
 
-function describeInspection(found: Inspection): string {
+function describeInspection(found: NativeInspection): string {
   const { files, family, layout, components } = found;
   return [
     formatTable([
@@ -31,7 +32,7 @@ function describeInspection(found: Inspection): string {
   ].join('\n');
 }
 
-function describeComponent({ parameters, bytes, types, config }: Inspection['components'][number]): string {
+function describeComponent({ parameters, bytes, types, config }: NativeComponent): string {
   const counts = Object.entries(types).map(([type, count]) => `${count} ${type}`);
   const sizes = Object.entries(config).map(
     ([key, value]) => `${key} ${Array.isArray(value) ? value.join('/') : value}`,

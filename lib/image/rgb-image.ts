@@ -16,6 +16,7 @@ export class RgbImage {
   /** How the picture was made; undefined for previews. */
   readonly parameters: GenerationParameters | undefined;
 
+  /** @internal */
   constructor(data: Uint8Array, width: number, height: number, parameters?: GenerationParameters) {
     this.width = width;
     this.height = height;

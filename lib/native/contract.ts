@@ -68,9 +68,9 @@ export interface NativeInspection {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** How far a load is: `done` of `total` bytes of weights are in place. */
 export interface NativeProgress {
   readonly stage: 'weights';
-  /** Bytes. */
   readonly done: number;
   readonly total: number;
 }

@@ -21,10 +21,7 @@ export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   readonly #iterations = new Set<StepBuffer<Step>>();
   readonly #result: Promise<Result>;
 
-  /**
-   * @param signals each of them cancels the run.
-   * @param work called at once.
-   */
+  /** @internal `work` is called at once; each of `signals` cancels it. */
   constructor(signals: readonly (AbortSignal | undefined)[], work: RunWork<Step, Result>) {
     this.#result = this.#start(signals, work);
   }
