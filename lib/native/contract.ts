@@ -52,7 +52,12 @@ export interface NativeComponent {
 
 /** What the headers of a model's files say; no weight is read. */
 export interface NativeInspection {
-  readonly files: readonly { readonly path: string; readonly format: 'safetensors' | 'gguf'; readonly bytes: number; readonly tensors: number }[];
+  readonly files: readonly {
+    readonly path: string;
+    readonly format: 'safetensors' | 'gguf';
+    readonly bytes: number;
+    readonly tensors: number;
+  }[];
   /** `sd1` for Stable Diffusion 1.x; undefined where no known family matches. */
   readonly family: string | undefined;
   /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */

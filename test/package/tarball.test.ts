@@ -1,0 +1,68 @@
+// What npm publishes: its content, its types and entry points, and an installation where no compiler is.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { before, describe, it } from 'node:test';
+import { draw, install, layOut, pack, pathWithoutCompiler, root, run } from './installation.ts';
+
+describe('the npm package', () => {
+  let tarball: string;
+  let files: string[];
+
+  before(() => {
+    tarball = pack('--ignore-scripts');
+    files = run('tar', ['-tzf', tarball], root)
+      .trim()
+      .split('\n')
+      .map((file) => file.replace(/^package\//, ''));
+  });
+
+  it('carries what a build from source needs, and every licence', () => {
+    for (const file of [
+      'CMakeLists.txt',
+      'binding.gyp',
+      'scripts/install.mjs',
+      'scripts/build.mjs',
+      'vendor/fetch.mjs',
+      'vendor/ggml.json',
+      'vendor/ggml/pin.json',
+      'vendor/ggml/CMakeLists.txt',
+      'vendor/ggml/src/ggml-cpu/ggml-cpu.c',
+      'vendor/ggml/src/ggml-cuda/CMakeLists.txt',
+      'vendor/ggml/src/ggml-vulkan/CMakeLists.txt',
+      'vendor/ggml/src/ggml-metal/CMakeLists.txt',
+      'vendor/ggml/LICENSE',
+      'vendor/ggml/nlohmann/LICENSE',
+      'native/addon/addon.cc',
+      'dist/lib/native/load.js',
+      'LICENSE',
+      'THIRD_PARTY_LICENSES.md',
+      'README.md',
+    ]) {
+      assert.ok(files.includes(file), `${file} is missing`);
+    }
+  });
+
+  it('carries no tests, build folders or sources of unused backends', () => {
+    const unwanted = files.filter((file) =>
+      /^(test|dist\/test|native\/test|build|bench|node_modules)|ggml-(sycl|opencl|cann)\//.test(file),
+    );
+    assert.deepEqual(unwanted, []);
+  });
+
+  it('has entry points and types that resolve', () => {
+    const program = (name: string) => join(root, 'node_modules', '.bin', name);
+    run(program('publint'), ['run', tarball, '--strict'], root);
+    run(program('attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], root);
+  });
+
+  it('installs beside a fitting binary and draws a picture where no compiler is on PATH', () => {
+    const env = {
+      PATH: pathWithoutCompiler(),
+      NODE_DIFFUSION_PREBUILD: layOut(join(root, 'build', 'Release', 'node-diffusion.node')),
+    };
+    assert.throws(() => run('cmake', ['--version'], root, env), { code: 'ENOENT' });
+    const { project } = install(tarball, env);
+    draw(project, env);
+  });
+});
