@@ -8,7 +8,6 @@ import { ipndm, ipndmV, lms } from './multistep.ts';
 import { dpm2, heun } from './second-order.ts';
 import type { Sampler } from './types.ts';
 
-export { linearMultistep } from './multistep.ts';
 export type { Denoiser, Sampler, SamplerContext, SamplerStep } from './types.ts';
 
 /** A sampler and the schedule it runs on where the user names none. */

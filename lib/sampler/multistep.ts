@@ -4,33 +4,19 @@ import type { Sampler } from './types.ts';
 import { derivative, linear, walk } from './walk.ts';
 
 /**
- * Adams-Bashforth of order 4 on uneven sigmas (k-diffusion's sample_lms).
- *
- * @param historyShift 0: k-diffusion's method. 1: stable-diffusion.cpp's, where the coefficient of a derivative two or
- *   more steps back goes with the derivative one step later, which suits few steps; with more of them it no longer
- *   converges.
+ * Linear multistep: Adams-Bashforth of order 4 on uneven sigmas (k-diffusion's sample_lms). stable-diffusion.cpp pairs
+ * coefficients with derivatives one step too late and does not converge as steps grow, so its pictures differ.
  */
-export function linearMultistep(historyShift: 0 | 1): Sampler {
-  return (denoise, x, sigmas, context) => {
-    const derivatives = newestFirst(4);
-    return walk(x, sigmas, context, async (x, sigma, next, index) => {
-      const denoised = await denoise(x, sigma);
-      const d = derivatives(derivative(x, denoised, sigma));
-      const nodes = Array.from(sigmas.subarray(index + 1 - d.length, index + 1)).reverse();
-      const terms = nodes.map((_, j) => {
-        const lag = j === 0 ? 0 : Math.max(1, j - historyShift);
-        return [lagrangeIntegral(nodes, j, sigma, next), d[lag] as Float32Array] as const;
-      });
-      return { denoised, latent: linear([1, x], ...terms) };
-    });
-  };
-}
-
-/**
- * Linear multistep with stable-diffusion.cpp's shift of the history; for k-diffusion's pictures pass
- * `linearMultistep(0)`.
- */
-export const lms: Sampler = linearMultistep(1);
+export const lms: Sampler = (denoise, x, sigmas, context) => {
+  const derivatives = newestFirst(4);
+  return walk(x, sigmas, context, async (x, sigma, next, index) => {
+    const denoised = await denoise(x, sigma);
+    const d = derivatives(derivative(x, denoised, sigma));
+    const nodes = Array.from(sigmas.subarray(index + 1 - d.length, index + 1)).reverse();
+    const terms = d.map((vector, j) => [lagrangeIntegral(nodes, j, sigma, next), vector] as const);
+    return { denoised, latent: linear([1, x], ...terms) };
+  });
+};
 
 /** Adams-Bashforth coefficients of orders 1 to 4 for even steps, newest first. */
 const ADAMS_BASHFORTH = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24]];

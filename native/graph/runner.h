@@ -30,7 +30,7 @@ public:
 
     // The output that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
     // same graph; the name also stands in error messages.
-    // Throws Error (cancelled, out_of_memory, device, model_unsupported, non_finite).
+    // Throws Error (cancelled, out_of_memory, device, model_unsupported).
     std::vector<float> run(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
                            const Build & build, const Cancellation & cancellation);
 

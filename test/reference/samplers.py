@@ -69,7 +69,7 @@ def k_diffusion_cases():
         ("dpm++2m", "sample_dpmpp_2m", None),
         ("dpm++2m_sde", "sample_dpmpp_2m_sde", 1.0),
         ("dpm++2m_sde", "sample_dpmpp_2m_sde", 0.5),
-        ("lms, k-diffusion", "sample_lms", None),
+        ("lms", "sample_lms", None),
     ]
     for name, function, eta in methods:
         for sigmas in SIGMAS:
