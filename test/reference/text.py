@@ -181,4 +181,5 @@ def main():
     print(len(tokens), "strings,", len(PROMPTS), "prompts")
 
 
-main()
+if __name__ == "__main__":
+    main()
