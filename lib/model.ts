@@ -62,6 +62,9 @@ export async function loadModel(
       }),
     );
     const [native, vocabulary] = await Promise.all([opening, loadVocabulary()]);
+    // The last report of progress may have come with the end of the load.
+    if (controller.signal.aborted) await native.dispose();
+    controller.signal.throwIfAborted();
     const info = describeModel(native.info, modelName(files), prediction);
     return new Model(addon, native, new ClipTokenizer(vocabulary), info);
   } finally {

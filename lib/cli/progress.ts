@@ -37,6 +37,7 @@ export class Progress {
     const now = performance.now();
     const seconds = (now - this.#lastStep) / 1000;
     this.#lastStep = now;
+    this.#bar?.setTotal(total);
     this.#bar?.update(done, { detail: `${done}/${total}, ${seconds.toFixed(2)} s/step` });
   }
 
