@@ -1,6 +1,6 @@
-// Writes safetensors files for tests: names, types, shapes and values as given, right or wrong.
+// Writes safetensors files for tests: names, types, shapes and values as given, right or wrong. Reads sound ones.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 export interface TestTensor {
   name: string;
@@ -12,7 +12,11 @@ export interface TestTensor {
 }
 
 /** Writes `tensors` one after another, in order. */
-export function writeSafetensors(path: string, tensors: readonly TestTensor[], metadata?: Record<string, string>): void {
+export function writeSafetensors(
+  path: string,
+  tensors: readonly TestTensor[],
+  metadata?: Record<string, string>,
+): void {
   const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
   const data = tensors.map((tensor) => (tensor.dtype === 'f16' ? toHalf(tensor.values) : toBytes(tensor.values)));
   let offset = 0;
@@ -28,12 +32,27 @@ export function writeSafetensors(path: string, tensors: readonly TestTensor[], m
   writeFileSync(path, Buffer.concat([length, padded, ...data]));
 }
 
-function toBytes(values: Float32Array): Buffer {
+/** The tensors of a sound file of float32 and int32 numbers, by name. */
+export function readSafetensors(
+  path: string | URL,
+): Map<string, { shape: number[]; values: Float32Array | Int32Array }> {
+  const file = readFileSync(path);
+  const start = 8 + Number(file.readBigUInt64LE());
+  type Entry = { dtype: string; shape: number[]; data_offsets: [number, number] };
+  const { __metadata__, ...entries } = JSON.parse(file.toString('utf8', 8, start)) as Record<string, Entry>;
+  const read = ({ dtype, shape, data_offsets: [begin, end] }: Entry) => {
+    const { buffer } = new Uint8Array(file.subarray(start + begin, start + end)); // a copy, and so aligned
+    return { shape, values: dtype === 'I32' ? new Int32Array(buffer) : new Float32Array(buffer) };
+  };
+  return new Map(Object.entries(entries).map(([name, entry]) => [name, read(entry)]));
+}
+
+export function toBytes(values: Float32Array): Buffer {
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
 }
 
 /** IEEE 754 binary16, rounded to nearest even. */
-function toHalf(values: Float32Array): Buffer {
+export function toHalf(values: Float32Array): Buffer {
   const bits = new Uint32Array(values.slice().buffer);
   const halves = new Uint16Array(values.length);
   for (let i = 0; i < bits.length; i++) halves[i] = halfBits(bits[i] as number);
