@@ -49,7 +49,6 @@ constexpr Foreign foreign_files[] = {
     {"algg", old_ggml},
     {"lmgg", old_ggml},
     {"fmgg", old_ggml},
-    {"TFL3", "is a TensorFlow Lite model, which is not read; convert it to safetensors"},
 };
 
 std::string first_bytes(std::string_view text) {
@@ -68,10 +67,15 @@ bool looks_like_onnx(std::string_view text) {
            (text[2] == '\x12' || text[2] == '\x3A');
 }
 
+// The length that begins a safetensors file is never eight printable characters, which JSON text always is.
+bool is_printable(std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return (c >= ' ' && c <= '~') || (c >= '\t' && c <= '\r'); });
+}
+
 bool is_json_object(std::string_view text) {
     const size_t start = text.find_first_not_of(" \t\r\n");
-    return start != std::string_view::npos && text[start] == '{' &&
-           text.substr(0, 8).find('\0') == std::string_view::npos;
+    return start != std::string_view::npos && text[start] == '{';
 }
 
 } // namespace
@@ -80,7 +84,7 @@ FileFormat recognise_format(const MappedFile & file) {
     const std::string & path = file.path();
     const std::string_view text(reinterpret_cast<const char *>(file.data()), std::min<size_t>(file.size(), 4096));
     if (text.starts_with("GGUF")) return FileFormat::gguf;
-    if (text.size() > 8 && text[8] == '{' && text.find('\0') < 8) return FileFormat::safetensors;
+    if (text.size() > 8 && text[8] == '{' && !is_printable(text.substr(0, 8))) return FileFormat::safetensors;
     if (is_json_object(text)) return FileFormat::safetensors_index;
     for (const Foreign & foreign : foreign_files) {
         if (text.starts_with(foreign.magic)) throw unsupported_file(path, foreign.what);

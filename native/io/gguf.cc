@@ -45,6 +45,7 @@ public:
         check_no_overlap(path_, tensors_);
         TensorTable table;
         table.add_file({path_, "gguf", file_->size(), 0, file_, std::move(metadata_)});
+        table.reserve(tensors_.size());
         for (StoredTensor & tensor : tensors_) table.add(std::move(tensor));
         return table;
     }
@@ -90,7 +91,8 @@ private:
         }
         n_tensors_ = number<uint64_t>("the header");
         n_values_ = number<uint64_t>("the header");
-        // A tensor info takes at least 24 bytes, a key-value pair 13: no count leads to more work than the file has bytes.
+        // A tensor info takes at least 24 bytes, a key-value pair 13: no count leads to more work than the file has
+        // bytes.
         if (n_tensors_ > remaining() / 24 || n_values_ > remaining() / 13) {
             throw corrupt("claims " + std::to_string(n_tensors_) + " tensors and " + std::to_string(n_values_) +
                           " metadata values, more than its size can hold");

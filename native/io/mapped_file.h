@@ -12,11 +12,11 @@ namespace diffusion {
 // A UTF-8 path as the operating system wants it. Throws Error (file) for an empty path or one with a NUL inside.
 std::filesystem::path native_path(const std::string & path);
 
-// The file is not copied: if another program cuts it short while it is mapped, reading the lost part ends the process on
-// POSIX systems (SIGBUS); Windows refuses to cut a mapped file. No lock prevents that everywhere, and a handler for the
-// signal would belong to the whole process, which is not ours. What can be done is done: no write access is
-// asked for, every offset is checked against the size at opening, and check_unchanged() notices a file that changed
-// its size between its opening and a later use.
+// The file is not copied: if another program cuts it short while it is mapped, reading the lost part ends the process
+// on POSIX systems (SIGBUS); Windows refuses to cut a mapped file. No lock prevents that everywhere, and a handler for
+// the signal would belong to the whole process, which is not ours. What can be done is done: no write access is asked
+// for, every offset is checked against the size at opening, and check_unchanged() notices a file that changed its size
+// between its opening and a later use.
 class MappedFile {
 public:
     // `path` is UTF-8. Throws Error (file) where it is missing, unreadable, empty, a directory, a pipe or a device.

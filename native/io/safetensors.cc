@@ -233,6 +233,7 @@ TensorTable read_safetensors(std::shared_ptr<const MappedFile> file, const Cance
     check_no_gap(*file, file->data() + 8 + length, header.tensors);
     TensorTable table;
     table.add_file({path, "safetensors", file->size(), 0, file, std::move(header.metadata)});
+    table.reserve(header.tensors.size());
     for (StoredTensor & tensor : header.tensors) table.add(std::move(tensor));
     return table;
 }

@@ -12,8 +12,8 @@ namespace diffusion {
 
 std::optional<uint64_t> checked_multiply(uint64_t a, uint64_t b);
 
-// Number of elements of a shape. Nothing where the product of its non-zero axes exceeds int64, so that no partial product
-// of a shape that is accepted can overflow later.
+// Number of elements of a shape. Nothing where the product of its non-zero axes exceeds int64, so that no partial
+// product of a shape that is accepted can overflow later.
 std::optional<uint64_t> count_elements(const std::vector<uint64_t> & shape);
 
 // Sets n_dims and ne from a shape that count_elements() accepts, in ggml's order (contiguous axis first). Axes beyond

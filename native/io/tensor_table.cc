@@ -35,6 +35,7 @@ void TensorTable::merge(const TensorTable & other, const std::string & prefix) {
         file.n_tensors = 0; // add() counts
         add_file(std::move(file));
     }
+    reserve(other.tensors().size());
     for (StoredTensor tensor : other.tensors()) {
         tensor.name = prefix + tensor.name;
         tensor.file += first;
@@ -49,6 +50,11 @@ const StoredTensor * TensorTable::find(const std::string & name) const {
 
 void TensorTable::add_file(StoredFile file) {
     files_.push_back(std::move(file));
+}
+
+void TensorTable::reserve(size_t n_tensors) {
+    tensors_.reserve(tensors_.size() + n_tensors);
+    index_.reserve(index_.size() + n_tensors);
 }
 
 void TensorTable::add(StoredTensor tensor) {

@@ -44,8 +44,8 @@ struct StoredFile {
 
 class TensorTable {
 public:
-    // Opens a safetensors file, a safetensors index, or a GGUF file and checks every name, type, shape and offset in it.
-    // Throws Error (file, model_corrupt, model_unsupported, cancelled).
+    // Opens a safetensors file, a safetensors index, or a GGUF file and checks every name, type, shape and offset in
+    // it. Throws Error (file, model_corrupt, model_unsupported, cancelled).
     static TensorTable open(const std::string & path, const Cancellation & cancellation);
 
     // Adds all tensors of `other`, each name prefixed. A name that is there already is an error (model_corrupt).
@@ -56,6 +56,8 @@ public:
     // nullptr where there is none.
     const StoredTensor * find(const std::string & name) const;
     void add_file(StoredFile file);
+    // Makes room for as many more tensors.
+    void reserve(size_t n_tensors);
     // The file index of `tensor` must be valid. A duplicate name is an error (model_corrupt).
     void add(StoredTensor tensor);
 

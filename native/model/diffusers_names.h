@@ -8,9 +8,9 @@
 
 namespace diffusion {
 
-// The original UNet numbers its blocks in one row, diffusers by level and place. Between the two stand the number of residual
-// blocks of each level, and whether a level has attention and a resampler: noted from all names first, then used. Names
-// are without any prefix: "down_blocks.0.resnets.1.norm1.weight".
+// The original UNet numbers its blocks in one row, diffusers by level and place. Between the two stand the number of
+// residual blocks of each level, and whether a level has attention and a resampler: noted from all names first, then
+// used. Names are without any prefix: "down_blocks.0.resnets.1.norm1.weight".
 class DiffusersUnet {
 public:
     void note(std::string_view name);

@@ -103,7 +103,8 @@ Split split(std::string_view name) {
     return {{}, name, Component::none};
 }
 
-// The text model of transformers 5 and later has no `text_model.` before its names; projection, scale and vision tower never had.
+// The text model of transformers 5 and later has no `text_model.` before its names; projection, scale and vision tower
+// never had.
 std::string text_encoder_name(std::string_view local) {
     for (const std::string_view root : {"embeddings.", "encoder.", "final_layer_norm."}) {
         if (local.starts_with(root)) return text_prefix + std::string(local);

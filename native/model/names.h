@@ -1,5 +1,5 @@
-// The one place that knows how the tensors of Stable Diffusion are spelled. Canonical are the names of the original (LDM)
-// checkpoints; those of diffusers, and the prefixes that tools put before either, are turned into them.
+// The one place that knows how the tensors of Stable Diffusion are spelled. Canonical are the names of the original
+// (LDM) checkpoints; those of diffusers, and the prefixes that tools put before either, are turned into them.
 #pragma once
 
 #include <string>
@@ -20,12 +20,12 @@ struct CanonicalNames {
     std::string layout; // "ldm" or "diffusers", whichever spells more of the tensors; empty where none is known
 };
 
-// Names the tensors of one file. Names without a prefix are recognised where the file has some that only one component has
-// (`down_blocks.`, `encoder.down.`, ...), or, where the caller knows the component of the file, by that.
+// Names the tensors of one file. Names without a prefix are recognised where the file has some that only one component
+// has (`down_blocks.`, `encoder.down.`, ...), or, where the caller knows the component of the file, by that.
 CanonicalNames canonical_names(const std::vector<std::string> & names, Component expected = Component::none);
 
-// True for a tensor, by its canonical name, that ordinary checkpoints carry and that drawing needs no more: buffers of the
-// training schedule, averaged copies of the weights, the discriminator of the VAE, the vision half of CLIP, ...
+// True for a tensor, by its canonical name, that ordinary checkpoints carry and that drawing needs no more: buffers of
+// the training schedule, averaged copies of the weights, the discriminator of the VAE, the vision half of CLIP, ...
 bool ignorable(std::string_view canonical_name);
 
 } // namespace diffusion

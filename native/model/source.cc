@@ -194,7 +194,8 @@ private:
     bool wanted(const Part & part, size_t i) const {
         const Component component = part.names.components[i];
         if (part.only == Component::none) return !own_.count(component);
-        // What a part of its own has beside its component is dropped where it is known, and left to be found unused where not.
+        // What a part of its own has beside its component is dropped where it is known, and left to be found unused
+        // where not.
         return component == part.only || (component == Component::none && !ignorable(part.names.names[i]));
     }
 

@@ -1,0 +1,115 @@
+// Deterministic mutations of small sound files: each either opens, and then holds only what lies within the file, or
+// throws an Error. Meant for a build with sanitizers.
+#include <cstring>
+
+#include "check.h"
+#include "files.h"
+#include "io/mapped_file.h"
+#include "io/tensor_table.h"
+#include "model/source.h"
+
+using namespace diffusion;
+using namespace diffusion::test;
+
+namespace {
+
+constexpr int n_mutations = 20000;
+
+class Mutator {
+public:
+    explicit Mutator(uint32_t seed) : random_(seed) {}
+
+    // Up to four changes: a byte, a run of bytes, a number, a cut, a repetition, or a swap of two places.
+    std::string mutate(std::string bytes) {
+        for (uint32_t n = 1 + below(4); n > 0 && !bytes.empty(); n--) change(bytes);
+        return bytes;
+    }
+
+private:
+    uint32_t below(size_t limit) { return static_cast<uint32_t>(random_() % limit); }
+
+    char byte() {
+        constexpr char telling[] = {0,   1,   -1,  127, -128, '{', '}',  '[', ']',
+                                    '"', ',', ':', '-', '0',  '9', '\\', '.', 'e'};
+        return below(2) ? telling[below(sizeof telling)] : static_cast<char>(below(256));
+    }
+
+    void change(std::string & bytes) {
+        const size_t place = below(bytes.size());
+        const size_t length = std::min<size_t>(1 + below(16), bytes.size() - place);
+        switch (below(7)) {
+            case 0: bytes[place] = byte(); break;
+            case 1: bytes[place] = static_cast<char>(bytes[place] ^ 1 << below(8)); break;
+            case 2: bytes.insert(place, length, byte()); break;
+            case 3: bytes.erase(place, length); break;
+            case 4: bytes.insert(below(bytes.size()), bytes.substr(place, length)); break;
+            case 5: bytes.resize(place); break;
+            default: {
+                constexpr uint64_t numbers[] = {
+                    0, 1, 0x7F, 0xFFFFFFFF, 0x80000000, ~uint64_t(0), ~uint64_t(0) >> 1, 1ull << 40};
+                const std::string number = little_endian_bytes(numbers[below(8)]);
+                bytes.replace(place, std::min<size_t>(below(2) ? 8 : 4, bytes.size() - place), number);
+            }
+        }
+    }
+
+    std::mt19937 random_; // its numbers are the same everywhere
+};
+
+// Touches every byte that the table says is a tensor's, so that a sanitizer sees one outside the mapping.
+bool lies_within_files(const TensorTable & table) {
+    unsigned sum = 0;
+    for (const StoredTensor & tensor : table.tensors()) {
+        const MappedFile & file = *table.files().at(static_cast<size_t>(tensor.file)).mapping;
+        const size_t offset = static_cast<size_t>(tensor.data - file.data());
+        if (offset > file.size() || tensor.n_bytes > file.size() - offset || tensor.n_elements() < 0) return false;
+        for (size_t i = 0; i < tensor.n_bytes; i++) sum += tensor.data[i];
+    }
+    volatile unsigned kept = sum; // the loop above must not be dropped
+    (void)kept;
+    return true;
+}
+
+void fuzz(const TemporaryFolder & folder, const char * what, const std::string & name, const std::string & bytes) {
+    Mutator mutator(static_cast<uint32_t>(bytes.size()));
+    int n_opened = 0, n_refused = 0;
+    for (int i = 0; i < n_mutations; i++) {
+        const std::string path = folder.write(name, mutator.mutate(bytes));
+        try {
+            const ModelTensors model = open_source({path, "", "", ""}, {});
+            n_opened++;
+            if (!lies_within_files(model.table)) check(false, std::string(what) + ": data outside of the file");
+        } catch (const Error & error) {
+            n_refused++;
+            const bool sound = std::strlen(error.what()) > 0 && error.code() != ErrorCode::invalid_argument;
+            if (!sound) check(false, std::string(what) + ": " + error.what());
+        }
+    }
+    std::printf("%s: %d of %d mutations opened, %d refused\n", what, n_opened, n_mutations, n_refused);
+    check(n_opened > 0 && n_refused > 0, std::string(what) + ": mutations of both kinds");
+}
+
+std::string small_gguf() {
+    return Gguf()
+        .value("text", 8, Gguf::text("value"))
+        .value("list", 9, little_endian_bytes<uint32_t>(4) + little_endian_bytes<uint64_t>(2) + std::string(8, '\1'))
+        .value("general.alignment", 4, little_endian_bytes<uint32_t>(32))
+        .tensor("unet.down_blocks.0.resnets.0.norm1.weight", {4, 2}, GGML_TYPE_F32, 0)
+        .tensor("unet.up_blocks.0.attentions.0.proj_in.weight", {32, 2}, GGML_TYPE_Q8_0, 32)
+        .bytes(128)
+        .file();
+}
+
+} // namespace
+
+int main() {
+    const TemporaryFolder folder;
+    folder.write("one.safetensors", safetensors_of({"a", "b"}));
+    folder.write("two.safetensors", safetensors_of({"c"}));
+    fuzz(folder, "safetensors", "fuzz",
+         safetensors_of({"down_blocks.0.resnets.0.norm1.bias", "up_blocks.1.x", "a"}, R"({"k":"v"})"));
+    fuzz(folder, "gguf", "fuzz", small_gguf());
+    fuzz(folder, "index", "fuzz",
+         R"({"weight_map":{"a":"one.safetensors","b":"one.safetensors","c":"two.safetensors"}})");
+    return finish();
+}

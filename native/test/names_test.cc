@@ -1,0 +1,204 @@
+// Tensor names: every spelling of Stable Diffusion leads to the original names.
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "check.h"
+#include "model/names.h"
+#include "model/source.h"
+
+using namespace diffusion;
+using namespace diffusion::test;
+
+namespace {
+
+using Pair = std::pair<std::string, std::string>; // name of diffusers, original name
+
+struct Golden {
+    std::string model, component;
+    std::vector<Pair> pairs;
+};
+
+// test/reference/names.txt, made by names.py from diffusers and transformers.
+std::vector<Golden> read_goldens() {
+    struct Block {
+        size_t golden;
+        std::string diffusers, original;
+        int leaf_set;
+    };
+    std::vector<Golden> goldens;
+    std::vector<Block> blocks;
+    std::map<int, std::vector<Pair>> leaf_sets;
+    int leaf_set = 0;
+    std::ifstream file("test/reference/names.txt");
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream words(line);
+        std::string kind, a, b;
+        words >> kind;
+        if (kind == "model" && words >> a >> b) goldens.push_back({a, b, {}});
+        if (kind == "leaves") words >> leaf_set;
+        if (kind == "leaf" && words >> a >> b) leaf_sets[leaf_set].emplace_back(a, b);
+        int number = 0;
+        if (kind == "block" && words >> a >> b >> number) {
+            blocks.push_back({goldens.size() - 1, a == "-" ? "" : a, b == "-" ? "" : b, number});
+        }
+    }
+    for (const Block & block : blocks) {
+        for (const auto & [diffusers, original] : leaf_sets[block.leaf_set]) {
+            goldens[block.golden].pairs.emplace_back(block.diffusers + diffusers, block.original + original);
+        }
+    }
+    return goldens;
+}
+
+std::string prefix_of(const std::string & component) {
+    if (component == "unet") return unet_prefix;
+    return component == "vae" ? vae_prefix : "cond_stage_model.transformer.";
+}
+
+Component kind_of(const std::string & component) {
+    if (component == "unet") return Component::unet;
+    return component == "vae" ? Component::vae : Component::text_encoder;
+}
+
+// Names one component, spelled in some way, and compares all of it.
+void check_names(const Golden & golden, const std::string & how, const std::function<std::string(const Pair &)> & spell,
+                 const std::string & layout, Component expected = Component::none) {
+    std::vector<std::string> names;
+    for (const Pair & pair : golden.pairs) names.push_back(spell(pair));
+    const CanonicalNames canonical = canonical_names(names, expected);
+    const std::string what = golden.model + " " + golden.component + ", " + how;
+    check_equal(canonical.layout, layout, what + ": layout");
+    for (size_t i = 0; i < names.size(); i++) {
+        const std::string wanted = prefix_of(golden.component) + golden.pairs[i].second;
+        check(canonical.names[i] == wanted && canonical.components[i] == kind_of(golden.component),
+              what + ": " + names[i] + " became " + canonical.names[i]);
+    }
+}
+
+void names_agree_with_diffusers() {
+    const std::map<std::string, size_t> counts = {{"sd15 unet", 686}, {"sd15 vae", 248}, {"sd15 text_encoder", 196}};
+    const std::vector<Golden> goldens = read_goldens();
+    check_equal(goldens.size(), 7u, "the golden file has 7 components");
+    for (const Golden & golden : goldens) {
+        const auto count = counts.find(golden.model + " " + golden.component);
+        if (count != counts.end()) check_equal(golden.pairs.size(), count->second, count->first + " is whole");
+        const std::string joint = (golden.component == "text_encoder" ? "te" : golden.component) + ".";
+        check_names(
+            golden, "diffusers", [](const Pair & pair) { return pair.first; }, "diffusers");
+        check_names(
+            golden, "diffusers in its folder", [](const Pair & pair) { return pair.first; }, "diffusers",
+            kind_of(golden.component));
+        check_names(
+            golden, "diffusers behind a prefix", [&](const Pair & pair) { return joint + pair.first; }, "diffusers");
+        check_names(
+            golden, "original", [&](const Pair & pair) { return prefix_of(golden.component) + pair.second; }, "ldm");
+        check_names(
+            golden, "original without a prefix", [](const Pair & pair) { return pair.second; },
+            golden.component == "text_encoder" ? "diffusers" : "ldm");
+    }
+}
+
+// All three components at once: the names of one must not confuse those of another.
+void names_of_a_whole_model_agree() {
+    std::vector<std::string> names, wanted;
+    for (const Golden & golden : read_goldens()) {
+        if (golden.model != "sd15") continue;
+        for (const Pair & pair : golden.pairs) {
+            names.push_back(pair.first);
+            wanted.push_back(prefix_of(golden.component) + pair.second);
+        }
+    }
+    check(canonical_names(names).names == wanted, "bare names of three components in one file");
+}
+
+void knows_other_spellings() {
+    const std::string mid = "first_stage_model.decoder.mid.attn_1.";
+    const Pair rows[] = {
+        {"vae.decoder.mid_block.attentions.0.group_norm.weight", mid + "norm.weight"},
+        {"vae.decoder.mid_block.attentions.0.query.weight", mid + "q.weight"},
+        {"vae.decoder.mid_block.attentions.0.key.bias", mid + "k.bias"},
+        {"vae.decoder.mid_block.attentions.0.value.weight", mid + "v.weight"},
+        {"vae.decoder.mid_block.attentions.0.proj_attn.weight", mid + "proj_out.weight"},
+        {"cond_stage_model.transformer.encoder.layers.3.mlp.fc1.weight",
+         text_prefix + std::string("encoder.layers.3.mlp.fc1.weight")},
+        {"cond_stage_model.transformer.embeddings.position_ids", text_prefix + std::string("embeddings.position_ids")},
+        {"text_encoders.clip_l.transformer.text_model.final_layer_norm.bias",
+         text_prefix + std::string("final_layer_norm.bias")},
+        {"text_encoder.text_model.final_layer_norm.bias", text_prefix + std::string("final_layer_norm.bias")},
+        {"te.text_projection.weight", "cond_stage_model.transformer.text_projection.weight"},
+    };
+    for (const auto & [name, wanted] : rows) check_equal(canonical_names({name}).names.at(0), wanted, name);
+}
+
+void leaves_strangers_alone() {
+    const std::string strangers[] = {
+        "",
+        ".",
+        "blk.0.attn_q.weight",
+        "token_embd.weight",
+        "model.layers.0.self_attn.q_proj.weight",
+        "encoder.layers.1.conv.0.weight",
+        "control_model.input_blocks.0.0.weight",
+        "lora_unet_mid_block.alpha",
+        "conditioner.embedders.0.transformer.text_model.final_layer_norm.bias",
+        "cond_stage_model.model.ln_final.bias",
+        "unet.down_blocks.1000.resnets.0.norm1.weight",
+        "unet.down_blocks.-1.resnets.0.norm1.weight",
+        "unet.down_blocks.01.resnets.0.norm1.weight",
+        "unet.down_blocks.99999999999999999999.resnets.0.norm1.weight",
+        "unet.down_blocks.0.resnets.0.norm3.weight",
+        "unet.down_blocks.0.resnets.0",
+        "unet.down_blocks.",
+        "unet.",
+        "unet.up_blocks.0.upsamplers.0.conv.weight",
+        "vae.decoder.down_blocks.0.resnets.0.norm1.weight",
+        "vae.encoder.mid_block.",
+        "vae.decoder.up_blocks.0.upsamplers.1.conv.weight",
+        "out.0.weight",
+        "conv_in.weight",
+    };
+    for (const std::string & name : strangers)
+        check_equal(canonical_names({name}).names.at(0), name, "'" + name + "' keeps its name");
+}
+
+void knows_what_to_ignore() {
+    const char * harmless[] = {
+        "betas",
+        "alphas_cumprod",
+        "sqrt_recipm1_alphas_cumprod",
+        "posterior_mean_coef2",
+        "logvar",
+        "model_ema.decay",
+        "model_ema.diffusion_modelinput_blocks00weight",
+        "first_stage_model.loss.discriminator.main.0.weight",
+        "cond_stage_model.transformer.text_model.embeddings.position_ids",
+        "cond_stage_model.logit_scale",
+        "cond_stage_model.transformer.text_projection.weight",
+        "cond_stage_model.transformer.vision_model.post_layernorm.bias",
+        "first_stage_model.loss.discriminator.main.3.num_batches_tracked",
+    };
+    for (const char * name : harmless) check(ignorable(name), std::string(name) + " is harmless");
+    const char * needed[] = {
+        "",
+        "alphas",
+        "blk.0.attn_q.weight",
+        "model.diffusion_model.out.2.bias",
+        "first_stage_model.quant_conv.weight",
+        "cond_stage_model.transformer.text_model.final_layer_norm.bias",
+        "lora_unet_mid_block.alpha",
+        "control_model.out",
+    };
+    for (const char * name : needed) check(!ignorable(name), std::string(name) + " is not");
+}
+
+} // namespace
+
+int main() {
+    names_agree_with_diffusers();
+    names_of_a_whole_model_agree();
+    knows_other_spellings();
+    leaves_strangers_alone();
+    knows_what_to_ignore();
+    return finish();
+}

@@ -1,0 +1,187 @@
+// Sources: files and diffusers folders become one table, parts given on their own replace those of the model.
+#include <algorithm>
+#include <filesystem>
+
+#include "check.h"
+#include "files.h"
+#include "model/source.h"
+
+using namespace diffusion;
+using namespace diffusion::test;
+
+namespace {
+
+const std::string unet_tensor = "model.diffusion_model.out.2.bias";
+const std::string vae_tensor = "first_stage_model.quant_conv.bias";
+const std::string text_tensor = "cond_stage_model.transformer.text_model.final_layer_norm.bias";
+
+const std::string diffusers_unet = safetensors_of({"conv_out.bias"});
+const std::string diffusers_vae = safetensors_of({"quant_conv.bias"});
+const std::string diffusers_text = safetensors_of({"text_model.final_layer_norm.bias"});
+
+// A source lists model, UNet, text encoder and VAE, in this order.
+ModelTensors open(const Source & source) {
+    return open_source(source, {});
+}
+
+std::vector<std::string> names(const ModelTensors & model) {
+    std::vector<std::string> result;
+    for (const StoredTensor & tensor : model.table.tensors()) result.push_back(tensor.name);
+    std::sort(result.begin(), result.end());
+    return result;
+}
+
+// Path of the file that a tensor comes from; empty where there is none.
+std::string origin(const ModelTensors & model, const std::string & name) {
+    const StoredTensor * tensor = model.table.find(name);
+    return tensor ? model.table.files()[static_cast<size_t>(tensor->file)].path : "";
+}
+
+std::vector<std::string> sorted(std::vector<std::string> list) {
+    std::sort(list.begin(), list.end());
+    return list;
+}
+
+void opens_one_file(const TemporaryFolder & folder) {
+    const std::string path =
+        folder.write("model.safetensors", safetensors_of({unet_tensor, vae_tensor, text_tensor, "betas"},
+                                                         R"({"modelspec.prediction_type":"v"})"));
+    const ModelTensors model = open({path, "", "", ""});
+    check(names(model) == sorted({unet_tensor, vae_tensor, text_tensor, "betas"}), "all tensors of one file");
+    check_equal(model.layout, "ldm", "layout of one file");
+    check_equal(model.prediction, "v", "prediction of the metadata");
+    check_equal(open({"test/reference/all_types.gguf", "", "", ""}).layout, "", "a file of strangers has no layout");
+}
+
+void write_pipeline(const TemporaryFolder & folder, const std::string & name) {
+    folder.write(name + "/unet/diffusion_pytorch_model.safetensors", diffusers_unet);
+    folder.write(name + "/vae/diffusion_pytorch_model.safetensors", diffusers_vae);
+    folder.write(name + "/text_encoder/model.safetensors", diffusers_text);
+    folder.write(name + "/scheduler/scheduler_config.json",
+                 R"({"beta_start": 0.1, "prediction_type": "v_prediction"})");
+}
+
+void opens_a_diffusers_folder(const TemporaryFolder & folder) {
+    write_pipeline(folder, "pipeline");
+    const ModelTensors model = open({folder.path("pipeline"), "", "", ""});
+    check(names(model) == sorted({unet_tensor, vae_tensor, text_tensor}), "three parts make one model");
+    check_equal(model.layout, "diffusers", "layout of a folder");
+    check_equal(model.prediction, "v", "prediction of the scheduler");
+    check(names(open({folder.path("pipeline") + "/", "", "", ""})).size() == 3, "a slash at the end changes nothing");
+
+    namespace fs = std::filesystem;
+    const std::string weights = folder.path("pipeline/unet/diffusion_pytorch_model");
+    fs::copy(weights + ".safetensors", weights + ".fp16.safetensors");
+    check_equal(origin(open({folder.path("pipeline"), "", "", ""}), unet_tensor), weights + ".safetensors",
+                "the file without a variant comes first");
+    fs::remove(weights + ".safetensors");
+    check_equal(origin(open({folder.path("pipeline"), "", "", ""}), unet_tensor), weights + ".fp16.safetensors",
+                "the fp16 variant will do");
+    fs::rename(weights + ".fp16.safetensors", weights + "-00001-of-00001.safetensors");
+    folder.write("pipeline/unet/diffusion_pytorch_model.safetensors.index.json",
+                 R"({"weight_map":{"conv_out.bias":"diffusion_pytorch_model-00001-of-00001.safetensors"}})");
+    check_equal(origin(open({folder.path("pipeline"), "", "", ""}), unet_tensor),
+                weights + "-00001-of-00001.safetensors", "shards are found through their index");
+}
+
+void replaces_parts(const TemporaryFolder & folder) {
+    const std::string base = folder.path("model.safetensors");
+    write_pipeline(folder, "parts");
+    const std::string full =
+        folder.write("full.safetensors", safetensors_of({unet_tensor, vae_tensor, text_tensor, "betas"}));
+    const std::string prefixed_vae =
+        folder.write("vae1.safetensors", safetensors_of({vae_tensor, "first_stage_model.loss.x"}));
+    const std::string bare_vae =
+        folder.write("vae2.safetensors", safetensors_of({"quant_conv.bias", "encoder.down.0.x"}));
+    const std::string new_vae = folder.write(
+        "vae3.safetensors", safetensors_of({"quant_conv.bias", "decoder.mid_block.attentions.0.to_q.bias"}));
+    for (const std::string & vae :
+         {full, prefixed_vae, bare_vae, new_vae, folder.path("parts"), folder.path("parts/vae")}) {
+        const ModelTensors model = open({base, "", "", vae});
+        check(origin(model, vae_tensor).starts_with(vae), "the VAE comes from " + vae);
+        check(origin(model, unet_tensor) == base && origin(model, text_tensor) == base,
+              "the rest comes from the model");
+        check_equal(model.prediction, "v", "the prediction is that of the model");
+    }
+    const ModelTensors pieces = open({"", folder.path("parts/unet"), folder.path("parts"), full});
+    check(names(pieces) == sorted({unet_tensor, vae_tensor, text_tensor}), "a model of nothing but parts");
+    const ModelTensors other = open({full, folder.path("parts"), "", ""});
+    check_equal(other.prediction, "v", "the scheduler beside a UNet of its own decides");
+
+    folder.write("parts/vae/diffusion_pytorch_model.safetensors", "broken");
+    check(names(open({folder.path("parts"), "", "", full})).size() == 3, "a part that is replaced is not opened");
+}
+
+void keeps_strangers_visible(const TemporaryFolder & folder) {
+    const std::string base = folder.path("model.safetensors");
+    const std::string mixed =
+        folder.write("mixed.safetensors", safetensors_of({vae_tensor, "lora_unet_mid_block.alpha"}));
+    check(open({base, "", "", mixed}).table.find("lora_unet_mid_block.alpha") != nullptr,
+          "a tensor of no known place is not dropped");
+}
+
+void refuses_hostile_sources(const TemporaryFolder & folder) {
+    const std::string base = folder.path("model.safetensors");
+    const std::string lora = folder.write("lora.safetensors", safetensors_of({"lora_unet_mid_block.alpha"}));
+    const std::string both = folder.write("both.safetensors", safetensors_of({"unet.conv_out.bias", unet_tensor}));
+    const std::string nothing = folder.write("nothing.safetensors", safetensors("{}", 0));
+    folder.write("empty/readme.txt", "nothing here");
+    folder.write("half/unet/config.json", "{}");
+    folder.write("pickled/unet/diffusion_pytorch_model.bin", "PK");
+    write_pipeline(folder, "odd");
+    folder.write("odd/scheduler/scheduler_config.json", "{\"prediction_type\":");
+
+    struct Row {
+        const char * name;
+        Source source;
+        ErrorCode code;
+        const char * words;
+    };
+    const Row rows[] = {
+        {"no path", {"", "", "", ""}, ErrorCode::invalid_argument, "No path"},
+        {"missing model", {folder.path("absent"), "", "", ""}, ErrorCode::file, "no such file"},
+        {"missing part", {base, "", "", folder.path("absent")}, ErrorCode::file, "no such file"},
+        {"NUL in the path", {std::string("a\0b", 3), "", "", ""}, ErrorCode::file, "NUL"},
+        {"folder of something else", {folder.path("empty"), "", "", ""}, ErrorCode::file, "unet/, text_encoder/, vae/"},
+        {"folder without weights",
+         {folder.path("half"), "", "", ""},
+         ErrorCode::model_incomplete,
+         "looked for diffusion_pytorch_model.safetensors"},
+        {"folder of pickles", {folder.path("pickled"), "", "", ""}, ErrorCode::model_unsupported, "pickle"},
+        {"part from a folder without it",
+         {base, "", "", folder.path("empty")},
+         ErrorCode::model_incomplete,
+         "holds no weights"},
+        {"broken scheduler", {folder.path("odd"), "", "", ""}, ErrorCode::model_corrupt, "malformed"},
+        {"LoRA as VAE",
+         {base, "", "", lora},
+         ErrorCode::model_unsupported,
+         "holds no tensor of a VAE; its first tensor is 'lora_unet_mid_block.alpha'"},
+        {"UNet as text encoder",
+         {base, "", folder.path("parts/unet/diffusion_pytorch_model.safetensors"), ""},
+         ErrorCode::model_unsupported,
+         "holds no tensor of a text encoder"},
+        {"part without tensors", {base, "", "", nothing}, ErrorCode::model_unsupported, "no tensors at all"},
+        {"two spellings of one tensor", {both, "", "", ""}, ErrorCode::model_corrupt, "twice"},
+        {"model_index.json itself",
+         {folder.write("model_index.json", "{\"_class_name\":\"x\"}"), "", "", ""},
+         ErrorCode::model_unsupported,
+         "the folder of a diffusers model"},
+    };
+    for (const Row & row : rows) check_throws(row.name, row.code, row.words, [&] { open(row.source); });
+    Cancellation cancelled;
+    cancelled.cancel();
+    check_throws("cancelled", ErrorCode::cancelled, "", [&] { open_source({base, "", "", ""}, cancelled); });
+}
+
+} // namespace
+
+int main() {
+    const TemporaryFolder folder;
+    opens_one_file(folder);
+    opens_a_diffusers_folder(folder);
+    replaces_parts(folder);
+    keeps_strangers_visible(folder);
+    refuses_hostile_sources(folder);
+    return finish();
+}
