@@ -1,7 +1,9 @@
 // The whole interface between TypeScript and the native addon. Nothing else in `lib/` touches the addon.
 //
-// Every promise rejects with an `Error` whose `code` is one of `NativeErrorCode`. Tensors are row-major float32 in the
-// order that their shape gives, the last axis contiguous.
+// Every promise rejects with an `Error` whose `code` is one of `NativeErrorCode`. A misused argument gives a `TypeError`
+// (`ERR_INVALID_ARG_TYPE`) or a `RangeError` (`ERR_INVALID_ARG_VALUE`); functions that return a promise reject with it.
+// Tensors are row-major float32 in the order that their shape gives, the last axis contiguous. Arrays are copied when a
+// call is made, and may be changed afterwards.
 
 import type { DiffusionErrorCode } from '../errors.ts';
 
@@ -83,10 +85,15 @@ export interface NativeProgress {
 export interface NativeOpenOptions {
   /** Name from `devices()`. */
   readonly device: string;
-  /** Compute threads, at least 1. */
+  /** Compute threads, 1 to 512. */
   readonly threads: number;
   readonly cancellation: NativeCancellation;
+  /** Called at most every 20 ms while the model opens, and with the whole at its end. What it throws rejects `open`. */
   readonly onProgress?: (progress: NativeProgress) => void;
+  /**
+   * Called for messages of this model, until it is disposed. What it throws rejects `open` while the model opens, and is an
+   * uncaught exception afterwards, for then no single call is to blame.
+   */
   readonly onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
 

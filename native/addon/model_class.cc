@@ -8,6 +8,7 @@
 #include "addon/arguments.h"
 #include "addon/promise.h"
 #include "addon/values.h"
+#include "ggml.h"
 
 namespace diffusion::addon {
 
@@ -64,7 +65,7 @@ Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
         EngineOptions engine_options;
         engine_options.device = read_string(options.Get("device"), "device");
         engine_options.threads =
-            static_cast<int>(read_integer(options.Get("threads"), "threads", 1, std::numeric_limits<int>::max()));
+            static_cast<int>(read_integer(options.Get("threads"), "threads", 1, GGML_MAX_N_THREADS));
         const auto cancellation = read_cancellation(options.Get("cancellation"));
         const auto on_progress = read_listener(options.Get("onProgress"), "onProgress");
         const auto on_log = read_listener(options.Get("onLog"), "onLog");

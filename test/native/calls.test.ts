@@ -1,0 +1,148 @@
+// Calls of a native model: order, independence, and an event loop that keeps turning.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { NativeModel, NativeProgress } from '../../lib/native/contract.ts';
+import { addon, decode, encodeText, never, openTiny, predict, tiny } from '../support/addon.ts';
+import { bestBelow, longestBlock } from '../support/event-loop.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+let model: NativeModel;
+before(async () => {
+  model = await openTiny();
+});
+after(() => model.dispose());
+
+test('the build names its ggml and its backends, and the devices are among them', () => {
+  assert.match(addon.build.ggml, /^\d+\.\d+/);
+  assert.ok(addon.build.backends.includes('cpu'));
+  assert.ok(addon.devices().some(({ name, type }) => name === 'cpu' && type === 'cpu'));
+});
+
+test('a model tells what its tensors say', () => {
+  const { info } = model;
+  for (const size of ['latentChannels', 'vaeScaleFactor', 'textPositions', 'textVocabulary', 'textLayers'] as const) {
+    assert.equal(info[size], tiny.sizes[size], size);
+  }
+  const parameters = Object.fromEntries(info.components.map(({ kind, parameters }) => [kind, parameters]));
+  assert.deepEqual(parameters, { ...tiny.sizes.parameters });
+  assert.throws(() => Object.assign(model, { info: 1 }), TypeError);
+});
+
+test('progress rises to the whole before the model is there, and ends with it', async () => {
+  const reports: NativeProgress[] = [];
+  const opened = await openTiny({ onProgress: (progress) => reports.push(progress) });
+  const count = reports.length;
+  await encodeText(opened);
+  await opened.dispose();
+  assert.equal(reports.length, count);
+  const last = reports.at(-1) as NativeProgress;
+  assert.equal(last.done, last.total);
+  assert.ok(reports.every(({ done, stage }, i) => stage === 'weights' && done >= (reports[i - 1]?.done ?? 0)));
+});
+
+test('what a progress listener throws rejects the opening, whatever it is', async () => {
+  for (const thrown of [new Error('enough'), 'enough', undefined, null]) {
+    const opening = openTiny({
+      onProgress: () => {
+        throw thrown;
+      },
+    });
+    const reason = await opening.then(
+      () => assert.fail('it opened'),
+      (error) => error,
+    );
+    assert.equal(reason, thrown);
+  }
+});
+
+test('calls of one model settle in the order of their making', async () => {
+  const order: number[] = [];
+  const calls = [predict(model, new Float32Array(256)), encodeText(model), encodeText(model)];
+  await Promise.all(calls.map((call, i) => call.then(() => order.push(i))));
+  assert.deepEqual(order, [0, 1, 2]);
+});
+
+test('an array may be changed after it was given to a call', async () => {
+  const latent = new Float32Array(256).fill(0.5);
+  const expected = await predict(model, latent);
+  const call = predict(model, latent);
+  latent.fill(Number.NaN);
+  assert.deepEqual(await call, expected);
+});
+
+test('two models work at once and give what each gives alone', async () => {
+  const other = await openTiny();
+  const latent = new Float32Array(256).fill(0.25);
+  const expected = await predict(model, latent);
+  const results = await Promise.all([model, other, model, other].map((each) => predict(each, latent)));
+  for (const result of results) assert.deepEqual(result, expected);
+  await other.dispose();
+});
+
+test('a large result owns its memory, also after the model is gone', async () => {
+  const opened = await openTiny();
+  const pixels = await decode(opened, never, 320);
+  await opened.dispose();
+  collectGarbage();
+  assert.equal(pixels.length, 3 * 320 * 320);
+  assert.ok(pixels.every(Number.isFinite));
+});
+
+test('the event loop turns every 10 ms while a model opens, computes and hands over a picture', async () => {
+  const longest = await bestBelow(10, async () => {
+    const work = async (): Promise<void> => {
+      const opened = await openTiny();
+      const picture = decode(opened, never, 128);
+      await Promise.all([picture, encodeText(opened), addon.inspect({ model: tiny.path }, never)]);
+      await opened.dispose();
+    };
+    return longestBlock(work());
+  });
+  assert.ok(longest < 10, `a turn took ${longest.toFixed(1)} ms`);
+});
+
+const mappings = (): number =>
+  readFileSync('/proc/self/maps', 'latin1')
+    .split('\n')
+    .filter((line) => line.endsWith(tiny.path)).length;
+
+test('memory is free when dispose() resolves', { skip: process.platform !== 'linux' }, async () => {
+  const before = mappings();
+  const opened = await openTiny();
+  assert.ok(mappings() > before);
+  await opened.dispose();
+  assert.equal(mappings(), before);
+});
+
+test('the garbage collector frees a model that nobody disposed', { skip: process.platform !== 'linux' }, async () => {
+  const before = mappings();
+  await (async () => {
+    for (let i = 0; i < 10; i++) {
+      const opened: NativeModel = await openTiny({ onLog: () => opened });
+      await encodeText(opened);
+    }
+  })();
+  const deadline = performance.now() + 10_000;
+  while (mappings() > before && performance.now() < deadline) {
+    collectGarbage();
+    await setTimeout(20);
+  }
+  assert.equal(mappings(), before);
+});
+
+test('a call keeps its model from the garbage collector', async () => {
+  const call = openTiny().then((opened) => decode(opened));
+  const collector = setInterval(collectGarbage, 20);
+  try {
+    assert.equal((await call).length, 3 * 192 * 192);
+  } finally {
+    clearInterval(collector);
+  }
+});

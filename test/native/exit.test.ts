@@ -1,0 +1,138 @@
+// Processes and threads that end in the middle of native work end cleanly: with the right exit code, in time, in silence.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
+
+const prelude = `
+  import { parentPort, Worker } from 'node:worker_threads';
+  import { loadAddon } from '${new URL('../../lib/native/load.js', import.meta.url)}';
+  const addon = loadAddon();
+  const never = new addon.Cancellation();
+  const open = (options = {}) => addon.open(
+    { model: ${JSON.stringify(tinyModel({ dtype: 'f16' }).path)} },
+    { device: 'cpu', threads: 1, cancellation: never, ...options },
+  );
+  // Takes seconds.
+  const decode = (model) => model.decode(new Float32Array(4 * 48 * 48), [1, 4, 48, 48], never);
+  const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+`;
+
+let count = 0;
+/** Writes a module that starts with the prelude; returns its path. */
+function script(body: string): string {
+  const path = join(temporaryFolder(), `exit-${count++}.mjs`);
+  writeFileSync(path, prelude + body);
+  return path;
+}
+
+interface Ending {
+  code: number | string | undefined;
+  signal: string | undefined;
+  output: string;
+}
+
+function run(body: string): Promise<Ending> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [script(body)], { timeout: 60_000 }, (error, stdout, stderr) => {
+      resolve({
+        code: error ? (error.code ?? undefined) : 0,
+        signal: error?.signal ?? undefined,
+        output: stdout + stderr,
+      });
+    });
+  });
+}
+
+/** JavaScript that runs `body` in a worker thread and gives the worker. */
+const worker = (body: string): string => `new Worker(${JSON.stringify(script(body))})`;
+
+const midCall = `
+  const model = await open();
+  decode(model).catch(() => {});
+  decode(model).catch(() => {});
+  parentPort?.postMessage('busy');
+`;
+
+const endings: [name: string, body: string, code?: number][] = [
+  ['the process ends with open models', 'globalThis.models = [await open(), await open(), await open()];'],
+  [
+    'the process waits for a call',
+    'const model = await open(); decode(model).then(() => { process.exitCode = 3; });',
+    3,
+  ],
+  ['process.exit() at once', `${midCall} process.exit(4);`, 4],
+  ['process.exit() in the middle of a call', `${midCall} await sleep(100); process.exit(0);`],
+  ['process.exit() while opening', 'open(); process.exit(0);'],
+  ['process.exit() while disposing', `${midCall} model.dispose(); process.exit(0);`],
+  [
+    'calls from an exit listener',
+    `${midCall} process.on('exit', () => {
+      for (const promise of [open(), decode(model), model.dispose()]) promise.catch(() => {});
+    });
+    process.exit(0);`,
+  ],
+  ['worker.terminate() in the middle of a call', `const w = ${worker(midCall)}; w.on('message', () => w.terminate());`],
+  [
+    'worker.terminate() while opening',
+    `const w = ${worker('open(); parentPort.postMessage(0);')}; w.on('message', () => w.terminate());`,
+  ],
+  [
+    'worker.terminate() in a progress listener',
+    `const w = ${worker('open({ onProgress() { parentPort.postMessage(0); for (;;); } });')};
+    w.on('message', () => w.terminate());`,
+  ],
+  [
+    'worker.terminate() while calls settle',
+    `for (let i = 0; i < 8; i++) {
+      const w = ${worker(`
+        const model = await open();
+        parentPort.postMessage('busy');
+        for (;;) await model.encodeText(new Int32Array(77), 1, never);
+      `)};
+      await new Promise((resolve) => w.once('message', resolve));
+      await sleep(i * 3);
+      await w.terminate();
+    }`,
+  ],
+  ['process.exit() in a worker', `${worker(`${midCall} process.exit(0);`)};`],
+  ['an uncaught exception in a worker', `${worker(`${midCall} throw new Error('x');`)}.on('error', () => {});`],
+  ['a worker that ends with an open model', `${worker('globalThis.model = await open();')};`],
+  [
+    'process.exit() with busy workers',
+    `const workers = [${worker(midCall)}, ${worker(midCall)}, ${worker(midCall)}];
+    ${midCall}
+    await Promise.all(workers.map((w) => new Promise((resolve) => w.once('message', resolve))));
+    process.exit(0);`,
+  ],
+];
+
+for (const [name, body, code = 0] of endings) {
+  test(`${name}: the exit code is ${code}`, async () => {
+    assert.deepEqual(await run(body), { code, signal: undefined, output: '' });
+  });
+}
+
+test('an uncaught exception in the middle of a call is all that the process reports', async () => {
+  const { code, signal, output } = await run(`${midCall} throw new Error('on purpose');`);
+  assert.deepEqual({ code, signal }, { code: 1, signal: undefined });
+  assert.match(output, /Error: on purpose/);
+});
+
+test('several threads use the addon at once', async () => {
+  const evaluate = `
+    const model = await open();
+    const hidden = await model.encodeText(new Int32Array(77), 1, never);
+    await model.dispose();
+  `;
+  const { code, output } = await run(`
+    const ask = () => new Promise((resolve) => ${worker(`${evaluate} parentPort.postMessage(hidden);`)}.once('message', resolve));
+    const answers = await Promise.all([ask(), ask(), ask()]);
+    ${evaluate}
+    console.log(answers.map((answer) => answer.every((value, i) => value === hidden[i])).join());
+  `);
+  assert.deepEqual({ code, output }, { code: 0, output: 'true,true,true\n' });
+});

@@ -1,0 +1,28 @@
+// Calls to the native addon with a tiny model, for tests that are about the calls and not about the numbers.
+
+import type { NativeCancellation, NativeModel, NativeOpenOptions } from '../../lib/native/contract.ts';
+import { loadAddon } from '../../lib/native/load.ts';
+import { tinyModel } from './tiny-model.ts';
+
+export const addon = loadAddon();
+/** Never raised. */
+export const never = new addon.Cancellation();
+export const tiny = tinyModel({ dtype: 'f16' });
+
+export const openTiny = (options: Partial<NativeOpenOptions> = {}): Promise<NativeModel> =>
+  addon.open({ model: tiny.path }, { device: 'cpu', threads: 1, cancellation: never, ...options });
+
+/** Takes milliseconds. */
+export const encodeText = (model: NativeModel, cancellation: NativeCancellation = never): Promise<Float32Array> =>
+  model.encodeText(new Int32Array(tiny.sizes.textPositions), 1, cancellation);
+
+/** A square picture; with sides of 192 pixels it takes a second. */
+export const decode = (
+  model: NativeModel,
+  cancellation: NativeCancellation = never,
+  side = 192,
+): Promise<Float32Array> =>
+  model.decode(new Float32Array((4 * side * side) / 64).fill(0.5), [1, 4, side / 8, side / 8], cancellation);
+
+export const predict = (model: NativeModel, latent: Float32Array): Promise<Float32Array> =>
+  model.predict(latent, [1, 4, 8, 8], new Float32Array([500]), new Float32Array(77 * 64).fill(0.1), 77, never);
