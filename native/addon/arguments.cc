@@ -37,7 +37,8 @@ const char * type_name(const Napi::Value & value) {
 }
 
 template <typename T>
-std::vector<T> copy_array(const Napi::Value & value, napi_typedarray_type wanted, const char * type, const char * name) {
+std::vector<T> copy_array(const Napi::Value & value, napi_typedarray_type wanted, const char * type,
+                          const char * name) {
     // A kind of array that this host's Node-API does not know leaves `actual` alone.
     auto actual = static_cast<napi_typedarray_type>(-1);
     void * data = nullptr;

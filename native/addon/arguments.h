@@ -1,5 +1,5 @@
-// From JavaScript to C++: each function checks one argument and copies it, and throws a TypeError or RangeError with a code
-// that names it. Reading an object may run its getters, so nothing that was read before is still trusted to be as it was.
+// From JavaScript to C++: each function checks one argument and copies it, and throws a TypeError or RangeError with a
+// code that names it. Reading an object may run its getters, so nothing read before is trusted to be as it was.
 #pragma once
 
 #include <cstdint>

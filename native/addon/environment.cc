@@ -12,11 +12,11 @@ namespace diffusion::addon {
 Environment & Environment::create(Napi::Env env) {
     auto * environment = new Environment(env);
     env.SetInstanceData(environment); // which deletes it, after the hook below
-    // Hooks run last in, first out: this one comes before that of the line, made in the constructor, so workers may post
-    // until they are joined. It is all that a terminated worker thread gets.
+    // Hooks run last in, first out: this one comes before that of the line, made in the constructor, so workers may
+    // post until they are joined. It is all that a terminated worker thread gets.
     env.AddCleanupHook([](Environment * ended) { ended->end(); }, environment);
-    // `process.exit()` on the main thread runs no cleanup hook, but the destructors of the process's static objects, under
-    // the feet of any thread that still computes.
+    // `process.exit()` on the main thread runs no cleanup hook, but the destructors of the process's static objects,
+    // under the feet of any thread that still computes.
     const auto process = env.Global().Get("process").As<Napi::Object>();
     process.Get("on").As<Napi::Function>().Call(
         process, {Napi::String::New(env, "exit"), Napi::Function::New(env, [environment](const Napi::CallbackInfo &) {

@@ -10,8 +10,7 @@
 
 namespace diffusion::addon {
 
-template <typename Start>
-Napi::Value promise_of(Napi::Env env, Start start) {
+template <typename Start> Napi::Value promise_of(Napi::Env env, Start start) {
     const auto rejected = [&](napi_value reason) {
         const auto deferred = Napi::Promise::Deferred::New(env);
         deferred.Reject(reason);

@@ -11,7 +11,9 @@ namespace diffusion::addon {
 
 namespace {
 
-Napi::Value number_to_js(Napi::Env env, int64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+Napi::Value number_to_js(Napi::Env env, int64_t value) {
+    return Napi::Number::New(env, static_cast<double>(value));
+}
 
 template <typename T, typename Convert>
 Napi::Array array_to_js(Napi::Env env, const std::vector<T> & items, Convert convert) {
@@ -75,8 +77,8 @@ Napi::Value string_or_undefined(Napi::Env env, const std::string & text) {
 
 Napi::Value error_to_js(Napi::Env env, const Error & error) {
     const bool misuse = error.code() == ErrorCode::invalid_argument;
-    const Napi::Object value = misuse ? Napi::RangeError::New(env, error.what()).Value()
-                                      : Napi::Error::New(env, error.what()).Value();
+    const Napi::Object value =
+        misuse ? Napi::RangeError::New(env, error.what()).Value() : Napi::Error::New(env, error.what()).Value();
     value.Set("code", error_code_name(error.code()));
     return value;
 }
@@ -146,7 +148,7 @@ Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total) {
 
 Napi::Value floats_to_js(Napi::Env env, std::vector<float> & values) {
     const size_t n_bytes = values.size() * sizeof(float);
-    // Up to here a copy is cheaper than the bookkeeping, and unlike foreign memory it can be transferred to another thread.
+    // Up to here a copy is cheaper than the bookkeeping, and unlike foreign memory it can be transferred to a thread.
     constexpr size_t small = size_t(1) << 20;
     if (n_bytes > small) {
         auto owned = std::make_unique<std::vector<float>>(std::move(values));

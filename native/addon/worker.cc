@@ -29,8 +29,12 @@ Error describe_current_exception() {
     }
 }
 
-Error cancelled_error() { return Error(ErrorCode::cancelled, "The call was cancelled."); }
-Error disposed_error() { return Error(ErrorCode::disposed, "The model was disposed."); }
+Error cancelled_error() {
+    return Error(ErrorCode::cancelled, "The call was cancelled.");
+}
+Error disposed_error() {
+    return Error(ErrorCode::disposed, "The model was disposed.");
+}
 
 const char * log_level_name(LogLevel level) {
     switch (level) {
@@ -51,7 +55,7 @@ Worker::~Worker() {
     join();
 }
 
-// --- The thread --------------------------------------------------------------------------------------------------------
+// --- The thread ------------------------------------------------------------------------------------------------------
 
 void Worker::run() {
     std::unique_ptr<Engine> engine;
@@ -98,7 +102,7 @@ void Worker::report_log(LogLevel level, const std::string & message) {
     });
 }
 
-// --- JavaScript's thread -----------------------------------------------------------------------------------------------
+// --- JavaScript's thread ---------------------------------------------------------------------------------------------
 
 Napi::Promise Worker::call(Napi::Env env, const Cancellation & cancellation, Work work, Napi::Object keep_alive) {
     Call call{Napi::Promise::Deferred::New(env), cancellation, {}};
@@ -166,8 +170,8 @@ void Worker::adopt(Napi::Object model) {
     adopted_ = true;
     on_progress_.Reset();
     if (on_log_.IsEmpty()) return;
-    // From here the model holds the listener, not the worker: a listener that knows its model would else keep it from the
-    // garbage collector for ever.
+    // From here the model holds the listener, not the worker: a listener that knows its model would else keep it from
+    // the garbage collector for ever.
     const auto name = Napi::Symbol::New(model.Env(), "onLog");
     model.DefineProperty(Napi::PropertyDescriptor::Value(name, on_log_.Value(), napi_default));
     on_log_.Unref();
@@ -221,7 +225,8 @@ void Worker::notify(Napi::Env env, const Napi::FunctionReference & listener,
     const auto function = listener.IsEmpty() ? Napi::Function() : listener.Value();
     if (function.IsEmpty() || stopped_.cancelled()) return;
     // Node's own interface, for it hands over whatever was thrown as it is.
-    if (napi_call_function(env, env.Undefined(), function, arguments.size(), arguments.data(), nullptr) == napi_ok) return;
+    if (napi_call_function(env, env.Undefined(), function, arguments.size(), arguments.data(), nullptr) == napi_ok)
+        return;
     napi_value thrown = nullptr;
     if (napi_get_and_clear_last_exception(env, &thrown) != napi_ok) return;
     if (adopted_) {

@@ -49,8 +49,8 @@ public:
     Napi::Promise dispose(Napi::Env env);
     void join();
 
-    // Who hears of progress and logs; either may be empty. What a listener throws ends the opening, whose promise rejects
-    // with it; once the model is open, it is an uncaught exception.
+    // Who hears of progress and logs; either may be empty. What a listener throws ends the opening, whose promise
+    // rejects with it; once the model is open, it is an uncaught exception.
     void listen(Napi::Function on_progress, Napi::Function on_log);
     void report_progress(int64_t done, int64_t total);
     void report_log(LogLevel level, const std::string & message);

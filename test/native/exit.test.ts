@@ -7,15 +7,18 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 
+const model = tinyModel({ dtype: 'f16' }).path;
+
 const prelude = `
   import { parentPort, Worker } from 'node:worker_threads';
   import { loadAddon } from '${new URL('../../lib/native/load.js', import.meta.url)}';
   const addon = loadAddon();
   const never = new addon.Cancellation();
   const open = (options = {}) => addon.open(
-    { model: ${JSON.stringify(tinyModel({ dtype: 'f16' }).path)} },
+    { model: ${JSON.stringify(model)} },
     { device: 'cpu', threads: 1, cancellation: never, ...options },
   );
+  const encodeText = (model) => model.encodeText(new Int32Array(77), 1, never);
   // Takes seconds.
   const decode = (model) => model.decode(new Float32Array(4 * 48 * 48), [1, 4, 48, 48], never);
   const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
@@ -61,7 +64,7 @@ const endings: [name: string, body: string, code?: number][] = [
   ['the process ends with open models', 'globalThis.models = [await open(), await open(), await open()];'],
   [
     'the process waits for a call',
-    'const model = await open(); decode(model).then(() => { process.exitCode = 3; });',
+    'const model = await open(); encodeText(model).then(() => { process.exitCode = 3; });',
     3,
   ],
   ['process.exit() at once', `${midCall} process.exit(4);`, 4],
@@ -91,7 +94,7 @@ const endings: [name: string, body: string, code?: number][] = [
       const w = ${worker(`
         const model = await open();
         parentPort.postMessage('busy');
-        for (;;) await model.encodeText(new Int32Array(77), 1, never);
+        for (;;) await encodeText(model);
       `)};
       await new Promise((resolve) => w.once('message', resolve));
       await sleep(i * 3);
@@ -122,10 +125,25 @@ test('an uncaught exception in the middle of a call is all that the process repo
   assert.match(output, /Error: on purpose/);
 });
 
+// Else the process would tear down what its threads still use, which crashes now and then.
+test('process.exit() ends calls and frees models before anything else', {
+  skip: process.platform !== 'linux',
+}, async () => {
+  const { code, output } = await run(`
+    import { readFileSync } from 'node:fs';
+    const mapped = () => readFileSync('/proc/self/maps', 'latin1').includes(${JSON.stringify(model)});
+    process.on('exit', () => console.log(mapped()));
+    ${midCall}
+    console.log(mapped());
+    process.exit(0);
+  `);
+  assert.deepEqual({ code, output }, { code: 0, output: 'true\nfalse\n' });
+});
+
 test('several threads use the addon at once', async () => {
   const evaluate = `
     const model = await open();
-    const hidden = await model.encodeText(new Int32Array(77), 1, never);
+    const hidden = await encodeText(model);
     await model.dispose();
   `;
   const { code, output } = await run(`
