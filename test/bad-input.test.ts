@@ -15,7 +15,7 @@ import { BAD_MODELS, nanModel, soundModel } from './support/bad-models.ts';
 
 let model: Model;
 before(async () => {
-  model = await loadModel(soundModel(), { threads: 2 });
+  model = await loadModel(soundModel(), { threads: 1 });
 });
 after(() => model.dispose());
 

@@ -109,7 +109,7 @@ const TABLE: readonly BadModel[] = [
   {
     name: 'a header length of 2^64 - 1',
     write: raw('huge', '{}', 0, (1n << 64n) - 1n),
-    code: 'ERR_MODEL_UNSUPPORTED',
+    code: 'ERR_MODEL_CORRUPT',
     message: /huge/,
   },
   { name: 'no JSON', write: raw('nojson', 'hello, world'), code: 'ERR_MODEL_UNSUPPORTED', message: /nojson/ },
