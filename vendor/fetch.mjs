@@ -56,7 +56,7 @@ export function fetchGgml() {
 /** Downloads the package (npm's cache first) and checks it against the pin; returns the tarball. */
 function pack(work) {
   const spec = `${pin.package}@${pin.version}`;
-  run('npm', ['pack', spec, '--prefer-offline', '--ignore-scripts', '--silent', '--pack-destination', work], {
+  run('npm', ['pack', spec, '--prefer-offline', '--ignore-scripts', '--loglevel=error', '--pack-destination', work], {
     failed: `npm could not download ${spec}. Check the network, or npm's registry and proxy settings.`,
   });
   const name = readdirSync(work).find((file) => file.endsWith('.tgz'));
