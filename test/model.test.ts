@@ -76,6 +76,31 @@ test('a run gives its steps as they finish', async () => {
   assert.equal((await run).images.length, 2);
 });
 
+test('a model may bring the projection of its previews', async () => {
+  const previewOf = async (projection: string) => {
+    const source = tinyModel({ vocabulary: 49408, metadata: { latent_rgb_projection: projection } }).path;
+    await using own = await loadModel(source, { threads: 1 });
+    for await (const { preview } of own.txt2img({ ...small, steps: 1, preview: true })) return preview?.data;
+    return undefined;
+  };
+  const green = [
+    [0, 0, 0],
+    [0, 0, 0],
+    [0, 0, 0],
+    [0, 0, 0],
+    [-1, 1, -1],
+  ];
+  assert.deepEqual([...new Set(await previewOf(JSON.stringify(green)))], [0, 255]);
+  for (const wrong of [
+    'green',
+    '[]',
+    JSON.stringify(green.slice(1)),
+    JSON.stringify([...green.slice(1), [1, 2, '3']]),
+  ]) {
+    await assert.rejects(previewOf(wrong), { code: 'ERR_MODEL_CORRUPT', message: /latent_rgb_projection/ });
+  }
+});
+
 test('the same seed gives the same picture, another gives another', async () => {
   const picture = await draw();
   assert.deepEqual(await draw(), picture);

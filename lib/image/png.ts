@@ -1,7 +1,6 @@
 // RGB pixels to a PNG file.
 
 import { Buffer } from 'node:buffer';
-import { PNG } from 'pngjs';
 
 const RGB = 2;
 /** The Paeth filter on every row: files a few percent larger than by trying all filters, in less than half of the time. */
@@ -12,7 +11,9 @@ const PAETH = 4;
  *
  * @param data `[height, width, 3]`
  */
-export function encodePng(data: Uint8Array, width: number, height: number): Promise<Buffer> {
+export async function encodePng(data: Uint8Array, width: number, height: number): Promise<Buffer> {
+  // Loaded when the first picture is ready, to keep the start of a program fast.
+  const { PNG } = await import('pngjs');
   const options = { colorType: RGB, inputColorType: RGB, inputHasAlpha: false, filterType: PAETH } as const;
   // Without a size pngjs does not allocate a picture of its own, which would be RGBA.
   const png = new PNG(options);
