@@ -25,10 +25,10 @@ const prelude = `
 `;
 
 let count = 0;
-/** Writes a module that starts with the prelude; returns its path. */
-function script(body: string): string {
+/** Writes a module; returns its path. */
+function script(body: string, start = prelude): string {
   const path = join(temporaryFolder(), `exit-${count++}.mjs`);
-  writeFileSync(path, prelude + body);
+  writeFileSync(path, start + body);
   return path;
 }
 
@@ -38,9 +38,9 @@ interface Ending {
   output: string;
 }
 
-function run(body: string): Promise<Ending> {
+function run(body: string, start = prelude): Promise<Ending> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [script(body)], { timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [script(body, start)], { timeout: 60_000 }, (error, stdout, stderr) => {
       resolve({
         code: error ? (error.code ?? undefined) : 0,
         signal: error?.signal ?? undefined,
@@ -140,12 +140,13 @@ test('process.exit() ends calls and frees models before anything else', {
   assert.deepEqual({ code, output }, { code: 0, output: 'true\nfalse\n' });
 });
 
+const evaluate = `
+  const model = await open();
+  const hidden = await encodeText(model);
+  await model.dispose();
+`;
+
 test('several threads use the addon at once', async () => {
-  const evaluate = `
-    const model = await open();
-    const hidden = await encodeText(model);
-    await model.dispose();
-  `;
   const { code, output } = await run(`
     const ask = () => new Promise((resolve) => ${worker(`${evaluate} parentPort.postMessage(hidden);`)}.once('message', resolve));
     const answers = await Promise.all([ask(), ask(), ask()]);
@@ -153,4 +154,13 @@ test('several threads use the addon at once', async () => {
     console.log(answers.map((answer) => answer.every((value, i) => value === hidden[i])).join());
   `);
   assert.deepEqual({ code, output }, { code: 0, output: 'true,true,true\n' });
+});
+
+// The system may unload the addon with its last user.
+test('threads use the addon one after another, and the main thread never does', async () => {
+  const start = "import { Worker } from 'node:worker_threads';";
+  const body = `for (let i = 0; i < 5; i++) {
+    await new Promise((resolve, reject) => ${worker(evaluate)}.once('error', reject).once('exit', resolve));
+  }`;
+  assert.deepEqual(await run(body, start), { code: 0, signal: undefined, output: '' });
 });
