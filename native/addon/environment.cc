@@ -31,6 +31,7 @@ Environment::Environment(Napi::Env env) : line_(Line::New(env, "node-diffusion",
 
 void Environment::post(Task task) {
     auto owned = std::make_unique<Task>(std::move(task));
+    // Fails when the environment has ended: then the task is dropped.
     if (line_.NonBlockingCall(owned.get()) == napi_ok) owned.release();
 }
 
