@@ -1,0 +1,142 @@
+// Compares pictures with those of stable-diffusion.cpp: same checkpoint, same options, PSNR in dB. Prints the table of
+// docs/fidelity.md.
+//
+// usage: node dist/bench/fidelity.js --model FILE --sd-cli FILE [--references FOLDER] [--threads N] [--only CASE]
+// Pictures of stable-diffusion.cpp go to the folder and are taken from there when they exist.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { PNG } from 'pngjs';
+import { loadModel, type Txt2ImgOptions } from '../lib/index.ts';
+
+interface Case extends Txt2ImgOptions {
+  readonly name: string;
+}
+
+const SHORT = 'a lighthouse on a cliff at dusk, oil painting';
+const LONG =
+  'a wide panoramic photograph of an old harbour town at sunrise, wooden fishing boats with red and blue hulls, gulls ' +
+  'circling over the stone pier, nets drying on iron rails, narrow houses with green shutters, a baker carrying warm ' +
+  'bread, two children chasing a small brown dog, long soft shadows, golden light on wet cobblestones, distant mountains ' +
+  'under thin clouds, a church tower with a clock, calm water full of reflections, fine detail';
+const LONGER =
+  `${LONG}, a market square with fruit stalls and striped awnings, a violin player beside the fountain, laundry hanging ` +
+  'between balconies, ivy on cracked plaster walls, a bicycle leaning against a lamp post, painted signs above the shops, ' +
+  'an old man reading a newspaper, coffee cups on round tables, pigeons on the roof tiles, warm haze in the valley, rows ' +
+  'of olive trees on the hills, a winding road with a yellow bus, smoke rising from a chimney, film grain, sharp focus';
+
+const COMMON = {
+  prompt: SHORT,
+  negativePrompt: 'blurry, low quality',
+  width: 192,
+  height: 128,
+  steps: 4,
+  cfgScale: 7,
+  seed: 42,
+  sampler: 'euler',
+  scheduler: 'discrete',
+  rng: 'cuda',
+} as const;
+
+const CASES: readonly Case[] = [
+  { ...COMMON, name: 'euler-discrete' },
+  { ...COMMON, name: 'euler_a-discrete', sampler: 'euler_a', steps: 6 },
+  { ...COMMON, name: 'dpmpp2m-karras', sampler: 'dpm++2m', scheduler: 'karras', steps: 6 },
+  { ...COMMON, name: 'dpmpp2mv2-exponential', sampler: 'dpm++2mv2', scheduler: 'exponential', steps: 6 },
+  { ...COMMON, name: 'heun-discrete', sampler: 'heun', steps: 3 },
+  { ...COMMON, name: 'dpm2-discrete', sampler: 'dpm2', steps: 3 },
+  { ...COMMON, name: 'dpmpp2s_a-karras', sampler: 'dpm++2s_a', scheduler: 'karras', steps: 3 },
+  { ...COMMON, name: 'dpmpp2m_sde-karras', sampler: 'dpm++2m_sde', scheduler: 'karras', steps: 5 },
+  { ...COMMON, name: 'ipndm-simple', sampler: 'ipndm', scheduler: 'simple', steps: 6 },
+  { ...COMMON, name: 'ddim_trailing-simple', sampler: 'ddim_trailing', scheduler: 'simple', steps: 5 },
+  { ...COMMON, name: 'lcm-sgm_uniform', sampler: 'lcm', scheduler: 'sgm_uniform', cfgScale: 1 },
+  { ...COMMON, name: 'tcd-lcm', sampler: 'tcd', scheduler: 'lcm', cfgScale: 1 },
+  { ...COMMON, name: 'dpmpp2m-ays', sampler: 'dpm++2m', scheduler: 'ays', steps: 5 },
+  { ...COMMON, name: 'euler-gits', scheduler: 'gits', steps: 5 },
+  { ...COMMON, name: 'euler-kl_optimal', scheduler: 'kl_optimal', steps: 5 },
+  { ...COMMON, name: 'euler-smoothstep', scheduler: 'smoothstep', steps: 5 },
+  { ...COMMON, name: 'euler-beta', scheduler: 'beta', steps: 5 },
+  { ...COMMON, name: 'euler_a-karras-cpu', sampler: 'euler_a', scheduler: 'karras', rng: 'cpu', steps: 5 },
+  { ...COMMON, name: 'prompt-over-75', prompt: LONG },
+  { ...COMMON, name: 'prompt-over-150', prompt: LONGER },
+  { ...COMMON, name: 'negative-over-75', negativePrompt: LONG },
+  {
+    ...COMMON,
+    name: 'weights-plain',
+    prompt: 'a (lighthouse:1.3) on a ((cliff)) at [dusk], [[(waves:0.5)]]',
+    negativePrompt: '(blurry:1.4), low quality',
+  },
+  { ...COMMON, name: 'break', prompt: 'a lighthouse on a cliff BREAK a small red boat' },
+  { ...COMMON, name: 'clip-skip-2', clipSkip: 2 },
+  { ...COMMON, name: 'cfg-1', cfgScale: 1 },
+  { ...COMMON, name: 'cfg-0', cfgScale: 0 },
+  { ...COMMON, name: 'seed-2pow53-1', seed: Number.MAX_SAFE_INTEGER },
+];
+
+function drawReference(sdCli: string, model: string, file: string, c: Case): void {
+  const flags = {
+    '-m': model,
+    '-p': c.prompt,
+    '-n': c.negativePrompt,
+    '-W': c.width,
+    '-H': c.height,
+    '--steps': c.steps,
+    '--cfg-scale': c.cfgScale,
+    '--seed': c.seed,
+    '--sampling-method': c.sampler,
+    '--scheduler': c.scheduler,
+    '--rng': c.rng,
+    '--clip-skip': c.clipSkip ?? -1,
+    '-o': file,
+  };
+  execFileSync(
+    sdCli,
+    Object.entries(flags).flatMap(([flag, value]) => [flag, String(value)]),
+    { stdio: 'ignore' },
+  );
+}
+
+/** Peak signal-to-noise ratio of two 8-bit pictures, in dB. */
+function psnr(a: Uint8Array, b: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += ((a[i] as number) - (b[i] as number)) ** 2;
+  return 10 * Math.log10(255 ** 2 / (sum / a.length));
+}
+
+async function readRgb(file: string): Promise<Uint8Array> {
+  const { data } = PNG.sync.read(await readFile(file));
+  return data.filter((_, i) => i % 4 !== 3);
+}
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    'sd-cli': { type: 'string' },
+    references: { type: 'string', default: 'build/fidelity' },
+    threads: { type: 'string' },
+    only: { type: 'string' },
+  },
+});
+if (!values.model) throw new Error('Pass a checkpoint: --model FILE');
+mkdirSync(values.references, { recursive: true });
+await using model = await loadModel(values.model, values.threads ? { threads: Number(values.threads) } : {});
+
+console.log('| case | sampler | schedule | steps | PSNR, dB |\n| --- | --- | --- | --- | --- |');
+let worst = Number.POSITIVE_INFINITY;
+for (const c of CASES) {
+  if (values.only && c.name !== values.only) continue;
+  const file = path.join(values.references, `${c.name}.png`);
+  if (!existsSync(file)) {
+    if (!values['sd-cli']) throw new Error(`${file} does not exist. Pass the program that draws it: --sd-cli FILE`);
+    drawReference(values['sd-cli'], values.model, file, c);
+  }
+  const { name, ...options } = c;
+  const { images } = await model.txt2img(options);
+  const decibels = psnr((images[0] as { data: Uint8Array }).data, await readRgb(file));
+  worst = Math.min(worst, decibels);
+  console.log(`| ${name} | ${c.sampler} | ${c.scheduler} | ${c.steps} | ${decibels.toFixed(1)} |`);
+}
+console.log(`\nLowest: ${worst.toFixed(1)} dB`);
