@@ -142,6 +142,6 @@ export const FLAGS: readonly Flag[] = [
     name: 'verbose',
     alias: 'v',
     kind: 'switch',
-    description: 'print what the engine logs, and where an unexpected error came from',
+    description: 'print what is drawn with, timings, what the engine logs, and where an unexpected error came from',
   },
 ];

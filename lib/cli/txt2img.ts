@@ -1,7 +1,8 @@
 // `diffuse txt2img`: draws pictures and writes them.
 
 import type { RgbImage } from '../image/rgb-image.ts';
-import { loadModel, type Model } from '../model.ts';
+import { checkWritable } from '../image/write-png.ts';
+import { loadModel, type Model, type ModelInfo } from '../model.ts';
 import type { Timings, Txt2ImgResult } from '../pipeline/txt2img.ts';
 import { ANY_MODEL, checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { CommandLine } from './arguments.ts';
@@ -9,6 +10,7 @@ import { checkOutput, outputPaths, STANDARD_OUTPUT } from './output-path.ts';
 import { Progress } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
 import { print, printJson } from './standard-output.ts';
+import { formatBytes } from './units.ts';
 
 /** @param signal ends the command at any moment, before a picture is written or after, never within. */
 export async function runTxt2Img(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
@@ -19,6 +21,7 @@ export async function runTxt2Img(commandLine: CommandLine, signal: AbortSignal):
     const start = performance.now();
     await using model = await openModel(request, signal, progress);
     const load = performance.now() - start;
+    if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];
     const paths = outputPaths(request.output, request.count);
     let seed = request.txt2img.seed;
@@ -26,7 +29,8 @@ export async function runTxt2Img(commandLine: CommandLine, signal: AbortSignal):
       const result = await draw(model, { ...request, txt2img: { ...request.txt2img, seed } }, signal, progress);
       await write(result.images[0] as RgbImage, path);
       drawn.push({ file: path, seed: result.seed, timings: result.timings });
-      progress.stop(`${path}: seed ${result.seed}, ${(result.timings.total / 1000).toFixed(1)} s`);
+      progress.stop(`${path}: seed ${result.seed}, ${seconds(result.timings.total)}`);
+      if (request.verbose) log(`${path}: ${describeTimings(result.timings)}`);
       seed = result.seed + 1;
     }
     if (request.json) await printJson(report(drawn, load));
@@ -45,11 +49,10 @@ interface Drawn {
 async function checkRequest({ txt2img, output, count, json, previewPath }: Request): Promise<void> {
   checkTxt2ImgOptions(txt2img, ANY_MODEL);
   await checkOutput(output, count, json, process.stdout.isTTY);
-  if (previewPath !== undefined) await checkOutput(previewPath, 1, json, true);
+  if (previewPath !== undefined) await checkWritable(previewPath);
 }
 
 function openModel({ source, load, verbose }: Request, signal: AbortSignal, progress: Progress): Promise<Model> {
-  const log = (message: string) => process.stderr.write(`${message.trimEnd()}\n`);
   progress.start('loading', 1);
   return loadModel(source, {
     ...load,
@@ -78,6 +81,23 @@ async function draw(
 async function write(image: RgbImage, path: string): Promise<void> {
   if (path === STANDARD_OUTPUT) await print(await image.png());
   else await image.save(path);
+}
+
+function log(message: string): void {
+  process.stderr.write(`${message.trimEnd()}\n`);
+}
+
+function describeModel({ name, family, prediction, device, threads, mappedBytes, allocatedBytes }: ModelInfo): string {
+  const weights = `${formatBytes(mappedBytes)} of weights mapped, ${formatBytes(allocatedBytes)} copied`;
+  return `${name}: ${family}, predicts ${prediction}; on ${device} with ${threads} threads; ${weights}`;
+}
+
+function describeTimings({ textEncoding, sampling, decoding }: Timings): string {
+  return `text encoding ${seconds(textEncoding)}, sampling ${seconds(sampling)}, decoding ${seconds(decoding)}`;
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
 /** One line for scripts. Times are in milliseconds, memory in bytes. */

@@ -102,6 +102,14 @@ test('a preview is written while the picture is drawn', async () => {
   assert.deepEqual([width, height], [8, 6]);
 });
 
+test('--verbose tells on standard error what is drawn with and how long it takes', async () => {
+  const { code, stdout, stderr } = await diffuse([...draw, '-o', '-', '-v']);
+  assert.equal(code, 0);
+  assert.equal(PNG.sync.read(stdout).width, 64);
+  assert.match(stderr, /^sound: sd1, predicts epsilon; on cpu with 1 threads; .* mapped/);
+  assert.match(stderr, /text encoding .* s, sampling .* s, decoding .* s$/m);
+});
+
 test('sigmas and the prediction type are taken', async () => {
   const [a, b, c] = await Promise.all(
     [[], ['--prediction', 'v'], ['--sigmas', '[10, 2, 0]']].map((flags) => diffuse([...draw, '-o', '-', ...flags])),
