@@ -8,6 +8,8 @@
 
 #include "ggml-backend.h"
 
+#include "backend/log.h"
+
 #ifdef _WIN32
 #include <windows.h>
 #else
@@ -38,7 +40,12 @@ std::filesystem::path own_folder() {
 
 void load_backends() {
     static std::once_flag once;
-    std::call_once(once, [] { ggml_backend_load_all_from_path(own_folder().string().c_str()); });
+    std::call_once(once, [] {
+        // No call is there yet that the log could belong to, and ggml would print it.
+        const LogSink silence;
+        const LogScope scope(silence);
+        ggml_backend_load_all_from_path(own_folder().string().c_str());
+    });
 }
 
 } // namespace diffusion
