@@ -108,8 +108,9 @@ Tensor attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, boo
             part = ggml_cont(ctx, ggml_view_4d(ctx, q, size, end - begin, heads, batch, q->nb[1], q->nb[2], q->nb[3],
                                                begin * q->nb[1]));
         }
-        Tensor scores = graph.expand(ggml_mul_mat(ctx, k, part)); // [keys, queries, heads, batch]
-        ggml_mul_mat_set_prec(scores, GGML_PREC_F32);
+        Tensor scores = ggml_mul_mat(ctx, k, part); // [keys, queries, heads, batch]
+        ggml_prec_set_acc(scores, GGML_PREC_F32);
+        graph.expand(scores);
         if (causal) {
             scores = ggml_soft_max_inplace(ctx, ggml_diag_mask_inf_inplace(ctx, ggml_scale_inplace(ctx, scores, scale), 0));
         } else {
