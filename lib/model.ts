@@ -13,9 +13,12 @@ import { Run } from './pipeline/run.ts';
 import { type GenerationStep, type Txt2ImgResult, txt2img } from './pipeline/txt2img.ts';
 import { type CheckedTxt2ImgOptions, checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
-import type { PromptChunk } from './text/chunks.ts';
+import { CHUNK_LENGTH, type PromptChunk } from './text/chunks.ts';
 import { ClipTokenizer } from './text/tokenizer.ts';
-import { loadVocabulary } from './text/vocabulary.ts';
+import { END_TOKEN, loadVocabulary } from './text/vocabulary.ts';
+
+/** The end token is the last one. */
+const VOCABULARY_SIZE = END_TOKEN + 1;
 
 /** What an open model is, read from its tensors and metadata. */
 export interface ModelInfo extends NativeModelInfo {
@@ -62,9 +65,14 @@ export async function loadModel(
       }),
     );
     const [native, vocabulary] = await Promise.all([opening, loadVocabulary()]);
-    // The last report of progress may have come with the end of the load.
-    if (controller.signal.aborted) await native.dispose();
-    controller.signal.throwIfAborted();
+    try {
+      // The last report of progress may have come with the end of the load.
+      controller.signal.throwIfAborted();
+      checkTextEncoder(native.info);
+    } catch (error) {
+      await native.dispose();
+      throw error;
+    }
     const info = describeModel(native.info, modelName(files), prediction);
     return new Model(addon, native, new ClipTokenizer(vocabulary), info);
   } finally {
@@ -139,6 +147,14 @@ function guard(controller: AbortController, callback: () => void): void {
   } catch (error) {
     controller.abort(error);
   }
+}
+
+/** The tokenizer is CLIP's: a text encoder of other sizes was made for another one. */
+function checkTextEncoder({ textPositions, textVocabulary }: NativeModelInfo): void {
+  if (textPositions === CHUNK_LENGTH && textVocabulary === VOCABULARY_SIZE) return;
+  const expected = `a text encoder of CLIP with ${CHUNK_LENGTH} positions and ${VOCABULARY_SIZE} tokens`;
+  const received = `one with ${textPositions} positions and ${textVocabulary} tokens`;
+  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
 }
 
 function describeModel(info: NativeModelInfo, name: string, prediction = info.prediction): ModelInfo {

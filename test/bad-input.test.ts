@@ -12,6 +12,7 @@ import {
   type Txt2ImgOptions,
 } from '../lib/index.ts';
 import { BAD_MODELS, nanModel, soundModel } from './support/bad-models.ts';
+import { tinyModel } from './support/tiny-model.ts';
 
 let model: Model;
 before(async () => {
@@ -35,6 +36,14 @@ test('inspecting a bad file gives a typed error or says what is wrong with it', 
         name,
       );
   }
+});
+
+test('a model whose text encoder is for another tokenizer is refused', async () => {
+  await assert.rejects(loadModel(tinyModel({ vocabulary: 1000 }).path), {
+    name: 'DiffusionError',
+    code: 'ERR_MODEL_UNSUPPORTED',
+    message: /77 positions and 49408 tokens but the model has one with 77 positions and 1000 tokens/,
+  });
 });
 
 test('a picture of a model with NaN in its weights is refused', async () => {
@@ -199,6 +208,19 @@ test('a sampler of the user that misbehaves gives a typed error', async () => {
     call(async (denoise: (x: Float32Array, sigma: number) => unknown) => denoise(new Float32Array(3), 1)),
     { code: VALUE },
   );
+  for (const sigma of [Number.NaN, 0, -1, Number.POSITIVE_INFINITY]) {
+    await assert.rejects(
+      call(async (denoise: (x: Float32Array, sigma: number) => unknown, x: Float32Array) => denoise(x, sigma)),
+      { code: VALUE, message: /a finite number above 0 for the sigma given to the denoiser/ },
+    );
+  }
+  for (const step of [undefined, {}, { index: 0, total: 2, sigma: 1, latent: new Float32Array(64) }]) {
+    const report = async (_: unknown, x: Float32Array, __: unknown, { onStep }: { onStep(s: unknown): unknown }) => {
+      await onStep(step);
+      return x;
+    };
+    await assert.rejects(call(report), { code: TYPE, message: /latent of a step of sampler/ });
+  }
 });
 
 test('the process is still sound after all this', async () => {

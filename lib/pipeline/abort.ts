@@ -1,4 +1,4 @@
-// Following AbortSignals without leaving listeners behind.
+// Following AbortSignals, and waiting no longer than them, without leaving listeners behind.
 
 import { setMaxListeners } from 'node:events';
 
@@ -18,4 +18,23 @@ export function follow(controller: AbortController, signals: readonly (AbortSign
     signal.addEventListener('abort', abort, { once: true, signal: ended.signal });
   }
   return () => ended.abort();
+}
+
+/**
+ * Waits for work that may not end by itself, but no longer than until the signal fires.
+ *
+ * @throws `signal.reason` once the signal has fired.
+ */
+export async function untilAborted<T>(work: T | PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([aborted, work]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }

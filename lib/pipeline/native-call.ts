@@ -1,7 +1,7 @@
 // One call into the addon: links it to an AbortSignal and turns its errors into those of the package.
 
 import { DiffusionError, type DiffusionErrorCode } from '../errors.ts';
-import type { NativeAddon, NativeCancellation, NativeErrorCode } from '../native/contract.ts';
+import type { NativeAddon, NativeCancellation } from '../native/contract.ts';
 
 /**
  * Runs native work that the signal can end.
@@ -27,9 +27,9 @@ export async function callNative<T>(
   }
 }
 
-/** A native error under its own code. Anything without a code is a defect and passes as it is. */
-export function toDiffusionError(error: unknown): unknown {
-  const { code, message } = error as { code?: NativeErrorCode; message: string };
-  if (error instanceof DiffusionError || code === undefined || !code.startsWith('ERR_')) return error;
+/** A native error under its own code. One without a code, or about the arguments of the call, is a defect and passes as it is. */
+function toDiffusionError(error: unknown): unknown {
+  const { code, message } = error as { code?: string; message: string };
+  if (code === undefined || !code.startsWith('ERR_') || code.startsWith('ERR_INVALID_ARG')) return error;
   return new DiffusionError(code as DiffusionErrorCode, message, { cause: error });
 }

@@ -15,22 +15,21 @@ export type Shape = readonly [batch: number, channels: number, height: number, w
  */
 export class Networks {
   readonly info: NativeModelInfo;
+  /** Ends the run. */
+  readonly signal: AbortSignal;
   readonly #addon: NativeAddon;
   readonly #model: NativeModel;
-  readonly #signal: AbortSignal;
 
   constructor(addon: NativeAddon, model: NativeModel, signal: AbortSignal) {
     this.info = model.info;
     this.#addon = addon;
     this.#model = model;
-    this.#signal = signal;
+    this.signal = signal;
   }
 
   /** @returns hidden states `[chunks, textPositions, textWidth]` of tokens `[chunks, textPositions]`. */
   async encodeText(tokens: Int32Array, clipSkip: number): Promise<Float32Array> {
-    const hidden = await callNative(this.#addon, this.#signal, (flag) =>
-      this.#model.encodeText(tokens, clipSkip, flag),
-    );
+    const hidden = await callNative(this.#addon, this.signal, (flag) => this.#model.encodeText(tokens, clipSkip, flag));
     return requireFinite(hidden, 'the text encoder');
   }
 
@@ -47,7 +46,7 @@ export class Networks {
     contextTokens: number,
     when: string,
   ): Promise<Float32Array> {
-    const prediction = await callNative(this.#addon, this.#signal, (flag) =>
+    const prediction = await callNative(this.#addon, this.signal, (flag) =>
       this.#model.predict(latent, shape, timesteps, context, contextTokens, flag),
     );
     return requireFinite(prediction, `the UNet at ${when}`);
@@ -60,7 +59,7 @@ export class Networks {
    */
   async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
     const scaled = latent.map((value) => value / this.info.scalingFactor);
-    const planes = await callNative(this.#addon, this.#signal, (flag) => this.#model.decode(scaled, shape, flag));
+    const planes = await callNative(this.#addon, this.signal, (flag) => this.#model.decode(scaled, shape, flag));
     return requireFinite(planes, 'the VAE decoder');
   }
 }

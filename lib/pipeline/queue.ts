@@ -1,5 +1,7 @@
 // A queue of whole runs: one at a time, in the order of their calls.
 
+import { untilAborted } from './abort.ts';
+
 /** Runs tasks one after another. */
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
@@ -21,20 +23,5 @@ export class SerialQueue {
     } finally {
       leave();
     }
-  }
-}
-
-/** Waits for a promise that cannot be cancelled, but no longer than until the signal fires. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }

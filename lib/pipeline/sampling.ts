@@ -5,6 +5,7 @@ import { classifierFreeGuidance, denoiserFor, type PredictEach, type PredictionT
 import { createBatchNoise } from '../noise/index.ts';
 import type { SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
+import { untilAborted } from './abort.ts';
 import type { Conditioning, Guided } from './conditioning.ts';
 import { type Networks, requireFinite, type Shape } from './networks.ts';
 import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
@@ -40,8 +41,8 @@ export async function sampleLatents(
     options.cfgScale,
   );
   const denoise = denoiserFor(predict, prediction, table);
-  const latent = await options.sampler(
-    async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), sigma),
+  const sampling = options.sampler(
+    async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
     noise().map((value) => value * sigmaMax),
     sigmas,
     {
@@ -49,11 +50,16 @@ export async function sampleLatents(
       table,
       ...(eta === undefined ? {} : { eta }),
       onStep: async (step) => {
+        networks.signal.throwIfAborted();
+        const latent = checkLatent(step?.latent, shape, 'the latent of a step of sampler');
+        const denoised = checkLatent(step.denoised, shape, 'the denoised latent of a step of sampler');
         finished = step.index + 1;
-        await onStep(step);
+        await onStep({ ...step, latent, denoised });
       },
     },
   );
+  // A sampler or a callback of the user's may never end by itself.
+  const latent = await untilAborted(sampling, networks.signal);
   return requireFinite(checkLatent(latent, shape, 'the result of sampler'), 'the sampler');
 }
 
@@ -96,4 +102,11 @@ function checkLatent(latent: unknown, shape: Shape, name: string): Float32Array 
   const received = isArray ? `one of ${latent.length}` : describe(latent);
   const code = isArray ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
   throw argumentError([{ name, expected: `a Float32Array of ${length} numbers`, received, code }]);
+}
+
+function checkSigma(sigma: unknown): number {
+  if (typeof sigma === 'number' && sigma > 0 && Number.isFinite(sigma)) return sigma;
+  const code = typeof sigma === 'number' ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
+  const name = 'the sigma given to the denoiser';
+  throw argumentError([{ name, expected: 'a finite number above 0', received: describe(sigma), code }]);
 }
