@@ -259,6 +259,21 @@ test('what onStep throws ends the run, and an async one is awaited', async () =>
   assert.ok(timings.steps.every((time) => time >= 19));
 });
 
+test('an abort and dispose() end a run whose sampler or onStep never does', async () => {
+  const never = () => new Promise<never>(() => {});
+  for (const option of [{ sampler: never }, { onStep: never }]) {
+    const controller = new AbortController();
+    const run = model.txt2img({ ...small, ...option, signal: controller.signal });
+    void setTimeout(50).then(() => controller.abort());
+    await assert.rejects(run, { name: 'AbortError' });
+  }
+  assert.ok(await draw(), 'the model works on');
+  const other = await loadModel(path, { threads: 1 });
+  const run = assert.rejects(other.txt2img({ ...small, sampler: never }), { code: 'ERR_DISPOSED' });
+  await setTimeout(50);
+  await Promise.all([other.dispose(), run]);
+});
+
 test('disposing ends what runs and what waits, at any moment and more than once', async () => {
   const other = await loadModel(path, { threads: 1 });
   const runs = [other.txt2img(long), other.txt2img(long)].map((run) => assert.rejects(run, { code: 'ERR_DISPOSED' }));
