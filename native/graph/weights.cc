@@ -11,6 +11,9 @@ namespace diffusion {
 
 namespace {
 
+// No network has a larger dimension (vocabularies have some hundred thousands); with it no product of sizes overflows.
+constexpr int64_t largest_dimension = 1 << 20;
+
 // As people know shapes from other tools: outermost dimension first.
 std::string shape_text(const int64_t * ne, int n_dims) {
     std::string text = "[";
@@ -27,21 +30,27 @@ bool same_shape(const StoredTensor & stored, std::initializer_list<int64_t> ne) 
 
 // Kernels read whole elements or blocks, whose members are aligned to at most this.
 size_t element_alignment(ggml_type type) {
-    return type == GGML_TYPE_F32 ? alignof(float) : alignof(uint16_t);
+    return type == GGML_TYPE_F32 || ggml_is_quantized(type) ? alignof(float) : alignof(uint16_t);
 }
 
 bool is_aligned(const StoredTensor & stored) {
     return reinterpret_cast<uintptr_t>(stored.data) % element_alignment(stored.type) == 0;
 }
 
-// The bytes of `stored` as `type`, which is its own type or f32.
-std::vector<uint8_t> converted(const StoredTensor & stored, ggml_type type) {
-    const auto n = static_cast<size_t>(stored.n_elements());
-    if (stored.type == type) return {stored.data, stored.data + stored.n_bytes};
-    std::vector<uint8_t> raw(stored.data, stored.data + stored.n_bytes); // aligned, whatever the file has
-    std::vector<uint8_t> result(n * sizeof(float));
-    ggml_get_type_traits(stored.type)->to_float(raw.data(), reinterpret_cast<float *>(result.data()), n);
-    return result;
+// Writes `stored` into `tensor`, which is of its type or f32. A conversion goes piece by piece: beside a tensor that just
+// fits, there is no memory for another copy.
+void write(const StoredTensor & stored, Tensor tensor) {
+    if (stored.type == tensor->type) return ggml_backend_tensor_set(tensor, stored.data, 0, stored.n_bytes);
+    constexpr int64_t piece = 1 << 16; // whole blocks of every type
+    std::vector<uint8_t> raw;          // aligned, whatever the file has
+    std::vector<float> values(std::min(piece, stored.n_elements()));
+    for (int64_t i = 0; i < stored.n_elements(); i += piece) {
+        const int64_t n = std::min(piece, stored.n_elements() - i);
+        const uint8_t * begin = stored.data + ggml_row_size(stored.type, i);
+        raw.assign(begin, begin + ggml_row_size(stored.type, n));
+        ggml_get_type_traits(stored.type)->to_float(raw.data(), values.data(), n);
+        ggml_backend_tensor_set(tensor, values.data(), i * sizeof(float), n * sizeof(float));
+    }
 }
 
 } // namespace
@@ -60,7 +69,13 @@ WeightBinder::~WeightBinder() {
 
 int64_t WeightBinder::size(const std::string & name, int i) const {
     const StoredTensor * stored = table_.find(name);
-    return stored ? stored->ne[i] : 0;
+    if (!stored) return 0;
+    if (stored->ne[i] > largest_dimension) {
+        throw Error(ErrorCode::model_unsupported, "The tensor " + name + " has a dimension of " +
+                                                      std::to_string(stored->ne[i]) + ", and no network one above " +
+                                                      std::to_string(largest_dimension) + ".");
+    }
+    return stored->ne[i];
 }
 
 int64_t WeightBinder::conv_channels(const std::string & prefix) const {
@@ -103,7 +118,12 @@ Tensor WeightBinder::bind(const std::string & name, std::initializer_list<int64_
     }
     const std::string wanted = shape_text(ne.begin(), static_cast<int>(ne.size()));
     if (!same_shape(*stored, ne)) {
-        mismatched_.push_back(name + ": expected shape " + wanted + ", found " + shape_text(stored->ne, stored->n_dims));
+        mismatched_.push_back(name + ": expected shape " + wanted + ", found " +
+                              shape_text(stored->ne, std::min(stored->n_dims, GGML_MAX_DIMS)));
+        return nullptr;
+    }
+    if (stored->n_elements() == 0) {
+        mismatched_.push_back(name + ": has no values, its shape is " + wanted);
         return nullptr;
     }
     const bool convertible = stored->type == GGML_TYPE_F32 || ggml_get_type_traits(stored->type)->to_float != nullptr;
@@ -185,8 +205,8 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         } else {
             ggml_backend_tensor_alloc(allocated, binding.tensor, next);
             next += padded(binding.tensor);
-            const std::vector<uint8_t> bytes = converted(*binding.stored, binding.tensor->type);
-            ggml_backend_tensor_set(binding.tensor, bytes.data(), 0, bytes.size());
+            binder.table().files()[binding.stored->file].mapping->check_unchanged();
+            write(*binding.stored, binding.tensor);
         }
         done += static_cast<int64_t>(binding.stored->n_bytes);
         if (progress) progress(done, total);

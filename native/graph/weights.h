@@ -34,7 +34,8 @@ public:
     WeightBinder & operator=(const WeightBinder &) = delete;
 
     const TensorTable & table() const { return table_; }
-    // Dimension `i` of a stored tensor in ggml's order; 0 where the tensor is missing.
+    // Dimension `i` of a stored tensor in ggml's order; 0 where the tensor is missing. Throws Error (model_unsupported)
+    // where it is larger than that of any network.
     int64_t size(const std::string & name, int i) const;
     bool has(const std::string & name) const { return table_.find(name) != nullptr; }
     // The channels that a convolution gives; its bias tells where the kernel is missing.
@@ -74,7 +75,7 @@ public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
     // On a device that reads host memory, tensors stay in the mapped files where type and alignment allow it, and are
-    // copied otherwise. Throws Error (out_of_memory, cancelled).
+    // copied otherwise. Throws Error (out_of_memory, cancelled, file).
     PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
                   const Cancellation & cancellation);
 

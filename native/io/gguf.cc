@@ -16,6 +16,8 @@ constexpr uint64_t max_name_bytes = 65535;    // of keys, by the specification; 
 constexpr uint64_t max_value_bytes = 1 << 20; // of metadata strings that are kept
 constexpr uint64_t max_listed_elements = 16;  // of metadata arrays that are spelled out
 constexpr int max_array_depth = 4;
+constexpr uint64_t max_tensors = 1'000'000; // an info takes 24 bytes, which in a file with holes need not even be there
+constexpr uint64_t max_kept_bytes = 64 << 20; // of all metadata; longer than any vocabulary that is spelled out
 constexpr uint64_t default_alignment = 32;
 
 enum class ValueType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64, count };
@@ -97,6 +99,9 @@ private:
             throw corrupt("claims " + std::to_string(n_tensors_) + " tensors and " + std::to_string(n_values_) +
                           " metadata values, more than its size can hold");
         }
+        if (n_tensors_ > max_tensors) {
+            throw unsupported_file(path_, "has " + std::to_string(n_tensors_) + " tensors, more than any model");
+        }
     }
 
     ValueType value_type(const std::string & key) {
@@ -134,8 +139,9 @@ private:
             default: break;
         }
         const std::string_view text = string(what);
-        return text.size() > max_value_bytes ? "a string of " + std::to_string(text.size()) + " bytes"
-                                             : std::string(text);
+        const bool kept = text.size() <= max_value_bytes && text.size() <= max_kept_bytes - kept_bytes_;
+        if (kept) kept_bytes_ += text.size();
+        return !kept ? "a string of " + std::to_string(text.size()) + " bytes" : std::string(text);
     }
 
     std::string boolean(const std::string & key) {
@@ -245,6 +251,7 @@ private:
     const std::string & path_;
     const Cancellation & cancellation_;
     size_t position_ = 0;
+    uint64_t kept_bytes_ = 0;
     uint64_t n_tensors_ = 0, n_values_ = 0;
     uint64_t alignment_ = default_alignment;
     std::map<std::string, std::string> metadata_;

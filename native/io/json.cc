@@ -80,6 +80,8 @@ void parse_json(std::string_view text, const std::string & path, JsonEvents & ev
 }
 
 void visit_json_strings(std::string_view text, const std::string & path, const JsonStringVisitor & visit) {
+    // As much as a safetensors header may have. The parser keeps whole strings in memory.
+    if (text.size() > 100'000'000) throw unsupported_file(path, "is JSON of more than 100000000 bytes, not a model");
     StringVisitor visitor(path, visit);
     parse_json(text, path, visitor);
 }

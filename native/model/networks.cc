@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "io/file_error.h"
 #include "model/names.h"
 
 namespace diffusion {
@@ -83,7 +84,7 @@ void describe_components(Networks & n) {
     }
 }
 
-// "a, b, c and 12 more"
+// "a, b, c and 12 more". What comes from a file is to be quoted.
 std::string some_of(const std::vector<std::string> & names) {
     std::string text;
     for (size_t i = 0; i < std::min<size_t>(names.size(), 5); i++) text += (i ? ", " : "") + names[i];
@@ -101,12 +102,13 @@ std::string where(const Networks & n) {
     const TensorTable & table = n.tensors.table;
     std::string found = "it holds no tensor at all";
     if (!table.tensors().empty()) {
-        found = "it holds " + std::to_string(table.tensors().size()) + " tensors such as " + table.tensors().front().name;
+        found = "it holds " + std::to_string(table.tensors().size()) + " tensors such as " +
+                quote(table.tensors().front().name);
     }
     if (!table.files().empty()) {
         const auto & metadata = table.files().front().metadata;
         const auto architecture = metadata.find("general.architecture");
-        if (architecture != metadata.end()) found += ", of the architecture '" + architecture->second + "'";
+        if (architecture != metadata.end()) found += ", of the architecture " + quote(architecture->second);
     }
     throw Error(ErrorCode::model_unsupported, where(n) + ": expected a Stable Diffusion model, but " + found +
                                                   ". Pass a Stable Diffusion 1.x checkpoint.");
@@ -151,6 +153,11 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     n->unet = bind_one<Unet>(*n, unet_prefix);
     n->vae = bind_one<Autoencoder>(*n, vae_prefix);
     n->family = recognise(table, n->unet.get());
+    const std::string & prediction = n->tensors.prediction;
+    if (!prediction.empty() && prediction != "epsilon" && prediction != "v") {
+        n->problems.push_back("Expected a UNet that predicts epsilon or v, found one trained to predict " +
+                              quote(prediction) + ".");
+    }
     for (const StoredTensor & tensor : table.tensors()) {
         if (!n->weights->uses(tensor.name) && !ignorable(tensor.name)) n->unused.push_back(tensor.name);
     }
@@ -180,8 +187,10 @@ void require_runnable(const Networks & n) {
                                                    " tensors do not fit: " + some_of(n.weights->mismatched()) + ".");
     }
     if (!n.unused.empty()) {
+        std::vector<std::string> names; // as many as are shown
+        for (size_t i = 0; i < n.unused.size(); i++) names.push_back(i < 5 ? quote(n.unused[i]) : "");
         throw Error(ErrorCode::model_unsupported, where(n) + ": " + std::to_string(n.unused.size()) +
-                                                      " tensors would go unused: " + some_of(n.unused) +
+                                                      " tensors would go unused: " + some_of(names) +
                                                       ". The picture would not be what the file stands for, so it is refused.");
     }
     require_matching_sizes(n);

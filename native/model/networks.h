@@ -23,7 +23,7 @@ struct Networks {
     std::unique_ptr<Autoencoder> vae;
     std::string family;
     std::vector<ComponentInfo> components;
-    std::vector<std::string> problems; // sizes that no network of this package has
+    std::vector<std::string> problems; // what no network of this package has or does
     std::vector<std::string> unused;
 };
 

@@ -12,7 +12,8 @@ namespace {
 
 constexpr float residual_eps = 1e-5f;
 constexpr float transformer_eps = 1e-6f;
-constexpr int64_t most_stages = 64;
+constexpr int64_t most_stages = 64; // in either list
+constexpr int64_t most_levels = 16;
 constexpr int64_t most_transformers = 32;
 
 const std::string prefix = unet_prefix;
@@ -57,6 +58,7 @@ void check_levels(const UnetConfig & c) {
     std::vector<int64_t> skips = {0};
     for (const UnetStage & stage : c.inputs) skips.push_back(skips.back() + (stage.resample ? 1 : 0));
     int64_t level = skips.back();
+    if (level > most_levels) fail(ErrorCode::model_unsupported, "it has more than 16 levels");
     for (const UnetStage & stage : c.outputs) {
         const int64_t joined = skips.back();
         skips.pop_back();
@@ -69,7 +71,6 @@ void check_levels(const UnetConfig & c) {
 
 void check(const UnetConfig & c) {
     check_channels(c, c.model_channels, "its first convolution");
-    if (c.inputs.size() > most_stages) fail(ErrorCode::model_unsupported, "it has more than 64 input blocks");
     int64_t transformers = c.middle_transformers;
     for (const auto * list : {&c.inputs, &c.outputs}) {
         for (const UnetStage & stage : *list) {
@@ -123,6 +124,10 @@ UnetConfig Unet::read_config(const WeightBinder & weights) {
     c.model_channels = weights.conv_channels(input_name(0) + "0");
     c.out_channels = weights.conv_channels(prefix + "out.2");
     const int64_t n_inputs = weights.count(prefix + "input_blocks.");
+    const int64_t n_outputs = weights.count(prefix + "output_blocks.");
+    if (std::max(n_inputs, n_outputs) > most_stages) {
+        fail(ErrorCode::model_unsupported, "it has more than 64 input or output blocks");
+    }
     for (int64_t i = 1; i < n_inputs; i++) {
         const std::string p = input_name(i);
         if (weights.has(p + "0.op.weight") || weights.has(p + "0.op.bias")) {
@@ -131,7 +136,6 @@ UnetConfig Unet::read_config(const WeightBinder & weights) {
             c.inputs.push_back(read_residual_stage(weights, p));
         }
     }
-    const int64_t n_outputs = weights.count(prefix + "output_blocks.");
     for (int64_t i = 0; i < n_outputs; i++) {
         UnetStage stage = read_residual_stage(weights, output_name(i));
         const std::string upsample = output_name(i) + (stage.transformers ? "2.conv" : "1.conv");
@@ -145,7 +149,7 @@ UnetConfig Unet::read_config(const WeightBinder & weights) {
             return tensor.name.size() >= suffix.size() &&
                    tensor.name.compare(tensor.name.size() - suffix.size(), suffix.size(), suffix) == 0;
         };
-        if (ends_with(".attn2.to_k.weight")) c.context_size = tensor.ne[0];
+        if (ends_with(".attn2.to_k.weight")) c.context_size = weights.size(tensor.name, 0);
         // SD 1 projects with 1x1 convolutions and has 8 heads; SD 2 and SDXL project with matrices and have heads of 64.
         if (ends_with(".proj_in.weight") && tensor.n_dims == 2) c.head_size = 64;
     }

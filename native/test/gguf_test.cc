@@ -153,6 +153,17 @@ void reads_every_type(const TemporaryFolder & folder) {
     check_equal(n_types, 35, "ggml has 35 types");
 }
 
+// A file with holes claims more text than the machine has memory.
+void keeps_little_metadata(const TemporaryFolder & folder) {
+    Gguf file;
+    const std::string megabyte = Gguf::text(std::string(1 << 20, 'x'));
+    for (int i = 0; i < 65; i++) file.value("k" + std::to_string(i), text, megabyte);
+    const TensorTable table = TensorTable::open(folder.write("texts.gguf", file.file()), {});
+    const auto & metadata = table.files().at(0).metadata;
+    check_equal(metadata.at("k63").size(), size_t{1} << 20, "64 MB of text are kept");
+    check_equal(metadata.at("k64"), "a string of 1048576 bytes", "more is only named");
+}
+
 // The file of the reference library: test/reference/tensor_files.py.
 void reads_reference_file() {
     const TensorTable table = TensorTable::open("test/reference/all_types.gguf", {});
@@ -194,6 +205,7 @@ int main() {
     refuses_hostile_files(folder);
     reads_sound_files(folder);
     reads_every_type(folder);
+    keeps_little_metadata(folder);
     reads_reference_file();
     return finish();
 }

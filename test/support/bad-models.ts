@@ -1,6 +1,6 @@
 // Model files that must be refused, one a row: what is wrong, how to write it, and the error that it gives.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DiffusionErrorCode } from '../../lib/errors.ts';
 import { type TestTensor, writeSafetensors } from './safetensors.ts';
@@ -17,6 +17,8 @@ export interface BadModel {
 
 const folder = temporaryFolder();
 const UNET_BIAS = 'model.diffusion_model.out.2.bias';
+const TOKENS = 'cond_stage_model.transformer.text_model.embeddings.token_embedding.weight';
+const POSITIONS = 'cond_stage_model.transformer.text_model.embeddings.position_embedding.weight';
 const TEXT_NORM = 'cond_stage_model.transformer.text_model.final_layer_norm.weight';
 
 /** A safetensors file of this header, `dataBytes` zeros, and the true or a false header length. */
@@ -41,10 +43,14 @@ function tensor(dtype: string, shape: string, begin: number, end: number): strin
 }
 
 /** A model that is sound but for what `edit` changes. */
-function edited(name: string, edit: (tensors: TestTensor[]) => TestTensor[]): () => string {
+function edited(
+  name: string,
+  edit: (tensors: TestTensor[]) => TestTensor[],
+  metadata?: Record<string, string>,
+): () => string {
   return () => {
     const path = join(folder, `${name}.safetensors`);
-    writeSafetensors(path, edit(soundTensors()));
+    writeSafetensors(path, edit(soundTensors()), metadata);
     return path;
   };
 }
@@ -91,6 +97,29 @@ function millionTensors(): string {
   const entries = Array.from({ length: 1e6 }, (_, i) => `"t${i}":${tensor('F32', '[0]', 0, 0)}`);
   return raw('million', `{${entries.join(',')}}`)();
 }
+
+/** A GGUF header, and a hole of the file system where its tensor infos belong: zeros are an info of 24 bytes. */
+function holes(): string {
+  const path = join(folder, 'holes.gguf');
+  const header = Buffer.from('GGUF\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0', 'latin1');
+  const count = 1_000_001;
+  header.writeBigUInt64LE(BigInt(count), 8);
+  writeFileSync(path, header);
+  truncateSync(path, header.length + 24 * count);
+  return path;
+}
+
+const reshaped = (name: string, shape: number[]) => (tensors: TestTensor[]) =>
+  tensors.map((tensor) =>
+    tensor.name === name
+      ? { ...tensor, shape, values: new Float32Array(shape.reduce((product, size) => product * size, 1)) }
+      : tensor,
+  );
+
+const withNames = (names: readonly string[]) => (tensors: TestTensor[]) => [
+  ...tensors,
+  ...names.map((name): TestTensor => ({ name, dtype: 'f32', shape: [0], values: new Float32Array(0) })),
+];
 
 const one = (text: string) => `{"a":${text}}`;
 
@@ -185,6 +214,46 @@ const TABLE: readonly BadModel[] = [
     ]),
     code: 'ERR_MODEL_UNSUPPORTED',
     message: /lora_unet\.weight/,
+  },
+  {
+    name: 'a tensor of ten dimensions',
+    write: edited('dimensions', reshaped(UNET_BIAS, [4, 1, 1, 1, 1, 5, 1, 1, 1, 1])),
+    code: 'ERR_MODEL_MISMATCH',
+    message: /out\.2\.bias: expected shape \[4\], found \[20, 1, 1, 1\]\./,
+  },
+  {
+    name: 'a text encoder without positions',
+    write: edited('positions', reshaped(POSITIONS, [0, 64])),
+    code: 'ERR_MODEL_MISMATCH',
+    message: /position_embedding\.weight: has no values/,
+  },
+  {
+    name: 'a dimension of 2^40',
+    write: edited('dimension', reshaped(TOKENS, [2 ** 40, 0])),
+    code: 'ERR_MODEL_UNSUPPORTED',
+    message: /token_embedding\.weight has a dimension of 1099511627776/,
+  },
+  {
+    name: 'input blocks up to number 99999',
+    write: edited(
+      'blocks',
+      withNames(Array.from({ length: 50_000 }, (_, i) => `model.diffusion_model.input_blocks.99999.${i}`)),
+    ),
+    code: 'ERR_MODEL_UNSUPPORTED',
+    message: /more than 64 input or output blocks/,
+  },
+  {
+    name: 'a name that would clear the terminal',
+    write: edited('terminal', withNames(['\u001b[2J'])),
+    code: 'ERR_MODEL_UNSUPPORTED',
+    message: /would go unused: '\\x1b\[2J'\./,
+  },
+  { name: 'more tensors than any model', write: holes, code: 'ERR_MODEL_UNSUPPORTED', message: /1000001 tensors/ },
+  {
+    name: 'an unknown prediction type',
+    write: edited('prediction', (tensors) => tensors, { 'modelspec.prediction_type': 'sample' }),
+    code: 'ERR_MODEL_UNSUPPORTED',
+    message: /epsilon or v, found .*'sample'/,
   },
 ];
 
