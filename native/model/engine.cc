@@ -5,6 +5,7 @@
 
 #include "backend/device.h"
 #include "graph/runner.h"
+#include "io/mapped_file.h"
 #include "model/networks.h"
 
 namespace diffusion {
@@ -18,14 +19,18 @@ constexpr double sd_scaling_factor = 0.18215;
     throw Error(ErrorCode::invalid_argument, message);
 }
 
-void check_tensor(const char * name, size_t have, const Shape4 & shape, int64_t channels) {
-    // No side of a picture or a latent is longer; with it no product below overflows.
-    constexpr int64_t longest = 1 << 16, most_elements = int64_t{1} << 32;
+// `scale` pixels lie along a side of the tensor's cell.
+void check_tensor(const char * name, size_t have, const Shape4 & shape, int64_t channels, int64_t scale = 1) {
+    // No side of a picture or a latent is longer, and no picture larger; with that no product here or in a graph overflows.
+    constexpr int64_t longest = 1 << 16, most_elements = int64_t{1} << 32, most_pixels = int64_t{1} << 28;
     int64_t n = 1;
     for (const int64_t side : shape) {
         if (side < 1 || side > longest) invalid(std::string(name) + ": expected sides of 1 to 65536.");
         n *= side;
         if (n > most_elements) invalid(std::string(name) + ": expected at most 2^32 values.");
+    }
+    if (shape[2] * shape[3] > most_pixels / (scale * scale)) {
+        invalid(std::string(name) + ": expected at most 2^28 pixels in a picture.");
     }
     if (shape[1] != channels) invalid(std::string(name) + ": expected " + std::to_string(channels) + " channels.");
     if (static_cast<int64_t>(have) != n) invalid(std::string(name) + ": the number of values does not fit the shape.");
@@ -72,6 +77,9 @@ struct Engine::Impl {
 
     std::vector<float> run(const char * network, int64_t variant, const std::vector<GraphInput> & inputs,
                            const Runner::Build & build, const Cancellation & cancellation) {
+        if (info.mapped_bytes > 0) {
+            for (const StoredFile & file : networks->tensors.table.files()) file.mapping->check_unchanged();
+        }
         const LogScope scope(on_log);
         return runner->run(network, variant, inputs, build, cancellation);
     }
@@ -140,7 +148,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
 }
 
 std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, const Cancellation & cancellation) {
-    check_tensor("latent", latent.size(), shape, impl_->info.latent_channels);
+    check_tensor("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
         return impl_->networks->vae->build_decoder(graph, in[0]);
     };

@@ -79,7 +79,8 @@ public:
     const ModelInfo & info() const;
 
     // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
-    // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device).
+    // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file where a
+    // mapped file was cut or grew).
     std::vector<float> encode_text(const std::vector<int32_t> & tokens, int64_t clip_skip, const Cancellation &);
     std::vector<float> predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
                                const std::vector<float> & context, int64_t context_tokens, const Cancellation &);

@@ -1,7 +1,7 @@
 // Calls of a native model: order, independence, and an event loop that keeps turning.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, truncateSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -9,6 +9,7 @@ import { runInNewContext } from 'node:vm';
 import type { NativeModel, NativeProgress } from '../../lib/native/contract.ts';
 import { addon, decode, encodeText, never, openTiny, predict, tiny } from '../support/addon.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
+import { tinyModel } from '../support/tiny-model.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -145,4 +146,15 @@ test('a call keeps its model from the garbage collector', async () => {
   } finally {
     clearInterval(collector);
   }
+});
+
+test('a model whose file is cut short while it is open refuses to read on', {
+  skip: process.platform === 'win32' && 'a mapped file cannot be cut there',
+}, async () => {
+  const { path } = tinyModel();
+  const opened = await addon.open({ model: path }, { device: 'cpu', threads: 1, cancellation: never });
+  await encodeText(opened);
+  truncateSync(path, 4096);
+  await assert.rejects(encodeText(opened), { code: 'ERR_FILE', message: /changed its size/ });
+  await opened.dispose();
 });
