@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <future>
+#include <system_error>
+#include <thread>
 
 #include "backend/load.h"
 #include "model/engine.h"
@@ -34,6 +37,25 @@ std::vector<std::string> features(ggml_backend_dev_t device) {
         if (value != "0") names.push_back(value == "1" ? f->name : std::string(f->name) + "=" + value);
     }
     return names;
+}
+
+// ggml starts its threads for every evaluation anew, and ends the process where it does not get them. So it is asked once
+// whether the system grants that many.
+void require_threads(int wanted) {
+    std::vector<std::thread> started;
+    std::promise<void> end;
+    const std::shared_future<void> ended = end.get_future().share();
+    try {
+        while (static_cast<int>(started.size()) + 1 < wanted) started.emplace_back([ended] { ended.wait(); });
+    } catch (const std::system_error &) {
+        // There are fewer than wanted.
+    }
+    end.set_value();
+    for (std::thread & thread : started) thread.join();
+    if (static_cast<int>(started.size()) + 1 < wanted) {
+        throw Error(ErrorCode::device, "Expected " + std::to_string(wanted) + " threads, but the system grants only " +
+                                           std::to_string(started.size() + 1) + ". Pass fewer (option `threads`).");
+    }
 }
 
 } // namespace
@@ -74,6 +96,7 @@ Device::Device(const std::string & name, int threads) {
         throw Error(ErrorCode::device, "Expected a device of this build (" + known + ") but received '" + name +
                                            "'. Other devices need a build with their backend.");
     }
+    require_threads(threads);
     open(found, threads);
     if (ggml_backend_dev_type(found) != GGML_BACKEND_DEVICE_TYPE_CPU) {
         open(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads);

@@ -13,7 +13,8 @@ namespace diffusion {
 
 class Device {
 public:
-    // `name` as `devices()` gives it. Throws Error (device) that lists the known names.
+    // `name` as `devices()` gives it. Throws Error (device) that lists the known names, or where the
+    // system does not grant that many threads.
     Device(const std::string & name, int threads);
     Device(const Device &) = delete;
     Device & operator=(const Device &) = delete;

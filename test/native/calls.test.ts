@@ -1,7 +1,9 @@
 // Calls of a native model: order, independence, and an event loop that keeps turning.
 
 import assert from 'node:assert/strict';
-import { readFileSync, truncateSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readFileSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -157,4 +159,22 @@ test('a model whose file is cut short while it is open refuses to read on', {
   truncateSync(path, 4096);
   await assert.rejects(encodeText(opened), { code: 'ERR_FILE', message: /changed its size/ });
   await opened.dispose();
+});
+
+test('more threads than the system grants are refused', {
+  // A limit on the processes of a user binds no one but that user, so the test becomes one who has none yet.
+  skip: (process.platform !== 'linux' || process.getuid?.() !== 0) && 'only root becomes another user',
+}, () => {
+  const { path } = tinyModel();
+  chmodSync(dirname(path), 0o755);
+  const script = `
+    import { loadAddon } from ${JSON.stringify(new URL('../../lib/native/load.js', import.meta.url))};
+    const addon = loadAddon();
+    const cancellation = new addon.Cancellation();
+    await addon.open({ model: ${JSON.stringify(path)} }, { device: 'cpu', threads: 512, cancellation })
+      .then((model) => model.encodeText(new Int32Array(77), 1, cancellation))
+      .catch(({ code, message }) => console.log(code, message));`;
+  const command = ['--nproc=100', process.execPath, '--input-type=module', '-e', script];
+  const { stdout, stderr } = spawnSync('prlimit', command, { uid: 65534, gid: 65534, encoding: 'utf8' });
+  assert.match(stdout, /^ERR_DEVICE Expected 512 threads, but the system grants only \d+\. /, stderr);
 });
