@@ -87,8 +87,11 @@ export function argumentError(problems: readonly ArgumentProblem[]): ArgumentErr
   return Object.assign(new Class(message), { code: deciding.code, problems });
 }
 
-/** The known word nearest to `word` by edit distance, or undefined where none is near enough to be meant. */
-export function closest(word: string, known: Iterable<string>): string | undefined {
+/** A word this long says by its beginning which is meant. */
+const MIN_BEGINNING = 3;
+
+/** The known word nearest to `word` by edit distance or begun by it, or undefined where none is near enough to be meant. */
+export function closest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
@@ -98,7 +101,8 @@ export function closest(word: string, known: Iterable<string>): string | undefin
       bestDistance = distance;
     }
   }
-  return best;
+  if (bestDistance <= 1 || word.length < MIN_BEGINNING) return best;
+  return known.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase())) ?? best;
 }
 
 function editDistance(a: string, b: string): number {

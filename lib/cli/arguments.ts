@@ -25,13 +25,15 @@ const SHARED = ['json', 'verbose'];
  */
 export async function parseCommandLine(argv: readonly string[]): Promise<CommandLine | undefined> {
   const [first = ''] = argv;
+  if (first === 'help') return parseCommandLine([...argv.slice(1), '--help']);
   const command = COMMANDS.find((name) => name === first) ?? 'txt2img';
   const rest = command === first ? argv.slice(1) : argv;
   const known = command === 'txt2img' ? FLAGS : FLAGS.filter(({ name }) => SHARED.includes(name));
+  checkReservedNames(rest);
   const parser = describeCommand(buildParser(known), command);
   const parsed = await parser.parse(rest);
   if (parsed.help || parsed.version) return undefined;
-  return { command, ...operand(command, parsed._.map(String)), flags: readFlags(parsed, known) };
+  return { command, ...operand(command, parsed._.map(String)), flags: readFlags(parsed, known, rest) };
 }
 
 function buildParser(known: readonly Flag[]): Argv {
@@ -74,12 +76,29 @@ function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
     .example('diffuse -m sd-v1-5.safetensors -p "a red apple" -W 512 -H 512 --steps 25 -s 42', '');
 }
 
-function readFlags(parsed: Readonly<Record<string, unknown>>, known: readonly Flag[]): Record<string, string | true> {
+/** The parser keeps its own entries under these names, and stumbles over those that every object has. */
+function checkReservedNames(words: readonly string[]): void {
+  const reserved = ['_', '$0', ...Object.getOwnPropertyNames(Object.prototype)];
+  const end = words.indexOf('--');
+  const word = words.slice(0, end < 0 ? undefined : end).find((w) => w.startsWith('-') && reserved.includes(nameOf(w)));
+  if (word) throw new UsageError(`Expected a flag that exists but received ${word}. See diffuse --help`);
+}
+
+/** The name in a flag as it was written, `steps` in `--steps=3`. */
+function nameOf(word: string): string {
+  return word.replace(/^--?/, '').replace(/=.*$/s, '');
+}
+
+function readFlags(
+  parsed: Readonly<Record<string, unknown>>,
+  known: readonly Flag[],
+  words: readonly string[],
+): Record<string, string | true> {
   const flags: Record<string, string | true> = {};
   for (const [key, value] of Object.entries(parsed)) {
     if (['_', '$0', 'help', 'version'].includes(key) || value === undefined) continue;
     const flag = known.find(({ name }) => name === key);
-    if (!flag) throw new UsageError(unknownFlag(key, known));
+    if (!flag) throw new UsageError(unknownFlag(key, known, words));
     if (Array.isArray(value)) throw new UsageError(`Expected --${key} once but received it ${value.length} times`);
     if (value === false) throw new UsageError(`Expected no value for the switch --${key}`);
     flags[key] = value as string | true;
@@ -95,13 +114,13 @@ function parserMessage(message: string): string {
   return `Expected a value for --${flag}. One that begins with a dash is written --${flag}=-value`;
 }
 
-function unknownFlag(key: string, known: readonly Flag[]): string {
-  const written = key.length === 1 ? `-${key}` : `--${key}`;
-  const near = closest(
-    key,
-    known.flatMap(({ name, alias }) => (alias && key.length === 1 ? [alias] : [name])),
-  );
-  const remedy = near && key.length > 1 ? `Did you mean --${near}?` : 'See diffuse --help';
+function unknownFlag(key: string, known: readonly Flag[], words: readonly string[]): string {
+  const written =
+    words.find((word) => word.startsWith('-') && nameOf(word) === key)?.replace(/=.*$/s, '') ?? `--${key}`;
+  const short = key.length > 1 && !written.startsWith('--') && known.find(({ alias }) => alias === key[0]);
+  const names = known.map(({ name }) => name);
+  const near = key.length > 1 && closest(key, names);
+  const remedy = short ? `Write -${key[0]} ${key.slice(1)}` : near ? `Did you mean --${near}?` : 'See diffuse --help';
   return `Expected a flag that exists but received ${written}. ${remedy}`;
 }
 

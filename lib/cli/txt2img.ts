@@ -11,6 +11,7 @@ import { Progress } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
+import { UsageError } from './usage-error.ts';
 
 /** @param signal ends the command at any moment, before a picture is written or after, never within. */
 export async function runTxt2Img(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
@@ -47,8 +48,10 @@ interface Drawn {
 
 /** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
 async function checkRequest({ txt2img, output, count, json, previewPath }: Request): Promise<void> {
-  checkTxt2ImgOptions(txt2img, ANY_MODEL);
+  const { seed } = checkTxt2ImgOptions(txt2img, ANY_MODEL);
+  checkTxt2ImgOptions({ ...txt2img, seed: seed + (count - 1) }, ANY_MODEL);
   await checkOutput(output, count, json, process.stdout.isTTY);
+  if (previewPath === STANDARD_OUTPUT) throw new UsageError('Expected a file for --preview-path but received -');
   if (previewPath !== undefined) await checkWritable(previewPath);
 }
 

@@ -2,8 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, extname, join, resolve } from 'node:path';
+import { access, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { DiffusionError } from '../errors.ts';
 
 /** Extensions of other picture formats, which a PNG must not be given. */
@@ -29,8 +29,8 @@ export async function writePng(path: string, bytes: Uint8Array): Promise<void> {
  * Checks that a PNG can be put where it shall go, before the work whose result it will hold.
  *
  * @returns what is there already.
- * @throws DiffusionError `ERR_WRITE` when the folder does not exist, when the path is itself a folder, or when its name is that
- *   of another picture format.
+ * @throws DiffusionError `ERR_WRITE` when the folder does not exist, when it or the file that is there may not be written,
+ *   when the path is empty or itself a folder, or when its name is that of another picture format.
  */
 export async function checkWritable(path: string): Promise<Stats | undefined> {
   const extension = extname(path).toLowerCase();
@@ -40,7 +40,8 @@ export async function checkWritable(path: string): Promise<Stats | undefined> {
       `Expected a name for a PNG but '${path}' ends in ${extension}. End it in .png`,
     );
   }
-  const folder = dirname(resolve(path));
+  if (path === '') throw new DiffusionError('ERR_WRITE', "Expected a file to write but the path is ''");
+  const folder = path.endsWith('/') || path.endsWith(sep) ? path : dirname(resolve(path));
   if (!(await statIfThere(folder, path))?.isDirectory()) {
     throw new DiffusionError(
       'ERR_WRITE',
@@ -50,6 +51,13 @@ export async function checkWritable(path: string): Promise<Stats | undefined> {
   const existing = await statIfThere(path, path);
   if (existing?.isDirectory())
     throw new DiffusionError('ERR_WRITE', `Expected a file to write but '${path}' is a folder`);
+  try {
+    if (existing) await access(path, constants.W_OK);
+    // A device or a pipe is written to as it is, anything else under a temporary name beside it.
+    if (!existing || existing.isFile()) await access(folder, constants.W_OK);
+  } catch (error) {
+    throw refused(path, error);
+  }
   return existing;
 }
 

@@ -185,8 +185,9 @@ test('help and version go to standard output', async () => {
   const [help, version, inspectHelp] = await Promise.all([
     diffuse(['--help']),
     diffuse(['--version']),
-    diffuse(['inspect', '-h']),
+    diffuse(['help', 'inspect']),
   ]);
+  assert.equal(inspectHelp?.stderr, '');
   assert.deepEqual([help?.code, version?.code, inspectHelp?.code], [0, 0, 0]);
   assert.match(String(help?.stdout), /--negative-prompt/);
   assert.match(String(version?.stdout), /^\d+\.\d+\.\d+\n$/);

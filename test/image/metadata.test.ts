@@ -1,7 +1,7 @@
 // Picture files: pixels and generation parameters out and back in, and what hostile files do.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -124,9 +124,21 @@ test('a picture that cannot be written is refused with the reason', async () => 
   await assert.rejects(image.save(missing), (error: Error & { code?: string }) => {
     return error.code === 'ERR_WRITE' && error.message.includes(join(folder, 'no', 'such'));
   });
-  await assert.rejects(image.save(folder), { code: 'ERR_WRITE' });
+  for (const path of [folder, '', join(folder, 'no/')]) await assert.rejects(image.save(path), { code: 'ERR_WRITE' });
   await assert.rejects(image.save(join(folder, 'x'.repeat(300))), { code: 'ERR_WRITE' });
   await assert.rejects(image.save(join(folder, 'nul\0')), { code: 'ERR_WRITE' });
+});
+
+test('a folder or a file that may not be written is refused', { skip: process.getuid?.() === 0 }, async () => {
+  const image = new RgbImage(pixels, 3, 2);
+  const closed = await mkdtemp(join(folder, 'closed-'));
+  const path = join(closed, 'a.png');
+  await writeFile(path, 'mine', { mode: 0o444 });
+  await assert.rejects(image.save(path), { code: 'ERR_WRITE', message: /EACCES/ });
+  await chmod(closed, 0o555);
+  await assert.rejects(image.save(join(closed, 'b.png')), { code: 'ERR_WRITE', message: /EACCES/ });
+  await chmod(closed, 0o755);
+  assert.equal(String(await readFile(path)), 'mine');
 });
 
 test('a link is followed and a device is written to as it is', async () => {
