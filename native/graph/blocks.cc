@@ -59,8 +59,8 @@ Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor x, int stride, int pad
     // im2col writes f16 and f32 only; for other kernels the product converts.
     const ggml_type column_type = w->type == GGML_TYPE_F16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
 
-    const double flops = 2.0 * w->ne[0] * kernel_height * w->ne[2] * out * width * height * batch;
-    const int64_t n = graph.slices(flops, height);
+    const double columns_size = 1.0 * w->ne[0] * kernel_height * w->ne[2] * width * height * batch;
+    const int64_t n = graph.slices(columns_size * (2.0 * out + Graph::number_work), height);
     // A slice sees its own rows only, so the rows above and below the image must exist.
     Tensor padded = n > 1 ? ggml_pad_ext(ctx, x, 0, 0, padding, padding, 0, 0, 0, 0) : x;
     Tensor y = graph.in_slices(n, {width, height, out, batch}, 1, [&](int64_t begin, int64_t end) {
@@ -101,7 +101,8 @@ Tensor attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, boo
     graph.expand(q), graph.expand(k), graph.expand(v);
 
     // The score matrix of a slice is the largest thing in memory; slicing bounds it together with the work.
-    const int64_t n = causal ? 1 : graph.slices(4.0 * channels * queries * keys * batch, queries);
+    const double work = (4.0 * channels + Graph::number_work * heads) * queries * keys * batch;
+    const int64_t n = causal ? 1 : graph.slices(work, queries);
     Tensor y = graph.in_slices(n, {size, heads, queries, batch}, 2, [&](int64_t begin, int64_t end) {
         Tensor part = q;
         if (n > 1) {

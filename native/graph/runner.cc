@@ -11,8 +11,8 @@ namespace diffusion {
 
 namespace {
 
-// On the CPU a node of this many operations takes about a tenth of a second on two slow cores.
-constexpr double cpu_node_flops = 4e9;
+// On the CPU a node of this many operations takes less than a tenth of a second on one slow core.
+constexpr double cpu_node_work = 2e9;
 
 // Memory that plans not in use may keep. A plan that needs more is freed as soon as another needs memory.
 constexpr size_t idle_bytes = size_t{512} << 20;
@@ -104,7 +104,7 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
 std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                                  const Build & build) {
     auto p = std::make_unique<Plan>();
-    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_flops : INFINITY);
+    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_work : INFINITY);
     for (const auto & input : inputs) {
         Tensor tensor = ggml_new_tensor(p->graph->context(), input.type, GGML_MAX_DIMS, input.ne.data());
         ggml_set_input(tensor);

@@ -38,9 +38,9 @@ void fill(Tensor tensor, unsigned index) {
     ggml_backend_tensor_set(tensor, converted.data(), 0, converted.size());
 }
 
-std::vector<float> evaluate(Device & device, double node_flops, const std::vector<Input> & inputs, const Build & build,
+std::vector<float> evaluate(Device & device, double node_work, const std::vector<Input> & inputs, const Build & build,
                             int & n_nodes) {
-    Graph graph(node_flops);
+    Graph graph(node_work);
     std::vector<Tensor> tensors;
     for (const Input & input : inputs) {
         tensors.push_back(ggml_new_tensor(graph.context(), input.type, GGML_MAX_DIMS, input.ne.data()));
@@ -74,9 +74,9 @@ void check_slices(const std::string & what, const std::vector<Input> & inputs, c
     Device device("cpu", 1);
     int n_whole = 0;
     const std::vector<float> whole = evaluate(device, INFINITY, inputs, build, n_whole);
-    for (const double node_flops : {1.0, 10000.0}) { // as many slices as there may be, and few of them
+    for (const double node_work : {1.0, 10000.0}) { // as many slices as there may be, and few of them
         int n_sliced = 0;
-        const std::vector<float> sliced = evaluate(device, node_flops, inputs, build, n_sliced);
+        const std::vector<float> sliced = evaluate(device, node_work, inputs, build, n_sliced);
         check(n_sliced > n_whole, what + ": there are slices");
         check_equal(sliced.size(), whole.size(), what + ": the number of values");
         const double error = relative_error(sliced, whole);
