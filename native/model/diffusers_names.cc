@@ -68,14 +68,14 @@ bool take(std::string_view & name, std::string_view prefix) {
     return true;
 }
 
-// Takes `prefix`, a number below 1000 and a dot; changes nothing where they are not there.
+// Takes `prefix`, a number below 100 (more than the levels and blocks of any network) and a dot; changes nothing where they are not there.
 std::optional<int> take_index(std::string_view & name, std::string_view prefix) {
     std::string_view rest = name;
     if (!take(rest, prefix)) return std::nullopt;
     const size_t digits = std::min<size_t>(rest.find('.'), rest.size());
     int index = 0;
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, index);
-    const bool canonical = digits >= 1 && digits <= 3 && (digits == 1 || rest[0] != '0') && digits < rest.size();
+    const bool canonical = digits >= 1 && digits <= 2 && (digits == 1 || rest[0] != '0') && digits < rest.size();
     if (!canonical || error != std::errc() || end != rest.data() + digits || index < 0) return std::nullopt;
     name = rest.substr(digits + 1);
     return index;

@@ -10,9 +10,6 @@ namespace diffusion {
 
 namespace {
 
-// Binding is linear in this for every block of a network; the largest checkpoints of the field have some thousands.
-constexpr size_t most_tensors = 100'000;
-
 bool has_prefix(const TensorTable & table, const std::string & prefix) {
     return std::any_of(table.tensors().begin(), table.tensors().end(),
                        [&](const StoredTensor & t) { return t.name.compare(0, prefix.size(), prefix) == 0; });
@@ -144,10 +141,6 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     auto n = std::make_unique<Networks>();
     n->tensors = open_source(source, cancellation);
     const TensorTable & table = n->tensors.table;
-    if (table.tensors().size() > most_tensors) {
-        throw Error(ErrorCode::model_unsupported, where(*n) + ": expected at most " + std::to_string(most_tensors) +
-                                                      " tensors, found " + std::to_string(table.tensors().size()) + ".");
-    }
     n->weights = std::make_unique<WeightBinder>(table);
     n->text = bind_one<ClipText>(*n, text_prefix);
     n->unet = bind_one<Unet>(*n, unet_prefix);

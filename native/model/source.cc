@@ -19,6 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Naming and binding are linear in this for every level and block; the largest checkpoints of the field have some
+// thousands.
+constexpr size_t most_tensors = 100'000;
+
 // A component in a diffusers folder: its subfolder and the stem of its weights.
 struct FolderPlace {
     Component component;
@@ -61,6 +65,10 @@ std::string prediction_name(const std::string & type) {
 Part open_part(const std::string & path, Component expected, Component only, const Cancellation & cancellation) {
     Part part;
     part.table = TensorTable::open(path, cancellation);
+    if (part.table.tensors().size() > most_tensors) {
+        throw unsupported_file(path, "has " + std::to_string(part.table.tensors().size()) +
+                                         " tensors, more than the 100000 that any model has");
+    }
     std::vector<std::string> names;
     names.reserve(part.table.tensors().size());
     for (const StoredTensor & tensor : part.table.tensors()) names.push_back(tensor.name);

@@ -143,7 +143,7 @@ void leaves_strangers_alone() {
         "lora_unet_mid_block.alpha",
         "conditioner.embedders.0.transformer.text_model.final_layer_norm.bias",
         "cond_stage_model.model.ln_final.bias",
-        "unet.down_blocks.1000.resnets.0.norm1.weight",
+        "unet.down_blocks.100.resnets.0.norm1.weight",
         "unet.down_blocks.-1.resnets.0.norm1.weight",
         "unet.down_blocks.01.resnets.0.norm1.weight",
         "unet.down_blocks.99999999999999999999.resnets.0.norm1.weight",
