@@ -17,6 +17,16 @@ constexpr double cpu_node_work = 2e9;
 // Memory that plans not in use may keep. A plan that needs more is freed as soon as another needs memory.
 constexpr size_t idle_bytes = size_t{512} << 20;
 
+// ggml's CPU kernels count rows, and some of them bytes of an image or elements of a copy, in 32 bits.
+bool fits_cpu_kernels(const ggml_tensor * node) {
+    constexpr int64_t most = INT32_MAX;
+    const ggml_tensor * source = node->src[0];
+    const ggml_tensor * image = node->op == GGML_OP_IM2COL ? node->src[1] : nullptr;
+    const bool flat_copy = node->op == GGML_OP_CONT && ggml_is_contiguous(source);
+    return node->ne[0] <= most && ggml_nrows(node) <= most && !(flat_copy && ggml_nelements(node) > most) &&
+           !(image && static_cast<int64_t>(image->ne[3] > 1 ? image->nb[3] : image->nb[2]) > most);
+}
+
 struct FreeSched {
     void operator()(ggml_backend_sched_t sched) const { ggml_backend_sched_free(sched); }
 };
@@ -117,6 +127,10 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
     auto backends = device_.backends();
     for (int i = 0; i < ggml_graph_n_nodes(p->graph->nodes()); i++) {
         const Tensor node = ggml_graph_node(p->graph->nodes(), i);
+        if (device_.is_cpu() && !fits_cpu_kernels(node)) {
+            throw Error(ErrorCode::out_of_memory, "The " + name + " would need tensors of more than 2^31 rows or bytes. "
+                                                      "Use a smaller picture or a smaller batch.");
+        }
         const bool supported = std::any_of(backends.begin(), backends.end(),
                                            [&](ggml_backend_t b) { return ggml_backend_supports_op(b, node); });
         if (!supported) {
