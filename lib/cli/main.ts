@@ -5,15 +5,19 @@ import { type CommandLine, parseCommandLine } from './arguments.ts';
 import { reportFailure } from './failure.ts';
 
 /** Exit codes of a process that a signal ends: 128 and the signal's number. */
-const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/** Milliseconds in which further signals count as the same: one Ctrl-C comes from the terminal and from npx. */
+const SAME_SIGNAL = 1000;
 
 async function main(argv: readonly string[]): Promise<number> {
   const controller = new AbortController();
   let interrupted: keyof typeof SIGNAL_EXIT_CODES | undefined;
+  let interruptedAt: number | undefined;
   for (const name of Object.keys(SIGNAL_EXIT_CODES) as (keyof typeof SIGNAL_EXIT_CODES)[]) {
-    // Once: a second signal ends the process at once, as the system does by default.
-    process.once(name, () => {
-      interrupted = name;
+    process.on(name, () => {
+      if (interruptedAt === undefined) interruptedAt = performance.now();
+      else if (performance.now() - interruptedAt > SAME_SIGNAL) endAtOnce(name);
+      interrupted ??= name;
       controller.abort();
     });
   }
@@ -25,6 +29,12 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return interrupted ? SIGNAL_EXIT_CODES[interrupted] : reportFailure(error, commandLine);
   }
+}
+
+/** What the system does with a signal that nobody listens to, for a command that does not end by itself. */
+function endAtOnce(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 /** Each command is loaded only when it runs, to keep the start fast. */

@@ -122,6 +122,7 @@ test('sigmas and the prediction type are taken', async () => {
 for (const [signal, exitCode] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
 ] as const) {
   test(`${signal} ends the command cleanly and leaves no file`, async () => {
     const cwd = await newFolder();
@@ -147,6 +148,8 @@ for (const [signal, exitCode] of [
       assert.equal(child.exitCode, null, 'still drawing');
       written = (await readdir(cwd)).includes('preview.png');
     }
+    child.kill(signal);
+    // As npx does with the signals that the terminal has sent already.
     child.kill(signal);
     const { code, stderr } = await finished;
     assert.deepEqual([code, stderr], [exitCode, '']);
