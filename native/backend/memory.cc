@@ -10,19 +10,22 @@
 #ifdef _WIN32
 #include <windows.h>
 #endif
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace diffusion {
 
 namespace {
 
-#ifdef __linux__
-std::optional<size_t> number_in(const char * path) {
+std::optional<size_t> number_in(const std::string & path) {
     std::ifstream file(path);
     size_t value = 0;
     if (file >> value) return value;
     return std::nullopt;
 }
 
+#ifdef __linux__
 size_t host_memory() {
     size_t available = SIZE_MAX;
     std::ifstream meminfo("/proc/meminfo");
@@ -30,11 +33,7 @@ size_t host_memory() {
         size_t kib = 0;
         if (std::sscanf(line.c_str(), "MemAvailable: %zu kB", &kib) == 1) available = kib * 1024;
     }
-    // A container's limit (cgroup v2); its file says "max" where there is none.
-    const auto limit = number_in("/sys/fs/cgroup/memory.max");
-    const auto used = number_in("/sys/fs/cgroup/memory.current");
-    if (limit && used) available = std::min(available, *limit > *used ? *limit - *used : 0);
-    return available;
+    return std::min(available, cgroup_memory("/sys/fs/cgroup"));
 }
 #elif defined(_WIN32)
 size_t host_memory() {
@@ -55,6 +54,20 @@ std::string megabytes(size_t bytes) {
 
 } // namespace
 
+size_t cgroup_memory(const std::string & folder) {
+    const auto limit = number_in(folder + "/memory.max"); // it says "max" where there is none
+    const auto current = number_in(folder + "/memory.current");
+    if (!limit || !current) return SIZE_MAX;
+    size_t cached = 0;
+    std::ifstream stat(folder + "/memory.stat");
+    std::string key;
+    for (size_t value = 0; stat >> key >> value;) {
+        if (key == "active_file" || key == "inactive_file") cached += value;
+    }
+    const size_t used = *current - std::min(cached, *current);
+    return *limit - std::min(used, *limit);
+}
+
 size_t available_memory(ggml_backend_t backend) {
     const ggml_backend_dev_t device = ggml_backend_get_device(backend);
     if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) return host_memory();
@@ -67,11 +80,17 @@ void require_memory(size_t bytes, ggml_backend_t backend, const std::string & pu
     if (bytes > available_memory(backend)) throw out_of_memory(bytes, backend, purpose);
 }
 
+void return_freed_memory() {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 Error out_of_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose) {
     const size_t available = available_memory(backend);
     const ggml_backend_dev_t device = ggml_backend_get_device(backend);
-    std::string message = "Expected " + megabytes(bytes) + " of memory for " + purpose + " on " +
-                          ggml_backend_dev_name(device);
+    std::string message =
+        "Expected " + megabytes(bytes) + " of memory for " + purpose + " on " + ggml_backend_dev_name(device);
     if (available != SIZE_MAX) message += ", but only " + megabytes(available) + " are available";
     return {ErrorCode::out_of_memory, message + ". Use a smaller picture, a smaller batch or a quantized model."};
 }

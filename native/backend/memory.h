@@ -11,11 +11,20 @@
 
 namespace diffusion {
 
+// Bytes that a container may still take by the files of its cgroup (version 2); SIZE_MAX where it has no limit. Pages of
+// files, mapped models among them, count as free: the system drops them before it refuses memory, and without that a
+// container that has read much would seem full for ever.
+size_t cgroup_memory(const std::string & folder);
+
 // Bytes that can still be had on the backend's device; SIZE_MAX where that is not known.
 size_t available_memory(ggml_backend_t backend);
 
 // Throws Error (out_of_memory) when `bytes` exceed what is available. `purpose` reads as in "memory for <purpose>".
 void require_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose);
+
+// Hands memory that was freed back to the system. The C library keeps it otherwise, in pieces that the next picture of
+// another size may not fit.
+void return_freed_memory();
 
 Error out_of_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose);
 
