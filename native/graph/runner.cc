@@ -150,10 +150,12 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
 void Runner::evict(size_t needed) {
     size_t kept = 0;
     for (const auto & p : plans_) kept += p->n_bytes;
+    if (plans_.empty() || kept + needed <= idle_bytes) return;
     while (!plans_.empty() && kept + needed > idle_bytes) {
         kept -= plans_.back()->n_bytes;
         plans_.pop_back();
     }
+    return_freed_memory();
 }
 
 } // namespace diffusion

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "backend/device.h"
+#include "backend/memory.h"
 #include "graph/runner.h"
 #include "io/mapped_file.h"
 #include "model/networks.h"
@@ -98,7 +99,10 @@ std::unique_ptr<Engine> Engine::open(const Source & source, const EngineOptions 
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Engine::~Engine() = default;
+Engine::~Engine() {
+    impl_.reset();
+    return_freed_memory();
+}
 
 const ModelInfo & Engine::info() const {
     return impl_->info;
