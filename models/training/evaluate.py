@@ -1,6 +1,6 @@
 """Figures of an exported checkpoint: reconstruction PSNR and how often a drawn name is found again.
 
-    python evaluate.py --work WORK --model ../emoji-64.safetensors [--names 200]
+    python evaluate.py --work WORK --model ../emoji-64.safetensors [--names 200] [--groups "Food & Drink"]
 
 Found at 5: a training picture of the prompted name is among the 5 training pictures nearest to the drawn one.
 Distance: Euclidean between pictures averaged down to 16x16 pixels, so that place and colour count, not fine edges.
@@ -35,6 +35,7 @@ def main():
     arguments.add_argument('--work', type=Path, required=True)
     arguments.add_argument('--model', type=Path, required=True)
     arguments.add_argument('--names', type=int, default=200)
+    arguments.add_argument('--groups', nargs='+', default=[], help='ask only for names of these (default all)')
     arguments.add_argument('--steps', type=int, default=20)
     arguments.add_argument('--guidance', type=float, default=3.0)
     arguments.add_argument('--threads', type=int, default=2)
@@ -46,7 +47,7 @@ def main():
     shown = pixels[:: max(1, len(pixels) // 256)][:256]
     print(f'reconstruction: {reconstruction(networks[2], shown):.2f} dB PSNR, mean over {len(shown)} pictures on white')
 
-    names = sorted({entry['name'] for entry in entries})
+    names = sorted({e['name'] for e in entries if not options.groups or e['group'] in options.groups})
     names = sorted(random.Random(0).sample(names, min(options.names, len(names))))
     prompts = [f'{with_article(name)}, {STYLES[i % len(STYLES)]}' for i, name in enumerate(names)]
     drawn = torch.cat([draw(networks, tokenizer, prompts[i:i + 32], pixels.shape[-1], options.steps, options.guidance,

@@ -4,12 +4,15 @@
 """
 
 import argparse
+import json
 import os
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
+from autoencoder import Autoencoder
+from diffusion import SCALE_FACTOR
 from pictures import load_pictures
 from progress import Average
 from train_diffusion import Model
@@ -36,6 +39,16 @@ def checkpoint_tensors(model, autoencoder):
             for prefix, tensors in parts.items() for name, value in tensors.items()}
 
 
+@torch.no_grad()
+def latent_rgb_projection(net, latents):
+    """Least-squares map from a latent cell to the mean colour (-1..1) of the pixels that it decodes to, for previews without
+    the decoder: a row for each channel, and a last one for a latent of 0."""
+    colors = torch.nn.functional.avg_pool2d(net.decode(latents / SCALE_FACTOR).clamp(-1, 1), 8)
+    cells = latents.movedim(1, -1).reshape(-1, latents.shape[1])
+    cells = torch.cat([cells, torch.ones(len(cells), 1)], 1)
+    return torch.linalg.lstsq(cells, colors.movedim(1, -1).reshape(-1, 3)).solution
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument('--work', type=Path, required=True)
@@ -47,12 +60,17 @@ def main():
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise SystemExit('a weight is not finite in half precision; nothing written')
     size = load_pictures(options.work).shape[-1]
+    net = Autoencoder(**autoencoder['config'])
+    net.load_state_dict(autoencoder['weights'])
+    latents = torch.load(options.work / 'latents.pt', weights_only=True)['latents'].flatten(0, 1)
+    projection = latent_rgb_projection(net.eval(), latents[::6])
     partial = options.output.with_suffix('.tmp')
     save_file(tensors, partial, metadata={
         'format': 'pt', 'modelspec.sai_model_spec': '1.0.0', 'modelspec.architecture': 'stable-diffusion-v1',
         'modelspec.implementation': 'https://github.com/CompVis/stable-diffusion',
         'modelspec.title': options.output.stem, 'modelspec.resolution': f'{size}x{size}',
         'modelspec.prediction_type': 'epsilon', 'modelspec.license': 'CC-BY-4.0',
+        'latent_rgb_projection': json.dumps([[round(value, 4) for value in row] for row in projection.tolist()]),
         'modelspec.description': 'Trained on emoji pictures of Noto (Apache-2.0), Twemoji (CC-BY-4.0, graphics by '
                                  'Twitter and contributors) and Fluent (MIT, by Microsoft)',
     })

@@ -52,6 +52,11 @@ def validate(average, config, pictures, autocast):
     return psnr(decoded.float(), pixels).mean().item()
 
 
+def is_kernel(name, parameter):
+    """Muon's share: hidden convolutions, not those that meet pixels or latents."""
+    return parameter.ndim == 4 and not any(part in name for part in ('conv_in', 'conv_out', 'quant'))
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument('--work', type=Path, required=True)
@@ -72,8 +77,7 @@ def main():
     pictures = load_pictures(options.work)
     net = Autoencoder(options.width, tuple(options.multipliers))
     average = Average(net)
-    optimizers = make_optimizers([net], options.rate, lambda name, p: p.ndim == 4 and 'conv_in' not in name
-                                 and 'conv_out' not in name and 'quant' not in name)
+    optimizers = make_optimizers([net], options.rate, is_kernel)
     run = Run(options.work / options.folder, options.minutes, options.threads)
     parts = {'net': net, 'average': average, **{f'optimizer{i}': o for i, o in enumerate(optimizers)}}
     run.resume(parts)

@@ -96,7 +96,7 @@ def main():
         latents, tokens = share
         return noise_loss(model.unet, latents, model.text(tokens), alphas)
 
-    mean_loss = 1.0
+    mean_loss, first = 0.0, run.step
     while run.progress < 1:
         rate = set_rate(optimizers, options.rate, run.progress)
         latents, tokens = data.batch(options.batch)
@@ -108,7 +108,7 @@ def main():
             optimizer.step()
         run.step += 1
         average.update(model, run.step)
-        mean_loss += (loss - mean_loss) * max(0.01, 1 / run.step)
+        mean_loss += (loss - mean_loss) * max(0.01, 1 / (run.step - first))
         if run.step % 50 == 0:
             run.log(loss=round(mean_loss, 4), rate=round(rate, 6))
         run.save(parts, config=model.config)
