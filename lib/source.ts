@@ -1,6 +1,6 @@
 // Where a model's files are.
 
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NativeSource } from './native/contract.ts';
 import { OptionCheck } from './options.ts';
@@ -41,10 +41,12 @@ export function checkSource(source: unknown): NativeSource {
   return Object.fromEntries(paths);
 }
 
+/** What ends the names of model files. Another point in a name may belong to it, as in that of the folder `sd-1.5`. */
+const EXTENSION = /(\.safetensors|\.gguf|\.sft)?(\.index\.json)?$/i;
+
 /** A name for the model in picture metadata: that of its file or folder without the extension. */
 export function modelName({ model, unet }: NativeSource): string {
-  const path = model ?? unet ?? '';
-  return basename(path, extname(path));
+  return basename(model ?? unet ?? '').replace(EXTENSION, '');
 }
 
 function checkPath(check: OptionCheck, part: string): string {

@@ -11,6 +11,7 @@ import {
   type Sampler,
   type Txt2ImgOptions,
 } from '../lib/index.ts';
+import { modelName } from '../lib/source.ts';
 import { tinyModel } from './support/tiny-model.ts';
 
 const small = { prompt: 'a red apple', width: 64, height: 48, steps: 3, seed: 7 } as const;
@@ -311,6 +312,17 @@ test('the prediction type can be overridden', async () => {
   await using v = await loadModel(path, { prediction: 'v', threads: 1 });
   assert.equal(v.info.prediction, 'v');
   assert.notDeepEqual(await draw({}, v), await draw());
+});
+
+test('a model is named by its file or folder', () => {
+  for (const [model, name] of [
+    ['/a/v1-5.safetensors', 'v1-5'],
+    ['b/sd.q8_0.gguf', 'sd.q8_0'],
+    ['models/sd-1.5/', 'sd-1.5'],
+    ['m.safetensors.index.json', 'm'],
+  ] as const) {
+    assert.equal(modelName({ model }), name);
+  }
 });
 
 test('a model of parts draws like the whole', async () => {
