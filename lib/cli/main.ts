@@ -6,19 +6,19 @@ import { reportFailure } from './failure.ts';
 
 /** Exit codes of a process that a signal ends: 128 and the signal's number. */
 const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-/** Milliseconds in which further signals count as the same: one Ctrl-C comes from the terminal and from npx. */
-const SAME_SIGNAL = 1000;
+/** Milliseconds that a command has to end after a signal. One that waits for a pipe would never. */
+const PATIENCE = 5000;
 
 async function main(argv: readonly string[]): Promise<number> {
   const controller = new AbortController();
   let interrupted: keyof typeof SIGNAL_EXIT_CODES | undefined;
-  let interruptedAt: number | undefined;
   for (const name of Object.keys(SIGNAL_EXIT_CODES) as (keyof typeof SIGNAL_EXIT_CODES)[]) {
     process.on(name, () => {
-      if (interruptedAt === undefined) interruptedAt = performance.now();
-      else if (performance.now() - interruptedAt > SAME_SIGNAL) endAtOnce(name);
-      interrupted ??= name;
+      // One Ctrl-C may come twice, from the terminal and from npx.
+      if (interrupted) return;
+      interrupted = name;
       controller.abort();
+      setTimeout(endAtOnce, PATIENCE, name).unref();
     });
   }
   let commandLine: CommandLine | undefined;
@@ -31,7 +31,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** What the system does with a signal that nobody listens to, for a command that does not end by itself. */
+/** Does what the system does with a signal that nobody listens to. */
 function endAtOnce(signal: NodeJS.Signals): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);

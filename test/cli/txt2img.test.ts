@@ -1,6 +1,7 @@
 // The command line at its work: files, standard output, JSON, previews, signals.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -156,6 +157,18 @@ for (const [signal, exitCode] of [
     assert.deepEqual(await readdir(cwd), ['preview.png']);
   });
 }
+
+test('a command that waits for a pipe ends some seconds after a signal', {
+  skip: process.platform === 'win32',
+}, async () => {
+  const pipe = join(await newFolder(), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const { child, finished } = start(['metadata', pipe]);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  child.kill('SIGINT');
+  assert.deepEqual(await finished, { code: null, stdout: Buffer.alloc(0), stderr: '' });
+  assert.equal(child.signalCode, 'SIGINT');
+});
 
 test('a reader that goes away gives one message', async () => {
   const { child, finished } = start(['inspect', model, '--json']);
