@@ -23,7 +23,7 @@ export class OptionCheck {
    * @param name what to call `options` in a message, and what they should be.
    */
   constructor(options: unknown, known: readonly string[], name = 'options', expected = 'an object') {
-    const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+    const isObject = typeof options === 'object' && options !== null && !isValue(options);
     this.#values = isObject ? (options as Record<string, unknown>) : {};
     if (!isObject) this.#wrongType(name, expected, options, undefined);
     for (const option of Object.keys(this.#values)) if (!known.includes(option)) this.#unknownOption(option, known);
@@ -125,6 +125,11 @@ export class OptionCheck {
     const received = 'an unknown name';
     this.problem({ name, expected, received, code: 'ERR_UNKNOWN_OPTION', ...didYouMean(name, known) });
   }
+}
+
+/** An object that is a value of its own, and so no set of options, whatever its keys are. */
+function isValue(object: object): boolean {
+  return Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof URL;
 }
 
 function didYouMean(word: string, known: readonly string[]): { remedy?: string } {

@@ -149,6 +149,8 @@ const BAD_LOADS: readonly (readonly [
   message: RegExp,
 ])[] = [
   ['a source that is a number', 7, {}, TYPE, /a path or an object for source but received 7/],
+  ['a URL', new URL('file:///a.gguf'), {}, TYPE, /a path or an object for source but received a URL/],
+  ['bytes', Buffer.from('a.gguf'), {}, TYPE, /a path or an object for source but received a Buffer/],
   ['an empty path', '', {}, VALUE, /a path for model/],
   ['a path with a zero byte', 'a\0b', {}, VALUE, /zero byte/],
   ['no path at all', {}, {}, VALUE, /the path of a model/],
