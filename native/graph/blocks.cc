@@ -66,10 +66,11 @@ Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor x, int stride, int pad
     Tensor y = graph.in_slices(n, {width, height, out, batch}, 1, [&](int64_t begin, int64_t end) {
         Tensor rows = padded;
         if (n > 1) {
-            rows = ggml_view_4d(ctx, padded, padded->ne[0], (end - begin - 1) * stride + kernel_height, padded->ne[2], batch,
-                                padded->nb[1], padded->nb[2], padded->nb[3], begin * stride * padded->nb[1]);
+            rows = ggml_view_4d(ctx, padded, padded->ne[0], (end - begin - 1) * stride + kernel_height, padded->ne[2],
+                                batch, padded->nb[1], padded->nb[2], padded->nb[3], begin * stride * padded->nb[1]);
         }
-        Tensor columns = ggml_im2col(ctx, w, rows, stride, stride, padding, n > 1 ? 0 : padding, 1, 1, true, column_type);
+        Tensor columns =
+            ggml_im2col(ctx, w, rows, stride, stride, padding, n > 1 ? 0 : padding, 1, 1, true, column_type);
         return multiply_columns(ctx, w, columns);
     });
     return graph.expand(ggml_add(ctx, y, per_channel(ctx, layer.bias)));
@@ -113,7 +114,8 @@ Tensor attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, boo
         ggml_prec_set_acc(scores, GGML_PREC_F32);
         graph.expand(scores);
         if (causal) {
-            scores = ggml_soft_max_inplace(ctx, ggml_diag_mask_inf_inplace(ctx, ggml_scale_inplace(ctx, scores, scale), 0));
+            scores =
+                ggml_soft_max_inplace(ctx, ggml_diag_mask_inf_inplace(ctx, ggml_scale_inplace(ctx, scores, scale), 0));
         } else {
             scores = ggml_soft_max_ext_inplace(ctx, scores, nullptr, scale, 0.0f);
         }

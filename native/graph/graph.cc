@@ -69,8 +69,8 @@ Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                         const std::function<Tensor(int64_t, int64_t)> & part) {
     const int64_t rows = ne[dim];
     if (n <= 1) return expand(part(0, rows));
-    Tensor whole = ggml_custom_4d(context_, GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized, 1,
-                                  nullptr);
+    Tensor whole = ggml_custom_4d(context_, GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized,
+                                  1, nullptr);
     for (int64_t i = 0; i < n; i++) {
         const int64_t begin = rows * i / n;
         const int64_t end = rows * (i + 1) / n;

@@ -128,7 +128,8 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
     for (int i = 0; i < ggml_graph_n_nodes(p->graph->nodes()); i++) {
         const Tensor node = ggml_graph_node(p->graph->nodes(), i);
         if (device_.is_cpu() && !fits_cpu_kernels(node)) {
-            throw Error(ErrorCode::out_of_memory, "The " + name + " would need tensors of more than 2^31 rows or bytes. "
+            throw Error(ErrorCode::out_of_memory, "The " + name +
+                                                      " would need tensors of more than 2^31 rows or bytes. "
                                                       "Use a smaller picture or a smaller batch.");
         }
         const bool supported = std::any_of(backends.begin(), backends.end(),
@@ -142,8 +143,8 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
     }
 
     const size_t n_tensors = ggml_graph_n_nodes(p->graph->nodes()) * 2 + inputs.size() + 1024; // nodes and leafs
-    p->sched.reset(ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), n_tensors, false,
-                                          false));
+    p->sched.reset(
+        ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), n_tensors, false, false));
     return p;
 }
 

@@ -38,9 +38,11 @@ private:
     struct Plan;
 
     Plan & plan(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs, const Build & build);
-    std::unique_ptr<Plan> make_plan(const std::string & name, const std::vector<GraphInput> & inputs, const Build & build);
+    std::unique_ptr<Plan> make_plan(const std::string & name, const std::vector<GraphInput> & inputs,
+                                    const Build & build);
     // A plan without memory.
-    std::unique_ptr<Plan> draft_plan(const std::string & name, const std::vector<GraphInput> & inputs, const Build & build);
+    std::unique_ptr<Plan> draft_plan(const std::string & name, const std::vector<GraphInput> & inputs,
+                                     const Build & build);
     void evict(size_t needed);
 
     Device & device_;

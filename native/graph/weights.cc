@@ -90,7 +90,8 @@ int64_t WeightBinder::count(const std::string & prefix) const {
         int64_t index = 0;
         size_t at = prefix.size();
         const size_t digits = at;
-        for (; at < tensor.name.size() && std::isdigit(static_cast<unsigned char>(tensor.name[at])) && index < most; at++) {
+        for (; at < tensor.name.size() && std::isdigit(static_cast<unsigned char>(tensor.name[at])) && index < most;
+             at++) {
             index = index * 10 + (tensor.name[at] - '0');
         }
         if (at > digits && at < tensor.name.size() && tensor.name[at] == '.') n = std::max(n, index + 1);

@@ -29,14 +29,15 @@ AutoencoderConfig Autoencoder::read_config(const WeightBinder & weights) {
     c.latent_channels = weights.size(prefix + "decoder.conv_in.weight", 2);
     const int64_t levels = weights.count(prefix + "decoder.up.");
     if (levels < 1 || levels > 8) {
-        throw Error(ErrorCode::model_unsupported, "Expected an autoencoder with 1 to 8 levels, found " +
-                                                      std::to_string(levels) + ".");
+        throw Error(ErrorCode::model_unsupported,
+                    "Expected an autoencoder with 1 to 8 levels, found " + std::to_string(levels) + ".");
     }
     c.decoder_blocks = weights.count(level_name("decoder", 0) + "block.");
     c.encoder_blocks = weights.count(level_name("encoder", 0) + "block.");
     if (std::max(c.decoder_blocks, c.encoder_blocks) > 64) {
         throw Error(ErrorCode::model_unsupported, "Expected an autoencoder with at most 64 blocks in a level, found " +
-                                                      std::to_string(std::max(c.decoder_blocks, c.encoder_blocks)) + ".");
+                                                      std::to_string(std::max(c.decoder_blocks, c.encoder_blocks)) +
+                                                      ".");
     }
     for (int64_t l = 0; l < levels; l++) {
         const int64_t channels = weights.conv_channels(block_name("decoder", l, 0) + "conv1");
@@ -53,7 +54,8 @@ AutoencoderConfig Autoencoder::read_config(const WeightBinder & weights) {
     return c;
 }
 
-Autoencoder::ResBlock Autoencoder::bind_residual(WeightBinder & weights, const std::string & p, int64_t in, int64_t out) {
+Autoencoder::ResBlock Autoencoder::bind_residual(WeightBinder & weights, const std::string & p, int64_t in,
+                                                 int64_t out) {
     ResBlock block;
     block.norm1 = weights.norm(p + "norm1", in);
     block.conv1 = weights.conv(p + "conv1", in, out, 3);
@@ -83,7 +85,8 @@ void Autoencoder::bind_decoder(WeightBinder & weights) {
     for (int64_t l = static_cast<int64_t>(config_.level_channels.size()) - 1; l >= 0; l--) {
         Level level;
         for (int64_t b = 0; b < config_.decoder_blocks; b++) {
-            level.blocks.push_back(bind_residual(weights, block_name("decoder", l, b), channels, config_.level_channels[l]));
+            level.blocks.push_back(
+                bind_residual(weights, block_name("decoder", l, b), channels, config_.level_channels[l]));
             channels = config_.level_channels[l];
         }
         if (l > 0) level.resample = weights.conv(level_name("decoder", l) + "upsample.conv", channels, channels, 3);
@@ -102,7 +105,8 @@ void Autoencoder::bind_encoder(WeightBinder & weights) {
     for (size_t l = 0; l < config_.level_channels.size(); l++) {
         Level level;
         for (int64_t b = 0; b < config_.encoder_blocks; b++) {
-            level.blocks.push_back(bind_residual(weights, block_name("encoder", l, b), channels, config_.level_channels[l]));
+            level.blocks.push_back(
+                bind_residual(weights, block_name("encoder", l, b), channels, config_.level_channels[l]));
             channels = config_.level_channels[l];
         }
         if (l + 1 < config_.level_channels.size()) {
@@ -131,7 +135,8 @@ Tensor Autoencoder::residual(Graph & graph, const ResBlock & block, Tensor x) {
 Tensor Autoencoder::middle(Graph & graph, const Middle & m, Tensor x) {
     x = residual(graph, m.block1, x);
     Tensor y = to_tokens(graph, group_norm(graph, m.attention.norm, x, eps));
-    y = attention(graph, linear(graph, m.attention.q, y), linear(graph, m.attention.k, y), linear(graph, m.attention.v, y), 1);
+    y = attention(graph, linear(graph, m.attention.q, y), linear(graph, m.attention.k, y),
+                  linear(graph, m.attention.v, y), 1);
     y = to_image(graph, linear(graph, m.attention.out, y), x->ne[0], x->ne[1]);
     return residual(graph, m.block2, graph.expand(ggml_add(graph.context(), x, y)));
 }

@@ -114,7 +114,8 @@ std::vector<float> Engine::encode_text(const std::vector<int32_t> & tokens, int6
     const int64_t chunks = static_cast<int64_t>(tokens.size()) / c.positions;
     constexpr int64_t most_chunks = 4096;
     if (chunks < 1 || chunks > most_chunks || chunks * c.positions != static_cast<int64_t>(tokens.size())) {
-        invalid("tokens: expected 1 to " + std::to_string(most_chunks) + " chunks of " + std::to_string(c.positions) + ".");
+        invalid("tokens: expected 1 to " + std::to_string(most_chunks) + " chunks of " + std::to_string(c.positions) +
+                ".");
     }
     if (clip_skip < 1 || clip_skip > c.layers) invalid("clipSkip: expected 1 to " + std::to_string(c.layers) + ".");
     for (const int32_t id : tokens) {
@@ -127,13 +128,14 @@ std::vector<float> Engine::encode_text(const std::vector<int32_t> & tokens, int6
     return impl_->run("text encoder", clip_skip, {input}, build, cancellation);
 }
 
-std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
-                                   const std::vector<float> & context, int64_t context_tokens,
-                                   const Cancellation & cancellation) {
+std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 shape,
+                                   const std::vector<float> & timesteps, const std::vector<float> & context,
+                                   int64_t context_tokens, const Cancellation & cancellation) {
     const UnetConfig & c = impl_->networks->unet->config();
     check_tensor("latent", latent.size(), shape, c.in_channels);
     const int64_t batch = shape[0];
-    if (static_cast<int64_t>(timesteps.size()) != batch) invalid("timesteps: expected one for each latent of the batch.");
+    if (static_cast<int64_t>(timesteps.size()) != batch)
+        invalid("timesteps: expected one for each latent of the batch.");
     constexpr int64_t most_tokens = 1 << 20;
     if (context_tokens < 1 || context_tokens > most_tokens ||
         static_cast<int64_t>(context.size()) != batch * context_tokens * c.context_size) {
@@ -166,7 +168,8 @@ std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape
         invalid("image: expected sides that are multiples of " + std::to_string(c.scale_factor()) + ".");
     }
     if (!c.has_encoder) {
-        throw Error(ErrorCode::model_incomplete, "The VAE of this model has no encoder. Pass a whole VAE (option `vae`).");
+        throw Error(ErrorCode::model_incomplete,
+                    "The VAE of this model has no encoder. Pass a whole VAE (option `vae`).");
     }
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
         return impl_->networks->vae->build_encoder(graph, in[0]);

@@ -30,8 +30,7 @@ std::string recognise(const TensorTable & table, const Unet * unet) {
     return family;
 }
 
-template <typename Network>
-std::unique_ptr<Network> bind_one(Networks & networks, const char * prefix) {
+template <typename Network> std::unique_ptr<Network> bind_one(Networks & networks, const char * prefix) {
     if (!has_prefix(networks.tensors.table, prefix)) return nullptr;
     try {
         return std::make_unique<Network>(*networks.weights, Network::read_config(*networks.weights));
@@ -67,16 +66,18 @@ void describe_components(Networks & n) {
         const UnetConfig & c = n.unet->config();
         std::vector<int64_t> channels;
         for (const UnetStage & stage : c.inputs) channels.push_back(stage.channels);
-        info.config = {{"inChannels", c.in_channels},   {"outChannels", c.out_channels},
+        info.config = {{"inChannels", c.in_channels},       {"outChannels", c.out_channels},
                        {"modelChannels", c.model_channels}, {"contextSize", c.context_size},
-                       {"downsampling", c.downsampling()}, {"blockChannels", channels}};
+                       {"downsampling", c.downsampling()},  {"blockChannels", channels}};
         n.components.push_back(std::move(info));
     }
     if (n.vae) {
         ComponentInfo info = describe(table, "vae", vae_prefix);
         const AutoencoderConfig & c = n.vae->config();
-        info.config = {{"latentChannels", c.latent_channels}, {"levelChannels", c.level_channels},
-                       {"scaleFactor", c.scale_factor()},     {"encoder", c.has_encoder}};
+        info.config = {{"latentChannels", c.latent_channels},
+                       {"levelChannels", c.level_channels},
+                       {"scaleFactor", c.scale_factor()},
+                       {"encoder", c.has_encoder}};
         n.components.push_back(std::move(info));
     }
 }
@@ -128,10 +129,9 @@ void require_matching_sizes(const Networks & n) {
     }
     const int64_t latent = n.vae->config().latent_channels;
     if (latent != n.unet->config().in_channels || latent != n.unet->config().out_channels) {
-        throw Error(ErrorCode::model_mismatch, where(n) + ": the UNet works on latents of " +
-                                                   std::to_string(n.unet->config().in_channels) +
-                                                   " channels, but the VAE has " + std::to_string(latent) +
-                                                   ". Use a VAE of the same family.");
+        throw Error(ErrorCode::model_mismatch,
+                    where(n) + ": the UNet works on latents of " + std::to_string(n.unet->config().in_channels) +
+                        " channels, but the VAE has " + std::to_string(latent) + ". Use a VAE of the same family.");
     }
 }
 
@@ -161,8 +161,9 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
 void require_runnable(const Networks & n) {
     const std::vector<std::string> absent = absent_networks(n);
     if (n.family != "sd1" && !n.family.empty()) {
-        throw Error(ErrorCode::model_unsupported, where(n) + ": expected a Stable Diffusion 1.x text-to-image model, found " +
-                                                      "one of the family '" + n.family + "', which this version does not run.");
+        throw Error(ErrorCode::model_unsupported,
+                    where(n) + ": expected a Stable Diffusion 1.x text-to-image model, found " + "one of the family '" +
+                        n.family + "', which this version does not run.");
     }
     if (absent.size() == 3) refuse_unknown(n);
     if (!n.problems.empty()) throw Error(ErrorCode::model_unsupported, where(n) + ": " + n.problems.front());
@@ -182,9 +183,9 @@ void require_runnable(const Networks & n) {
     if (!n.unused.empty()) {
         std::vector<std::string> names; // as many as are shown
         for (size_t i = 0; i < n.unused.size(); i++) names.push_back(i < 5 ? quote(n.unused[i]) : "");
-        throw Error(ErrorCode::model_unsupported, where(n) + ": " + std::to_string(n.unused.size()) +
-                                                      " tensors would go unused: " + some_of(names) +
-                                                      ". The picture would not be what the file stands for, so it is refused.");
+        throw Error(ErrorCode::model_unsupported,
+                    where(n) + ": " + std::to_string(n.unused.size()) + " tensors would go unused: " + some_of(names) +
+                        ". The picture would not be what the file stands for, so it is refused.");
     }
     require_matching_sizes(n);
 }

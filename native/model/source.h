@@ -10,7 +10,7 @@
 namespace diffusion {
 
 struct Source {
-    std::string model;        // empty where not given
+    std::string model; // empty where not given
     std::string unet;
     std::string text_encoder;
     std::string vae;

@@ -229,7 +229,8 @@ Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config) 
         stage.residual = bind_residual(weights, p + "0.", channels + skips.back(), s.channels);
         skips.pop_back();
         if (s.transformers) stage.transformer = bind_transformer(weights, p + "1.", s.channels, s.transformers);
-        if (s.resample) stage.upsample = weights.conv(p + (s.transformers ? "2.conv" : "1.conv"), s.channels, s.channels, 3);
+        if (s.resample)
+            stage.upsample = weights.conv(p + (s.transformers ? "2.conv" : "1.conv"), s.channels, s.channels, 3);
         outputs_.push_back(stage);
         channels = s.channels;
     }

@@ -12,10 +12,10 @@ namespace diffusion {
 
 // One entry of the UNet's input or output list.
 struct UnetStage {
-    int64_t channels = 0;        // that come out
-    bool residual = false;       // has a residual block
-    int64_t transformers = 0;    // blocks of its spatial transformer; 0 where it has none
-    bool resample = false;       // ends in a downsampling (input list) or upsampling (output list)
+    int64_t channels = 0;     // that come out
+    bool residual = false;    // has a residual block
+    int64_t transformers = 0; // blocks of its spatial transformer; 0 where it has none
+    bool resample = false;    // ends in a downsampling (input list) or upsampling (output list)
 };
 
 struct UnetConfig {
@@ -25,7 +25,7 @@ struct UnetConfig {
     int64_t context_size = 0;
     int64_t head_size = 0; // fixed size of a head (SD 2, SDXL), or 0: `heads` heads of any size (SD 1)
     int64_t heads = 8;
-    std::vector<UnetStage> inputs;  // without the first convolution
+    std::vector<UnetStage> inputs; // without the first convolution
     int64_t middle_transformers = 0;
     std::vector<UnetStage> outputs;
 
