@@ -3,8 +3,11 @@
 import { Buffer } from 'node:buffer';
 
 const RGB = 2;
-/** The Paeth filter on every row: files a few percent larger than by trying all filters, in less than half of the time. */
-const PAETH = 4;
+/**
+ * The filter "Up" on every row. "Paeth" makes files a tenth smaller, but filtering runs on the calling thread: 33 ms at
+ * 1024x1024, against 10 ms.
+ */
+const UP = 2;
 
 /**
  * Encodes 8-bit RGB as PNG. Only filtering runs on the calling thread; deflate runs on the thread pool.
@@ -14,7 +17,7 @@ const PAETH = 4;
 export async function encodePng(data: Uint8Array, width: number, height: number): Promise<Buffer> {
   // Loaded when the first picture is ready, to keep the start of a program fast.
   const { PNG } = await import('pngjs');
-  const options = { colorType: RGB, inputColorType: RGB, inputHasAlpha: false, filterType: PAETH } as const;
+  const options = { colorType: RGB, inputColorType: RGB, inputHasAlpha: false, filterType: UP } as const;
   // Without a size pngjs does not allocate a picture of its own, which would be RGBA.
   const png = new PNG(options);
   Object.assign(png, { width, height, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) });

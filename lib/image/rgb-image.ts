@@ -1,6 +1,7 @@
 // A finished picture in memory.
 
 import type { Buffer } from 'node:buffer';
+import { setImmediate } from 'node:timers/promises';
 import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';
 import { encodePng } from './png.ts';
 import { withText } from './text-chunks.ts';
@@ -44,20 +45,27 @@ export class RgbImage {
   }
 }
 
+/** Pixels that are converted before the event loop has its turn: about a millisecond. */
+const PIXELS_PER_TURN = 1 << 16;
+
 /**
  * Turns network output into 8-bit RGB as diffusers does: -1..1 to 0..255, clamped, rounded to nearest.
  *
  * @param planes `[3, height, width]`
  * @returns `[height, width, 3]`
  */
-export function toRgbBytes(planes: Float32Array): Uint8Array {
+export async function toRgbBytes(planes: Float32Array): Promise<Uint8Array> {
   const pixels = planes.length / 3;
   const bytes = new Uint8ClampedArray(planes.length);
-  for (let channel = 0; channel < 3; channel++) {
-    for (let i = 0; i < pixels; i++) {
-      // Clamped arrays clamp and round halves to even on their own.
-      bytes[3 * i + channel] = ((planes[channel * pixels + i] as number) + 1) * 127.5;
+  for (let begin = 0; begin < pixels; begin += PIXELS_PER_TURN) {
+    const end = Math.min(begin + PIXELS_PER_TURN, pixels);
+    for (let channel = 0; channel < 3; channel++) {
+      for (let i = begin; i < end; i++) {
+        // Clamped arrays clamp and round halves to even on their own.
+        bytes[3 * i + channel] = ((planes[channel * pixels + i] as number) + 1) * 127.5;
+      }
     }
+    await setImmediate();
   }
   return new Uint8Array(bytes.buffer);
 }

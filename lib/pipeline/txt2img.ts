@@ -106,7 +106,7 @@ async function decodeImages(
   for (let i = 0; i < batch; i++) {
     const planes = await networks.decode(latents.subarray(i * length, (i + 1) * length), [1, channels, height, width]);
     const made = parameters(i);
-    images.push(new RgbImage(toRgbBytes(planes), made.width, made.height, made));
+    images.push(new RgbImage(await toRgbBytes(planes), made.width, made.height, made));
   }
   return images;
 }

@@ -18,7 +18,7 @@ export const FIRST_MERGE = 512;
 const WORD_END_MARK = '</w>';
 const MERGE_COUNT = START_TOKEN - FIRST_MERGE;
 /** Merges handled between two turns of the event loop, a few milliseconds' worth. */
-const MERGES_PER_TURN = 4000;
+const MERGES_PER_TURN = 1000;
 
 /**
  * CLIP's byte-pair vocabulary. A merged token's id is also its rank: of two possible merges the one with the lower id
@@ -75,6 +75,7 @@ async function readMerges(): Promise<string[]> {
     if (escaped && source[end + 1] === 0x6e) lines++;
     end += escaped ? 2 : 1;
   }
+  await setImmediate();
   const text = JSON.parse(`${source.toString('utf8', start, end)}"`) as string;
   return text.split('\n').slice(1, MERGE_COUNT + 1);
 }

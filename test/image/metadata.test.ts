@@ -113,9 +113,9 @@ test('a hostile text takes no more than its length in time', () => {
   assert.ok(performance.now() - started < 5000);
 });
 
-test('network output becomes bytes by rounding and clamping', () => {
+test('network output becomes bytes by rounding and clamping', async () => {
   const planes = Float32Array.of(-1, 1, /* green */ -3, 5, /* blue */ 0, 0.1);
-  assert.deepEqual([...toRgbBytes(planes)], [0, 0, 128, 255, 255, 140]);
+  assert.deepEqual([...(await toRgbBytes(planes))], [0, 0, 128, 255, 255, 140]);
 });
 
 test('a picture that cannot be written is refused with the reason', async () => {
