@@ -82,7 +82,7 @@ std::vector<DeviceInfo> devices() {
     return result;
 }
 
-Device::Device(const std::string & name, int threads) {
+Device::Device(const std::string & name, int threads) : threads_(threads) {
     load_backends();
     ggml_backend_dev_t found = nullptr;
     std::string known;
@@ -97,9 +97,9 @@ Device::Device(const std::string & name, int threads) {
                                            "'. Other devices need a build with their backend.");
     }
     require_threads(threads);
-    open(found, threads);
+    open(found);
     if (ggml_backend_dev_type(found) != GGML_BACKEND_DEVICE_TYPE_CPU) {
-        open(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads);
+        open(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
     }
     using SetAbort = void (*)(ggml_backend_t, ggml_abort_callback, void *);
     const auto set_abort = backend_function<SetAbort>(backends_.back(), "ggml_backend_set_abort_callback");
@@ -112,13 +112,18 @@ Device::Device(const std::string & name, int threads) {
     }
 }
 
-void Device::open(ggml_backend_dev_t device, int threads) {
+void Device::open(ggml_backend_dev_t device) {
     const ggml_backend_t backend = ggml_backend_dev_init(device, nullptr);
     if (!backend) throw Error(ErrorCode::device, "The device " + public_name(device) + " could not be opened.");
     owned_.emplace_back(backend);
     backends_.push_back(backend);
+}
+
+void Device::set_threads(int threads) {
     using SetThreads = void (*)(ggml_backend_t, int);
-    if (const auto set = backend_function<SetThreads>(backend, "ggml_backend_set_n_threads")) set(backend, threads);
+    const ggml_backend_t cpu = backends_.back();
+    const auto set = backend_function<SetThreads>(cpu, "ggml_backend_set_n_threads");
+    if (set) set(cpu, std::min(threads, threads_));
 }
 
 void Device::set_cancellation(const Cancellation * cancellation) {

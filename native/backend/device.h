@@ -25,6 +25,9 @@ public:
     const std::vector<ggml_backend_t> & backends() const { return backends_; }
     bool is_cpu() const { return backends_.size() == 1; }
 
+    // Threads for the next evaluation on the CPU: at most as many as the device was opened with.
+    void set_threads(int threads);
+
     // What the CPU polls between two nodes of a graph. nullptr to end.
     void set_cancellation(const Cancellation * cancellation);
 
@@ -32,10 +35,11 @@ private:
     struct FreeBackend {
         void operator()(ggml_backend_t backend) const { ggml_backend_free(backend); }
     };
-    void open(ggml_backend_dev_t device, int threads);
+    void open(ggml_backend_dev_t device);
 
     std::vector<std::unique_ptr<ggml_backend, FreeBackend>> owned_;
     std::vector<ggml_backend_t> backends_; // the same
+    int threads_;
     const Cancellation * cancellation_ = nullptr;
 };
 

@@ -27,6 +27,21 @@ bool fits_cpu_kernels(const ggml_tensor * node) {
            !(image && static_cast<int64_t>(image->ne[3] > 1 ? image->nb[3] : image->nb[2]) > most);
 }
 
+// ggml's threads wait for each other, spinning, after every node. One more is worth its waiting where nodes do this much work
+// on average; below, a second thread gains little on idle cores and costs a time slice a node on busy ones.
+constexpr double thread_node_work = 1e6;
+
+int useful_threads(ggml_cgraph * graph) {
+    double work = 0;
+    const int n_nodes = ggml_graph_n_nodes(graph);
+    for (int i = 0; i < n_nodes; i++) {
+        const Tensor node = ggml_graph_node(graph, i);
+        if (node->op == GGML_OP_MUL_MAT) work += 2.0 * node->src[0]->ne[0] * ggml_nelements(node);
+    }
+    constexpr double most = 1 << 20; // of any machine
+    return 1 + static_cast<int>(std::min(work / n_nodes / thread_node_work, most));
+}
+
 struct FreeSched {
     void operator()(ggml_backend_sched_t sched) const { ggml_backend_sched_free(sched); }
 };
@@ -49,6 +64,7 @@ struct Runner::Plan {
     std::vector<Tensor> inputs;
     Tensor output = nullptr;
     size_t n_bytes = 0; // of compute memory on all backends
+    int threads = 1;
 };
 
 Runner::Runner(Device & device) : device_(device) {}
@@ -61,6 +77,7 @@ std::vector<float> Runner::run(const std::string & name, int64_t variant, const 
     for (size_t i = 0; i < inputs.size(); i++) {
         ggml_backend_tensor_set(p.inputs[i], inputs[i].data, 0, ggml_nbytes(p.inputs[i]));
     }
+    device_.set_threads(p.threads);
     device_.set_cancellation(&cancellation);
     const ggml_status status = ggml_backend_sched_graph_compute(p.sched.get(), p.graph->nodes());
     device_.set_cancellation(nullptr);
@@ -105,6 +122,7 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
 
     auto p = draft_plan(name, inputs, build);
     p->n_bytes = n_bytes;
+    p->threads = useful_threads(p->graph->nodes());
     if (!ggml_backend_sched_alloc_graph(p->sched.get(), p->graph->nodes())) {
         throw out_of_memory(n_bytes, device_.backend(), "evaluating the " + name);
     }
