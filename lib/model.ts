@@ -14,8 +14,8 @@ import { type GenerationStep, type Txt2ImgResult, txt2img } from './pipeline/txt
 import { type CheckedTxt2ImgOptions, checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
 import { CHUNK_LENGTH, type PromptChunk } from './text/chunks.ts';
-import { ClipTokenizer } from './text/tokenizer.ts';
-import { END_TOKEN, loadVocabulary } from './text/vocabulary.ts';
+import { type ClipTokenizer, loadClipTokenizer } from './text/tokenizer.ts';
+import { END_TOKEN } from './text/vocabulary.ts';
 
 /** The end token is the last one. */
 const VOCABULARY_SIZE = END_TOKEN + 1;
@@ -64,7 +64,7 @@ export async function loadModel(
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
       }),
     );
-    const [native, vocabulary] = await Promise.all([opening, loadVocabulary()]);
+    const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
     try {
       // The last report of progress may have come with the end of the load.
       controller.signal.throwIfAborted();
@@ -74,7 +74,7 @@ export async function loadModel(
       throw error;
     }
     const info = describeModel(native.info, modelName(files), prediction);
-    return new Model(addon, native, new ClipTokenizer(vocabulary), info);
+    return new Model(addon, native, tokenizer, info);
   } finally {
     unfollow();
   }
