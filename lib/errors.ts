@@ -24,6 +24,8 @@ export type DiffusionErrorCode =
   | 'ERR_BINARY'
   /** An image file cannot be decoded or holds no metadata where some are asked for. */
   | 'ERR_IMAGE'
+  /** A package that this needs and that is installed apart is not there, or does not load. */
+  | 'ERR_MISSING_PACKAGE'
   /** A result could not be written. */
   | 'ERR_WRITE';
 

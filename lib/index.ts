@@ -22,8 +22,15 @@ export type {
   NativeProgress as LoadProgress,
 } from './native/contract.ts';
 export type { RngName } from './noise/index.ts';
+export type { PictureInput } from './picture/input.ts';
+export type { RawPicture } from './picture/raw.ts';
+export type { ResizeMode } from './picture/resize.ts';
+export type { GenerationResult, GenerationStep, Timings } from './pipeline/generation.ts';
+export type { GenerationOptions } from './pipeline/generation-options.ts';
+export type { Img2ImgOptions } from './pipeline/img2img-options.ts';
+export type { InpaintOptions } from './pipeline/inpaint-options.ts';
 export type { Run } from './pipeline/run.ts';
-export type { GenerationStep, Timings, Txt2ImgResult } from './pipeline/txt2img.ts';
+export type { MaskedContent } from './pipeline/start.ts';
 export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 export {
   type Denoiser,

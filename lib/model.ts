@@ -4,14 +4,20 @@ import { DiffusionError } from './errors.ts';
 import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
-import { follow } from './pipeline/abort.ts';
+import { follow, untilAborted } from './pipeline/abort.ts';
 import { chunkPrompts, type Guided } from './pipeline/conditioning.ts';
+import { type GenerationResult, type GenerationStep, generate, type Task } from './pipeline/generation.ts';
+import type { CheckedGenerationOptions, ModelLimits } from './pipeline/generation-options.ts';
+import { img2img } from './pipeline/img2img.ts';
+import { checkImg2ImgOptions, type Img2ImgOptions } from './pipeline/img2img-options.ts';
+import { inpaint } from './pipeline/inpaint.ts';
+import { checkInpaintOptions, type InpaintOptions } from './pipeline/inpaint-options.ts';
 import { callNative } from './pipeline/native-call.ts';
 import { Networks } from './pipeline/networks.ts';
 import { SerialQueue } from './pipeline/queue.ts';
 import { Run } from './pipeline/run.ts';
-import { type GenerationStep, type Txt2ImgResult, txt2img } from './pipeline/txt2img.ts';
-import { type CheckedTxt2ImgOptions, checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
+import { txt2img } from './pipeline/txt2img.ts';
+import { checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
 import { CHUNK_LENGTH, type PromptChunk } from './text/chunks.ts';
 import { type ClipTokenizer, loadClipTokenizer } from './text/tokenizer.ts';
@@ -110,19 +116,67 @@ export class Model implements AsyncDisposable {
    *   options, with all problems in `problems`; with `signal.reason` once the signal has fired; with a DiffusionError
    *   `ERR_NON_FINITE` where a network returns NaN or infinity, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, or `ERR_DISPOSED`.
    */
-  txt2img(options: Txt2ImgOptions): Run<GenerationStep, Txt2ImgResult> {
-    let checked: CheckedTxt2ImgOptions;
+  txt2img(options: Txt2ImgOptions): Run<GenerationStep, GenerationResult> {
+    return this.#draw((limits) => checkTxt2ImgOptions(options, limits), txt2img);
+  }
+
+  /**
+   * Draws pictures from a picture and text: noise is added to the picture and taken away again in the sense of the text. Runs as
+   * {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.img2img({ image: 'sketch.png', prompt: 'a red apple', strength: 0.6 });
+   * ```
+   *
+   * @returns a run as of {@link txt2img}. It rejects with a DiffusionError `ERR_FILE` or `ERR_IMAGE` too where the picture cannot
+   *   be read, and `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
+   */
+  img2img(options: Img2ImgOptions): Run<GenerationStep, GenerationResult> {
+    return this.#draw((limits) => checkImg2ImgOptions(options, limits), img2img);
+  }
+
+  /**
+   * Draws a part of a picture anew. The rest keeps every pixel. Runs as {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.inpaint({ image: 'fruit.png', mask: 'pear.png', prompt: 'a red apple' });
+   * ```
+   *
+   * @returns a run as of {@link img2img}.
+   */
+  inpaint(options: InpaintOptions): Run<GenerationStep, GenerationResult> {
+    return this.#draw((limits) => checkInpaintOptions(options, limits), inpaint);
+  }
+
+  /**
+   * Starts a run.
+   *
+   * @param check the options.
+   * @param prepare what the run does with them; it starts at once, while earlier runs still go on.
+   */
+  #draw<Checked extends CheckedGenerationOptions>(
+    check: (limits: ModelLimits) => Checked,
+    prepare: (checked: Checked, limits: ModelLimits) => Promise<Task>,
+  ): Run<GenerationStep, GenerationResult> {
+    const { vaeScaleFactor, textLayers, defaultWidth: width, defaultHeight: height } = this.info;
+    const limits = { vaeScaleFactor, textLayers, width, height };
+    let checked: Checked;
     let prompts: Guided<readonly PromptChunk[]>;
     try {
-      const { vaeScaleFactor, textLayers, defaultWidth: width, defaultHeight: height } = this.info;
-      checked = checkTxt2ImgOptions(options, { vaeScaleFactor, textLayers, width, height });
+      checked = check(limits);
       prompts = chunkPrompts(this.#tokenizer, checked);
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
-    return new Run([checked.signal, this.#disposal.signal], (signal, emit) => {
+    return new Run([checked.signal, this.#disposal.signal], async (signal, emit) => {
       const networks = new Networks(this.#addon, this.#native, signal);
-      return this.#queue.run(signal, () => txt2img(networks, this.info, checked, prompts, emit));
+      const task = untilAborted(prepare(checked, limits), signal);
+      const drawing = this.#queue.run(signal, async () =>
+        generate(networks, this.info, checked, prompts, await task, emit),
+      );
+      // A picture that cannot be read is told of at once, not when its turn comes.
+      const [result] = await Promise.all([drawing, task]);
+      return result;
     });
   }
 

@@ -3,19 +3,19 @@
 import yargs, { type Argv, type Options } from 'yargs';
 import { closest } from '../errors.ts';
 import { PACKAGE_VERSION } from '../version.ts';
-import { FLAGS, type Flag } from './flags.ts';
+import { DRAWING_COMMANDS, type DrawingCommand, FLAGS, type Flag } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A command line, understood. */
 export interface CommandLine {
-  readonly command: 'txt2img' | 'inspect' | 'devices' | 'metadata';
+  readonly command: (typeof COMMANDS)[number];
   /** The operand of `inspect` and `metadata`. */
   readonly file?: string;
   /** Value of each flag that was given, by its long name: text as typed, true for a switch. */
   readonly flags: Readonly<Record<string, string | true>>;
 }
 
-const COMMANDS = ['txt2img', 'inspect', 'devices', 'metadata'] as const;
+const COMMANDS = [...DRAWING_COMMANDS, 'inspect', 'devices', 'metadata'] as const;
 const SHARED = ['json', 'verbose'];
 
 /**
@@ -26,14 +26,29 @@ const SHARED = ['json', 'verbose'];
 export async function parseCommandLine(argv: readonly string[]): Promise<CommandLine | undefined> {
   const [first = ''] = argv;
   if (first === 'help') return parseCommandLine([...argv.slice(1), '--help']);
-  const command = COMMANDS.find((name) => name === first) ?? 'txt2img';
-  const rest = command === first ? argv.slice(1) : argv;
-  const known = command === 'txt2img' ? FLAGS : FLAGS.filter(({ name }) => SHARED.includes(name));
+  const named = COMMANDS.find((name) => name === first);
+  const rest = named ? argv.slice(1) : argv;
+  const command = named ?? drawingCommand(rest);
+  const known = FLAGS.filter(({ name, only }) =>
+    isDrawing(command) ? only === undefined || only.includes(command) : SHARED.includes(name),
+  );
   checkReservedNames(rest);
   const parser = describeCommand(buildParser(known), command);
   const parsed = await parser.parse(rest);
   if (parsed.help || parsed.version) return undefined;
   return { command, ...operand(command, parsed._.map(String)), flags: readFlags(parsed, known, rest) };
+}
+
+/** Whether a command draws. */
+export function isDrawing(command: CommandLine['command']): command is DrawingCommand {
+  return DRAWING_COMMANDS.some((name) => name === command);
+}
+
+/** What a command line without a command asks for: as in `sd-cli`, a picture or a mask to start from says it. */
+function drawingCommand(words: readonly string[]): DrawingCommand {
+  const has = (...names: string[]) => words.some((word) => word.startsWith('-') && names.includes(nameOf(word)));
+  if (has('mask')) return 'inpaint';
+  return has('init-img', 'i') ? 'img2img' : 'txt2img';
 }
 
 function buildParser(known: readonly Flag[]): Argv {
@@ -69,9 +84,19 @@ function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
     return parser.usage('diffuse inspect FILE\n\nShow what a model file holds; reads its headers only.');
   if (command === 'devices') return parser.usage('diffuse devices\n\nList the devices that models can run on.');
   if (command === 'metadata') return parser.usage('diffuse metadata FILE\n\nShow how a PNG picture was made.');
+  if (command === 'img2img')
+    return parser
+      .usage('diffuse [img2img] -i PICTURE -p PROMPT [flags]\n\nDraw a picture from a picture and text.')
+      .example('diffuse -i sketch.png -p "a red apple" --strength 0.6 -o apple.png', '');
+  if (command === 'inpaint')
+    return parser
+      .usage('diffuse [inpaint] -i PICTURE --mask MASK -p PROMPT [flags]\n\nDraw a part of a picture anew.')
+      .example('diffuse -i fruit.png --mask pear.png -p "a red apple" -o apple.png', '');
   return parser
     .usage('diffuse [txt2img] -p PROMPT [flags]\n\nDraw a picture from text.')
-    .epilog('Other commands: diffuse inspect FILE, diffuse devices, diffuse metadata FILE')
+    .epilog(
+      'Other commands: diffuse img2img, diffuse inpaint, diffuse inspect FILE, diffuse devices, diffuse metadata FILE',
+    )
     .example('diffuse -p "a red apple" -o apple.png', 'with the small model that comes along')
     .example('diffuse -m sd-v1-5.safetensors -p "a red apple" -W 512 -H 512 --steps 25 -s 42', '');
 }
@@ -132,7 +157,7 @@ function operand(command: CommandLine['command'], words: readonly string[]): { f
   if (takesFile) return { file: words[0] as string };
   const [word] = words;
   if (word === undefined) return {};
-  const near = command === 'txt2img' && closest(word, COMMANDS);
+  const near = isDrawing(command) && closest(word, COMMANDS);
   const remedy = near ? `Did you mean diffuse ${near}?` : 'Give the prompt with -p, in quotes';
   throw new UsageError(`Expected a command or flags but received '${word}'. ${remedy}`);
 }

@@ -1,8 +1,16 @@
-// The flags of `diffuse txt2img`: their names, what they mean, and the options of the API that they set.
+// The flags of the commands that draw: their names, what they mean, and the options of the API that they set.
 
-import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import { RESIZE_MODES } from '../picture/resize.ts';
+import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
+import { MASKED_CONTENTS } from '../pipeline/start.ts';
 import { SAMPLER_NAMES } from '../sampler/index.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
+
+/** The commands that draw. */
+export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint'] as const;
+
+/** Name of a command that draws: that of the method of a model which it calls. */
+export type DrawingCommand = (typeof DRAWING_COMMANDS)[number];
 
 /** One flag of the command line. */
 export interface Flag {
@@ -14,7 +22,7 @@ export interface Flag {
   readonly kind: 'text' | 'number' | 'sigmas' | 'switch';
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
   readonly option?:
-    | keyof Txt2ImgOptions
+    | keyof InpaintOptions
     | 'device'
     | 'threads'
     | 'prediction'
@@ -22,7 +30,12 @@ export interface Flag {
     | 'unet'
     | 'textEncoder'
     | 'vae';
+  /** The commands that have it, where not all that draw do. */
+  readonly only?: readonly DrawingCommand[];
 }
+
+const FROM_PICTURE: readonly DrawingCommand[] = ['img2img', 'inpaint'];
+const WITH_MASK: readonly DrawingCommand[] = ['inpaint'];
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -52,6 +65,63 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     option: 'negativePrompt',
     description: 'what to stay away from',
+  },
+  {
+    name: 'init-img',
+    alias: 'i',
+    kind: 'text',
+    option: 'image',
+    only: FROM_PICTURE,
+    description: 'picture to start from: PNG, or with the package sharp JPEG or WebP',
+  },
+  {
+    name: 'strength',
+    kind: 'number',
+    option: 'strength',
+    only: FROM_PICTURE,
+    description: 'how much is drawn anew, from 0 (nothing) to 1 (all) (default: 0.75)',
+  },
+  {
+    name: 'resize-mode',
+    kind: 'text',
+    option: 'resizeMode',
+    only: FROM_PICTURE,
+    description: `what becomes of a picture of another size (default: fill): ${RESIZE_MODES.join(', ')}`,
+  },
+  {
+    name: 'mask',
+    kind: 'text',
+    option: 'mask',
+    only: WITH_MASK,
+    description: 'picture that is white where to draw and black where not',
+  },
+  {
+    name: 'mask-blur',
+    kind: 'number',
+    option: 'maskBlur',
+    only: WITH_MASK,
+    description: 'softness of the edge of the mask in pixels (default: 0)',
+  },
+  {
+    name: 'invert-mask',
+    kind: 'switch',
+    option: 'invertMask',
+    only: WITH_MASK,
+    description: 'draw where the mask is black',
+  },
+  {
+    name: 'masked-content',
+    kind: 'text',
+    option: 'maskedContent',
+    only: WITH_MASK,
+    description: `what the masked part starts from (default: original): ${MASKED_CONTENTS.join(', ')}`,
+  },
+  {
+    name: 'padding-mask-crop',
+    kind: 'number',
+    option: 'paddingMaskCrop',
+    only: WITH_MASK,
+    description: 'draw the masked region alone, at the full size, with that many pixels around it',
   },
   {
     name: 'output',

@@ -42,7 +42,7 @@ async function runCommand(commandLine: CommandLine, signal: AbortSignal): Promis
   if (commandLine.command === 'inspect') return (await import('./inspect.ts')).runInspect(commandLine, signal);
   if (commandLine.command === 'devices') return (await import('./devices.ts')).runDevices(commandLine);
   if (commandLine.command === 'metadata') return (await import('./metadata.ts')).runMetadata(commandLine);
-  return (await import('./txt2img.ts')).runTxt2Img(commandLine, signal);
+  return (await import('./draw.ts')).runDraw(commandLine, commandLine.command, signal);
 }
 
 // A reader that goes away shows in the call that writes; without these listeners it would end the process with a stack trace.

@@ -1,9 +1,9 @@
-// From the flags of `diffuse txt2img` to the options of the API, and back in the messages about them.
+// From the flags of the commands that draw to the options of the API, and back in the messages about them.
 
 import { type ArgumentError, argumentError } from '../errors.ts';
 import type { LoadOptions } from '../load-options.ts';
 import { OptionCheck } from '../options.ts';
-import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import type { ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import { FLAGS, type Flag } from './flags.ts';
@@ -14,7 +14,8 @@ export interface Request {
   /** Undefined for the model that comes along. */
   readonly source: ModelSource | undefined;
   readonly load: Pick<LoadOptions, 'device' | 'threads' | 'prediction'>;
-  readonly txt2img: Txt2ImgOptions;
+  /** Those of the method that has the name of the command. */
+  readonly options: InpaintOptions;
   readonly output: string;
   readonly count: number;
   readonly previewPath: string | undefined;
@@ -29,10 +30,10 @@ export function readRequest({ flags }: CommandLine): Request {
   if (flags.sigmas !== undefined && flags.scheduler !== undefined) {
     throw new UsageError('Expected either --sigmas or --scheduler but received both');
   }
-  const options: Record<string, unknown> = {};
+  const values: Record<string, unknown> = {};
   for (const flag of FLAGS)
-    if (flag.option && flags[flag.name] !== undefined) options[flag.option] = toValue(flag, flags[flag.name]);
-  const { model, unet, textEncoder, vae, device, threads, prediction, ...txt2img } = options;
+    if (flag.option && flags[flag.name] !== undefined) values[flag.option] = toValue(flag, flags[flag.name]);
+  const { model, unet, textEncoder, vae, device, threads, prediction, ...options } = values;
   const source = { model, unet, textEncoder, vae };
   const named = Object.values(source).some((path) => path !== undefined);
   return {
@@ -42,7 +43,7 @@ export function readRequest({ flags }: CommandLine): Request {
       threads,
       prediction: prediction === 'eps' ? 'epsilon' : prediction,
     }) as Request['load'],
-    txt2img: txt2img as unknown as Txt2ImgOptions,
+    options: options as unknown as InpaintOptions,
     output: text(flags.output) ?? 'output.png',
     count: readCount(flags['batch-count']),
     previewPath: text(flags['preview-path']),

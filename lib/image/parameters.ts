@@ -5,7 +5,7 @@ import { fromMetadataNames, fromMetadataRng, toMetadataName } from './names.ts';
 /** Keyword of the PNG text entry that holds the parameters. */
 export const PARAMETERS_KEYWORD = 'parameters';
 
-/** Everything that makes a picture: the same values give the same picture again. */
+/** Everything that makes a picture, besides other pictures: the same values give the same picture again. */
 export interface GenerationParameters {
   readonly prompt: string;
   readonly negativePrompt: string;
@@ -25,6 +25,12 @@ export interface GenerationParameters {
   readonly clipSkip: number;
   readonly rng: string;
   readonly eta?: number | undefined;
+  /** Of pictures that started from a picture. */
+  readonly strength?: number | undefined;
+  /** Of inpainted pictures. */
+  readonly maskBlur?: number | undefined;
+  readonly maskedContent?: string | undefined;
+  readonly paddingMaskCrop?: number | undefined;
   /** Name and version of the program. */
   readonly version: string;
 }
@@ -46,6 +52,7 @@ export interface ImageMetadata {
   readonly model: string | undefined;
   readonly clipSkip: number | undefined;
   readonly rng: string | undefined;
+  readonly strength: number | undefined;
   /** Every `key: value` of the last line, as written. */
   readonly fields: Readonly<Record<string, string>>;
 }
@@ -68,6 +75,11 @@ export function formatParameters(p: GenerationParameters): string {
     ['Model', p.model],
     // A1111 writes the clip skip only where it is not the last layer, and so do its readers expect it.
     ['Clip skip', p.clipSkip === 1 ? undefined : p.clipSkip],
+    ['Denoising strength', p.strength],
+    ['Mask blur', p.maskBlur || undefined],
+    ['Masked content', p.maskedContent],
+    ['Inpaint area', p.paddingMaskCrop === undefined ? undefined : 'Only masked'],
+    ['Masked area padding', p.paddingMaskCrop],
     ['Eta', p.eta],
     ['RNG', toMetadataName.rng(p.rng)],
     ['Version', p.version],
@@ -105,6 +117,7 @@ export function parseParameters(raw: string): ImageMetadata {
     model: fields.Model,
     clipSkip: toNumber(fields['Clip skip']),
     rng: fromMetadataRng(fields.RNG),
+    strength: toNumber(fields['Denoising strength']),
     fields,
   };
 }

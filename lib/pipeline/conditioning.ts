@@ -4,8 +4,8 @@ import { argumentError } from '../errors.ts';
 import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
 import { applyWeights } from '../text/weights.ts';
+import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { Networks } from './networks.ts';
-import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
 
 /** Hidden states that the UNet attends to. */
 export interface Conditioning {
@@ -29,7 +29,10 @@ const MAX_CHUNKS = 64;
  *
  * @throws RangeError `ERR_INVALID_ARG_VALUE` for malformed weights and for more than 64 chunks.
  */
-export function chunkPrompts(tokenizer: ClipTokenizer, options: CheckedTxt2ImgOptions): Guided<readonly PromptChunk[]> {
+export function chunkPrompts(
+  tokenizer: ClipTokenizer,
+  options: CheckedGenerationOptions,
+): Guided<readonly PromptChunk[]> {
   const chunk = (text: string, name: string) => {
     const chunks = encodePrompt(text, { tokenizer, pad: tokenizer.endToken, name });
     if (chunks.length <= MAX_CHUNKS) return chunks;

@@ -53,6 +53,17 @@ export class Networks {
   }
 
   /**
+   * Encodes pictures.
+   *
+   * @param planes `[batch, 3, height, width]` of -1..1.
+   * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]` of the VAE's latent: mean, then log variance.
+   */
+  async encode(planes: Float32Array, shape: Shape): Promise<Float32Array> {
+    const moments = await callNative(this.#addon, this.signal, (flag) => this.#model.encode(planes, shape, flag));
+    return requireFinite(moments, 'the VAE encoder');
+  }
+
+  /**
    * Decodes diffusion latents.
    *
    * @returns planes `[batch, 3, height, width]` of about -1..1.

@@ -1,19 +1,21 @@
-// From noise to a latent: noise, schedule, guided network and sampler put together.
+// From a start to a latent: noise, schedule, guided network and sampler put together.
 
 import { argumentError, describe } from '../errors.ts';
 import { classifierFreeGuidance, denoiserFor, type PredictEach, type PredictionType } from '../guidance/index.ts';
 import { createBatchNoise } from '../noise/index.ts';
-import type { SamplerStep } from '../sampler/index.ts';
+import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
 import { untilAborted } from './abort.ts';
 import type { Conditioning, Guided } from './conditioning.ts';
+import type { CheckedGenerationOptions } from './generation-options.ts';
 import { type Networks, requireFinite, type Shape } from './networks.ts';
-import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
+import type { Begin, Start } from './start.ts';
 
 /**
- * Draws latents from pure noise.
+ * Draws latents.
  *
  * @param shape of the latents.
+ * @param begin chooses where sampling starts.
  * @param onStep called after each step, and awaited.
  * @returns latents of `shape`, free of noise.
  * @throws TypeError or RangeError where a sampler of the user's gives anything else than such latents.
@@ -21,17 +23,20 @@ import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
 export async function sampleLatents(
   networks: Networks,
   prediction: PredictionType,
-  options: CheckedTxt2ImgOptions,
+  options: CheckedGenerationOptions,
   shape: Shape,
   { conditional, unconditional }: Guided<Conditioning>,
+  begin: Begin,
   onStep: (step: SamplerStep) => Promise<void>,
 ): Promise<Float32Array> {
   const table = stableDiffusionTable();
   const { scheduler, eta } = options;
-  const sigmas = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, table) : scheduler;
+  const schedule = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, table) : scheduler;
   const source = createBatchNoise(options.rng, options.seed, options.batchSize);
   const noise = () => source.normal(shape.reduce((a, b) => a * b));
-  const sigmaMax = sigmas[0] as number;
+  const start = begin(schedule, noise);
+  const { sigmas } = start;
+  if (sigmas.length === 1) return start.latent;
 
   let finished = 0;
   const predict = classifierFreeGuidance(
@@ -40,10 +45,10 @@ export async function sampleLatents(
     unconditional,
     options.cfgScale,
   );
-  const denoise = denoiserFor(predict, prediction, table);
+  const denoise = keeping(denoiserFor(predict, prediction, table), start);
   const sampling = options.sampler(
     async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
-    noise().map((value) => value * sigmaMax),
+    start.latent,
     sigmas,
     {
       noise,
@@ -59,8 +64,16 @@ export async function sampleLatents(
     },
   );
   // A sampler or a callback of the user's may never end by itself.
-  const latent = await untilAborted(sampling, networks.signal);
-  return requireFinite(checkLatent(latent, shape, 'the result of sampler'), 'the sampler');
+  const latent = checkLatent(await untilAborted(sampling, networks.signal), shape, 'the result of sampler');
+  return requireFinite(start.keep?.(latent, 0) ?? latent, 'the sampler');
+}
+
+/** A denoiser that leaves alone what the start says must stay: the network sees it noisy, the sampler gets it clean. */
+function keeping(denoise: Denoiser, { sigmas, keep }: Start): Denoiser {
+  if (!keep) return denoise;
+  const first = sigmas[0] as number;
+  // At the first level the latent is the start itself.
+  return async (x, sigma) => keep(await denoise(sigma < first ? keep(x, sigma) : x, sigma), 0);
 }
 
 /** Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. */

@@ -1,11 +1,16 @@
-// `diffuse txt2img`: draws pictures and writes them.
+// `diffuse txt2img`, `img2img` and `inpaint`: draw pictures and write them.
 
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable } from '../image/write-png.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
-import type { Timings, Txt2ImgResult } from '../pipeline/txt2img.ts';
-import { ANY_MODEL, checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import { readPicture } from '../picture/input.ts';
+import type { GenerationResult, Timings } from '../pipeline/generation.ts';
+import { ANY_MODEL, type CheckedGenerationOptions, type ModelLimits } from '../pipeline/generation-options.ts';
+import { checkImg2ImgOptions } from '../pipeline/img2img-options.ts';
+import { checkInpaintOptions } from '../pipeline/inpaint-options.ts';
+import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { CommandLine } from './arguments.ts';
+import type { DrawingCommand } from './flags.ts';
 import { checkOutput, outputPaths, STANDARD_OUTPUT } from './output-path.ts';
 import { Progress } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
@@ -13,10 +18,18 @@ import { print, printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
 import { UsageError } from './usage-error.ts';
 
+/** The checks of each command's options. */
+const CHECKS: Record<DrawingCommand, (options: unknown, limits: ModelLimits) => CheckedGenerationOptions> = {
+  txt2img: checkTxt2ImgOptions,
+  img2img: checkImg2ImgOptions,
+  inpaint: checkInpaintOptions,
+};
+
 /** @param signal ends the command at any moment, before a picture is written or after, never within. */
-export async function runTxt2Img(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
-  const request = readRequest(commandLine);
-  await checkRequest(request);
+export async function runDraw(commandLine: CommandLine, command: DrawingCommand, signal: AbortSignal): Promise<void> {
+  const asked = readRequest(commandLine);
+  await checkRequest(asked, command);
+  const request = { ...asked, options: { ...asked.options, ...(await readPictures(asked)) } };
   const progress = await Progress.create();
   try {
     const start = performance.now();
@@ -25,9 +38,15 @@ export async function runTxt2Img(commandLine: CommandLine, signal: AbortSignal):
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];
     const paths = outputPaths(request.output, request.count);
-    let seed = request.txt2img.seed;
+    let seed = request.options.seed;
     for (const path of paths) {
-      const result = await draw(model, { ...request, txt2img: { ...request.txt2img, seed } }, signal, progress);
+      const result = await draw(
+        model,
+        command,
+        { ...request, options: { ...request.options, seed } },
+        signal,
+        progress,
+      );
       await write(result.images[0] as RgbImage, path);
       drawn.push({ file: path, seed: result.seed, timings: result.timings });
       progress.stop(`${path}: seed ${result.seed}, ${seconds(result.timings.total)}`);
@@ -47,12 +66,22 @@ interface Drawn {
 }
 
 /** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
-async function checkRequest({ txt2img, output, count, json, previewPath }: Request): Promise<void> {
-  const { seed } = checkTxt2ImgOptions(txt2img, ANY_MODEL);
-  checkTxt2ImgOptions({ ...txt2img, seed: seed + (count - 1) }, ANY_MODEL);
+async function checkRequest(
+  { options, output, count, json, previewPath }: Request,
+  command: DrawingCommand,
+): Promise<void> {
+  const { seed } = CHECKS[command](options, ANY_MODEL);
+  CHECKS[command]({ ...options, seed: seed + (count - 1) }, ANY_MODEL);
   await checkOutput(output, count, json, process.stdout.isTTY);
   if (previewPath === STANDARD_OUTPUT) throw new UsageError('Expected a file for --preview-path but received -');
   if (previewPath !== undefined) await checkWritable(previewPath);
+}
+
+/** Reads the pictures that a command starts from, once for all that it draws and before the model is loaded. */
+async function readPictures({ options }: Request): Promise<Partial<Pick<Request['options'], 'image' | 'mask'>>> {
+  const read = (name: 'image' | 'mask') => options[name] && readPicture(options[name], name);
+  const [image, mask] = await Promise.all([read('image'), read('mask')]);
+  return { ...(image ? { image } : {}), ...(mask ? { mask } : {}) };
 }
 
 function openModel({ source, load, verbose }: Request, signal: AbortSignal, progress: Progress): Promise<Model> {
@@ -67,12 +96,13 @@ function openModel({ source, load, verbose }: Request, signal: AbortSignal, prog
 
 async function draw(
   model: Model,
-  { txt2img, previewPath }: Request,
+  command: DrawingCommand,
+  { options, previewPath }: Request,
   signal: AbortSignal,
   progress: Progress,
-): Promise<Txt2ImgResult> {
-  progress.start('sampling', txt2img.steps ?? 20);
-  const run = model.txt2img({ ...txt2img, signal, preview: previewPath !== undefined });
+): Promise<GenerationResult> {
+  progress.start('sampling', options.steps ?? 20);
+  const run = model[command]({ ...options, signal, preview: previewPath !== undefined });
   for await (const { index, total, preview } of run) {
     progress.step(index + 1, total);
     if (preview && previewPath !== undefined) await preview.save(previewPath);
@@ -95,8 +125,9 @@ function describeModel({ name, family, prediction, device, threads, mappedBytes,
   return `${name}: ${family}, predicts ${prediction}; on ${device} with ${threads} threads; ${weights}`;
 }
 
-function describeTimings({ textEncoding, sampling, decoding }: Timings): string {
-  return `text encoding ${seconds(textEncoding)}, sampling ${seconds(sampling)}, decoding ${seconds(decoding)}`;
+function describeTimings({ textEncoding, imageEncoding, sampling, decoding }: Timings): string {
+  const encoding = imageEncoding >= 1 ? `image encoding ${seconds(imageEncoding)}, ` : '';
+  return `text encoding ${seconds(textEncoding)}, ${encoding}sampling ${seconds(sampling)}, decoding ${seconds(decoding)}`;
 }
 
 function seconds(milliseconds: number): string {

@@ -1,0 +1,72 @@
+// Pictures that users give: what they may be, and how each becomes pixels.
+
+import { DiffusionError, describe } from '../errors.ts';
+import type { OptionCheck } from '../options.ts';
+import { readPictureFile } from './file.ts';
+import { decodeByLibrary } from './jpeg-webp.ts';
+import type { Pixels } from './pixels.ts';
+import { decodePng } from './png.ts';
+import { checkRawPicture, type RawPicture, rawPixels } from './raw.ts';
+
+/**
+ * A picture: the path of a PNG, JPEG or WebP file, the bytes of such a file, or pixels. JPEG and WebP need the package `sharp`,
+ * which is installed apart (`npm install sharp`). An {@link RgbImage} and the `ImageData` of a canvas are pixels.
+ *
+ * A picture may have up to 2^26 pixels and a file 256 MiB. It is turned as its EXIF orientation says, and reduced to 8 bits a
+ * channel.
+ */
+export type PictureInput = string | Uint8Array | RawPicture;
+
+/** What files begin with, by format. */
+const FORMATS = [
+  { name: 'PNG', matches: (bytes: Uint8Array) => begins(bytes, 0, [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]) },
+  { name: 'JPEG', matches: (bytes: Uint8Array) => begins(bytes, 0, [0xff, 0xd8, 0xff]) },
+  {
+    name: 'WebP',
+    matches: (bytes: Uint8Array) =>
+      begins(bytes, 0, [0x52, 0x49, 0x46, 0x46]) && begins(bytes, 8, [0x57, 0x45, 0x42, 0x50]),
+  },
+] as const;
+
+/** Checks an option that is a picture as far as that goes without reading it. */
+export function checkPicture(check: OptionCheck, name: string): PictureInput {
+  const value = check.value(name);
+  const expected = 'the path of a picture, the bytes of one, or pixels { width, height, data }';
+  if (typeof value === 'string') {
+    if (value === '' || value.includes('\0')) {
+      check.problem({ name, expected: 'a path', received: value === '' ? "''" : 'a path with a zero byte' });
+    }
+    return value;
+  }
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === 'object' && value !== null && 'data' in value) {
+    check.attempt(() => checkRawPicture(value as RawPicture, name));
+  } else check.problem({ name, expected, received: describe(value), code: 'ERR_INVALID_ARG_TYPE' });
+  return value as PictureInput;
+}
+
+/**
+ * Reads a picture that {@link checkPicture} has seen. Bytes and pixels are copied before the call returns.
+ *
+ * @param name of the option, for messages.
+ * @returns RGBA.
+ * @throws DiffusionError `ERR_FILE`, `ERR_IMAGE`, or `ERR_MISSING_PACKAGE` where JPEG or WebP meets no `sharp`.
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for pixels out of range.
+ */
+export async function readPicture(input: PictureInput, name: string): Promise<Pixels> {
+  if (typeof input !== 'string' && !(input instanceof Uint8Array)) return rawPixels(input, name);
+  const source = typeof input === 'string' ? `'${input}'` : `the bytes of ${name}`;
+  const bytes = typeof input === 'string' ? await readPictureFile(input, isPicture) : input;
+  const format = FORMATS.find(({ matches }) => matches(bytes));
+  if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP picture but ${source} is none`);
+  if (format.name === 'PNG') return decodePng(bytes, source);
+  return decodeByLibrary(bytes, format.name, source);
+}
+
+function isPicture(bytes: Uint8Array): boolean {
+  return FORMATS.some(({ matches }) => matches(bytes));
+}
+
+function begins(bytes: Uint8Array, offset: number, magic: readonly number[]): boolean {
+  return magic.every((byte, i) => bytes[offset + i] === byte);
+}

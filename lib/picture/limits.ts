@@ -1,0 +1,16 @@
+// How large a picture may be that users give.
+
+import { DiffusionError } from '../errors.ts';
+
+/** Pixels of one picture; a file may claim any number. */
+export const MAX_PICTURE_PIXELS = 2 ** 26;
+
+/**
+ * @param source what to call the picture in an error message.
+ * @throws DiffusionError `ERR_IMAGE` for a picture without pixels, and for one of too many.
+ */
+export function checkPictureSize(width: number, height: number, source: string): void {
+  if (width > 0 && height > 0 && width * height <= MAX_PICTURE_PIXELS) return;
+  const expected = `a picture of 1 to ${MAX_PICTURE_PIXELS} pixels`;
+  throw new DiffusionError('ERR_IMAGE', `Expected ${expected} but ${source} says it has ${width} x ${height}`);
+}

@@ -1,0 +1,199 @@
+// The options that all ways of drawing share: their types, defaults and limits.
+
+import { randomInt } from 'node:crypto';
+import { RNG_NAMES, type RngName } from '../noise/index.ts';
+import type { OptionCheck } from '../options.ts';
+import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerName } from '../sampler/index.ts';
+import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
+import { parseAttention } from '../text/attention.ts';
+import type { GenerationStep } from './generation.ts';
+
+/** Options of every call that draws. */
+export interface GenerationOptions {
+  /**
+   * What to draw. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a
+   * new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
+   */
+  prompt: string;
+  /** What to stay away from, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1. */
+  negativePrompt?: string | undefined;
+  /** Sampling steps, 1 to 1000. Default 20. Custom sigmas bring their own number. */
+  steps?: number | undefined;
+  /**
+   * Guidance scale (Ho and Salimans 2022): 1 is no guidance and costs one network pass a step instead of two, more follows
+   * the prompt more closely. Finite, at least 0. Default 7.
+   */
+  cfgScale?: number | undefined;
+  /** Seed of the noise, 0 to 2^53 - 1; picture i of a batch uses `seed + i`. -1 (default) draws one below 2^32. */
+  seed?: number | undefined;
+  /** Name of a sampler, or a function. Default `euler_a`. */
+  sampler?: SamplerName | Sampler | undefined;
+  /** Name of a schedule, or the noise levels themselves: falling, the last 0. Default: the sampler's own, mostly `discrete`. */
+  scheduler?: SchedulerName | ArrayLike<number> | undefined;
+  /** Share of noise that a stochastic sampler puts back after each step, 0 to 1. Default: that of its method. */
+  eta?: number | undefined;
+  /** Pictures drawn together in one batch, 1 to 64. Default 1. */
+  batchSize?: number | undefined;
+  /** Layer of the text encoder whose output is used: 1 (default) is the last, 2 the one before, up to the number of layers. */
+  clipSkip?: number | undefined;
+  /** Which generator of torch the noise reproduces: that of a GPU (`cuda`, default) or of the CPU (`cpu`). */
+  rng?: RngName | undefined;
+  /** Cancels the run, at any moment: it rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+  /** Called after each step and awaited. What it throws ends the run. */
+  onStep?: ((step: GenerationStep) => void | Promise<void>) | undefined;
+  /** Whether steps carry a small preview picture. Default false. */
+  preview?: boolean | undefined;
+}
+
+/** What the options of a call may be, with one model. */
+export interface ModelLimits {
+  /** Sides are multiples of this many pixels. */
+  readonly vaeScaleFactor: number;
+  /** Layers of the text encoder. */
+  readonly textLayers: number;
+  /** Default size in pixels. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The limits that hold for every model, to check options before one is loaded. */
+export const ANY_MODEL: ModelLimits = { vaeScaleFactor: 1, textLayers: Number.MAX_VALUE, width: 512, height: 512 };
+
+/** The options of one call with every default filled in, known to be right. */
+export interface CheckedGenerationOptions {
+  readonly prompt: string;
+  readonly negativePrompt: string;
+  readonly steps: number;
+  readonly cfgScale: number;
+  readonly seed: number;
+  readonly sampler: Sampler;
+  readonly samplerName: string;
+  /** A name, or the user's own sigmas. */
+  readonly scheduler: SchedulerName | Float64Array;
+  readonly eta: number | undefined;
+  readonly batchSize: number;
+  readonly clipSkip: number;
+  readonly rng: RngName;
+  readonly signal: AbortSignal | undefined;
+  readonly onStep: GenerationOptions['onStep'];
+  readonly preview: boolean;
+}
+
+/** The names of the options. */
+export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
+  'prompt',
+  'negativePrompt',
+  'steps',
+  'cfgScale',
+  'seed',
+  'sampler',
+  'scheduler',
+  'eta',
+  'batchSize',
+  'clipSkip',
+  'rng',
+  'signal',
+  'onStep',
+  'preview',
+];
+
+const MAX_PROMPT_LENGTH = 65_536;
+const MAX_SIDE = 16_384;
+const MAX_PIXELS = 2 ** 26;
+const MAX_STEPS = 1000;
+const MAX_BATCH = 64;
+
+/**
+ * Checks the options that all ways of drawing share; problems stay with `check`.
+ *
+ * @returns options that are right once `check.done()` has returned.
+ */
+export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits): CheckedGenerationOptions {
+  if (check.value('prompt') === undefined) {
+    check.problem({ name: 'prompt', expected: 'a string', received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
+  }
+  const batchSize = check.number('batchSize', 1, { min: 1, max: MAX_BATCH, integer: true });
+  const { sampler, samplerName, defaultScheduler } = checkSampler(check);
+  const scheduler = checkScheduler(check, defaultScheduler);
+  return {
+    prompt: checkPrompt(check, 'prompt'),
+    negativePrompt: checkPrompt(check, 'negativePrompt'),
+    steps: checkSteps(check, scheduler),
+    cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
+    seed: checkSeed(check, batchSize),
+    sampler,
+    samplerName,
+    scheduler,
+    eta: check.value('eta') === undefined ? undefined : check.number('eta', 0, { min: 0, max: 1 }),
+    batchSize,
+    clipSkip: check.number('clipSkip', 1, { min: 1, max: limits.textLayers, integer: true }),
+    rng: check.name('rng', 'cuda', RNG_NAMES),
+    signal: check.signal(),
+    onStep: check.callback<NonNullable<GenerationOptions['onStep']>>('onStep'),
+    preview: check.boolean('preview', false),
+  };
+}
+
+/** Checks `width` and `height`; each is the fallback where it is not given. */
+export function checkSides<T extends number | undefined>(
+  check: OptionCheck,
+  factor: number,
+  fallback: { readonly width: T; readonly height: T },
+): { width: number | T; height: number | T } {
+  const side = (name: 'width' | 'height') =>
+    check.value(name) === undefined ? fallback[name] : checkSide(check, name, factor);
+  return { width: side('width'), height: side('height') };
+}
+
+/** Checks that the pictures of a batch are not too large together, and none of them on its own. */
+export function checkPixels(check: OptionCheck, width: number, height: number, batchSize: number): void {
+  const tooLong = Math.max(width, height) > MAX_SIDE;
+  if (!tooLong && width * height * batchSize <= MAX_PIXELS) return;
+  const expected = tooLong ? `at most ${MAX_SIDE} pixels a side` : `at most ${MAX_PIXELS} pixels in all`;
+  check.problem({ name: 'width x height x batchSize', expected, received: `${width} x ${height} x ${batchSize}` });
+}
+
+function checkPrompt(check: OptionCheck, name: 'prompt' | 'negativePrompt'): string {
+  const prompt = check.string(name, '', MAX_PROMPT_LENGTH);
+  check.attempt(() => parseAttention(prompt, name));
+  return prompt;
+}
+
+function checkSide(check: OptionCheck, name: 'width' | 'height', factor: number): number {
+  const side = check.number(name, factor, { min: factor, max: MAX_SIDE, integer: true });
+  if (side % factor === 0) return side;
+  const below = side - (side % factor);
+  const remedy = `The nearest are ${below} and ${below + factor}`;
+  check.problem({ name, expected: `a multiple of ${factor}`, received: String(side), remedy });
+  return below;
+}
+
+function checkSteps(check: OptionCheck, scheduler: SchedulerName | Float64Array): number {
+  const own = typeof scheduler === 'string' ? undefined : scheduler.length - 1;
+  const steps = check.number('steps', own ?? 20, { min: 1, max: MAX_STEPS, integer: true });
+  if (own === undefined || own === steps) return steps;
+  const expected = `${own}, one less than the number of sigmas,`;
+  check.problem({ name: 'steps', expected, received: String(steps), remedy: 'Leave it out where sigmas are given' });
+  return own;
+}
+
+function checkSeed(check: OptionCheck, batchSize: number): number {
+  const seed = check.number('seed', -1, { min: -1, max: Number.MAX_SAFE_INTEGER - (batchSize - 1), integer: true });
+  return seed === -1 ? randomInt(2 ** 32) : seed;
+}
+
+function checkSampler(check: OptionCheck): { sampler: Sampler; samplerName: string; defaultScheduler: SchedulerName } {
+  const value = check.value('sampler');
+  if (typeof value === 'function') {
+    return { sampler: value as Sampler, samplerName: value.name || 'custom', defaultScheduler: 'discrete' };
+  }
+  const samplerName = check.name('sampler', 'euler_a', SAMPLER_NAMES);
+  return { samplerName, ...SAMPLERS[samplerName] };
+}
+
+function checkScheduler(check: OptionCheck, fallback: SchedulerName): SchedulerName | Float64Array {
+  const value = check.value('scheduler');
+  if (typeof value !== 'object' || value === null) return check.name('scheduler', fallback, SCHEDULER_NAMES);
+  return check.attempt(() => customSigmas(value as ArrayLike<number>, 'scheduler')) ?? fallback;
+}

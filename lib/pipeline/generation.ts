@@ -1,0 +1,154 @@
+// The stages that all pipelines share: text, start, sampling, decoding.
+
+import type { GenerationParameters } from '../image/parameters.ts';
+import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
+import type { Pixels } from '../picture/pixels.ts';
+import type { Size } from '../picture/resize.ts';
+import type { PromptChunk } from '../text/chunks.ts';
+import { PACKAGE_VERSION } from '../version.ts';
+import { encodePrompts, type Guided } from './conditioning.ts';
+import type { CheckedGenerationOptions } from './generation-options.ts';
+import type { Networks, Shape } from './networks.ts';
+import { createPreview } from './preview.ts';
+import { sampleLatents } from './sampling.ts';
+import type { Begin } from './start.ts';
+
+/** One finished sampling step. Its arrays are copies, the caller's to keep. */
+export interface GenerationStep {
+  /** Counts from 0. */
+  readonly index: number;
+  /** Number of steps of the run. */
+  readonly total: number;
+  /** Noise level that the step started from. */
+  readonly sigma: number;
+  /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`. */
+  readonly latent: Float32Array;
+  /**
+   * With `preview: true`, what the pictures look like so far: the denoised latent through a linear projection, one pixel a
+   * latent cell (an eighth of the width and height), the pictures of a batch side by side.
+   */
+  readonly preview: RgbImage | undefined;
+}
+
+/** How long the stages of a run took, in milliseconds. Waiting for earlier runs does not count. */
+export interface Timings {
+  readonly textEncoding: number;
+  /** The VAE encoder; next to nothing where a run starts from no picture. */
+  readonly imageEncoding: number;
+  /** All steps. */
+  readonly sampling: number;
+  /** Each step, with the time that `onStep` took. */
+  readonly steps: readonly number[];
+  readonly decoding: number;
+  readonly total: number;
+}
+
+/** What a run gives. */
+export interface GenerationResult {
+  /** `batchSize` pictures, in the order of their seeds. */
+  readonly images: readonly RgbImage[];
+  /** Seed of the first picture; that of picture i is `seed + i`. */
+  readonly seed: number;
+  readonly timings: Timings;
+}
+
+/** What the stages must know of a model besides its networks. */
+export interface PipelineModel {
+  readonly name: string;
+  readonly prediction: 'epsilon' | 'v';
+}
+
+/** What one pipeline does otherwise than another. */
+export interface Task {
+  /** Size in pixels that is drawn. */
+  readonly size: Size;
+  /** Chooses where sampling starts, with the VAE where that is a picture. */
+  begin(networks: Networks): Promise<Begin>;
+  /** What becomes of each picture that was drawn, RGB; undefined where nothing does. */
+  readonly finish?: (drawn: Pixels) => Promise<Pixels>;
+  /** Generation parameters that only this pipeline has. */
+  readonly parameters?: Partial<GenerationParameters>;
+}
+
+/**
+ * Draws the pictures of one call.
+ *
+ * @param prompts the prompts of `options` in chunks.
+ * @param emit takes each finished step.
+ */
+export async function generate(
+  networks: Networks,
+  model: PipelineModel,
+  options: CheckedGenerationOptions,
+  prompts: Guided<readonly PromptChunk[]>,
+  task: Task,
+  emit: (step: GenerationStep) => void,
+): Promise<GenerationResult> {
+  const { vaeScaleFactor: factor, latentChannels } = networks.info;
+  const shape: Shape = [options.batchSize, latentChannels, task.size.height / factor, task.size.width / factor];
+  const preview = options.preview ? createPreview(networks.info, shape) : undefined;
+
+  const start = performance.now();
+  const conditions = await encodePrompts(networks, prompts, options.clipSkip);
+  const textEncoded = performance.now();
+  const begin = await task.begin(networks);
+  const imageEncoded = performance.now();
+  const stepEnds = [imageEncoded];
+  const latent = await sampleLatents(networks, model.prediction, options, shape, conditions, begin, async (step) => {
+    const { index, total, sigma } = step;
+    const generationStep = { index, total, sigma, latent: step.latent.slice(), preview: preview?.(step.denoised) };
+    emit(generationStep);
+    await options.onStep?.(generationStep);
+    stepEnds.push(performance.now());
+  });
+  const sampled = performance.now();
+  const images = await decodeImages(networks, latent, shape, task, (i) => parametersOf(options, task, model, i));
+  const end = performance.now();
+  const timings = {
+    textEncoding: textEncoded - start,
+    imageEncoding: imageEncoded - textEncoded,
+    sampling: sampled - imageEncoded,
+    steps: stepEnds.slice(1).map((time, i) => time - (stepEnds[i] as number)),
+    decoding: end - sampled,
+    total: end - start,
+  };
+  return { images, seed: options.seed, timings };
+}
+
+/** Decodes one picture after the other: the VAE takes far more memory than the UNet. */
+async function decodeImages(
+  networks: Networks,
+  latents: Float32Array,
+  [batch, channels, height, width]: Shape,
+  { size, finish }: Task,
+  parameters: (index: number) => GenerationParameters,
+): Promise<RgbImage[]> {
+  const length = channels * height * width;
+  const images: RgbImage[] = [];
+  for (let i = 0; i < batch; i++) {
+    const planes = await networks.decode(latents.subarray(i * length, (i + 1) * length), [1, channels, height, width]);
+    const drawn: Pixels = { ...size, channels: 3, data: await toRgbBytes(planes) };
+    const finished = finish ? await finish(drawn) : drawn;
+    images.push(new RgbImage(finished.data, finished.width, finished.height, parameters(i)));
+  }
+  return images;
+}
+
+function parametersOf(
+  options: CheckedGenerationOptions,
+  task: Task,
+  model: PipelineModel,
+  index: number,
+): GenerationParameters {
+  const { prompt, negativePrompt, steps, cfgScale, clipSkip, rng, eta, scheduler } = options;
+  return {
+    ...{ prompt, negativePrompt, steps, cfgScale, clipSkip, rng, eta },
+    ...task.size,
+    ...task.parameters,
+    sampler: options.samplerName,
+    ...(typeof scheduler === 'string' ? { scheduler } : { sigmas: [...scheduler] }),
+    seed: options.seed + index,
+    model: model.name,
+    version: `node-diffusion ${PACKAGE_VERSION}`,
+  };
+}

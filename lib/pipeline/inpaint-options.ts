@@ -1,0 +1,81 @@
+// The options of an inpainting call.
+
+import { OptionCheck } from '../options.ts';
+import { checkPicture, type PictureInput } from '../picture/input.ts';
+import type { ModelLimits } from './generation-options.ts';
+import {
+  type CheckedImg2ImgOptions,
+  checkOptionsOfPicture,
+  IMG2IMG_OPTIONS,
+  type Img2ImgOptions,
+} from './img2img-options.ts';
+import { MASKED_CONTENTS, type MaskedContent } from './start.ts';
+
+/** Options of {@link Model.inpaint}. */
+export interface InpaintOptions extends Img2ImgOptions {
+  /**
+   * What to draw anew: white is drawn, black stays, gray is blended. Colours count by their luma, what is transparent counts as
+   * black. A mask of another size is stretched to that of the picture.
+   */
+  mask: PictureInput;
+  /** Whether black is drawn and white stays. Default false. */
+  invertMask?: boolean | undefined;
+  /**
+   * Softness of the mask's edge: standard deviation of a Gaussian blur in pixels of `image`, 0 to 64. Default 0, which leaves
+   * every pixel outside the mask as it is.
+   */
+  maskBlur?: number | undefined;
+  /**
+   * What the masked part holds before noise is added: the picture itself (`original`, default), the colours around it (`fill`),
+   * noise (`noise`) or zeros (`nothing`) in the latent. Has no effect at a strength of 1.
+   */
+  maskedContent?: MaskedContent | undefined;
+  /**
+   * Draws the masked region alone, at `width` x `height` (default: the model's), and puts it back into the picture, which keeps its
+   * own size; `resizeMode` has no effect. The number is how many pixels of `image` around the mask are drawn along, 0 to 4096. Default: the whole picture is drawn.
+   */
+  paddingMaskCrop?: number | undefined;
+}
+
+/** The options of one call with every default filled in, known to be right. */
+export interface CheckedInpaintOptions extends CheckedImg2ImgOptions {
+  readonly mask: PictureInput;
+  readonly invertMask: boolean;
+  readonly maskBlur: number;
+  readonly maskedContent: MaskedContent;
+  readonly paddingMaskCrop: number | undefined;
+}
+
+const KNOWN: readonly (keyof InpaintOptions)[] = [
+  ...IMG2IMG_OPTIONS,
+  'mask',
+  'invertMask',
+  'maskBlur',
+  'maskedContent',
+  'paddingMaskCrop',
+];
+
+const MAX_BLUR = 64;
+const MAX_PADDING = 4096;
+
+/**
+ * Checks the options of a call, as far as that goes without reading picture and mask.
+ *
+ * @throws TypeError or RangeError with every problem that was found.
+ */
+export function checkInpaintOptions(options: unknown, limits: ModelLimits): CheckedInpaintOptions {
+  const check = new OptionCheck(options, KNOWN);
+  const padded = check.value('paddingMaskCrop') !== undefined;
+  const checked = {
+    ...checkOptionsOfPicture(check, limits),
+    mask: checkPicture(check, 'mask'),
+    invertMask: check.boolean('invertMask', false),
+    maskBlur: check.number('maskBlur', 0, { min: 0, max: MAX_BLUR }),
+    maskedContent: check.name('maskedContent', 'original', MASKED_CONTENTS),
+    paddingMaskCrop: padded
+      ? check.number('paddingMaskCrop', 0, { min: 0, max: MAX_PADDING, integer: true })
+      : undefined,
+  };
+  check.done();
+  return checked;
+}

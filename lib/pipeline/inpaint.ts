@@ -1,0 +1,93 @@
+// Inpainting: a part of a picture is drawn anew, the rest stays as it is.
+
+import { argumentError } from '../errors.ts';
+import { fillMasked } from '../picture/fill.ts';
+import { readPicture } from '../picture/input.ts';
+import { blend, latentMask, maskedRegion, softMask } from '../picture/mask.ts';
+import { crop, type Pixels, toGray, toRgb } from '../picture/pixels.ts';
+import { lanczos3, type Rectangle, resample, triangle } from '../picture/resample.ts';
+import { place, resize } from '../picture/resize.ts';
+import type { Task } from './generation.ts';
+import type { ModelLimits } from './generation-options.ts';
+import { encodePicture } from './img2img.ts';
+import { sizeOf } from './img2img-options.ts';
+import type { CheckedInpaintOptions } from './inpaint-options.ts';
+import { fromMaskedPicture } from './start.ts';
+
+/** What is drawn of a picture, and how it gets back. */
+interface Scene {
+  /** RGB and gray, of one size, which is drawn. */
+  readonly picture: Pixels;
+  readonly mask: Pixels;
+  finish(drawn: Pixels): Promise<Pixels>;
+}
+
+/**
+ * The work of an inpainting call: reads picture and mask and cuts out or resizes what is drawn.
+ *
+ * @throws DiffusionError, RangeError as {@link readPicture} and {@link sizeOf}; RangeError for a mask that covers nothing.
+ */
+export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimits): Promise<Task> {
+  const { strength, maskBlur, maskedContent, paddingMaskCrop } = options;
+  const [picture, gray] = await Promise.all([
+    readPicture(options.image, 'image').then(toRgb),
+    readPicture(options.mask, 'mask').then(toGray),
+  ]);
+  const mask = await softMask(gray, picture, options.invertMask, maskBlur);
+  const scene = paddingMaskCrop === undefined ? wholeScene : regionScene;
+  const drawn = await scene(picture, mask, options, limits);
+  const cells = await latentMask(drawn.mask, limits.vaeScaleFactor);
+  if (!cells.includes(1)) throw emptyMask();
+  return {
+    size: { width: drawn.picture.width, height: drawn.picture.height },
+    begin: async (networks) => {
+      const start = maskedContent === 'fill' ? await fillMasked(drawn.picture, drawn.mask) : drawn.picture;
+      return fromMaskedPicture(await encodePicture(networks, start), strength, cells, maskedContent);
+    },
+    finish: drawn.finish,
+    parameters: { strength, maskBlur, maskedContent, paddingMaskCrop },
+  };
+}
+
+/** The whole picture is drawn, and the result has the size that is drawn. */
+async function wholeScene(
+  picture: Pixels,
+  mask: Pixels,
+  options: CheckedInpaintOptions,
+  limits: ModelLimits,
+): Promise<Scene> {
+  const placement = place(picture, sizeOf(picture, options, limits.vaeScaleFactor), options.resizeMode);
+  const resized = await resize(picture, placement, lanczos3);
+  const resizedMask = await resize(mask, placement, triangle);
+  const whole = { x: 0, y: 0, width: resized.width, height: resized.height };
+  return { picture: resized, mask: resizedMask, finish: (drawn) => blend(resized, drawn, resizedMask, whole) };
+}
+
+/** The region around the mask is drawn at a size of its own, and the result is the picture with that put back. */
+async function regionScene(
+  picture: Pixels,
+  mask: Pixels,
+  options: CheckedInpaintOptions,
+  limits: ModelLimits,
+): Promise<Scene> {
+  const size = sizeOf(limits, { ...options, resizeMode: 'fit' }, limits.vaeScaleFactor);
+  const region = await maskedRegion(mask, options.paddingMaskCrop as number, size);
+  if (!region) throw emptyMask();
+  const placement = place(region, size, 'fit');
+  return {
+    picture: await resize(crop(picture, region), placement, lanczos3),
+    mask: await resize(crop(mask, region), placement, triangle),
+    finish: async (drawn) => blend(picture, await shrink(drawn, placement.to, region), mask, region),
+  };
+}
+
+/** Brings what was drawn of a region back to its size. */
+function shrink(drawn: Pixels, inner: Rectangle, region: Rectangle): Promise<Pixels> {
+  return resample(drawn, inner, region.width, region.height, lanczos3);
+}
+
+function emptyMask(): Error {
+  const expected = 'a mask with something to draw, white of at least a half';
+  const remedy = 'invertMask draws what is black';
+  return argumentError([{ name: 'mask', expected, received: 'none', remedy, code: 'ERR_INVALID_ARG_VALUE' }]);
+}
