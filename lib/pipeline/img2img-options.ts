@@ -99,8 +99,8 @@ export function sizeOf(picture: Size, options: CheckedImg2ImgOptions, factor: nu
   const check = new OptionCheck({}, []);
   checkPixels(check, size.width, size.height, batchSize);
   if (resizeMode === 'none' && (size.width !== picture.width || size.height !== picture.height)) {
-    const expected = `a picture of ${size.width} x ${size.height}, since resizeMode is none,`;
-    const remedy = `Sides are multiples of ${factor}; another resizeMode resizes`;
+    const expected = `a picture of ${size.width} x ${size.height}, since it may not be resized,`;
+    const remedy = `Sides are multiples of ${factor}, and any size does where it may`;
     check.problem({ name: 'image', expected, received: `${picture.width} x ${picture.height}`, remedy });
   }
   check.done();

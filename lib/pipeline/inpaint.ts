@@ -88,6 +88,6 @@ function shrink(drawn: Pixels, inner: Rectangle, region: Rectangle): Promise<Pix
 
 function emptyMask(): Error {
   const expected = 'a mask with something to draw, white of at least a half';
-  const remedy = 'invertMask draws what is black';
+  const remedy = 'Black stays; an inverted mask draws what is black';
   return argumentError([{ name: 'mask', expected, received: 'none', remedy, code: 'ERR_INVALID_ARG_VALUE' }]);
 }

@@ -86,7 +86,7 @@ const BAD: readonly Row[] = [
     'a size that is no multiple of 8 and may not change',
     { image: pixels(15, 16), resizeMode: 'none' },
     VALUE,
-    /a picture of 8 x 16, since resizeMode is none, for image but received 15 x 16/,
+    /a picture of 8 x 16, since it may not be resized, for image but received 15 x 16/,
   ],
   ['another size where none may be', { width: 32, resizeMode: 'none' }, VALUE, /a picture of 32 x 32/],
   [
@@ -117,7 +117,7 @@ const BAD_MASKS: readonly Row[] = [
     'a black mask',
     { mask: { ...pixels(16, 16, 1), data: new Uint8Array(256) } },
     VALUE,
-    /something to draw.*invertMask/,
+    /something to draw.*inverted mask/,
   ],
   [
     'a white mask that is inverted',
