@@ -57,7 +57,7 @@ export async function loadModel(
 ): Promise<Model> {
   const files = checkSource(source);
   const addon = loadAddon();
-  const { device, threads, prediction, onProgress, signal, logger } = checkLoadOptions(options, addon);
+  const { device, threads, precision, prediction, onProgress, signal, logger } = checkLoadOptions(options, addon);
   const controller = new AbortController();
   const unfollow = follow(controller, [signal]);
   try {
@@ -65,6 +65,7 @@ export async function loadModel(
       addon.open(files, {
         device,
         threads,
+        precision,
         cancellation,
         onLog: (level, message) => logger?.[level]?.(message),
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),

@@ -87,6 +87,10 @@ export interface NativeOpenOptions {
   readonly device: string;
   /** Compute threads, 1 to 512. */
   readonly threads: number;
+  /** The numbers that the CPU multiplies. Default `auto`: `bf16` where the processor has it. */
+  readonly precision?: 'auto' | 'f32' | 'bf16';
+  /** Take the time of every operation, see {@link NativeModel.profile}. Default false. */
+  readonly profile?: boolean;
   readonly cancellation: NativeCancellation;
   /** Called at most every 20 ms while the model opens, and with the whole at its end. What it throws rejects `open`. */
   readonly onProgress?: (progress: NativeProgress) => void;
@@ -119,6 +123,20 @@ export interface NativeModelInfo {
   readonly allocatedBytes: number;
   readonly device: string;
   readonly threads: number;
+  /** The numbers that the CPU multiplies, `f32` or `bf16`; empty where the device decides. */
+  readonly precision: string;
+}
+
+/** What the operations of one kind cost in one network. */
+export interface NativeProfileEntry {
+  readonly network: string;
+  readonly operation: string;
+  readonly calls: number;
+  readonly seconds: number;
+  /** Floating-point operations of matrix products, convolutions and attention; 0 for other operations. */
+  readonly flop: number;
+  /** Bytes that it had to read and write. */
+  readonly bytes: number;
 }
 
 /** A model on its own worker thread. Calls queue and run in order; none blocks the event loop. */
@@ -167,6 +185,8 @@ export interface NativeModel {
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
   ): Promise<Float32Array>;
+  /** What the evaluations so far cost, the most expensive operations first; empty without the option `profile`. */
+  profile(): Promise<readonly NativeProfileEntry[]>;
   /** Cancels what runs and what waits (`ERR_DISPOSED`), frees everything; resolves when all is freed. Any number of calls. */
   dispose(): Promise<void>;
 }

@@ -140,6 +140,14 @@ std::string read_string(const Napi::Value & value, const char * name) {
     return text;
 }
 
+Precision read_precision(const Napi::Value & value) {
+    const std::string name = value.IsUndefined() ? "auto" : read_string(value, "precision");
+    if (name == "auto") return Precision::automatic;
+    if (name == "f32") return Precision::f32;
+    if (name == "bf16") return Precision::bf16;
+    throw_range_error(value.Env(), "Expected auto, f32 or bf16 for precision but received '" + name + "'.");
+}
+
 Napi::Function read_listener(const Napi::Value & value, const char * name) {
     if (value.IsUndefined()) return {};
     if (!value.IsFunction()) throw_unexpected(value, "a function", name);

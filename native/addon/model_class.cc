@@ -33,7 +33,7 @@ Napi::Function ModelClass::define(Napi::Env env) {
     return DefineClass(env, "Model",
                        {InstanceMethod<&ModelClass::encode_text>("encodeText"),
                         InstanceMethod<&ModelClass::predict>("predict"), InstanceMethod<&ModelClass::decode>("decode"),
-                        InstanceMethod<&ModelClass::encode>("encode"),
+                        InstanceMethod<&ModelClass::encode>("encode"), InstanceMethod<&ModelClass::profile>("profile"),
                         InstanceMethod<&ModelClass::dispose>("dispose")});
 }
 
@@ -66,6 +66,8 @@ Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
         engine_options.device = read_string(options.Get("device"), "device");
         engine_options.threads =
             static_cast<int>(read_integer(options.Get("threads"), "threads", 1, GGML_MAX_N_THREADS));
+        engine_options.profile = options.Get("profile").ToBoolean();
+        engine_options.precision = read_precision(options.Get("precision"));
         const auto cancellation = read_cancellation(options.Get("cancellation"));
         const auto on_progress = read_listener(options.Get("onProgress"), "onProgress");
         const auto on_log = read_listener(options.Get("onLog"), "onLog");
@@ -143,6 +145,15 @@ Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
                         [image = std::move(image), shape](Engine & engine, const Cancellation & cancellation) {
                             return engine.encode(image, shape, cancellation);
                         });
+    });
+}
+
+Napi::Value ModelClass::profile(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        auto work = [](auto & engine, const auto &) -> Result {
+            return [entries = engine->profile()](Napi::Env env) { return profile_to_js(env, entries); };
+        };
+        return worker_->call(info.Env(), Cancellation(), work, info.This().As<Napi::Object>());
     });
 }
 

@@ -124,7 +124,21 @@ Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info) {
     object.Set("allocatedBytes", number_to_js(env, info.allocated_bytes));
     object.Set("device", info.device);
     object.Set("threads", info.threads);
+    object.Set("precision", info.precision);
     return object;
+}
+
+Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries) {
+    return array_to_js(env, entries, [&](const ProfileEntry & entry) {
+        auto item = Napi::Object::New(env);
+        item.Set("network", entry.network);
+        item.Set("operation", entry.operation);
+        item.Set("calls", number_to_js(env, entry.calls));
+        item.Set("seconds", entry.seconds);
+        item.Set("flop", entry.flop);
+        item.Set("bytes", entry.bytes);
+        return item;
+    });
 }
 
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device) {

@@ -39,6 +39,17 @@ std::vector<std::string> features(ggml_backend_dev_t device) {
     return names;
 }
 
+// What computes on the CPU: kernels of this package, for these types of number, or else ggml.
+void add_kernels(std::vector<std::string> & names) {
+    bool any = false;
+    for (const ggml_type operand : {GGML_TYPE_BF16, GGML_TYPE_F32}) {
+        const Kernels * kernels = find_kernels(operand);
+        if (kernels) names.push_back(std::string("kernels ") + ggml_type_name(operand) + "=" + kernels->name);
+        any = any || kernels;
+    }
+    if (!any) names.emplace_back("kernels=ggml");
+}
+
 // ggml starts its threads for every evaluation anew, and ends the process where it does not get them. So it is asked once
 // whether the system grants that many.
 void require_threads(int wanted) {
@@ -77,12 +88,13 @@ std::vector<DeviceInfo> devices() {
         info.memory_total = static_cast<int64_t>(total);
         info.memory_free = static_cast<int64_t>(free);
         info.features = features(device);
+        if (info.type == "cpu") add_kernels(info.features);
         result.push_back(std::move(info));
     }
     return result;
 }
 
-Device::Device(const std::string & name, int threads) : threads_(threads) {
+Device::Device(const std::string & name, int threads, Precision precision) : threads_(threads) {
     load_backends();
     ggml_backend_dev_t found = nullptr;
     std::string known;
@@ -101,6 +113,7 @@ Device::Device(const std::string & name, int threads) : threads_(threads) {
     if (ggml_backend_dev_type(found) != GGML_BACKEND_DEVICE_TYPE_CPU) {
         open(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
     }
+    choose_kernels(name, precision);
     using SetAbort = void (*)(ggml_backend_t, ggml_abort_callback, void *);
     const auto set_abort = backend_function<SetAbort>(backends_.back(), "ggml_backend_set_abort_callback");
     if (set_abort) {
@@ -117,6 +130,22 @@ void Device::open(ggml_backend_dev_t device) {
     if (!backend) throw Error(ErrorCode::device, "The device " + public_name(device) + " could not be opened.");
     owned_.emplace_back(backend);
     backends_.push_back(backend);
+}
+
+void Device::choose_kernels(const std::string & name, Precision precision) {
+    const auto fail = [&](const std::string & what) {
+        throw Error(ErrorCode::device, "Expected a precision that the device '" + name + "' computes in, but " + what +
+                                           ". Leave the option `precision` out.");
+    };
+    if (!is_cpu()) {
+        if (precision != Precision::automatic) fail("it is the CPU's alone to choose");
+        return;
+    }
+    const Kernels * kernels = nullptr;
+    if (precision != Precision::f32) kernels = find_kernels(GGML_TYPE_BF16);
+    if (!kernels && precision == Precision::bf16) fail("this processor has no bf16 products (AVX-512 BF16)");
+    if (!kernels) kernels = find_kernels(GGML_TYPE_F32);
+    if (kernels) cpu_ = std::make_unique<CpuPath>(*kernels, threads_);
 }
 
 void Device::set_threads(int threads) {

@@ -5,10 +5,16 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <new>
 #include <optional>
+#include <utility>
 
 #ifdef _WIN32
 #include <windows.h>
+#endif
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
 #endif
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -25,7 +31,15 @@ std::optional<size_t> number_in(const std::string & path) {
     return std::nullopt;
 }
 
+constexpr size_t cache_line = 64, huge_page = size_t{2} << 20;
+
 #ifdef __linux__
+// First and end address of the pages that lie wholly in a stretch of memory.
+std::pair<uintptr_t, uintptr_t> whole_pages(const void * data, size_t bytes, size_t page) {
+    const auto begin = reinterpret_cast<uintptr_t>(data);
+    return {(begin + page - 1) / page * page, (begin + bytes) / page * page};
+}
+
 size_t host_memory() {
     size_t available = SIZE_MAX;
     std::ifstream meminfo("/proc/meminfo");
@@ -78,6 +92,34 @@ size_t available_memory(ggml_backend_t backend) {
 
 void require_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose) {
     if (bytes > available_memory(backend)) throw out_of_memory(bytes, backend, purpose);
+}
+
+LargeMemory::LargeMemory(size_t bytes) {
+    const size_t alignment = bytes >= huge_page ? huge_page : cache_line;
+    data_ = {static_cast<char *>(::operator new(bytes, std::align_val_t(alignment))), Free{alignment}};
+    prefer_huge_pages(data_.get(), bytes);
+}
+
+void LargeMemory::Free::operator()(char * data) const {
+    ::operator delete(data, std::align_val_t(alignment));
+}
+
+void prefer_huge_pages(void * data, size_t bytes) {
+#ifdef __linux__
+    const auto [begin, end] = whole_pages(data, bytes, huge_page);
+    if (begin < end) madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)data, (void)bytes;
+#endif
+}
+
+void release_mapped(const void * data, size_t bytes) {
+#ifdef __linux__
+    const auto [begin, end] = whole_pages(data, bytes, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+    if (begin < end) madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+#else
+    (void)data, (void)bytes;
+#endif
 }
 
 void return_freed_memory() {

@@ -1,7 +1,10 @@
-// See blocks.h.
+// See blocks.h. Where the graph has no kernels of ours, layers are operations of ggml, and an image is [width, height,
+// channels, batch].
 #include "graph/blocks.h"
 
 #include <cmath>
+
+#include "graph/blocks_cpu.h"
 
 namespace diffusion {
 
@@ -30,27 +33,47 @@ Tensor multiply_columns(ggml_context * ctx, Tensor kernel, Tensor columns) {
     return ggml_reshape_4d(ctx, ggml_cont(ctx, ggml_permute(ctx, y, 1, 0, 2, 3)), width, rows, out, batch);
 }
 
-} // namespace
+Tensor activate(ggml_context * ctx, Activation activation, Tensor x) {
+    switch (activation) {
+        case Activation::none: break;
+        case Activation::silu: return ggml_silu(ctx, x);
+        // Written out, because ggml's own goes through a table of halves.
+        case Activation::quick_gelu: return ggml_mul(ctx, x, ggml_sigmoid(ctx, ggml_scale(ctx, x, 1.702f)));
+        case Activation::gelu: return ggml_gelu_erf(ctx, x);
+        case Activation::gated_gelu: return ggml_geglu_erf_swapped(ctx, x);
+    }
+    return x;
+}
 
-Tensor linear(Graph & graph, const Linear & layer, Tensor x) {
+Tensor apply(Graph & graph, const Finish & finish, Tensor y) {
     ggml_context * ctx = graph.context();
-    const int64_t in = layer.weight->ne[0], out = layer.weight->ne[1];
-    const int64_t rows = x->ne[1] * x->ne[2] * x->ne[3];
-    Tensor flat = ggml_reshape_2d(ctx, x, in, rows);
-    const int64_t n = graph.slices(2.0 * in * out * rows, rows);
-    Tensor y = graph.in_slices(n, {out, rows, 1, 1}, 1, [&](int64_t begin, int64_t end) {
-        Tensor part = ggml_view_2d(ctx, flat, in, end - begin, flat->nb[1], begin * flat->nb[1]);
-        return ggml_mul_mat(ctx, layer.weight, part);
-    });
-    if (layer.bias) y = ggml_add(ctx, y, layer.bias);
-    return graph.expand(ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
+    if (finish.image_bias) {
+        const Tensor b = finish.image_bias;
+        y = ggml_add(ctx, y, ggml_reshape_4d(ctx, b, 1, 1, b->ne[0], b->ne[1]));
+    }
+    y = activate(ctx, finish.activation, y);
+    if (finish.residual) y = ggml_add(ctx, y, finish.residual);
+    return graph.expand(y);
 }
 
-Tensor pointwise(Graph & graph, const Linear & layer, Tensor image) {
-    return to_image(graph, linear(graph, layer, to_tokens(graph, image)), image->ne[0], image->ne[1]);
+Tensor group_norm(Graph & graph, const Norm & norm, float eps, Tensor x) {
+    ggml_context * ctx = graph.context();
+    Tensor y = ggml_group_norm(ctx, x, group_count, eps);
+    return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
 }
 
-Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor x, int stride, int padding) {
+// [width, height, channels, batch] <-> [channels, width * height, batch]
+Tensor to_tokens(ggml_context * ctx, Tensor image) {
+    Tensor flat = ggml_reshape_3d(ctx, image, image->ne[0] * image->ne[1], image->ne[2], image->ne[3]);
+    return ggml_cont(ctx, ggml_permute(ctx, flat, 1, 0, 2, 3));
+}
+
+Tensor from_tokens(ggml_context * ctx, Tensor tokens, int64_t width, int64_t height) {
+    Tensor planes = ggml_cont(ctx, ggml_permute(ctx, tokens, 1, 0, 2, 3)); // [width * height, channels, batch]
+    return ggml_reshape_4d(ctx, planes, width, height, tokens->ne[0], tokens->ne[2]);
+}
+
+Tensor convolve(Graph & graph, const Conv2d & layer, Tensor x, int stride, int padding, const Finish & finish) {
     ggml_context * ctx = graph.context();
     const Tensor w = layer.weight;
     const int64_t kernel_height = w->ne[1], out = w->ne[3], batch = x->ne[3];
@@ -73,21 +96,91 @@ Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor x, int stride, int pad
             ggml_im2col(ctx, w, rows, stride, stride, padding, n > 1 ? 0 : padding, 1, 1, true, column_type);
         return multiply_columns(ctx, w, columns);
     });
-    return graph.expand(ggml_add(ctx, y, per_channel(ctx, layer.bias)));
+    return apply(graph, finish, ggml_add(ctx, y, per_channel(ctx, layer.bias)));
 }
 
-Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x) {
+} // namespace
+
+Tensor to_image(Graph & graph, Tensor planes) {
+    return graph.cpu() ? cpu::to_image(graph, planes) : planes;
+}
+
+Tensor from_image(Graph & graph, Tensor image) {
+    return graph.cpu() ? cpu::from_image(graph, image) : image;
+}
+
+int64_t image_width(const Graph & graph, Tensor image) {
+    return image->ne[graph.cpu() ? 1 : 0];
+}
+
+int64_t image_height(const Graph & graph, Tensor image) {
+    return image->ne[graph.cpu() ? 2 : 1];
+}
+
+Tensor concat(Graph & graph, Tensor image, Tensor other) {
+    return graph.cpu() ? cpu::concat(graph, image, other) : ggml_concat(graph.context(), image, other, 2);
+}
+
+Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling & sampling, const Finish & finish) {
+    if (graph.cpu()) return cpu::conv2d(graph, layer, image, sampling, finish);
+    ggml_context * ctx = graph.context();
+    switch (sampling.kind) {
+        case Sampling::all: break;
+        case Sampling::half: return convolve(graph, layer, image, 2, 1, finish);
+        case Sampling::half_shifted: return convolve(graph, layer, ggml_pad(ctx, image, 1, 1, 0, 0), 2, 0, finish);
+        case Sampling::resized:
+            image = ggml_interpolate(ctx, image, sampling.width, sampling.height, image->ne[2], image->ne[3],
+                                     GGML_SCALE_MODE_NEAREST);
+    }
+    return convolve(graph, layer, image, 1, 1, finish);
+}
+
+Tensor norm_conv2d(Graph & graph, const Norm & norm, float eps, const Conv2d & layer, Tensor image,
+                   const Finish & finish) {
+    if (graph.cpu()) return cpu::norm_conv2d(graph, norm, eps, layer, image, finish);
+    return convolve(graph, layer, ggml_silu(graph.context(), group_norm(graph, norm, eps, image)), 1, 1, finish);
+}
+
+Tensor pointwise(Graph & graph, const Linear & layer, Tensor image) {
+    if (graph.cpu()) return cpu::linear(graph, layer, image, {});
+    Tensor tokens = linear(graph, layer, to_tokens(graph.context(), image));
+    return from_tokens(graph.context(), tokens, image->ne[0], image->ne[1]);
+}
+
+Tensor norm_tokens(Graph & graph, const Norm & norm, float eps, Tensor image) {
+    if (graph.cpu()) return cpu::norm_tokens(graph, norm, eps, image);
+    return to_tokens(graph.context(), group_norm(graph, norm, eps, image));
+}
+
+Tensor add_tokens(Graph & graph, const Linear & layer, Tensor tokens, Tensor image) {
+    if (graph.cpu()) return cpu::add_tokens(graph, layer, tokens, image);
+    Tensor y = from_tokens(graph.context(), linear(graph, layer, tokens), image->ne[0], image->ne[1]);
+    return graph.expand(ggml_add(graph.context(), image, y));
+}
+
+Tensor linear(Graph & graph, const Linear & layer, Tensor x, const Finish & finish) {
+    if (graph.cpu()) return cpu::linear(graph, layer, x, finish);
+    ggml_context * ctx = graph.context();
+    const int64_t in = layer.weight->ne[0], out = layer.weight->ne[1];
+    const int64_t rows = x->ne[1] * x->ne[2] * x->ne[3];
+    Tensor flat = ggml_reshape_2d(ctx, x, in, rows);
+    const int64_t n = graph.slices(2.0 * in * out * rows, rows);
+    Tensor y = graph.in_slices(n, {out, rows, 1, 1}, 1, [&](int64_t begin, int64_t end) {
+        Tensor part = ggml_view_2d(ctx, flat, in, end - begin, flat->nb[1], begin * flat->nb[1]);
+        return ggml_mul_mat(ctx, layer.weight, part);
+    });
+    if (layer.bias) y = ggml_add(ctx, y, layer.bias);
+    return apply(graph, finish, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
+}
+
+Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x, bool last) {
+    if (graph.cpu()) return cpu::layer_norm(graph, norm, x, last);
     ggml_context * ctx = graph.context();
     return ggml_add(ctx, ggml_mul(ctx, ggml_norm(ctx, x, 1e-5f), norm.weight), norm.bias);
 }
 
-Tensor group_norm(Graph & graph, const Norm & norm, Tensor x, float eps) {
-    ggml_context * ctx = graph.context();
-    Tensor y = ggml_group_norm(ctx, x, group_count, eps);
-    return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
-}
-
 Tensor attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
+    if (graph.cpu()) return cpu::attention(graph, q, k, v, heads, causal);
     ggml_context * ctx = graph.context();
     const int64_t channels = q->ne[0], queries = q->ne[1], batch = q->ne[2], keys = k->ne[1];
     const int64_t size = channels / heads;
@@ -123,22 +216,6 @@ Tensor attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, boo
         return ggml_cont(ctx, ggml_permute(ctx, result, 0, 2, 1, 3));
     });
     return ggml_reshape_3d(ctx, y, channels, queries, batch);
-}
-
-Tensor to_tokens(Graph & graph, Tensor image) {
-    ggml_context * ctx = graph.context();
-    Tensor flat = ggml_reshape_3d(ctx, image, image->ne[0] * image->ne[1], image->ne[2], image->ne[3]);
-    return ggml_cont(ctx, ggml_permute(ctx, flat, 1, 0, 2, 3));
-}
-
-Tensor to_image(Graph & graph, Tensor tokens, int64_t width, int64_t height) {
-    ggml_context * ctx = graph.context();
-    Tensor planes = ggml_cont(ctx, ggml_permute(ctx, tokens, 1, 0, 2, 3)); // [width * height, channels, batch]
-    return ggml_reshape_4d(ctx, planes, width, height, tokens->ne[0], tokens->ne[2]);
-}
-
-Tensor resize_nearest(Graph & graph, Tensor image, int64_t width, int64_t height) {
-    return ggml_interpolate(graph.context(), image, width, height, image->ne[2], image->ne[3], GGML_SCALE_MODE_NEAREST);
 }
 
 } // namespace diffusion

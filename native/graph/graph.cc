@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "error.h"
 
@@ -13,6 +14,8 @@ namespace {
 
 // Slices beyond this number cost more in bookkeeping than they gain.
 constexpr int64_t max_slices = 256;
+
+constexpr size_t cache_line = 64;
 
 // A node without inputs gives memory that the slices are then written into; it has nothing to compute.
 void leave_uninitialized(ggml_tensor *, int, int, void *) {}
@@ -34,7 +37,7 @@ void write_slice(ggml_tensor * whole, int thread, int n_threads, void * offset) 
 
 } // namespace
 
-Graph::Graph(double node_work) : node_work_(node_work) {
+Graph::Graph(double node_work, CpuPath * cpu) : node_work_(node_work), cpu_(cpu) {
     ggml_init_params params{};
     params.mem_size = capacity * ggml_tensor_overhead() + ggml_graph_overhead_custom(capacity, false);
     params.no_alloc = true;
@@ -80,6 +83,59 @@ Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                                            reinterpret_cast<void *>(offset)));
     }
     return whole;
+}
+
+Tensor Graph::add(std::unique_ptr<Operation> operation, ggml_type type, const std::array<int64_t, 4> & ne,
+                  std::initializer_list<Tensor> sources) {
+    std::array<Tensor, GGML_MAX_SRC> present{};
+    int n = 0;
+    for (const Tensor source : sources) {
+        if (source) present[n++] = source;
+    }
+    scratch_each_ = std::max(scratch_each_, GGML_PAD(operation->scratch_bytes(), cache_line));
+    Task & task = tasks_.emplace_back(this, std::move(operation));
+    Tensor y =
+        ggml_custom_4d(context_, type, ne[0], ne[1], ne[2], ne[3], present.data(), n, compute, GGML_N_TASKS_MAX, &task);
+    ggml_set_name(y, task.operation->name());
+    y->extra = &task;
+    return expand(y);
+}
+
+double Graph::work() const {
+    double work = 0;
+    for (const Task & task : tasks_) work += task.operation->work();
+    return work;
+}
+
+const Operation * Graph::operation_of(const ggml_tensor * tensor) {
+    return tensor->extra ? static_cast<const Task *>(tensor->extra)->operation.get() : nullptr;
+}
+
+Tensor Graph::once(Tensor tensor, const std::function<Tensor()> & make) {
+    Tensor & made = made_[tensor];
+    if (!made) made = make();
+    return made;
+}
+
+void Graph::allocate_scratch(int threads) {
+    scratch_ = LargeMemory(scratch_bytes(threads));
+}
+
+void Graph::compute(Tensor y, int thread, int n_threads, void * user) {
+    Task & task = *static_cast<Task *>(user);
+    Graph & graph = *task.graph;
+    Worker worker{graph.scratch_.data() + thread * graph.scratch_each_};
+    const int64_t parts = task.operation->parts();
+    const Cancellation * stop = graph.cancellation_;
+    while (!(stop && stop->cancelled())) {
+        const int64_t part = task.next.fetch_add(1, std::memory_order_relaxed);
+        if (part >= parts) break;
+        task.operation->compute(y, part, worker);
+    }
+    if (task.done.fetch_add(1) + 1 < n_threads) return;
+    // The last to leave prepares the next evaluation.
+    task.next = 0;
+    task.done = 0;
 }
 
 } // namespace diffusion

@@ -1,15 +1,22 @@
 // A ggml graph under construction: the context that holds its tensors and the limit on the work of one node.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <limits>
+#include <initializer_list>
+#include <map>
+#include <memory>
 
-#include "ggml.h"
+#include "backend/memory.h"
+#include "cancellation.h"
+#include "graph/operation.h"
 
 namespace diffusion {
 
-using Tensor = ggml_tensor *;
+class CpuPath;
 
 class Graph {
 public:
@@ -19,13 +26,15 @@ public:
     // `node_work` bounds the work of one node in floating-point operations, so that an abort between two nodes is prompt and
     // the scratch memory of a convolution or an attention stays small. Infinite on devices that are aborted between
     // evaluations.
-    explicit Graph(double node_work);
+    // With a `cpu`, layers become operations of this package; without, operations of ggml.
+    explicit Graph(double node_work, CpuPath * cpu = nullptr);
     ~Graph();
     Graph(const Graph &) = delete;
     Graph & operator=(const Graph &) = delete;
 
     ggml_context * context() const { return context_; }
     ggml_cgraph * nodes() const { return nodes_; }
+    CpuPath * cpu() const { return cpu_; }
 
     // Appends what `tensor` depends on to the order of evaluation. Blocks call it as they go, so that the recursion over
     // dependencies stays shallow. Throws Error (model_unsupported) when the graph is about to outgrow its capacity.
@@ -41,10 +50,46 @@ public:
     Tensor in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                      const std::function<Tensor(int64_t begin, int64_t end)> & part);
 
+    // A tensor that `operation` computes from `sources`.
+    Tensor add(std::unique_ptr<Operation> operation, ggml_type type, const std::array<int64_t, 4> & ne,
+               std::initializer_list<Tensor> sources);
+
+    // Floating-point operations of what was added.
+    double work() const;
+
+    // What computes the tensor; nullptr where ggml does.
+    static const Operation * operation_of(const ggml_tensor * tensor);
+
+    // `make()`, once for each tensor.
+    Tensor once(Tensor tensor, const std::function<Tensor()> & make);
+
+    // Bytes that `allocate_scratch` takes, and the memory that added operations need on each of that many threads.
+    // Throws std::bad_alloc.
+    size_t scratch_bytes(int threads) const { return scratch_each_ * threads; }
+    void allocate_scratch(int threads);
+
+    // What the threads poll while they compute. nullptr to end.
+    void set_cancellation(const Cancellation * cancellation) { cancellation_ = cancellation; }
+
 private:
+    struct Task {
+        Task(Graph * g, std::unique_ptr<Operation> o) : graph(g), operation(std::move(o)) {}
+        Graph * graph;
+        std::unique_ptr<Operation> operation;
+        std::atomic<int64_t> next = 0; // part
+        std::atomic<int> done = 0;     // threads
+    };
+    static void compute(Tensor y, int thread, int n_threads, void * task);
+
     ggml_context * context_ = nullptr;
     ggml_cgraph * nodes_ = nullptr;
     double node_work_;
+    CpuPath * cpu_;
+    std::deque<Task> tasks_;
+    std::map<Tensor, Tensor> made_;
+    size_t scratch_each_ = 0;
+    LargeMemory scratch_;
+    const Cancellation * cancellation_ = nullptr;
 };
 
 } // namespace diffusion

@@ -31,11 +31,11 @@ bool fits_cpu_kernels(const ggml_tensor * node) {
 // on average; below, a second thread gains little on idle cores and costs a time slice a node on busy ones.
 constexpr double thread_node_work = 1e6;
 
-int useful_threads(ggml_cgraph * graph) {
-    double work = 0;
-    const int n_nodes = ggml_graph_n_nodes(graph);
+int useful_threads(const Graph & graph) {
+    double work = graph.work();
+    const int n_nodes = ggml_graph_n_nodes(graph.nodes());
     for (int i = 0; i < n_nodes; i++) {
-        const Tensor node = ggml_graph_node(graph, i);
+        const Tensor node = ggml_graph_node(graph.nodes(), i);
         if (node->op == GGML_OP_MUL_MAT) work += 2.0 * node->src[0]->ne[0] * ggml_nelements(node);
     }
     constexpr double most = 1 << 20; // of any machine
@@ -67,7 +67,7 @@ struct Runner::Plan {
     int threads = 1;
 };
 
-Runner::Runner(Device & device) : device_(device) {}
+Runner::Runner(Device & device, Profile * profile) : device_(device), profile_(profile) {}
 Runner::~Runner() = default;
 
 std::vector<float> Runner::run(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
@@ -79,7 +79,11 @@ std::vector<float> Runner::run(const std::string & name, int64_t variant, const 
     }
     device_.set_threads(p.threads);
     device_.set_cancellation(&cancellation);
+    p.graph->set_cancellation(&cancellation);
+    if (profile_) profile_->attach(p.sched.get(), name);
     const ggml_status status = ggml_backend_sched_graph_compute(p.sched.get(), p.graph->nodes());
+    if (profile_) profile_->detach(p.sched.get());
+    p.graph->set_cancellation(nullptr);
     device_.set_cancellation(nullptr);
 
     cancellation.throw_if_cancelled();
@@ -121,10 +125,19 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
     for (size_t i = 0; i < backends.size(); i++) require_memory(sizes[i], backends[i], "evaluating the " + name);
 
     auto p = draft_plan(name, inputs, build);
-    p->n_bytes = n_bytes;
-    p->threads = useful_threads(p->graph->nodes());
+    p->threads = std::min(useful_threads(*p->graph), device_.threads());
+    p->n_bytes = n_bytes + p->graph->scratch_bytes(p->threads);
+    if (device_.cpu()) {
+        require_memory(p->n_bytes + device_.cpu()->weights.pending_bytes(), device_.backend(),
+                       "evaluating the " + name);
+    }
+    p->graph->allocate_scratch(p->threads);
     if (!ggml_backend_sched_alloc_graph(p->sched.get(), p->graph->nodes())) {
         throw out_of_memory(n_bytes, device_.backend(), "evaluating the " + name);
+    }
+    if (device_.is_cpu()) {
+        const ggml_backend_buffer_t buffer = p->output->buffer;
+        prefer_huge_pages(ggml_backend_buffer_get_base(buffer), ggml_backend_buffer_get_size(buffer));
     }
     return p;
 }
@@ -132,7 +145,7 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
 std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                                  const Build & build) {
     auto p = std::make_unique<Plan>();
-    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_work : INFINITY);
+    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_work : INFINITY, device_.cpu());
     for (const auto & input : inputs) {
         Tensor tensor = ggml_new_tensor(p->graph->context(), input.type, GGML_MAX_DIMS, input.ne.data());
         ggml_set_input(tensor);

@@ -12,6 +12,7 @@
 
 #include "backend/device.h"
 #include "graph/graph.h"
+#include "graph/profile.h"
 
 namespace diffusion {
 
@@ -25,7 +26,8 @@ class Runner {
 public:
     using Build = std::function<Tensor(Graph &, std::span<const Tensor> inputs)>;
 
-    explicit Runner(Device & device);
+    // With a `profile`, evaluations add to it.
+    explicit Runner(Device & device, Profile * profile = nullptr);
     ~Runner();
 
     // The output that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
@@ -46,6 +48,7 @@ private:
     void evict(size_t needed);
 
     Device & device_;
+    Profile * profile_;
     std::list<std::unique_ptr<Plan>> plans_; // the last used first
 };
 

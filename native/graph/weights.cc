@@ -202,6 +202,7 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         if (stays_mapped(binding)) {
             ggml_backend_tensor_alloc(mappings[binding.stored->file], binding.tensor,
                                       const_cast<uint8_t *>(binding.stored->data));
+            mapped_.insert(binding.tensor);
             mapped_bytes_ += static_cast<int64_t>(binding.stored->n_bytes);
         } else {
             ggml_backend_tensor_alloc(allocated, binding.tensor, next);

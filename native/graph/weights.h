@@ -79,6 +79,7 @@ public:
     PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
                   const Cancellation & cancellation);
 
+    bool is_mapped(Tensor tensor) const { return mapped_.count(tensor) > 0; }
     int64_t mapped_bytes() const { return mapped_bytes_; }
     int64_t allocated_bytes() const { return allocated_bytes_; }
 
@@ -89,6 +90,7 @@ private:
     using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
 
     std::vector<Buffer> buffers_;
+    std::unordered_set<Tensor> mapped_;
     int64_t mapped_bytes_ = 0;
     int64_t allocated_bytes_ = 0;
 };

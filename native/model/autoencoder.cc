@@ -126,44 +126,42 @@ Autoencoder::Autoencoder(WeightBinder & weights, const AutoencoderConfig & confi
 }
 
 Tensor Autoencoder::residual(Graph & graph, const ResBlock & block, Tensor x) {
-    ggml_context * ctx = graph.context();
-    Tensor y = conv2d(graph, block.conv1, ggml_silu(ctx, group_norm(graph, block.norm1, x, eps)));
-    y = conv2d(graph, block.conv2, ggml_silu(ctx, group_norm(graph, block.norm2, y, eps)));
-    return graph.expand(ggml_add(ctx, block.skip ? pointwise(graph, *block.skip, x) : x, y));
+    Finish finish;
+    finish.residual = block.skip ? pointwise(graph, *block.skip, x) : x;
+    Tensor y = norm_conv2d(graph, block.norm1, eps, block.conv1, x);
+    return norm_conv2d(graph, block.norm2, eps, block.conv2, y, finish);
 }
 
 Tensor Autoencoder::middle(Graph & graph, const Middle & m, Tensor x) {
+    Finish for_products;
+    for_products.for_products = true;
     x = residual(graph, m.block1, x);
-    Tensor y = to_tokens(graph, group_norm(graph, m.attention.norm, x, eps));
-    y = attention(graph, linear(graph, m.attention.q, y), linear(graph, m.attention.k, y),
-                  linear(graph, m.attention.v, y), 1);
-    y = to_image(graph, linear(graph, m.attention.out, y), x->ne[0], x->ne[1]);
-    return residual(graph, m.block2, graph.expand(ggml_add(graph.context(), x, y)));
-}
-
-Tensor Autoencoder::last(Graph & graph, const Half & half, Tensor x) {
-    return conv2d(graph, half.last, ggml_silu(graph.context(), group_norm(graph, half.last_norm, x, eps)));
+    Tensor y = norm_tokens(graph, m.attention.norm, eps, x);
+    y = attention(graph, linear(graph, m.attention.q, y, for_products), linear(graph, m.attention.k, y, for_products),
+                  linear(graph, m.attention.v, y, for_products), 1);
+    return residual(graph, m.block2, add_tokens(graph, m.attention.out, y, x));
 }
 
 Tensor Autoencoder::build_decoder(Graph & graph, Tensor latent) const {
-    Tensor x = conv2d(graph, decoder_.first, pointwise(graph, from_latent_, latent));
+    Tensor x = conv2d(graph, decoder_.first, pointwise(graph, from_latent_, to_image(graph, latent)));
     x = middle(graph, decoder_.middle, x);
     for (const Level & level : decoder_.levels) {
         for (const ResBlock & block : level.blocks) x = residual(graph, block, x);
-        if (level.resample) x = conv2d(graph, *level.resample, resize_nearest(graph, x, x->ne[0] * 2, x->ne[1] * 2));
+        if (!level.resample) continue;
+        x = conv2d(graph, *level.resample, x,
+                   {Sampling::resized, 2 * image_width(graph, x), 2 * image_height(graph, x)});
     }
-    return last(graph, decoder_, x);
+    return from_image(graph, norm_conv2d(graph, decoder_.last_norm, eps, decoder_.last, x));
 }
 
 Tensor Autoencoder::build_encoder(Graph & graph, Tensor image) const {
-    Tensor x = conv2d(graph, encoder_.first, image);
+    Tensor x = conv2d(graph, encoder_.first, to_image(graph, image));
     for (const Level & level : encoder_.levels) {
         for (const ResBlock & block : level.blocks) x = residual(graph, block, x);
-        // The encoder halves with padding on the right and at the bottom only.
-        if (level.resample) x = conv2d(graph, *level.resample, ggml_pad(graph.context(), x, 1, 1, 0, 0), 2, 0);
+        if (level.resample) x = conv2d(graph, *level.resample, x, {Sampling::half_shifted});
     }
-    x = last(graph, encoder_, middle(graph, encoder_.middle, x));
-    return pointwise(graph, to_moments_, x);
+    x = norm_conv2d(graph, encoder_.last_norm, eps, encoder_.last, middle(graph, encoder_.middle, x));
+    return from_image(graph, pointwise(graph, to_moments_, x));
 }
 
 } // namespace diffusion

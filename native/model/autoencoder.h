@@ -67,7 +67,6 @@ private:
 
     static Tensor residual(Graph & graph, const ResBlock & block, Tensor x);
     static Tensor middle(Graph & graph, const Middle & middle, Tensor x);
-    static Tensor last(Graph & graph, const Half & half, Tensor x);
 
     AutoencoderConfig config_;
     Half encoder_, decoder_;

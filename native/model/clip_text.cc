@@ -18,11 +18,6 @@ std::string layer_name(int64_t i) {
     return prefix + "encoder.layers." + std::to_string(i) + ".";
 }
 
-// x * sigmoid(1.702 x), written out because ggml's own goes through a table of halves.
-Tensor quick_gelu(ggml_context * ctx, Tensor x) {
-    return ggml_mul(ctx, x, ggml_sigmoid(ctx, ggml_scale(ctx, x, 1.702f)));
-}
-
 } // namespace
 
 ClipTextConfig ClipText::read_config(const WeightBinder & weights) {
@@ -65,12 +60,16 @@ ClipText::ClipText(WeightBinder & weights, const ClipTextConfig & config) : conf
 }
 
 Tensor ClipText::layer(Graph & graph, const Layer & l, Tensor x) const {
-    ggml_context * ctx = graph.context();
+    Finish for_products, activated, added;
+    for_products.for_products = activated.for_products = true;
+    activated.activation = Activation::quick_gelu;
     Tensor y = layer_norm(graph, l.norm1, x);
-    y = attention(graph, linear(graph, l.q, y), linear(graph, l.k, y), linear(graph, l.v, y), config_.heads, true);
-    x = ggml_add(ctx, x, linear(graph, l.out, y));
-    y = linear(graph, l.fc1, layer_norm(graph, l.norm2, x));
-    return ggml_add(ctx, x, linear(graph, l.fc2, quick_gelu(ctx, y)));
+    y = attention(graph, linear(graph, l.q, y, for_products), linear(graph, l.k, y, for_products),
+                  linear(graph, l.v, y, for_products), config_.heads, true);
+    added.residual = x;
+    added.residual = linear(graph, l.out, y, added);
+    y = linear(graph, l.fc1, layer_norm(graph, l.norm2, added.residual), activated);
+    return linear(graph, l.fc2, y, added);
 }
 
 Tensor ClipText::build(Graph & graph, Tensor tokens, int64_t clip_skip) const {
@@ -79,7 +78,7 @@ Tensor ClipText::build(Graph & graph, Tensor tokens, int64_t clip_skip) const {
     Tensor x = ggml_get_rows(ctx, token_embedding_, ggml_reshape_1d(ctx, tokens, positions * chunks));
     x = ggml_add(ctx, ggml_reshape_3d(ctx, x, config_.width, positions, chunks), position_embedding_);
     for (int64_t i = 0; i + clip_skip <= config_.layers; i++) x = layer(graph, layers_[i], x);
-    return layer_norm(graph, final_norm_, x);
+    return layer_norm(graph, final_norm_, x, true);
 }
 
 } // namespace diffusion

@@ -68,10 +68,17 @@ struct Engine::Impl {
         const LogScope scope(on_log);
         networks = bind_networks(source, cancellation);
         require_runnable(*networks);
-        device.emplace(options.device, options.threads);
+        device.emplace(options.device, options.threads, options.precision);
         weights.emplace(*networks->weights, device->backend(), options.on_progress, cancellation);
-        runner.emplace(*device);
+        if (device->cpu()) {
+            device->cpu()->weights.on_packed = [this](Tensor tensor) {
+                if (weights->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
+            };
+        }
+        if (options.profile) profile.emplace();
+        runner.emplace(*device, profile ? &*profile : nullptr);
         info = describe(*networks, options);
+        if (device->cpu()) info.precision = ggml_type_name(device->cpu()->kernels.operand);
         info.mapped_bytes = weights->mapped_bytes();
         info.allocated_bytes = weights->allocated_bytes();
     }
@@ -89,6 +96,7 @@ struct Engine::Impl {
     std::unique_ptr<Networks> networks;
     std::optional<Device> device;
     std::optional<PlacedWeights> weights;
+    std::optional<Profile> profile;
     std::optional<Runner> runner;
     ModelInfo info;
 };
@@ -106,6 +114,10 @@ Engine::~Engine() {
 
 const ModelInfo & Engine::info() const {
     return impl_->info;
+}
+
+std::vector<ProfileEntry> Engine::profile() const {
+    return impl_->profile ? impl_->profile->entries() : std::vector<ProfileEntry>();
 }
 
 std::vector<float> Engine::encode_text(const std::vector<int32_t> & tokens, int64_t clip_skip,

@@ -11,8 +11,10 @@
 #include <variant>
 #include <vector>
 
+#include "backend/device.h"
 #include "backend/log.h"
 #include "cancellation.h"
+#include "graph/profile.h"
 #include "model/source.h"
 
 namespace diffusion {
@@ -58,11 +60,14 @@ struct ModelInfo {
     int64_t allocated_bytes = 0;
     std::string device;
     int threads = 0;
+    std::string precision; // of products: "f32" or "bf16"; "" where it is the device's own affair
 };
 
 struct EngineOptions {
     std::string device = "cpu";
     int threads = 1;
+    Precision precision = Precision::automatic;
+    bool profile = false;                                         // see Engine::profile
     std::function<void(int64_t done, int64_t total)> on_progress; // bytes; called on the opening thread
     LogSink on_log;                                               // called on the thread that calls the engine
 };
@@ -77,6 +82,8 @@ public:
     ~Engine();
 
     const ModelInfo & info() const;
+    // What the evaluations so far cost; empty unless asked for by EngineOptions::profile.
+    std::vector<ProfileEntry> profile() const;
 
     // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
     // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file where a

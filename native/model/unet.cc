@@ -241,65 +241,71 @@ Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config) 
 Unet::~Unet() = default;
 
 Tensor Unet::time_embedding(Graph & graph, Tensor timesteps) const {
-    ggml_context * ctx = graph.context();
     constexpr int max_period = 10000;
-    Tensor t = ggml_timestep_embedding(ctx, timesteps, static_cast<int>(config_.model_channels), max_period);
-    t = linear(graph, time2_, ggml_silu(ctx, linear(graph, time1_, t)));
-    return ggml_silu(ctx, t); // every residual block starts from the activated embedding
+    Tensor t =
+        ggml_timestep_embedding(graph.context(), timesteps, static_cast<int>(config_.model_channels), max_period);
+    // Every residual block starts from the activated embedding.
+    Finish finish;
+    finish.activation = Activation::silu;
+    finish.for_products = true;
+    return linear(graph, time2_, linear(graph, time1_, t, finish), finish);
 }
 
 Tensor Unet::residual(Graph & graph, const ResBlock & block, Tensor x, Tensor time) const {
-    ggml_context * ctx = graph.context();
-    Tensor y = conv2d(graph, block.conv1, ggml_silu(ctx, group_norm(graph, block.norm1, x, residual_eps)));
-    Tensor t = linear(graph, block.time, time); // [out, batch]
-    y = ggml_add(ctx, y, ggml_reshape_4d(ctx, t, 1, 1, t->ne[0], t->ne[1]));
-    y = conv2d(graph, block.conv2, ggml_silu(ctx, group_norm(graph, block.norm2, y, residual_eps)));
-    return graph.expand(ggml_add(ctx, block.skip ? pointwise(graph, *block.skip, x) : x, y));
+    Finish first, second;
+    first.image_bias = linear(graph, block.time, time);
+    Tensor y = norm_conv2d(graph, block.norm1, residual_eps, block.conv1, x, first);
+    second.residual = block.skip ? pointwise(graph, *block.skip, x) : x;
+    return norm_conv2d(graph, block.norm2, residual_eps, block.conv2, y, second);
 }
 
 Tensor Unet::transformer(Graph & graph, const SpatialTransformer & block, Tensor x, Tensor context) const {
-    ggml_context * ctx = graph.context();
-    Tensor tokens = linear(graph, block.in, to_tokens(graph, group_norm(graph, block.norm, x, transformer_eps)));
+    Tensor tokens = linear(graph, block.in, norm_tokens(graph, block.norm, transformer_eps, x));
+    const auto add_to_tokens = [&](const Linear & layer, Tensor y) {
+        Finish finish;
+        finish.residual = tokens;
+        tokens = linear(graph, layer, y, finish);
+    };
+    Finish for_products, gated;
+    for_products.for_products = gated.for_products = true;
+    gated.activation = Activation::gated_gelu;
     for (const TransformerBlock & b : block.blocks) {
         const auto attend = [&](const TransformerBlock::Attention & a, Tensor queries, Tensor keys) {
-            Tensor y = attention(graph, linear(graph, a.q, queries), linear(graph, a.k, keys), linear(graph, a.v, keys),
-                                 block.heads);
-            return linear(graph, a.out, y);
+            Tensor y =
+                attention(graph, linear(graph, a.q, queries, for_products), linear(graph, a.k, keys, for_products),
+                          linear(graph, a.v, keys, for_products), block.heads);
+            add_to_tokens(a.out, y);
         };
         Tensor y = layer_norm(graph, b.norm1, tokens);
-        tokens = ggml_add(ctx, tokens, attend(b.self, y, y));
-        tokens = ggml_add(ctx, tokens, attend(b.cross, layer_norm(graph, b.norm2, tokens), context));
-        y = ggml_geglu_erf_swapped(ctx, linear(graph, b.gated, layer_norm(graph, b.norm3, tokens)));
-        tokens = graph.expand(ggml_add(ctx, tokens, linear(graph, b.out, y)));
+        attend(b.self, y, y);
+        attend(b.cross, layer_norm(graph, b.norm2, tokens), context);
+        add_to_tokens(b.out, linear(graph, b.gated, layer_norm(graph, b.norm3, tokens), gated));
     }
-    Tensor image = to_image(graph, linear(graph, block.out, tokens), x->ne[0], x->ne[1]);
-    return graph.expand(ggml_add(ctx, x, image));
+    return add_tokens(graph, block.out, tokens, x);
 }
 
 Tensor Unet::stage(Graph & graph, const Stage & stage, Tensor x, Tensor time, Tensor context) const {
     if (stage.residual) x = residual(graph, *stage.residual, x, time);
     if (stage.transformer) x = transformer(graph, *stage.transformer, x, context);
-    if (stage.downsample) x = conv2d(graph, *stage.downsample, x, 2);
+    if (stage.downsample) x = conv2d(graph, *stage.downsample, x, {Sampling::half});
     return x;
 }
 
 Tensor Unet::build(Graph & graph, Tensor latent, Tensor timesteps, Tensor context) const {
-    ggml_context * ctx = graph.context();
     Tensor time = time_embedding(graph, timesteps);
-    Tensor x = conv2d(graph, first_, latent);
+    Tensor x = conv2d(graph, first_, to_image(graph, latent));
     std::vector<Tensor> skips = {x};
     for (const Stage & s : inputs_) skips.push_back(x = stage(graph, s, x, time, context));
     for (const Stage & s : middle_) x = stage(graph, s, x, time, context);
     for (const Stage & s : outputs_) {
-        x = stage(graph, s, ggml_concat(ctx, x, skips.back(), 2), time, context);
+        x = stage(graph, s, concat(graph, x, skips.back()), time, context);
         skips.pop_back();
         if (!s.upsample) continue;
         // A level with an odd side was rounded up on the way down, so the size comes from what waits to be joined.
         const Tensor next = skips.back();
-        x = conv2d(graph, *s.upsample, resize_nearest(graph, x, next->ne[0], next->ne[1]));
+        x = conv2d(graph, *s.upsample, x, {Sampling::resized, image_width(graph, next), image_height(graph, next)});
     }
-    x = ggml_silu(ctx, group_norm(graph, last_norm_, x, residual_eps));
-    return conv2d(graph, last_, x);
+    return from_image(graph, norm_conv2d(graph, last_norm_, residual_eps, last_, x));
 }
 
 } // namespace diffusion

@@ -1,4 +1,4 @@
-// A layer cut into slices gives what it gives in one piece.
+// A layer gives the same in one piece, in slices, and by every kernel of this machine.
 #include <cmath>
 #include <memory>
 #include <random>
@@ -38,14 +38,21 @@ void fill(Tensor tensor, unsigned index) {
     ggml_backend_tensor_set(tensor, converted.data(), 0, converted.size());
 }
 
-std::vector<float> evaluate(Device & device, double node_work, const std::vector<Input> & inputs, const Build & build,
+std::vector<float> evaluate(Device & device, Graph & graph, const std::vector<Input> & inputs, const Build & build,
                             int & n_nodes) {
-    Graph graph(node_work);
+    // Beside the graph, as weights are: it reads some of them without having them as sources.
+    ggml_init_params params{};
+    params.mem_size = inputs.size() * ggml_tensor_overhead();
+    params.no_alloc = true;
+    const std::unique_ptr<ggml_context, decltype(&ggml_free)> context(ggml_init(params), ggml_free);
     std::vector<Tensor> tensors;
     for (const Input & input : inputs) {
-        tensors.push_back(ggml_new_tensor(graph.context(), input.type, GGML_MAX_DIMS, input.ne.data()));
-        ggml_set_input(tensors.back());
+        tensors.push_back(ggml_new_tensor(context.get(), input.type, GGML_MAX_DIMS, input.ne.data()));
     }
+    const std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> weights(
+        ggml_backend_alloc_ctx_tensors(context.get(), device.backend()), ggml_backend_buffer_free);
+    for (size_t i = 0; i < tensors.size(); i++) fill(tensors[i], i);
+
     Tensor output = ggml_cont(graph.context(), build(graph, tensors));
     ggml_set_output(output);
     graph.expand(output);
@@ -54,7 +61,8 @@ std::vector<float> evaluate(Device & device, double node_work, const std::vector
     const std::unique_ptr<ggml_gallocr, decltype(&ggml_gallocr_free)> memory(
         ggml_gallocr_new(ggml_backend_get_default_buffer_type(device.backend())), ggml_gallocr_free);
     check(ggml_gallocr_alloc_graph(memory.get(), graph.nodes()), "memory for the graph");
-    for (size_t i = 0; i < tensors.size(); i++) fill(tensors[i], i);
+    graph.allocate_scratch(device.threads());
+    device.set_threads(device.threads());
     check_equal(ggml_backend_graph_compute(device.backend(), graph.nodes()), GGML_STATUS_SUCCESS, "evaluation");
     std::vector<float> result(ggml_nelements(output));
     ggml_backend_tensor_get(output, result.data(), 0, ggml_nbytes(output));
@@ -70,54 +78,140 @@ double relative_error(const std::vector<float> & a, const std::vector<float> & b
     return difference / magnitude;
 }
 
-void check_slices(const std::string & what, const std::vector<Input> & inputs, const Build & build) {
-    Device device("cpu", 1);
+// ggml rounds the other factor too, to the type of the weights.
+double rounding(const std::vector<Input> & inputs) {
+    double most = 1e-5;
+    for (const Input & input : inputs) {
+        if (input.type == GGML_TYPE_F16) most = std::fmax(most, 5e-4);
+        if (input.type == GGML_TYPE_Q8_0) most = std::fmax(most, 1e-2);
+        if (input.type == GGML_TYPE_BF16) most = std::fmax(most, 5e-3);
+    }
+    return most;
+}
+
+// Weights are the inputs from the second on; packed matrices keep reading them, so each evaluation has its own.
+void check_layer(const std::string & what, const std::vector<Input> & inputs, const Build & build, bool sliced = true) {
+    Device device("cpu", 2, Precision::f32);
     int n_whole = 0;
-    const std::vector<float> whole = evaluate(device, INFINITY, inputs, build, n_whole);
+    Graph graph(INFINITY);
+    const std::vector<float> whole = evaluate(device, graph, inputs, build, n_whole);
+    const auto compare = [&](const std::string & how, const std::vector<float> & values, double most) {
+        check_equal(values.size(), whole.size(), what + ", " + how + ": the number of values");
+        const double error = relative_error(values, whole);
+        check(error < most, what + ", " + how + ": a relative error of " + std::to_string(error));
+    };
     for (const double node_work : {1.0, 10000.0}) { // as many slices as there may be, and few of them
+        if (!sliced) break;
         int n_sliced = 0;
-        const std::vector<float> sliced = evaluate(device, node_work, inputs, build, n_sliced);
+        Graph slices(node_work);
+        const std::vector<float> values = evaluate(device, slices, inputs, build, n_sliced);
         check(n_sliced > n_whole, what + ": there are slices");
-        check_equal(sliced.size(), whole.size(), what + ": the number of values");
-        const double error = relative_error(sliced, whole);
-        check(error < 1e-5, what + ": a relative error of " + std::to_string(error));
+        compare("in slices", values, 1e-5);
+    }
+    for (const Kernels * kernels : available_kernels()) {
+        CpuPath cpu(*kernels, device.threads());
+        int n_nodes = 0;
+        Graph ours(INFINITY, &cpu);
+        compare(kernels->name, evaluate(device, ours, inputs, build, n_nodes),
+                kernels->operand == GGML_TYPE_F32 ? rounding(inputs) : 2e-2);
     }
 }
 
-Build convolution(int stride, int padding) {
+Build convolution(Sampling sampling) {
     return [=](Graph & graph, std::span<const Tensor> in) {
-        return conv2d(graph, {in[1], in[2]}, in[0], stride, padding);
+        return from_image(graph, conv2d(graph, {in[1], in[2]}, to_image(graph, in[0]), sampling));
     };
 }
 
 void test_convolutions() {
-    const Input bias{{6, 1, 1, 1}};
-    for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16}) {
-        const Input kernel{{3, 3, 5, 6}, type};
-        const std::string name = std::string("convolution in ") + ggml_type_name(type);
-        check_slices(name, {{{7, 9, 5, 1}}, kernel, bias}, convolution(1, 1));
-        check_slices(name + ", a batch", {{{7, 70, 5, 2}}, kernel, bias}, convolution(1, 1));
-        check_slices(name + ", every second pixel", {{{7, 9, 5, 2}}, kernel, bias}, convolution(2, 1));
-        check_slices(name + ", without padding", {{{8, 11, 5, 2}}, kernel, bias}, convolution(2, 0));
+    for (const int64_t out : {6, 40, 96}) {
+        const Input bias{{out, 1, 1, 1}};
+        for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16}) {
+            const Input kernel{{3, 3, 5, out}, type};
+            const std::string name =
+                std::string("convolution in ") + ggml_type_name(type) + " to " + std::to_string(out);
+            check_layer(name, {{{7, 9, 5, 1}}, kernel, bias}, convolution({}));
+            check_layer(name + ", a batch", {{{7, 70, 5, 2}}, kernel, bias}, convolution({}));
+            check_layer(name + ", every second pixel", {{{7, 9, 5, 2}}, kernel, bias}, convolution({Sampling::half}));
+            check_layer(name + ", every second, shifted", {{{8, 11, 5, 2}}, kernel, bias},
+                        convolution({Sampling::half_shifted}));
+            check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, convolution({Sampling::resized, 7, 10}));
+        }
     }
+    // Rows that are longer than a block of a panel.
+    check_layer("deep convolution", {{{5, 4, 1030, 1}}, {{3, 3, 1030, 33}, GGML_TYPE_F16}, {{33, 1, 1, 1}}},
+                convolution({}));
+}
+
+void test_residual_blocks() {
+    const auto build = [](Graph & graph, std::span<const Tensor> in) {
+        Tensor image = to_image(graph, in[0]);
+        Finish finish;
+        finish.image_bias = in[5];
+        finish.residual = concat(graph, image, image);
+        return from_image(graph, norm_conv2d(graph, {in[1], in[2]}, 1e-5f, {in[3], in[4]}, image, finish));
+    };
+    const Input channels{{32, 1, 1, 1}};
+    check_layer("residual block",
+                {{{6, 5, 32, 2}}, channels, channels, {{3, 3, 32, 64}}, {{64, 1, 1, 1}}, {{64, 2, 1, 1}}}, build,
+                false);
+
+    const auto tokens = [](Graph & graph, std::span<const Tensor> in) {
+        Tensor image = to_image(graph, in[0]);
+        Tensor y = pointwise(graph, {in[3], in[4]}, image);
+        return from_image(graph,
+                          add_tokens(graph, {in[3], in[4]}, norm_tokens(graph, {in[1], in[2]}, 1e-6f, image), y));
+    };
+    check_layer("image to tokens and back", {{{6, 5, 32, 2}}, channels, channels, {{32, 32, 1, 1}}, channels}, tokens,
+                false);
 }
 
 void test_products() {
-    const auto product = [](Graph & graph, std::span<const Tensor> in) { return linear(graph, {in[1], in[2]}, in[0]); };
-    check_slices("linear", {{{32, 77, 2, 1}}, {{32, 12, 1, 1}}, {{12, 1, 1, 1}}}, product);
-    check_slices("linear in q8_0", {{{32, 77, 2, 1}}, {{32, 12, 1, 1}, GGML_TYPE_Q8_0}, {{12, 1, 1, 1}}}, product);
-
-    const auto attend = [](Graph & graph, std::span<const Tensor> in) {
-        return attention(graph, in[0], in[1], in[2], 4);
+    const auto product = [](Activation activation) {
+        return [=](Graph & graph, std::span<const Tensor> in) {
+            Finish finish;
+            finish.activation = activation;
+            return linear(graph, {in[1], in[2]}, in[0], finish);
+        };
     };
-    check_slices("attention", {{{32, 70, 1, 1}}, {{32, 70, 1, 1}}, {{32, 70, 1, 1}}}, attend);
-    check_slices("attention to a context, a batch", {{{32, 30, 2, 1}}, {{32, 11, 2, 1}}, {{32, 11, 2, 1}}}, attend);
+    for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0}) {
+        check_layer(std::string("linear in ") + ggml_type_name(type),
+                    {{{32, 77, 2, 1}}, {{32, 12, 1, 1}, type}, {{12, 1, 1, 1}}}, product(Activation::none));
+    }
+    const std::vector<Input> inputs = {{{64, 77, 2, 1}}, {{64, 88, 1, 1}}, {{88, 1, 1, 1}}};
+    check_layer("SiLU", inputs, product(Activation::silu), false);
+    check_layer("GELU", inputs, product(Activation::gelu), false);
+    check_layer("quick GELU", inputs, product(Activation::quick_gelu), false);
+    check_layer("gated GELU", inputs, product(Activation::gated_gelu), false);
+
+    const auto norm = [](Graph & graph, std::span<const Tensor> in) {
+        return layer_norm(graph, {in[1], in[2]}, in[0], true);
+    };
+    check_layer("layer norm", {{{70, 9, 2, 1}}, {{70, 1, 1, 1}}, {{70, 1, 1, 1}}}, norm, false);
+}
+
+void test_attention() {
+    const auto attend = [](int64_t heads, bool causal) {
+        return [=](Graph & graph, std::span<const Tensor> in) {
+            Tensor y = attention(graph, in[0], in[1], in[2], heads, causal);
+            return y->type == GGML_TYPE_F32 ? y : ggml_cast(graph.context(), y, GGML_TYPE_F32);
+        };
+    };
+    check_layer("attention", {{{32, 70, 1, 1}}, {{32, 70, 1, 1}}, {{32, 70, 1, 1}}}, attend(4, false));
+    check_layer("attention to a context, a batch", {{{32, 30, 2, 1}}, {{32, 11, 2, 1}}, {{32, 11, 2, 1}}},
+                attend(4, false));
+    check_layer("attention to many keys", {{{80, 70, 1, 1}}, {{80, 900, 1, 1}}, {{80, 900, 1, 1}}}, attend(2, false));
+    check_layer("causal attention", {{{64, 77, 2, 1}}, {{64, 77, 2, 1}}, {{64, 77, 2, 1}}}, attend(1, true), false);
+    check_layer("long causal attention", {{{64, 600, 1, 1}}, {{64, 600, 1, 1}}, {{64, 600, 1, 1}}}, attend(1, true),
+                false);
 }
 
 } // namespace
 
 int main() {
     test_convolutions();
+    test_residual_blocks();
     test_products();
+    test_attention();
     return finish();
 }

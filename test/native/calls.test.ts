@@ -179,12 +179,7 @@ test('more threads than the system grants are refused', {
   assert.match(stdout, /^ERR_DEVICE Expected 512 threads, but the system grants only \d+\. /, stderr);
 });
 
-test('pictures beyond what the kernels can count are refused', async () => {
-  // 32 channels of 4096x4096 values are 2^31 bytes, after which the second picture of the batch begins.
-  await assert.rejects(model.decode(new Float32Array(2 * 4 * 512 * 512), [2, 4, 512, 512], never), {
-    code: 'ERR_OUT_OF_MEMORY',
-    message: /VAE decoder .*2\^31/,
-  });
+test('pictures beyond any size are refused', async () => {
   // 32768x32768 pixels.
   await assert.rejects(model.decode(new Float32Array(4 * 4096 * 4096), [1, 4, 4096, 4096], never), {
     code: 'ERR_INVALID_ARG_VALUE',

@@ -22,7 +22,7 @@ const goldens = goldenTensors('networks.safetensors');
 const names = golden<DiffusersNames>('networks.json');
 
 const open = (source: NativeSource, threads = 1): Promise<NativeModel> =>
-  addon.open(source, { device: 'cpu', threads, cancellation: never });
+  addon.open(source, { device: 'cpu', threads, precision: 'f32', cancellation: never });
 
 function tensor(name: string): { shape: Shape; values: Float32Array } {
   const found = goldens.get(name);

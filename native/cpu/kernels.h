@@ -1,0 +1,115 @@
+// What one instruction set offers to the operations of a graph on the CPU. The functions do a part of an operation on the
+// calling thread; operations.h deals the parts out.
+//
+// Images are channels-last: [channels, width, height, batch] in ggml's order. `Operand` stands for the type that products
+// take, bf16 or f32.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "ggml.h"
+
+namespace diffusion {
+
+enum class Activation {
+    none,
+    silu,
+    quick_gelu, // x sigmoid(1.702 x), of CLIP
+    gelu,
+    gated_gelu, // the columns are pairs of a value and a gate: value gelu(gate) (Shazeer 2020)
+};
+
+// A stretch of numbers that each row of a product has: a tap of a convolution, or the whole row of a matrix.
+struct Segment {
+    int64_t offset; // from the row's start, in operands
+    int64_t length; // a multiple of Kernels::depth
+};
+
+// y = activation(a b + bias + image_bias) + residual. Rows of y are pixels, or tokens; they lie in lines (all rows of a
+// matrix are one line), and these in images.
+struct Product {
+    const void * a = nullptr;
+    int64_t row_stride = 0, line_stride = 0, image_stride = 0; // of a, in operands
+    int64_t line_rows = 0, image_lines = 0;
+    const Segment * segments = nullptr;
+    int n_segments = 0;
+    int64_t columns = 0;                // of a b
+    const float * bias = nullptr;       // [columns], or nullptr
+    const float * image_bias = nullptr; // [columns, images], or nullptr
+    const float * residual = nullptr;   // [columns, rows], or nullptr
+    Activation activation = Activation::none;
+    void * y = nullptr; // [columns, rows]; half the columns where they are gated
+    bool y_is_operand = false;
+};
+
+// The weights of up to `panel` columns, as a file has them.
+struct PanelSource {
+    ggml_type type;
+    const uint8_t * first = nullptr;  // of `columns` rows, `stride` bytes apart
+    const uint8_t * second = nullptr; // the gates' rows, where columns are gated: each vector of a panel is of one kind
+    size_t stride = 0;
+    int64_t columns = 0; // in each of both
+    int64_t in = 0, taps = 1;
+};
+
+struct Normalization {
+    const float * x = nullptr; // [channels, width, height, batch]
+    int64_t channels = 0, width = 0, height = 0;
+    const float * sums = nullptr; // of `group_sums`: [channels, 2, parts, batch], or nullptr: x as it is
+    int64_t parts = 0;
+    const float * weight = nullptr;
+    const float * bias = nullptr; // [channels]
+    int64_t groups = 0;
+    float eps = 0;
+    bool silu = false;
+};
+
+struct AttentionHead {
+    const void *q = nullptr, *k = nullptr, *v = nullptr; // operands; the head's first number of the image's first token
+    int64_t q_stride = 0, k_stride = 0, v_stride = 0;    // between tokens
+    int64_t keys = 0, size = 0;
+    bool causal = false;
+    void * y = nullptr; // operands
+    int64_t y_stride = 0;
+};
+
+struct Kernels {
+    const char * name;
+    ggml_type operand; // GGML_TYPE_BF16 or GGML_TYPE_F32
+    size_t operand_size;
+    int64_t depth;     // operands in a row come in multiples of this
+    int64_t panel;     // columns that are computed together
+    int64_t tile_rows; // rows that are computed together
+
+    size_t (*panel_size)(int64_t columns, int64_t length); // bytes of a packed panel; `columns` at most `panel`
+    size_t (*pack_scratch)(int64_t length);                // bytes
+    void (*pack)(const PanelSource & source, void * panel, void * scratch);
+    // Rows begin..end and the columns from `column` on that `panel` holds.
+    void (*product)(const Product & p, const void * panel, int64_t column, int64_t begin, int64_t end);
+
+    // Sums over the pixels begin..end of an image [channels, pixels] of x - pivot and its square, [channels, 2].
+    void (*group_sums)(const float * x, int64_t channels, int64_t begin, int64_t end, float * sums);
+    // The factor and the summand of every channel of image `image`, [channels, 2].
+    void (*group_factors)(const Normalization & n, int64_t image, float * factors);
+    // One line of pixels: those of x's line `line` at `columns[i]`, in operands, `padded` numbers each.
+    void (*prepare_line)(const Normalization & n, const float * factors, int64_t image, int64_t line,
+                         const int32_t * columns, int64_t n_columns, void * y, int64_t padded);
+
+    void (*layer_norm)(const float * x, int64_t channels, const float * weight, const float * bias, float eps, void * y,
+                       bool y_is_operand);
+
+    size_t (*attention_scratch)(int64_t keys, int64_t size); // bytes
+    // Brings keys and values of a head into the scratch memory, then `attention` computes queries begin..end with it.
+    void (*pack_head)(const AttentionHead & head, void * scratch);
+    void (*attention)(const AttentionHead & head, void * scratch, int64_t begin, int64_t end);
+};
+
+// Those that run on this machine, the fastest first.
+std::vector<const Kernels *> available_kernels();
+
+// The fastest with operands of that type; nullptr where there are none.
+const Kernels * find_kernels(ggml_type operand);
+
+} // namespace diffusion

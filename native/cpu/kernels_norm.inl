@@ -1,0 +1,106 @@
+// Group norm, layer norm and the way of images into products. Part of kernels.inl.
+
+namespace diffusion {
+namespace {
+
+// Sums are taken of the distance from the image's first pixel: with a mean far from zero the squares would cancel.
+void group_sums(const float * x, int64_t channels, int64_t begin, int64_t end, float * sums) {
+    std::memset(sums, 0, 2 * channels * sizeof(float));
+    for (int64_t c = 0; c < channels; c += vector_width) {
+        const int64_t n = channels - c;
+        const Vec pivot = load_some(x + c, n);
+        Vec s = zero(), squares = zero();
+        for (int64_t i = begin; i < end; i++) {
+            const Vec d = sub(load_some(x + i * channels + c, n), pivot);
+            s = add(s, d);
+            squares = fma(d, d, squares);
+        }
+        store_some(sums + c, s, n);
+        store_some(sums + channels + c, squares, n);
+    }
+}
+
+void group_factors(const Normalization & n, int64_t image, float * factors) {
+    const int64_t pixels = n.width * n.height, size = n.channels / n.groups;
+    const float * pivot = n.x + image * pixels * n.channels;
+    const float * sums = n.sums + image * n.parts * 2 * n.channels;
+    for (int64_t g = 0; g < n.groups; g++) {
+        double means = 0, squares = 0;
+        // The mean of a channel, and the sum of squared distances from it, by way of the pivot.
+        const auto channel = [&](int64_t c, double & mean, double & spread) {
+            double s = 0, ss = 0;
+            for (int64_t p = 0; p < n.parts; p++) {
+                s += sums[p * 2 * n.channels + c];
+                ss += sums[p * 2 * n.channels + n.channels + c];
+            }
+            mean = pivot[c] + s / pixels;
+            spread = ss / pixels - (s / pixels) * (s / pixels);
+        };
+        double mean, spread;
+        for (int64_t c = g * size; c < (g + 1) * size; c++) {
+            channel(c, mean, spread);
+            means += mean / size;
+        }
+        for (int64_t c = g * size; c < (g + 1) * size; c++) {
+            channel(c, mean, spread);
+            squares += (spread + (mean - means) * (mean - means)) / size;
+        }
+        const double scale = 1.0 / __builtin_sqrt((squares > 0 ? squares : 0) + n.eps);
+        for (int64_t c = g * size; c < (g + 1) * size; c++) {
+            factors[c] = static_cast<float>(n.weight[c] * scale);
+            factors[n.channels + c] = static_cast<float>(n.bias[c] - means * n.weight[c] * scale);
+        }
+    }
+}
+
+template <bool normalize, bool activate>
+void prepare_pixel(const float * x, const float * factors, int64_t channels, Operand * y) {
+    for (int64_t c = 0; c < channels; c += vector_width) {
+        const int64_t n = channels - c;
+        Vec v = load_some(x + c, n);
+        if (normalize) v = fma(v, load_some(factors + c, n), load_some(factors + channels + c, n));
+        if (activate) v = silu(v);
+        store_some(y + c, v, n);
+    }
+}
+
+void prepare_line(const Normalization & n, const float * factors, int64_t image, int64_t line, const int32_t * columns,
+                  int64_t n_columns, void * y, int64_t padded) {
+    const float * from = n.x + (image * n.height + line) * n.width * n.channels;
+    auto * to = static_cast<Operand *>(y);
+    const auto prepare = !factors ? prepare_pixel<false, false>
+                         : n.silu ? prepare_pixel<true, true>
+                                  : prepare_pixel<true, false>;
+    for (int64_t i = 0; i < n_columns; i++, to += padded) {
+        prepare(from + columns[i] * n.channels, factors, n.channels, to);
+        for (int64_t c = n.channels; c < padded; c++) to[c] = 0;
+    }
+}
+
+void layer_norm(const float * x, int64_t channels, const float * weight, const float * bias, float eps, void * y,
+                bool y_is_operand) {
+    Vec s = zero();
+    for (int64_t c = 0; c < channels; c += vector_width) s = add(s, load_some(x + c, channels - c));
+    const float mean = sum(s) / channels;
+    Vec squares = zero();
+    for (int64_t c = 0; c < channels; c += vector_width) {
+        const int64_t n = channels - c;
+        const Vec d = sub(load_some(x + c, n), splat(mean));
+        // What lies beyond the last channel was read as zero, and is no distance.
+        squares = add(squares, n >= vector_width ? mul(d, d) : keep_first(mul(d, d), n));
+    }
+    const Vec scale = splat(1.0f / __builtin_sqrtf(sum(squares) / channels + eps));
+    for (int64_t c = 0; c < channels; c += vector_width) {
+        const int64_t n = channels - c;
+        const Vec d = mul(sub(load_some(x + c, n), splat(mean)), scale);
+        const Vec v = fma(d, load_some(weight + c, n), load_some(bias + c, n));
+        if (y_is_operand) {
+            store_some(static_cast<Operand *>(y) + c, v, n);
+        } else {
+            store_some(static_cast<float *>(y) + c, v, n);
+        }
+    }
+}
+
+} // namespace
+} // namespace diffusion

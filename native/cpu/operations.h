@@ -1,0 +1,40 @@
+// The operations that graphs on the CPU consist of: the kernels' work in parts, dealt out to threads. Each function adds one to
+// a graph that has a CpuPath. Images are [channels, width, height, batch].
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "cpu/path.h"
+#include "graph/blocks.h"
+
+namespace diffusion {
+
+// Where the rows of a product lie in its first factor; see Product.
+struct RowLayout {
+    int64_t row_stride = 0, line_stride = 0, image_stride = 0;
+    int64_t line_rows = 0, image_lines = 0;
+    std::vector<Segment> segments;
+};
+
+// y of shape `ne`, in operands where `finish` says that only products read it.
+Tensor add_product(Graph & graph, PackedMatrix & matrix, Tensor a, const RowLayout & layout,
+                   const std::array<int64_t, 4> & ne, Tensor bias, const Finish & finish);
+
+// What a group norm multiplies every channel by and adds to it: [channels, 2, 1, batch].
+Tensor add_group_factors(Graph & graph, const Norm & norm, float eps, Tensor image);
+
+// How an image is laid out for a product: resized by nearest neighbour to width and height, with zeros around it.
+struct Placement {
+    int64_t width = 0, height = 0;
+    int64_t before = 0, after = 0; // pixels of zeros left and at the top, right and at the bottom
+};
+
+// The image in operands, after the group norm with these factors (or as it is, without) and SiLU where `silu` says so.
+Tensor add_prepared(Graph & graph, Tensor image, Tensor factors, bool silu, const Placement & placement);
+
+Tensor add_concat(Graph & graph, Tensor image, Tensor other);
+Tensor add_layer_norm(Graph & graph, const Norm & norm, Tensor x, bool for_products);
+Tensor add_attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal);
+
+} // namespace diffusion

@@ -1,0 +1,88 @@
+// See packed_weights.h.
+#include "cpu/packed_weights.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace diffusion {
+
+namespace {
+
+// Small models are faster packed, also where that takes more memory.
+constexpr int64_t most_extra_bytes = int64_t{256} << 20;
+
+constexpr size_t cache_line = 64;
+
+} // namespace
+
+PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept)
+    : kernels_(kernels), weight_(weight), gated_(form == WeightForm::gated_matrix), kept_(kept) {
+    const bool convolution = form == WeightForm::convolution;
+    in_ = convolution ? weight->ne[2] : weight->ne[0];
+    taps_ = convolution ? weight->ne[0] * weight->ne[1] : 1;
+    columns_ = convolution ? weight->ne[3] : weight->ne[1];
+    padded_in_ = GGML_PAD(in_, kernels.depth);
+    panels_ = (columns_ + kernels.panel - 1) / kernels.panel;
+    if (gated_) panels_ = (columns_ / 2 + kernels.panel / 2 - 1) / (kernels.panel / 2);
+    panel_bytes_ = GGML_PAD(kernels.panel_size(kernels.panel, padded_in_ * taps_), cache_line);
+    if (!kept) return;
+    memory_ = LargeMemory(bytes());
+    states_ = std::make_unique<std::atomic<uint8_t>[]>(panels_);
+}
+
+size_t PackedMatrix::scratch_bytes() const {
+    return kernels_.pack_scratch(in_ * taps_) + (kept_ ? 0 : panel_bytes_ + cache_line);
+}
+
+const void * PackedMatrix::panel(int64_t i, void * scratch) {
+    if (!kept_) {
+        pack(i, scratch, static_cast<char *>(scratch) + panel_bytes_);
+        return scratch;
+    }
+    char * const panel = memory_.data() + i * panel_bytes_;
+    std::atomic<uint8_t> & state = states_[i];
+    uint8_t expected = empty;
+    if (state.load(std::memory_order_acquire) == ready) return panel;
+    if (state.compare_exchange_strong(expected, busy)) {
+        pack(i, panel, scratch);
+        state.store(ready, std::memory_order_release);
+        if (n_ready_.fetch_add(1) + 1 == panels_ && on_packed) on_packed(weight_);
+        return panel;
+    }
+    while (state.load(std::memory_order_acquire) != ready) std::this_thread::yield();
+    return panel;
+}
+
+void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
+    PanelSource source;
+    source.type = weight_->type;
+    source.in = in_;
+    source.taps = taps_;
+    source.stride = ggml_row_size(weight_->type, in_ * taps_);
+    const auto * base = static_cast<const uint8_t *>(weight_->data);
+    const int64_t width = gated_ ? kernels_.panel / 2 : kernels_.panel, all = gated_ ? columns_ / 2 : columns_;
+    source.columns = std::min(width, all - i * width);
+    source.first = base + i * width * source.stride;
+    if (gated_) source.second = source.first + all * source.stride;
+    kernels_.pack(source, panel, scratch);
+}
+
+PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
+    auto & matrix = matrices_[weight];
+    if (matrix) return *matrix;
+    const int64_t stored = ggml_nbytes(weight);
+    const int64_t extra = static_cast<int64_t>(ggml_nelements(weight) * kernels_.operand_size) - stored;
+    const bool kept = extra <= 0 || extra_bytes_ + extra <= most_extra_bytes;
+    if (kept) extra_bytes_ += std::max<int64_t>(extra, 0);
+    matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept);
+    matrix->on_packed = on_packed;
+    return *matrix;
+}
+
+size_t PackedWeights::pending_bytes() const {
+    size_t bytes = 0;
+    for (const auto & [weight, matrix] : matrices_) bytes += matrix->pending_bytes();
+    return bytes;
+}
+
+} // namespace diffusion

@@ -1,0 +1,77 @@
+// Weights in the order in which the CPU's kernels read them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "backend/memory.h"
+#include "cpu/kernels.h"
+#include "graph/operation.h"
+
+namespace diffusion {
+
+enum class WeightForm {
+    matrix,       // [in, columns]
+    gated_matrix, // [in, columns]: values, then as many gates
+    convolution,  // [width, height, in, columns]
+};
+
+// One matrix or convolution, cut into panels of columns. Where that takes no more
+// memory than the file's own form, a panel is packed when it is first asked for and kept; otherwise it is packed into scratch
+// memory each time, so that a quantized model stays as small as it is.
+class PackedMatrix {
+public:
+    PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept);
+
+    int64_t in() const { return in_; }
+    int64_t taps() const { return taps_; }
+    int64_t columns() const { return columns_; }
+    int64_t padded_in() const { return padded_in_; } // numbers that a row of the other factor holds for each tap
+    int64_t panels() const { return panels_; }
+    bool kept() const { return kept_; }
+    size_t bytes() const { return panel_bytes_ * panels_; } // packed
+    size_t scratch_bytes() const;
+    size_t pending_bytes() const { return kept_ ? bytes() - n_ready_ * panel_bytes_ : 0; }
+
+    // Any thread. `scratch` of scratch_bytes().
+    const void * panel(int64_t i, void * scratch);
+
+    // Called by the thread that packed the last panel of those kept: the file's own form is not read again.
+    std::function<void(Tensor)> on_packed;
+
+private:
+    enum State : uint8_t { empty, busy, ready };
+    void pack(int64_t i, void * panel, void * scratch) const;
+
+    const Kernels & kernels_;
+    Tensor weight_;
+    bool gated_, kept_;
+    int64_t in_, taps_, columns_, padded_in_, panels_;
+    size_t panel_bytes_;
+    LargeMemory memory_;
+    std::unique_ptr<std::atomic<uint8_t>[]> states_;
+    std::atomic<int64_t> n_ready_ = 0;
+};
+
+// The packed matrices of a model.
+class PackedWeights {
+public:
+    explicit PackedWeights(const Kernels & kernels) : kernels_(kernels) {}
+
+    PackedMatrix & matrix(Tensor weight, WeightForm form);
+
+    // Bytes that panels will take that are still to be packed.
+    size_t pending_bytes() const;
+
+    std::function<void(Tensor)> on_packed; // see PackedMatrix
+
+private:
+    const Kernels & kernels_;
+    std::map<Tensor, std::unique_ptr<PackedMatrix>> matrices_;
+    int64_t extra_bytes_ = 0; // that kept matrices take beyond the file's form
+};
+
+} // namespace diffusion

@@ -1,0 +1,87 @@
+// Layer norm and attention, as operations of a graph.
+#include <algorithm>
+
+#include "cpu/operations.h"
+
+namespace diffusion {
+
+namespace {
+
+class LayerNorm : public Operation {
+public:
+    LayerNorm(const CpuPath & cpu, int64_t channels, int64_t rows) : kernels_(cpu.kernels), rows_(rows) {
+        constexpr int64_t numbers_of_part = 1 << 16;
+        parts_ = std::clamp<int64_t>(rows * channels / numbers_of_part, 1, rows);
+    }
+    const char * name() const override { return "layer norm"; }
+    int64_t parts() const override { return parts_; }
+
+    void compute(Tensor y, int64_t part, Worker &) override {
+        const Tensor x = y->src[0];
+        const auto data = [&](int i) { return static_cast<const float *>(y->src[i]->data); };
+        for (int64_t row = rows_ * part / parts_; row < rows_ * (part + 1) / parts_; row++) {
+            kernels_.layer_norm(data(0) + row * x->ne[0], x->ne[0], data(1), data(2), 1e-5f,
+                                static_cast<char *>(y->data) + row * y->nb[1], y->type != GGML_TYPE_F32);
+        }
+    }
+
+private:
+    const Kernels & kernels_;
+    int64_t rows_, parts_;
+};
+
+// A part is a stretch of a head's queries.
+class Attention : public Operation {
+public:
+    Attention(const CpuPath & cpu, int64_t heads, bool causal, int64_t queries, int64_t keys, int64_t size,
+              int64_t batch)
+        : kernels_(cpu.kernels), heads_(heads), causal_(causal), queries_(queries), keys_(keys), size_(size),
+          batch_(batch) {
+        // A part packs keys and values first, so there are no more parts than threads need to finish together.
+        const int64_t wanted = 4 * cpu.threads, least_queries = 64;
+        stretches_ = std::clamp<int64_t>((wanted + heads * batch - 1) / (heads * batch), 1,
+                                         std::max<int64_t>(1, queries / least_queries));
+    }
+    const char * name() const override { return "attention"; }
+    int64_t parts() const override { return batch_ * heads_ * stretches_; }
+    size_t scratch_bytes() const override { return kernels_.attention_scratch(keys_, size_); }
+    double work() const override { return 4.0 * batch_ * heads_ * queries_ * keys_ * size_; }
+
+    void compute(Tensor y, int64_t part, Worker & worker) override {
+        const int64_t head = part / stretches_, stretch = part % stretches_;
+        const int64_t image = head / heads_, first = head % heads_ * size_;
+        const auto at = [&](Tensor t) { return static_cast<char *>(t->data) + image * t->nb[2] + first * t->nb[0]; };
+        const auto stride = [](Tensor t) { return static_cast<int64_t>(t->nb[1] / t->nb[0]); };
+        const Tensor q = y->src[0], k = y->src[1], v = y->src[2];
+        AttentionHead h;
+        h.q = at(q), h.k = at(k), h.v = at(v), h.y = at(y);
+        h.q_stride = stride(q), h.k_stride = stride(k), h.v_stride = stride(v), h.y_stride = stride(y);
+        h.keys = keys_, h.size = size_, h.causal = causal_;
+        if (worker.held != head) kernels_.pack_head(h, worker.scratch);
+        worker.held = head;
+        kernels_.attention(h, worker.scratch, queries_ * stretch / stretches_, queries_ * (stretch + 1) / stretches_);
+    }
+
+private:
+    const Kernels & kernels_;
+    int64_t heads_;
+    bool causal_;
+    int64_t queries_, keys_, size_, batch_, stretches_;
+};
+
+} // namespace
+
+Tensor add_layer_norm(Graph & graph, const Norm & norm, Tensor x, bool for_products) {
+    const CpuPath & cpu = *graph.cpu();
+    return graph.add(std::make_unique<LayerNorm>(cpu, x->ne[0], ggml_nrows(x)),
+                     for_products ? cpu.kernels.operand : GGML_TYPE_F32, {x->ne[0], x->ne[1], x->ne[2], x->ne[3]},
+                     {x, norm.weight, norm.bias});
+}
+
+Tensor add_attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
+    const CpuPath & cpu = *graph.cpu();
+    return graph.add(std::make_unique<Attention>(cpu, heads, causal, q->ne[1], k->ne[1], q->ne[0] / heads, q->ne[2]),
+                     cpu.kernels.operand, {q->ne[0], q->ne[1], q->ne[2], 1}, {q, k, v});
+}
+
+} // namespace diffusion

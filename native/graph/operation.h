@@ -1,0 +1,34 @@
+// An operation of a graph that this package computes itself, on the CPU.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ggml.h"
+
+namespace diffusion {
+
+using Tensor = ggml_tensor *;
+
+// What a thread has while it works on one node.
+struct Worker {
+    void * scratch = nullptr; // Operation::scratch_bytes() of it, aligned to a cache line
+    int64_t held = -1;        // of the operation's own use: what the scratch memory holds from an earlier part
+};
+
+// Threads take parts one after the other until none is left, so that a thread that is held up holds up nobody.
+class Operation {
+public:
+    virtual ~Operation() = default;
+
+    virtual const char * name() const = 0;
+    virtual int64_t parts() const = 0;
+    virtual size_t scratch_bytes() const { return 0; }
+    // Floating-point operations of all parts, where they are what takes the time.
+    virtual double work() const { return 0; }
+    // Bytes that it reads beside the node's sources.
+    virtual double weight_bytes() const { return 0; }
+    virtual void compute(Tensor y, int64_t part, Worker & worker) = 0;
+};
+
+} // namespace diffusion
