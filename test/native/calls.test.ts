@@ -9,7 +9,7 @@ import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { NativeModel, NativeProgress } from '../../lib/native/contract.ts';
-import { addon, decode, encodeText, never, openTiny, predict, tiny } from '../support/addon.ts';
+import { addon, DECODED_LENGTH, decode, encodeText, never, openTiny, predict, tiny } from '../support/addon.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
@@ -144,7 +144,7 @@ test('a call keeps its model from the garbage collector', async () => {
   const call = openTiny().then((opened) => decode(opened));
   const collector = setInterval(collectGarbage, 20);
   try {
-    assert.equal((await call).length, 3 * 192 * 192);
+    assert.equal((await call).length, DECODED_LENGTH);
   } finally {
     clearInterval(collector);
   }

@@ -16,11 +16,15 @@ export const openTiny = (options: Partial<NativeOpenOptions> = {}): Promise<Nati
 export const encodeText = (model: NativeModel, cancellation: NativeCancellation = never): Promise<Float32Array> =>
   model.encodeText(new Int32Array(tiny.sizes.textPositions), 1, cancellation);
 
-/** A square picture; with sides of 192 pixels it takes a second. */
+const SIDE = 640;
+/** Numbers of the picture that `decode` gives. */
+export const DECODED_LENGTH = 3 * SIDE * SIDE;
+
+/** A square picture, which takes most of a second. */
 export const decode = (
   model: NativeModel,
   cancellation: NativeCancellation = never,
-  side = 192,
+  side = SIDE,
 ): Promise<Float32Array> =>
   model.decode(new Float32Array((4 * side * side) / 64).fill(0.5), [1, 4, side / 8, side / 8], cancellation);
 
