@@ -9,17 +9,24 @@ import { eachRow } from './slices.ts';
 const THRESHOLD = 128;
 
 /**
- * Brings a mask to the size of its picture, inverts and blurs it.
+ * Brings a mask to the size of its picture, and inverts it where that is asked for.
  *
  * @param mask gray of any size; white is drawn anew.
- * @param blur standard deviation of the soft edge in pixels of the picture; 0 leaves edges as they are.
  */
-export async function softMask(mask: Pixels, picture: Size, invert: boolean, blur: number): Promise<Pixels> {
+export async function fitMask(mask: Pixels, picture: Size, invert: boolean): Promise<Pixels> {
   const fitted = await resize(mask, place(mask, picture, 'stretch'), triangle);
-  const wanted = invert ? await inverted(fitted) : fitted;
-  if (blur === 0) return wanted;
-  const { width, height } = wanted;
-  return resample(wanted, { x: 0, y: 0, width, height }, width, height, gaussian(blur));
+  return invert ? inverted(fitted) : fitted;
+}
+
+/**
+ * Softens the edges of a mask.
+ *
+ * @param blur standard deviation in pixels; 0 leaves them as they are.
+ */
+export async function soften(mask: Pixels, blur: number): Promise<Pixels> {
+  const { width, height } = mask;
+  if (blur === 0) return mask;
+  return resample(mask, { x: 0, y: 0, width, height }, width, height, gaussian(blur));
 }
 
 async function inverted({ width, height, channels, data }: Pixels): Promise<Pixels> {

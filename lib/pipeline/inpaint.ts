@@ -3,7 +3,7 @@
 import { argumentError } from '../errors.ts';
 import { fillMasked } from '../picture/fill.ts';
 import { readPicture } from '../picture/input.ts';
-import { blend, latentMask, maskedRegion, softMask } from '../picture/mask.ts';
+import { blend, fitMask, latentMask, maskedRegion, soften } from '../picture/mask.ts';
 import { crop, type Pixels, toGray, toRgb } from '../picture/pixels.ts';
 import { lanczos3, type Rectangle, resample, triangle } from '../picture/resample.ts';
 import { place, resize } from '../picture/resize.ts';
@@ -14,9 +14,17 @@ import { sizeOf } from './img2img-options.ts';
 import type { CheckedInpaintOptions } from './inpaint-options.ts';
 import { fromMaskedPicture } from './start.ts';
 
+/** A picture and its mask, of one size: RGB and gray. */
+interface Masked {
+  readonly picture: Pixels;
+  /** With edges as they are, which says what is drawn. */
+  readonly mask: Pixels;
+  /** With soft edges, which says what is seen of it. */
+  readonly soft: Pixels;
+}
+
 /** What is drawn of a picture, and how it gets back. */
 interface Scene {
-  /** RGB and gray, of one size, which is drawn. */
   readonly picture: Pixels;
   readonly mask: Pixels;
   finish(drawn: Pixels): Promise<Pixels>;
@@ -33,9 +41,9 @@ export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimit
     readPicture(options.image, 'image').then(toRgb),
     readPicture(options.mask, 'mask').then(toGray),
   ]);
-  const mask = await softMask(gray, picture, options.invertMask, maskBlur);
+  const mask = await fitMask(gray, picture, options.invertMask);
   const scene = paddingMaskCrop === undefined ? wholeScene : regionScene;
-  const drawn = await scene(picture, mask, options, limits);
+  const drawn = await scene({ picture, mask, soft: await soften(mask, maskBlur) }, options, limits);
   const cells = await latentMask(drawn.mask, limits.vaeScaleFactor);
   if (!cells.includes(1)) throw emptyMask();
   return {
@@ -51,33 +59,35 @@ export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimit
 
 /** The whole picture is drawn, and the result has the size that is drawn. */
 async function wholeScene(
-  picture: Pixels,
-  mask: Pixels,
+  { picture, mask, soft }: Masked,
   options: CheckedInpaintOptions,
   limits: ModelLimits,
 ): Promise<Scene> {
   const placement = place(picture, sizeOf(picture, options, limits.vaeScaleFactor), options.resizeMode);
   const resized = await resize(picture, placement, lanczos3);
-  const resizedMask = await resize(mask, placement, triangle);
+  const resizedSoft = await resize(soft, placement, triangle);
   const whole = { x: 0, y: 0, width: resized.width, height: resized.height };
-  return { picture: resized, mask: resizedMask, finish: (drawn) => blend(resized, drawn, resizedMask, whole) };
+  return {
+    picture: resized,
+    mask: await resize(mask, placement, triangle),
+    finish: (drawn) => blend(resized, drawn, resizedSoft, whole),
+  };
 }
 
 /** The region around the mask is drawn at a size of its own, and the result is the picture with that put back. */
 async function regionScene(
-  picture: Pixels,
-  mask: Pixels,
+  { picture, mask, soft }: Masked,
   options: CheckedInpaintOptions,
   limits: ModelLimits,
 ): Promise<Scene> {
   const size = sizeOf(limits, { ...options, resizeMode: 'fit' }, limits.vaeScaleFactor);
-  const region = await maskedRegion(mask, options.paddingMaskCrop as number, size);
+  const region = await maskedRegion(soft, options.paddingMaskCrop as number, size);
   if (!region) throw emptyMask();
   const placement = place(region, size, 'fit');
   return {
     picture: await resize(crop(picture, region), placement, lanczos3),
     mask: await resize(crop(mask, region), placement, triangle),
-    finish: async (drawn) => blend(picture, await shrink(drawn, placement.to, region), mask, region),
+    finish: async (drawn) => blend(picture, await shrink(drawn, placement.to, region), soft, region),
   };
 }
 

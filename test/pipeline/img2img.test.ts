@@ -227,6 +227,12 @@ test('a soft mask changes nothing beyond three times its blur, and blends within
   assert.equal(differing(drawn, hard, center), 0, 'the middle is drawn whole');
 });
 
+test('a mask thinner than its blur is drawn all the same', async () => {
+  const thin = box(width, height, 20, 0, 22, height);
+  const drawn = await inpaint({ mask: thin, maskBlur: 4, strength: 1 });
+  assert.ok(differing(drawn, image, (x) => x === 20) > 50);
+});
+
 test('gray in a mask blends by as much', async () => {
   const half: RawPicture = { ...mask, data: Uint8Array.from(mask.data, (value) => (value ? 128 : 0)) };
   const [whole, blended] = [await inpaint(), await inpaint({ mask: half })];
