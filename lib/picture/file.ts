@@ -3,8 +3,8 @@
 import { Buffer } from 'node:buffer';
 import { type FileHandle, open } from 'node:fs/promises';
 import { DiffusionError } from '../errors.ts';
+import { checkFileSize } from './limits.ts';
 
-const MAX_FILE_BYTES = 256 * 1024 * 1024;
 const PART_BYTES = 1024 * 1024;
 
 /**
@@ -34,9 +34,7 @@ async function readParts(file: FileHandle, path: string, isPicture: (bytes: Uint
     if (bytesRead === 0) return Buffer.concat(parts);
     parts.push(buffer.subarray(0, bytesRead));
     length += bytesRead;
-    if (length > MAX_FILE_BYTES) {
-      throw new DiffusionError('ERR_IMAGE', `Expected at most ${MAX_FILE_BYTES} bytes but '${path}' has more`);
-    }
+    checkFileSize(length, `'${path}'`);
     // A pipe may give its first bytes one by one.
     if (length >= 16 && length - bytesRead < 16 && !isPicture(Buffer.concat(parts))) return Buffer.concat(parts);
   }

@@ -4,6 +4,7 @@ import { DiffusionError, describe } from '../errors.ts';
 import type { OptionCheck } from '../options.ts';
 import { readPictureFile } from './file.ts';
 import { decodeByLibrary } from './jpeg-webp.ts';
+import { checkFileSize } from './limits.ts';
 import type { Pixels } from './pixels.ts';
 import { decodePng } from './png.ts';
 import { checkRawPicture, type RawPicture, rawPixels } from './raw.ts';
@@ -59,6 +60,7 @@ export async function readPicture(input: PictureInput, name: string): Promise<Pi
   const bytes = typeof input === 'string' ? await readPictureFile(input, isPicture) : input;
   const format = FORMATS.find(({ matches }) => matches(bytes));
   if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP picture but ${source} is none`);
+  checkFileSize(bytes.length, source);
   if (format.name === 'PNG') return decodePng(bytes, source);
   return decodeByLibrary(bytes, format.name, source);
 }

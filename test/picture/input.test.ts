@@ -184,6 +184,8 @@ const flipped = (bytes: Buffer, at: number): Buffer => {
   copy[at] = (copy[at] as number) ^ 0xff;
   return copy;
 };
+const huge = Buffer.alloc(2 ** 28 + 1);
+huge.set(png().subarray(0, 8));
 const bits = { width: 1, height: 1, depth: 8, colorType: 0 };
 const jpeg = await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
   .jpeg()
@@ -195,6 +197,7 @@ const BAD_FILES: readonly (readonly [what: string, bytes: Uint8Array, message: R
   ['text', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'), /PNG, JPEG or WebP/],
   ['a GIF', Buffer.from('GIF89a'.padEnd(64, '\0')), /PNG, JPEG or WebP/],
   ['100 MB of zeros', Buffer.alloc(1e8), /PNG, JPEG or WebP/],
+  ['a PNG of 256 MB and more', huge, /at most 268435456 bytes of a picture/],
   ['the signature of PNG alone', png().subarray(0, 8), /it ends before its last chunk/],
   ['a PNG cut within its header', png().subarray(0, 30), /the chunk at byte 8 goes over the end/],
   ['a PNG without pixels', png().subarray(0, 33), /intact PNG/],
