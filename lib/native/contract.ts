@@ -191,11 +191,27 @@ export interface NativeModel {
   dispose(): Promise<void>;
 }
 
+/** How fast the CPU multiplies two matrices of 3840x3840. */
+export interface NativeProductRate {
+  /** The numbers that were multiplied. */
+  readonly precision: 'f32' | 'bf16';
+  readonly runs: number;
+  /** Floating-point operations of one run. */
+  readonly flop: number;
+  /** Of the fastest run. */
+  readonly seconds: number;
+}
+
 export interface NativeAddon {
   /** Version of ggml and the backends in this build: `cpu`, `cuda`, `vulkan`, `metal`. */
   readonly build: { readonly ggml: string; readonly backends: readonly string[] };
   readonly Cancellation: new () => NativeCancellation;
   devices(): NativeDevice[];
   inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;
+  /** Takes about a second on all threads: the yardstick for the speed of networks, by the kernels that evaluate them. */
+  measureProduct(
+    options: Pick<NativeOpenOptions, 'threads' | 'precision'>,
+    cancellation: NativeCancellation,
+  ): Promise<NativeProductRate>;
   open(source: NativeSource, options: NativeOpenOptions): Promise<NativeModel>;
 }

@@ -12,6 +12,7 @@
 #include "addon/values.h"
 #include "addon/worker.h"
 #include "backend/load.h"
+#include "cpu/measure_product.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 #include "model/engine.h"
@@ -58,6 +59,22 @@ Napi::Value inspect_files(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value measure(const Napi::CallbackInfo & info) {
+    const auto env = info.Env();
+    return promise_of(env, [&] {
+        const auto options = read_object(info[0], "options");
+        const auto threads = read_threads(options.Get("threads"));
+        const auto precision = read_precision(options.Get("precision"));
+        const auto cancellation = read_cancellation(info[1]);
+        return Environment::of(env).start_worker()->call(
+            env, cancellation, [threads, precision](auto &, const Cancellation & flag) -> Result {
+                return [rate = measure_product(threads, precision, flag)](Napi::Env env) {
+                    return product_rate_to_js(env, rate);
+                };
+            });
+    });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     auto & environment = Environment::create(env);
     environment.model_class = Napi::Persistent(ModelClass::define(env));
@@ -65,6 +82,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("Cancellation", CancellationClass::define(env));
     exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect_files>(env, "inspect"));
+    exports.Set("measureProduct", Napi::Function::New<measure>(env, "measureProduct"));
     exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
     return exports;
 }

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "addon/cancellation_class.h"
+#include "ggml.h"
 
 namespace diffusion::addon {
 
@@ -138,6 +139,10 @@ std::string read_string(const Napi::Value & value, const char * name) {
         throw_range_error(value.Env(), std::string("Expected a string without a zero character for ") + name + ".");
     }
     return text;
+}
+
+int read_threads(const Napi::Value & value) {
+    return static_cast<int>(read_integer(value, "threads", 1, GGML_MAX_N_THREADS));
 }
 
 Precision read_precision(const Napi::Value & value) {

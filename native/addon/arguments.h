@@ -22,6 +22,8 @@ Cancellation read_cancellation(const Napi::Value & value);
 Source read_source(const Napi::Value & value);
 Napi::Object read_object(const Napi::Value & value, const char * name);
 std::string read_string(const Napi::Value & value, const char * name);
+// 1 to GGML_MAX_N_THREADS.
+int read_threads(const Napi::Value & value);
 // Automatic where undefined.
 Precision read_precision(const Napi::Value & value);
 // Empty where undefined.

@@ -8,7 +8,6 @@
 #include "addon/arguments.h"
 #include "addon/promise.h"
 #include "addon/values.h"
-#include "ggml.h"
 
 namespace diffusion::addon {
 
@@ -64,8 +63,7 @@ Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
         const auto options = read_object(info[1], "options");
         EngineOptions engine_options;
         engine_options.device = read_string(options.Get("device"), "device");
-        engine_options.threads =
-            static_cast<int>(read_integer(options.Get("threads"), "threads", 1, GGML_MAX_N_THREADS));
+        engine_options.threads = read_threads(options.Get("threads"));
         engine_options.profile = options.Get("profile").ToBoolean();
         engine_options.precision = read_precision(options.Get("precision"));
         const auto cancellation = read_cancellation(options.Get("cancellation"));

@@ -141,6 +141,15 @@ Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entri
     });
 }
 
+Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate) {
+    auto object = Napi::Object::New(env);
+    object.Set("precision", rate.operand);
+    object.Set("runs", rate.runs);
+    object.Set("flop", rate.flop);
+    object.Set("seconds", rate.seconds);
+    return object;
+}
+
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device) {
     auto object = Napi::Object::New(env);
     object.Set("name", device.name);

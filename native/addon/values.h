@@ -5,6 +5,7 @@
 
 #include <napi.h>
 
+#include "cpu/measure_product.h"
 #include "error.h"
 #include "model/engine.h"
 
@@ -15,6 +16,7 @@ Napi::Value error_to_js(Napi::Env env, const Error & error);
 Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection);
 Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info);
 Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries);
+Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate);
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device);
 Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total);
 Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings);
