@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deflateSync } from 'node:zlib';
+import fc from 'fast-check';
 import encodeChunks from 'png-chunks-encode';
 import extractChunks from 'png-chunks-extract';
 import { PNG } from 'pngjs';
@@ -235,6 +236,33 @@ test('a PNG with a chunk too much, a false chunk length or deflated bombs is ref
     const result = await read(bytes).catch((error: { code: string }) => error);
     assert.ok('code' in result ? result.code === 'ERR_IMAGE' : result.data.length === 24);
   }
+});
+
+test('a damaged file is refused as one or read, and does nothing else', async () => {
+  const image = sharp(rgba, { raw: { width, height, channels: 4 } });
+  const files = [
+    png(),
+    await image.clone().withMetadata({ orientation: 6 }).png({ palette: true, progressive: true }).toBuffer(),
+    await image.clone().jpeg().toBuffer(),
+    await image.clone().webp().toBuffer(),
+  ];
+  const damage = fc.record({
+    file: fc.constantFrom(...files),
+    at: fc.double({ min: 0, max: 1, noNaN: true }),
+    byte: fc.nat(255),
+    cut: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(damage, async ({ file, at, byte, cut }) => {
+      const index = Math.min(Math.floor(at * file.length), file.length - 1);
+      const damaged = cut ? file.subarray(0, index) : Buffer.from(file);
+      if (!cut) damaged[index] = byte;
+      const result = await read(damaged).catch((error: { code: string }) => error);
+      if ('code' in result) assert.equal(result.code, 'ERR_IMAGE');
+      else assert.equal(result.data.length, 4 * result.width * result.height);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test('a path that leads to no picture is refused without reading it all', async () => {
