@@ -9,8 +9,9 @@ import { OptionCheck } from './options.ts';
 export const EMBEDDED_MODEL = fileURLToPath(new URL('../../models/emoji-64.safetensors', import.meta.url));
 
 /**
- * The files of a model: safetensors files, safetensors indexes (`*.index.json`), GGUF files, or diffusers folders. A part
- * given on its own replaces that of `model`; at least one path must be given.
+ * The files of a model: safetensors files, safetensors indexes (`*.index.json`), GGUF files, PyTorch checkpoints (`.ckpt`,
+ * `.pt`, `.pth`, `.bin`; read as data, no code in them is run), or diffusers folders. A part given on its own replaces that of
+ * `model`; at least one path must be given.
  */
 export interface ModelSource {
   /** A whole model. */
@@ -42,7 +43,7 @@ export function checkSource(source: unknown): NativeSource {
 }
 
 /** What ends the names of model files. Another point in a name may belong to it, as in that of the folder `sd-1.5`. */
-const EXTENSION = /(\.safetensors|\.gguf|\.sft)?(\.index\.json)?$/i;
+const EXTENSION = /(\.safetensors|\.gguf|\.sft|\.ckpt|\.pth?|\.bin)?(\.index\.json)?$/i;
 
 /** A name for the model in picture metadata: that of its file or folder without the extension. */
 export function modelName({ model, unet }: NativeSource): string {

@@ -30,8 +30,8 @@ export interface NativeDevice {
 }
 
 /**
- * Where the parts of a model come from: paths of safetensors files, safetensors indexes (`*.index.json`), GGUF files, or
- * diffusers folders. A part given on its own replaces that of `model`.
+ * Where the parts of a model come from: paths of safetensors files, safetensors indexes (`*.index.json`), GGUF files, PyTorch
+ * checkpoints, or diffusers folders. A part given on its own replaces that of `model`.
  */
 export interface NativeSource {
   readonly model?: string;
@@ -56,7 +56,7 @@ export interface NativeComponent {
 export interface NativeInspection {
   readonly files: readonly {
     readonly path: string;
-    readonly format: 'safetensors' | 'gguf';
+    readonly format: 'safetensors' | 'gguf' | 'pytorch';
     readonly bytes: number;
     readonly tensors: number;
   }[];
@@ -71,7 +71,10 @@ export interface NativeInspection {
   readonly mismatched: readonly string[];
   /** Present, but of no use to any component. */
   readonly unused: readonly string[];
-  /** Free-form metadata of the first file (safetensors `__metadata__`, GGUF key-value pairs), values as strings. */
+  /**
+   * Free-form metadata of the first file (safetensors `__metadata__`, GGUF key-value pairs, numbers and texts beside the
+   * tensors of a PyTorch checkpoint), values as strings.
+   */
   readonly metadata: Readonly<Record<string, string>>;
 }
 

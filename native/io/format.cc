@@ -16,7 +16,6 @@ struct Foreign {
     const char * what;
 };
 
-constexpr const char * pickle = "is a PyTorch checkpoint (pickle), which is not read; convert it to safetensors";
 constexpr const char * web_page = "is a web page, not a model; the download got a login or error page, repeat it";
 constexpr const char * picture = "is a picture, not a model";
 constexpr const char * old_ggml =
@@ -24,13 +23,6 @@ constexpr const char * old_ggml =
 
 // What a file that is no model begins with.
 constexpr Foreign foreign_files[] = {
-    {{"PK\x03\x04", 4},
-     "is a zip archive, such as a PyTorch checkpoint (.ckpt, .pt, .bin), which is not read; convert it to "
-     "safetensors"},
-    {{"\x80\x02", 2}, pickle},
-    {{"\x80\x03", 2}, pickle},
-    {{"\x80\x04", 2}, pickle},
-    {{"\x80\x05", 2}, pickle},
     {"version https://git-lfs", "is a Git LFS pointer, not the model itself; run `git lfs pull` in its repository"},
     {"<!", web_page},
     {"<html", web_page},
@@ -73,6 +65,11 @@ bool is_printable(std::string_view text) {
                        [](char c) { return (c >= ' ' && c <= '~') || (c >= '\t' && c <= '\r'); });
 }
 
+// Pickles begin with the opcode for their protocol.
+bool is_pickle(std::string_view text) {
+    return text.size() > 1 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5;
+}
+
 bool is_json_object(std::string_view text) {
     const size_t start = text.find_first_not_of(" \t\r\n");
     return start != std::string_view::npos && text[start] == '{';
@@ -86,6 +83,8 @@ FileFormat recognise_format(const MappedFile & file) {
     if (text.starts_with("GGUF")) return FileFormat::gguf;
     if (text.size() > 8 && text[8] == '{' && !is_printable(text.substr(0, 8))) return FileFormat::safetensors;
     if (is_json_object(text)) return FileFormat::safetensors_index;
+    if (text.starts_with("PK\x03\x04")) return FileFormat::torch_zip;
+    if (is_pickle(text)) return FileFormat::torch_pickles;
     for (const Foreign & foreign : foreign_files) {
         if (text.starts_with(foreign.magic)) throw unsupported_file(path, foreign.what);
     }
@@ -98,8 +97,9 @@ FileFormat recognise_format(const MappedFile & file) {
         throw corrupt_file(path, "has only " + std::to_string(file.size()) +
                                      " bytes, too few for a model; repeat the download");
     }
-    throw unsupported_file(path, "is neither safetensors nor GGUF (it begins with the bytes " + first_bytes(text) +
-                                     "); give a .safetensors or .gguf file, or the folder of a diffusers model");
+    throw unsupported_file(path, "is neither a safetensors, a GGUF nor a PyTorch file (it begins with the bytes " +
+                                     first_bytes(text) +
+                                     "); give a .safetensors, .gguf or .ckpt file, or the folder of a diffusers model");
 }
 
 } // namespace diffusion

@@ -6,6 +6,7 @@
 #include "io/gguf.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
+#include "io/torch_file.h"
 
 namespace diffusion {
 
@@ -15,6 +16,8 @@ TensorTable read(std::shared_ptr<const MappedFile> file, const Cancellation & ca
     switch (recognise_format(*file)) {
         case FileFormat::gguf: return read_gguf(std::move(file), cancellation);
         case FileFormat::safetensors: return read_safetensors(std::move(file), cancellation);
+        case FileFormat::torch_zip: return read_torch_zip(std::move(file), cancellation);
+        case FileFormat::torch_pickles: return read_torch_pickles(std::move(file), cancellation);
         case FileFormat::safetensors_index: break;
     }
     return read_safetensors_index(*file, cancellation);

@@ -20,7 +20,7 @@ class MappedFile;
 // A tensor where its file has it. The shape is in ggml's order: ne[0] is contiguous.
 struct StoredTensor {
     std::string name;
-    // The type in memory. For the safetensors types that ggml lacks (BOOL, U8, F8_E4M3, ...) `supported` is false.
+    // The type in memory. For types that ggml lacks (bool, u8, f8_e4m3, ...) `supported` is false.
     ggml_type type = GGML_TYPE_F32;
     bool supported = true;
     std::string type_name; // as the file spells it, lower case
@@ -35,7 +35,7 @@ struct StoredTensor {
 
 struct StoredFile {
     std::string path;
-    std::string format; // "safetensors" or "gguf"
+    std::string format; // "safetensors", "gguf" or "pytorch"
     size_t n_bytes = 0;
     size_t n_tensors = 0;
     std::shared_ptr<const MappedFile> mapping;
@@ -44,8 +44,8 @@ struct StoredFile {
 
 class TensorTable {
 public:
-    // Opens a safetensors file, a safetensors index, or a GGUF file and checks every name, type, shape and offset in
-    // it. Throws Error (file, model_corrupt, model_unsupported, cancelled).
+    // Opens a safetensors file, a safetensors index, a GGUF file or a PyTorch checkpoint and checks every name, type,
+    // shape and offset in it. Throws Error (file, model_corrupt, model_unsupported, cancelled).
     static TensorTable open(const std::string & path, const Cancellation & cancellation);
 
     // Adds all tensors of `other`, each name prefixed. A name that is there already is an error (model_corrupt).

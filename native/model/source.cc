@@ -23,17 +23,18 @@ namespace fs = std::filesystem;
 // thousands.
 constexpr size_t most_tensors = 100'000;
 
-// A component in a diffusers folder: its subfolder and the stem of its weights.
+// A component in a diffusers folder: its subfolder, and the stems of its weights as safetensors and as PyTorch pickle.
 struct FolderPlace {
     Component component;
     const char * folder;
     const char * stem;
+    const char * pickle_stem;
 };
 
 constexpr std::array<FolderPlace, 3> folder_places = {{
-    {Component::unet, "unet", "diffusion_pytorch_model"},
-    {Component::text_encoder, "text_encoder", "model"},
-    {Component::vae, "vae", "diffusion_pytorch_model"},
+    {Component::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {Component::text_encoder, "text_encoder", "model", "pytorch_model"},
+    {Component::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
 }};
 
 // One file of the model, and what it is taken for.
@@ -77,18 +78,23 @@ Part open_part(const std::string & path, Component expected, Component only, con
     return part;
 }
 
-// The weights of a component in its folder, the file without a variant first; empty where there are none.
-fs::path find_weights(const fs::path & folder, const std::string & stem) {
-    for (const char * ending : {".safetensors", ".safetensors.index.json", ".fp16.safetensors",
-                                ".safetensors.index.fp16.json", ".fp16.safetensors.index.json"}) {
-        fs::path candidate = folder / (stem + ending);
+// The weights of a component in its folder, safetensors and the file without a variant first; empty where there are
+// none.
+fs::path find_weights(const fs::path & folder, const FolderPlace & place) {
+    const std::string stem = place.stem, pickle_stem = place.pickle_stem;
+    for (const std::string & name :
+         {stem + ".safetensors", stem + ".safetensors.index.json", stem + ".fp16.safetensors",
+          stem + ".safetensors.index.fp16.json", stem + ".fp16.safetensors.index.json", pickle_stem + ".bin",
+          pickle_stem + ".fp16.bin"}) {
+        fs::path candidate = folder / name;
         if (is_there(candidate)) return candidate;
     }
     return {};
 }
 
 std::string looked_for(const FolderPlace & place) {
-    return std::string(place.stem) + ".safetensors, its .fp16 variant or their .index.json";
+    return std::string(place.stem) + ".safetensors, its .fp16 variant, their .index.json or " + place.pickle_stem +
+           ".bin";
 }
 
 // Reads `prediction_type` of the folder's scheduler, where it has one.
@@ -150,23 +156,14 @@ private:
         if (!found) {
             throw unreadable_file(model_,
                                   "is a folder without the parts of a diffusers model (unet/, text_encoder/, vae/); "
-                                  "give that folder, or a .safetensors or .gguf file");
+                                  "give that folder, or a .safetensors, .gguf or .ckpt file");
         }
         result_.prediction = scheduler_prediction(folder);
     }
 
     void open_folder_place(const fs::path & folder, const FolderPlace & place, Component only) {
-        const fs::path weights = find_weights(folder, place.stem);
-        if (weights.empty()) {
-            const bool pickled =
-                is_there(folder / (std::string(place.stem) + ".bin")) || is_there(folder / "pytorch_model.bin");
-            if (pickled) {
-                throw unsupported_file(utf8(folder),
-                                       "holds its weights as a PyTorch pickle (.bin), which is not read; save "
-                                       "the model as safetensors");
-            }
-            throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
-        }
+        const fs::path weights = find_weights(folder, place);
+        if (weights.empty()) throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
         parts_.push_back(open_part(utf8(weights), place.component, only, cancellation_));
     }
 

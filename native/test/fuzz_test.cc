@@ -7,6 +7,7 @@
 #include "io/mapped_file.h"
 #include "io/tensor_table.h"
 #include "model/source.h"
+#include "torch_files.h"
 
 using namespace diffusion;
 using namespace diffusion::test;
@@ -70,11 +71,14 @@ bool lies_within_files(const TensorTable & table) {
     return true;
 }
 
-void fuzz(const TemporaryFolder & folder, const char * what, const std::string & name, const std::string & bytes) {
+// What is mutated may be but the heart of a file, which `wrap` then puts around it.
+void fuzz(
+    const TemporaryFolder & folder, const char * what, const std::string & name, const std::string & bytes,
+    const std::function<std::string(const std::string &)> & wrap = [](const std::string & whole) { return whole; }) {
     Mutator mutator(static_cast<uint32_t>(bytes.size()));
     int n_opened = 0, n_refused = 0;
     for (int i = 0; i < n_mutations; i++) {
-        const std::string path = folder.write(name, mutator.mutate(bytes));
+        const std::string path = folder.write(name, wrap(mutator.mutate(bytes)));
         try {
             const ModelTensors model = open_source({path, "", "", ""}, {});
             n_opened++;
@@ -100,6 +104,16 @@ std::string small_gguf() {
         .file();
 }
 
+Opcodes small_checkpoint() {
+    const Opcodes tensor = tensor_value(storage_value("HalfStorage", "0", 8), 2, {2, 3}, {3, 1});
+    return dict_value({text_value("epoch"), "K\1", text_value("callbacks"), class_value("torch", "Size") + ")R",
+                       text_value("state_dict"),
+                       call_value("collections", "OrderedDict", {}) + "q\1(" +
+                           text_value("down_blocks.0.resnets.0.norm1.bias") + tensor + "q\2" +
+                           text_value("up_blocks.1.x") + call_value("torch._utils", "_rebuild_parameter", {"h\2"}) +
+                           "u}b"});
+}
+
 } // namespace
 
 int main() {
@@ -111,5 +125,11 @@ int main() {
     fuzz(folder, "gguf", "fuzz", small_gguf());
     fuzz(folder, "index", "fuzz",
          R"({"weight_map":{"a":"one.safetensors","b":"one.safetensors","c":"two.safetensors"}})");
+    const std::string data(16, '\1');
+    fuzz(folder, "pickle", "fuzz", pickle(small_checkpoint()), [&](const std::string & mutated) {
+        return Zip().add("archive/data.pkl", mutated).add("archive/data/0", data).file();
+    });
+    fuzz(folder, "PyTorch zip", "fuzz", torch_zip(small_checkpoint(), {{"0", data}}).file());
+    fuzz(folder, "PyTorch without zip", "fuzz", torch_pickles(small_checkpoint(), "](" + text_value("0") + "e", data));
     return finish();
 }

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "files.h"
 #include "model/source.h"
+#include "torch_files.h"
 
 using namespace diffusion;
 using namespace diffusion::test;
@@ -84,6 +85,29 @@ void opens_a_diffusers_folder(const TemporaryFolder & folder) {
                 weights + "-00001-of-00001.safetensors", "shards are found through their index");
 }
 
+// A float16 tensor of two values as torch.save writes it.
+std::string pickled(const std::string & name) {
+    return torch_zip(dict_value({text_value(name), vector_value("0", 2)}), {{"0", "abcd"}}).file();
+}
+
+void opens_pickles(const TemporaryFolder & folder) {
+    const std::string model = folder.write(
+        "model.ckpt", torch_zip(dict_value({text_value("state_dict"),
+                                            dict_value({text_value(unet_tensor), vector_value("0", 2),
+                                                        text_value("model_ema.decay"), vector_value("0", 1)})}),
+                                {{"0", "abcd"}})
+                          .file());
+    check(names(open({model, "", "", ""})) == sorted({unet_tensor, "model_ema.decay"}), "a checkpoint of training");
+    folder.write("pickles/unet/diffusion_pytorch_model.bin", pickled("conv_out.bias"));
+    folder.write("pickles/vae/diffusion_pytorch_model.fp16.bin", pickled("quant_conv.bias"));
+    folder.write("pickles/text_encoder/pytorch_model.bin", pickled("text_model.final_layer_norm.bias"));
+    check(names(open({folder.path("pickles"), "", "", ""})) == sorted({unet_tensor, vae_tensor, text_tensor}),
+          "a folder of pickles");
+    folder.write("pickles/unet/diffusion_pytorch_model.safetensors", diffusers_unet);
+    check(origin(open({folder.path("pickles"), "", "", ""}), unet_tensor).ends_with(".safetensors"),
+          "safetensors come first");
+}
+
 void replaces_parts(const TemporaryFolder & folder) {
     const std::string base = folder.path("model.safetensors");
     write_pipeline(folder, "parts");
@@ -127,7 +151,6 @@ void refuses_hostile_sources(const TemporaryFolder & folder) {
     const std::string nothing = folder.write("nothing.safetensors", safetensors("{}", 0));
     folder.write("empty/readme.txt", "nothing here");
     folder.write("half/unet/config.json", "{}");
-    folder.write("pickled/unet/diffusion_pytorch_model.bin", "PK");
     write_pipeline(folder, "odd");
     folder.write("odd/scheduler/scheduler_config.json", "{\"prediction_type\":");
 
@@ -147,7 +170,6 @@ void refuses_hostile_sources(const TemporaryFolder & folder) {
          {folder.path("half"), "", "", ""},
          ErrorCode::model_incomplete,
          "looked for diffusion_pytorch_model.safetensors"},
-        {"folder of pickles", {folder.path("pickled"), "", "", ""}, ErrorCode::model_unsupported, "pickle"},
         {"part from a folder without it",
          {base, "", "", folder.path("empty")},
          ErrorCode::model_incomplete,
@@ -180,6 +202,7 @@ int main() {
     const TemporaryFolder folder;
     opens_one_file(folder);
     opens_a_diffusers_folder(folder);
+    opens_pickles(folder);
     replaces_parts(folder);
     keeps_strangers_visible(folder);
     refuses_hostile_sources(folder);

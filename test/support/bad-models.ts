@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { DiffusionErrorCode } from '../../lib/errors.ts';
 import { type TestTensor, writeSafetensors } from './safetensors.ts';
 import { temporaryFolder, tinyModel } from './tiny-model.ts';
+import { pickled, writeCheckpoint } from './torch-file.ts';
 
 export interface BadModel {
   readonly name: string;
@@ -84,6 +85,21 @@ function languageModel(): string {
   const padding = Buffer.alloc((32 - (header.length % 32)) % 32);
   const path = join(folder, 'language-model.gguf');
   writeFileSync(path, Buffer.concat([header, padding, Buffer.alloc(32 * 4 * 4)]));
+  return path;
+}
+
+/** A PyTorch checkpoint that asks its reader to run a command. */
+function systemCall(): string {
+  const path = join(folder, 'system-call.ckpt');
+  writeCheckpoint(path, soundTensors(), [['epoch', pickled.call('posix', 'system', [pickled.text('true')])]]);
+  return path;
+}
+
+/** A zip archive that begins as a checkpoint does and has no end. */
+function cutCheckpoint(): string {
+  const path = join(folder, 'cut.ckpt');
+  writeCheckpoint(path, soundTensors());
+  truncateSync(path, 100_000);
   return path;
 }
 
@@ -192,6 +208,8 @@ const TABLE: readonly BadModel[] = [
   },
   { name: 'a million tensors', write: millionTensors, code: 'ERR_MODEL_UNSUPPORTED', message: /million/ },
   { name: 'a language model', write: languageModel, code: 'ERR_MODEL_UNSUPPORTED', message: /language-model/ },
+  { name: 'a system call', write: systemCall, code: 'ERR_MODEL_UNSUPPORTED', message: /found class 'posix\.system'/ },
+  { name: 'a checkpoint cut short', write: cutCheckpoint, code: 'ERR_MODEL_CORRUPT', message: /cut short/ },
   {
     name: 'a missing tensor',
     write: edited('missing', (tensors) => tensors.filter(({ name }) => name !== UNET_BIAS)),

@@ -1,0 +1,67 @@
+// Reader of Python pickles as data: a tree of values comes out, and nothing that a pickle names is ever run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cancellation.h"
+#include "io/pickle_class.h"
+
+namespace diffusion {
+
+enum class PickleKind : uint8_t {
+    none,
+    boolean,
+    integer,
+    large_integer, // beyond 64 bits: `text` has its bytes, little-endian
+    real,
+    text, // a str, or a Python 2 string, which may not be UTF-8
+    bytes,
+    list, // or a set
+    tuple,
+    dict,
+    class_,     // a class or function itself
+    object,     // what a class was called with, and its state: two items, the second perhaps `no_value`
+    persistent, // a reference to something outside of the pickle: its id is the one item
+};
+
+inline constexpr uint32_t no_value = UINT32_MAX;
+
+struct PickleValue {
+    PickleKind kind = PickleKind::none;
+    const PickleClass * type = nullptr; // of a class_ or an object
+    int64_t integer = 0;                // also a boolean
+    double real = 0;
+    std::string_view text = {};       // inside the bytes that were read
+    std::vector<uint32_t> items = {}; // indices of values; of a dict key, value, key, value, ...
+};
+
+// Values refer to each other by index, so that shared, deeply nested and cyclic ones cost nothing and come to an end.
+struct Pickle {
+    std::deque<PickleValue> values;
+    uint32_t root = 0;
+    size_t n_bytes = 0; // how many were read, up to and with STOP
+
+    const PickleValue & at(uint32_t index) const { return values[index]; }
+    // The value of a text key in a dict; nullptr where there is none.
+    const PickleValue * find(const PickleValue & dict, std::string_view key) const;
+};
+
+// No pickle may make more values than this. A checkpoint has some tens for each tensor.
+inline constexpr size_t most_pickle_values = 2'000'000;
+
+// Reads the pickle that `bytes` begins with, in protocols 2 to 5 (https://peps.python.org/pep-3154/, PEP 574 and
+// CPython's pickletools). The opcodes of protocol 0 that pickles from 2 on do without, the extension registry and
+// out-of-band buffers are refused by name, and so is every class that is not on the list of pickle_class.h. State of a
+// dictionary, items of an inert object and members that cannot matter are dropped. `path` is for messages. Throws Error
+// (model_corrupt, model_unsupported, cancelled).
+Pickle read_pickle(std::string_view bytes, const std::string & path, const Cancellation & cancellation);
+
+// For messages: "a text", "a dictionary", "an object of class 'numpy.ndarray'", ...
+std::string describe(const PickleValue & value);
+
+} // namespace diffusion

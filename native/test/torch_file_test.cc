@@ -1,0 +1,252 @@
+// The files of torch.save: both formats are read where they lie, and what contradicts itself is refused with a reason.
+#include <cstring>
+
+#include "ggml.h"
+#include "io/mapped_file.h"
+#include "io/tensor_table.h"
+#include "torch_files.h"
+
+using namespace diffusion;
+using namespace diffusion::test;
+
+namespace {
+
+constexpr ErrorCode corrupt = ErrorCode::model_corrupt;
+constexpr ErrorCode unsupported = ErrorCode::model_unsupported;
+
+const std::string eight_bytes(8, '\1');
+const Opcodes key = text_value("a");
+
+TensorTable open(const std::string & path) {
+    return TensorTable::open(path, {});
+}
+
+// Element `i` of a tensor of any type that ggml has.
+double element(const StoredTensor & tensor, int i) {
+    const size_t size = ggml_type_size(tensor.type);
+    std::vector<uint8_t> raw(tensor.data + size * static_cast<size_t>(i),
+                             tensor.data + size * static_cast<size_t>(i + 1));
+    const auto as = [&]<typename T>(T value) {
+        std::memcpy(&value, raw.data(), sizeof value);
+        return static_cast<double>(value);
+    };
+    switch (tensor.type) {
+        case GGML_TYPE_F32: return as(float());
+        case GGML_TYPE_F64: return as(double());
+        case GGML_TYPE_I8: return as(int8_t());
+        case GGML_TYPE_I16: return as(int16_t());
+        case GGML_TYPE_I32: return as(int32_t());
+        case GGML_TYPE_I64: return as(int64_t());
+        default: {
+            float value = -1;
+            ggml_get_type_traits(tensor.type)->to_float(raw.data(), &value, 1);
+            return static_cast<double>(value);
+        }
+    }
+}
+
+void counts(const TensorTable & table, const std::string & name, int first, int n_dims, int64_t columns, int64_t rows) {
+    const StoredTensor * tensor = table.find(name);
+    if (!check(tensor != nullptr, name + " is there")) return;
+    check(tensor->supported && tensor->n_dims == n_dims && tensor->ne[0] == columns && tensor->ne[1] == rows,
+          name + " has its shape");
+    for (int i = 0; i < columns * rows; i++) check_equal(element(*tensor, i), first + i, name + " has its values");
+    const MappedFile & file = *table.files()[0].mapping;
+    check(tensor->data > file.data() && tensor->data < file.data() + file.size(), name + " stays in the mapped file");
+}
+
+void is_unsupported(const TensorTable & table, const std::string & name, const std::string & type_name) {
+    const StoredTensor * tensor = table.find(name);
+    check(tensor && !tensor->supported && tensor->type_name == type_name, name + " is " + type_name);
+}
+
+// test/reference/torch_files.py made these files.
+void reads_what_torch_saves() {
+    for (const bool zip : {true, false}) {
+        const TensorTable table = open(zip ? "test/reference/training.ckpt" : "test/reference/training_legacy.ckpt");
+        for (const char * type : {"float32", "float16", "bfloat16", "float64", "int8", "int16", "int32", "int64"}) {
+            counts(table, std::string("tensor.") + type, 0, 2, 3, 2);
+        }
+        counts(table, "parameter", 0, 2, 3, 2);
+        counts(table, "shared.whole", 0, 1, 12, 1);
+        counts(table, "shared.part", 3, 2, 2, 3);
+        counts(table, "one row of a column", 0, 2, 1, 1);
+        counts(table, "scalar", 5, 0, 1, 1);
+        check_equal(table.find("empty")->n_elements(), 0, "an empty tensor");
+        is_unsupported(table, "tensor.uint8", "u8");
+        is_unsupported(table, "tensor.bool", "bool");
+        is_unsupported(table, "tensor.complex64", "c64");
+        is_unsupported(table, "transposed", "non-contiguous f32");
+        is_unsupported(table, "expanded", "non-contiguous f32");
+        is_unsupported(table, "five axes", "f32");
+        if (zip) is_unsupported(table, "tensor.uint16", "u16");
+        if (zip) is_unsupported(table, "tensor.float8_e4m3fn", "f8_e4m3");
+        check_equal(table.tensors().size(), zip ? size_t(32) : size_t(27), "nothing but the state_dict");
+        const StoredFile & file = table.files()[0];
+        const std::map<std::string, std::string> metadata = {
+            {"epoch", "3"}, {"global_step", "470000"}, {"loss", "0.125"}, {"pytorch-lightning_version", "1.4.2"}};
+        check(file.format == "pytorch" && file.metadata == metadata, "numbers beside the state_dict are metadata");
+    }
+}
+
+void reads_an_embedding() {
+    const TensorTable table = open("test/reference/embedding.pt");
+    counts(table, "string_to_param.*", 0, 2, 3, 2);
+    check_equal(element(*table.find("string_to_token.*"), 0), 265, "the token");
+    const auto & metadata = table.files()[0].metadata;
+    check(metadata.at("name") == "shiny" && metadata.at("step") == "500", "name and step");
+}
+
+void reads_rare_forms(const TemporaryFolder & folder) {
+    const Opcodes vector = vector_value("0", 4);
+    const auto reads = [&](const char * what, const std::string & bytes, const std::string & name) {
+        const TensorTable table = open(folder.write("rare.pt", bytes));
+        const StoredTensor * tensor = table.find(name);
+        check(tensor && tensor->n_bytes == 8 && std::memcmp(tensor->data, eight_bytes.data(), 8) == 0, what);
+    };
+    const auto zip = [&](const Opcodes & root) { return torch_zip(root, {{"0", eight_bytes}}); };
+    const Opcodes plain = dict_value({key, vector});
+    Zip zip64 = zip(plain), commented = zip(plain);
+    zip64.zip64 = true;
+    commented.comment = std::string(65535, 'c');
+    reads("zip64", zip64.file(), "a");
+    reads("a comment after the directory", commented.file(), "a");
+    reads("zip entries without a folder", Zip().add("data.pkl", pickle(plain)).add("data/0", eight_bytes).file(), "a");
+    reads("nested dictionaries, lists and tuples",
+          zip(dict_value({key, "](" + tuple_value({"N", dict_value({number_value(-320), vector})}) + "e"})).file(),
+          "a.0.1.-320");
+    reads("a list at the top", zip("](N" + vector + "e").file(), "1");
+    reads("a dictionary from pairs",
+          zip(call_value("collections", "OrderedDict", {"](" + tuple_value({key, vector}) + "e"})).file(), "a");
+    reads("a class for a key",
+          zip(dict_value({class_value("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"), vector}))
+              .file(),
+          "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint");
+    reads("the old function for tensors",
+          zip(dict_value({key, call_value("torch._utils", "_rebuild_tensor",
+                                          {storage_value("FloatStorage", "0", 2), number_value(0),
+                                           tuple_of_numbers({2}), tuple_of_numbers({1})})}))
+              .file(),
+          "a");
+    reads("a file without zip", torch_pickles(plain, "](" + text_value("0") + "e", eight_bytes), "a");
+
+    const Opcodes numbers =
+        dict_value({text_value("a"), number_value(INT64_MIN), text_value("b"), std::string("\x8a\2\xd4\xfe"),
+                    text_value("c"), std::string("\x8a\0", 2), text_value("d"), "J\xff\xff\xff\xff", text_value("e"),
+                    std::string("G\xbf\xf8\0\0\0\0\0\0", 9), text_value("f"), "\x88"});
+    const std::map<std::string, std::string> expected = {
+        {"a", "-9223372036854775808"}, {"b", "-300"}, {"c", "0"}, {"d", "-1"}, {"e", "-1.5"}, {"f", "true"}};
+    check(open(folder.write("numbers.pt", torch_zip(numbers).file())).files()[0].metadata == expected, "numbers");
+}
+
+void refuses_broken_archives(const TemporaryFolder & folder) {
+    const auto sound = [] { return torch_zip(dict_value({key, vector_value("0", 4)}), {{"0", eight_bytes}}); };
+    const auto spoilt = [&](size_t piece, auto change) {
+        Zip zip = sound();
+        change(zip.pieces.at(piece));
+        return zip.file();
+    };
+    const auto ended = [&](auto change) {
+        Zip zip = sound();
+        change(zip);
+        return zip.file();
+    };
+    const std::string bytes = sound().file();
+    Zip zip64 = sound();
+    zip64.zip64 = true;
+    std::string no_record = zip64.file();
+    no_record[no_record.find("PK\x06\x06")] = 'X';
+    const int64_t whole = static_cast<int64_t>(bytes.size());
+    const std::vector<HostileFile> rows = {
+        {"a zip of something else", Zip().add("model.safetensors", "x").file(), unsupported, "no data.pkl"},
+        {"an empty zip", "PK\x03\x04" + Zip().file(), unsupported, "no data.pkl"},
+        {"TorchScript", Zip().add("a/data.pkl", "x").add("a/constants.pkl", "x").file(), unsupported, "TorchScript"},
+        {"big-endian", Zip().add("a/data.pkl", pickle("}")).add("a/byteorder", "big").file(), unsupported,
+         "big-endian"},
+        {"no directory", bytes.substr(0, bytes.size() - 30), corrupt, "no zip directory"},
+        {"a compressed pickle", spoilt(0, [](ZipPiece & p) { p.method = 8; }), unsupported,
+         "'archive/data.pkl' is compressed"},
+        {"a compressed storage", spoilt(2, [](ZipPiece & p) { p.method = 8; }), unsupported, "'archive/data/0'"},
+        {"an encrypted storage", spoilt(2, [](ZipPiece & p) { p.flags = 1; }), unsupported, "encrypted"},
+        {"an entry twice", ended([](Zip & z) { z.add("archive/data/0", ""); }), corrupt, "'archive/data/0' twice"},
+        {"two names for the same bytes", ended([](Zip & z) {
+             z.add("archive/data/1", eight_bytes);
+             z.pieces[3].moved = -static_cast<int64_t>(30 + 14 + 6 + 8);
+         }),
+         corrupt, "overlap"},
+        {"an entry inside another", spoilt(0, [](ZipPiece & p) { p.larger = 20; }), corrupt, "overlap"},
+        {"an entry that runs into the directory", spoilt(2, [](ZipPiece & p) { p.larger = 1; }), corrupt, "not within"},
+        {"an entry beyond the file", spoilt(2, [&](ZipPiece & p) { p.moved = whole; }), corrupt, "not within"},
+        {"an entry where none is", spoilt(2, [](ZipPiece & p) { p.moved = -1; }), corrupt, "where the file has none"},
+        {"an entry of two sizes", spoilt(2, [](ZipPiece & p) { p.unequal = -1; }), corrupt, "two different sizes"},
+        {"more entries than there are", ended([](Zip & z) { z.more_entries = 1; }), corrupt, "damaged"},
+        {"65535 entries", ended([](Zip & z) { z.more_entries = 65532; }), corrupt, "claims 65535 zip entries"},
+        {"a directory beyond the file", ended([&](Zip & z) { z.directory_moved = whole; }), corrupt, "not within"},
+        {"a directory in the wrong place", ended([](Zip & z) { z.directory_moved = -1; }), corrupt, "damaged"},
+        {"the second disk of two", ended([](Zip & z) { z.disk = 1; }), unsupported, "several"},
+        {"2^64 - 1 entries", ended([](Zip & z) { z.zip64 = true, z.more_entries = -4; }), corrupt, "claims 1844674"},
+        {"a directory at 2^64 - 1", ended([](Zip & z) { z.zip64 = true, z.directory_moved = -10000; }), corrupt,
+         "not within"},
+        {"a zip64 size of 2^64 - 1", ended([](Zip & z) { z.zip64 = true, z.pieces[2].larger = -9; }), corrupt,
+         "not within"},
+        {"a zip64 offset of 2^64 - 1", ended([](Zip & z) { z.zip64 = true, z.pieces[0].moved = -1; }), corrupt,
+         "not within"},
+        {"a zip64 locator of nothing", no_record, corrupt, "no zip64 directory"},
+    };
+    refuses(folder, rows);
+}
+
+void refuses_broken_old_files(const TemporaryFolder & folder) {
+    const Opcodes root = dict_value({key, vector_value("0", 4)}), keys = "](" + text_value("0") + "e";
+    const std::string sound = torch_pickles(root, keys, eight_bytes);
+    const std::string magic = sound.substr(0, 15), version = sound.substr(0, 15 + 13);
+    const std::vector<HostileFile> rows = {
+        {"another pickle", pickle(root), unsupported,
+         "not one of torch.save: expected its magic number, found a dictionary"},
+        {"another version", magic + pickle(number_value(1002)), unsupported, "version 1001"},
+        {"big-endian", version + pickle(dict_value({text_value("little_endian"), "\x89"})), unsupported, "big-endian"},
+        {"no list of storages", torch_pickles(root, "}", ""), corrupt, "expected a list of storages"},
+        {"a storage that is not listed", torch_pickles(root, "]", ""), corrupt, "lacks the storage '0'"},
+        {"a storage of no tensor", torch_pickles(root, "](" + key + "e", eight_bytes), corrupt, "no tensor is in"},
+        {"a storage of another size", torch_pickles(root, keys, eight_bytes + eight_bytes), corrupt, "two different"},
+        {"a storage cut short", sound.substr(0, sound.size() - 1), corrupt, "cut short"},
+        {"a storage without a size", sound.substr(0, sound.size() - 9), corrupt, "cut short"},
+        {"one storage in two sizes",
+         torch_pickles(dict_value({key, vector_value("0", 4), text_value("b"), vector_value("0", 5)}), keys,
+                       {eight_bytes}),
+         corrupt, "two different sizes"},
+    };
+    refuses(folder, rows);
+}
+
+void refuses_every_beginning(const TemporaryFolder & folder) {
+    for (const char * name : {"training.ckpt", "training_legacy.ckpt"}) {
+        std::ifstream file(std::string("test/reference/") + name, std::ios::binary);
+        const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+        for (size_t length = 9; length < bytes.size(); length += 13) {
+            const std::string path = folder.write("cut.ckpt", bytes.substr(0, length));
+            check_throws(std::string(name) + " cut at " + std::to_string(length), corrupt, "", [&] { open(path); });
+        }
+    }
+}
+
+void can_be_cancelled(const TemporaryFolder & folder) {
+    const std::string path = folder.write("whole.ckpt", torch_zip("}").file());
+    Cancellation cancelled;
+    cancelled.cancel();
+    check_throws("cancelled", ErrorCode::cancelled, "", [&] { TensorTable::open(path, cancelled); });
+}
+
+} // namespace
+
+int main() {
+    const TemporaryFolder folder;
+    reads_what_torch_saves();
+    reads_an_embedding();
+    reads_rare_forms(folder);
+    refuses_broken_archives(folder);
+    refuses_broken_old_files(folder);
+    refuses_every_beginning(folder);
+    can_be_cancelled(folder);
+    return finish();
+}
