@@ -32,6 +32,7 @@ public:
     std::string write(const std::string & name, const std::string & bytes) const {
         const std::filesystem::path file = path_ / name;
         std::filesystem::create_directories(file.parent_path());
+        std::filesystem::remove(file); // some file systems wait for the disk where a file is written over
         std::ofstream(file, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
         return file.string();
     }
