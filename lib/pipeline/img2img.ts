@@ -22,6 +22,7 @@ export async function img2img(options: CheckedImg2ImgOptions, limits: ModelLimit
   const resized = await resize(picture, place(picture, size, resizeMode), lanczos3);
   return {
     size,
+    // At a strength of 1 the picture has no part in it, and the latents are those of text alone.
     begin: async (networks) =>
       strength === 1 ? fromNoise : fromPicture(await encodePicture(networks, resized), strength),
     parameters: { strength },

@@ -18,6 +18,8 @@ export interface InpaintOptions extends Img2ImgOptions {
    * black. A mask of another size is stretched to that of the picture.
    */
   mask: PictureInput;
+  /** As of `img2img`, for what the mask covers. At 1 it starts from pure noise, and the rest is still the picture's. Default 0.75. */
+  strength?: number | undefined;
   /** Whether black is drawn and white stays. Default false. */
   invertMask?: boolean | undefined;
   /**

@@ -5,7 +5,7 @@ import { fillMasked } from '../picture/fill.ts';
 import { readPicture } from '../picture/input.ts';
 import { blend, fitMask, latentMask, maskedRegion, soften } from '../picture/mask.ts';
 import { crop, type Pixels, toGray, toRgb } from '../picture/pixels.ts';
-import { lanczos3, type Rectangle, resample, triangle } from '../picture/resample.ts';
+import { lanczos3, resample, triangle } from '../picture/resample.ts';
 import { place, resize } from '../picture/resize.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
@@ -87,13 +87,11 @@ async function regionScene(
   return {
     picture: await resize(crop(picture, region), placement, lanczos3),
     mask: await resize(crop(mask, region), placement, triangle),
-    finish: async (drawn) => blend(picture, await shrink(drawn, placement.to, region), soft, region),
+    finish: async (drawn) => {
+      const { width, height } = region;
+      return blend(picture, await resample(drawn, placement.to, width, height, lanczos3), soft, region);
+    },
   };
-}
-
-/** Brings what was drawn of a region back to its size. */
-function shrink(drawn: Pixels, inner: Rectangle, region: Rectangle): Promise<Pixels> {
-  return resample(drawn, inner, region.width, region.height, lanczos3);
 }
 
 function emptyMask(): Error {

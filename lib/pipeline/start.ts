@@ -39,11 +39,9 @@ export const fromNoise: Begin = (sigmas, noise) => ({ latent: linear([sigmas[0] 
 
 /**
  * A picture with the noise of the level at which the last steps begin (SDEdit, Meng et al. 2021, arXiv:2108.01073). The
- * generators give the sample of the picture's latent first and its noise then, as in diffusers. At a strength of 1 the
- * picture has no part in it, and the run is that of text alone.
+ * generators give the sample of the picture's latent first and its noise then, as in diffusers.
  */
 export function fromPicture(posterior: Posterior, strength: number): Begin {
-  if (strength === 1) return fromNoise;
   return (sigmas, noise) => {
     const rest = lastSteps(sigmas, strength);
     const picture = sample(posterior, noise());
