@@ -19,6 +19,7 @@ export type {
   NativeDevice as Device,
   NativeInspection as Inspection,
   NativeModelInfo,
+  NativeProfileEntry as ProfileEntry,
   NativeProgress as LoadProgress,
 } from './native/contract.ts';
 export type { RngName } from './noise/index.ts';

@@ -27,6 +27,8 @@ export interface LoadOptions {
   precision?: (typeof PRECISIONS)[number] | undefined;
   /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
   prediction?: PredictionType | undefined;
+  /** Take the time of every operation, for {@link Model.profile}. Costs some hundredths of a second an evaluation. Default: false. */
+  profile?: boolean | undefined;
   /** Called while weights are read. What it throws ends the load. */
   onProgress?: ((progress: NativeProgress) => void) | undefined;
   /** Cancels the load: it rejects with `signal.reason`. */
@@ -35,12 +37,14 @@ export interface LoadOptions {
   logger?: Logger | undefined;
 }
 
-const PRECISIONS = ['auto', 'f32', 'bf16'] as const;
+/** Names of precisions, as users give them. */
+export const PRECISIONS = ['auto', 'f32', 'bf16'] as const;
 const KNOWN: readonly (keyof LoadOptions)[] = [
   'device',
   'threads',
   'precision',
   'prediction',
+  'profile',
   'onProgress',
   'signal',
   'logger',
@@ -66,6 +70,7 @@ export function checkLoadOptions(options: unknown, addon: NativeAddon) {
     precision: check.name('precision', 'auto', PRECISIONS),
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
+    profile: check.boolean('profile', false),
     onProgress: check.callback<(progress: NativeProgress) => void>('onProgress'),
     signal: check.signal(),
     logger: check.object<Logger>('logger'),

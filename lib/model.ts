@@ -2,7 +2,7 @@
 
 import { DiffusionError } from './errors.ts';
 import { checkLoadOptions, type LoadOptions } from './load-options.ts';
-import type { NativeAddon, NativeModel, NativeModelInfo } from './native/contract.ts';
+import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
 import { follow, untilAborted } from './pipeline/abort.ts';
 import { chunkPrompts, type Guided } from './pipeline/conditioning.ts';
@@ -57,15 +57,13 @@ export async function loadModel(
 ): Promise<Model> {
   const files = checkSource(source);
   const addon = loadAddon();
-  const { device, threads, precision, prediction, onProgress, signal, logger } = checkLoadOptions(options, addon);
+  const { prediction, onProgress, signal, logger, ...computing } = checkLoadOptions(options, addon);
   const controller = new AbortController();
   const unfollow = follow(controller, [signal]);
   try {
     const opening = callNative(addon, controller.signal, (cancellation) =>
       addon.open(files, {
-        device,
-        threads,
-        precision,
+        ...computing,
         cancellation,
         onLog: (level, message) => logger?.[level]?.(message),
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
@@ -147,6 +145,23 @@ export class Model implements AsyncDisposable {
    */
   inpaint(options: InpaintOptions): Run<GenerationStep, GenerationResult> {
     return this.#draw((limits) => checkInpaintOptions(options, limits), inpaint);
+  }
+
+  /**
+   * What the networks have cost since the model was loaded with the option `profile`: one entry for each network and kind of
+   * operation, the most expensive first. `flop / seconds` is the rate of an operation that multiplies, `bytes / seconds` the
+   * traffic of one that does not. Waits for a network that is being evaluated.
+   *
+   * ```ts
+   * await using model = await loadModel('v1-5-pruned-emaonly.safetensors', { profile: true });
+   * await model.txt2img({ prompt: 'a red apple', steps: 2 });
+   * console.table(await model.profile());
+   * ```
+   *
+   * @returns no entries without that option. Rejects with a DiffusionError `ERR_DISPOSED`.
+   */
+  async profile(): Promise<readonly NativeProfileEntry[]> {
+    return callNative(this.#addon, this.#disposal.signal, () => this.#native.profile());
   }
 
   /**

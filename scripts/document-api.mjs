@@ -36,6 +36,7 @@ const SECTIONS = {
     'GenerationStep',
     'GenerationResult',
     'Timings',
+    'ProfileEntry',
     'RngName',
   ],
   'Pictures and their metadata': ['RgbImage', 'readMetadata', 'ImageMetadata', 'GenerationParameters'],

@@ -12,11 +12,15 @@ import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { CommandLine } from './arguments.ts';
 import type { DrawingCommand } from './flags.ts';
 import { checkOutput, outputPaths, STANDARD_OUTPUT } from './output-path.ts';
+import { formatProfile } from './profile.ts';
 import { Progress } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
 import { UsageError } from './usage-error.ts';
+
+/** Whether to print what the operations of the networks cost. */
+const PROFILED = process.env.DIFFUSE_PROFILE === '1';
 
 /** The checks of each command's options. */
 const CHECKS: Record<DrawingCommand, (options: unknown, limits: ModelLimits) => CheckedGenerationOptions> = {
@@ -53,6 +57,7 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
       if (request.verbose) log(`${path}: ${describeTimings(result.timings)}`);
       seed = result.seed + 1;
     }
+    if (PROFILED) log(formatProfile(await model.profile()));
     if (request.json) await printJson(report(drawn, load));
   } finally {
     progress.stop();
@@ -88,6 +93,7 @@ function openModel({ source, load, verbose }: Request, signal: AbortSignal, prog
   progress.start('loading', 1);
   return loadModel(source, {
     ...load,
+    profile: PROFILED,
     signal,
     onProgress: ({ done, total }) => progress.update(done / total),
     ...(verbose ? { logger: { debug: log, info: log, warn: log, error: log } } : {}),

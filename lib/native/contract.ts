@@ -132,13 +132,16 @@ export interface NativeModelInfo {
 
 /** What the operations of one kind cost in one network. */
 export interface NativeProfileEntry {
+  /** `text encoder`, `UNet`, `VAE decoder` or `VAE encoder`. */
   readonly network: string;
+  /** `convolution`, `linear`, `attention`, ...; a name of ggml's where ggml computes it. */
   readonly operation: string;
+  /** How many operations there were, in all evaluations together. */
   readonly calls: number;
   readonly seconds: number;
   /** Floating-point operations of matrix products, convolutions and attention; 0 for other operations. */
   readonly flop: number;
-  /** Bytes that it had to read and write. */
+  /** Bytes that it had to read and write, each number once. */
   readonly bytes: number;
 }
 
