@@ -1,0 +1,91 @@
+// Draws the same picture with the command `diffuse` and with stable-diffusion.cpp's `sd-cli`, by turns, each in processes of
+// their own.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Workload } from './measure.ts';
+import { runProcess } from './process.ts';
+
+export interface Contest {
+  /** Path of `sd-cli`. */
+  readonly program: string;
+  /** How often each of the two draws. */
+  readonly rounds: number;
+}
+
+/** Seconds and bytes. */
+export interface Entry {
+  /** Mean of all steps, the first included. */
+  readonly step: number;
+  readonly decode: number;
+  /** Of the whole process. */
+  readonly wall: number;
+  readonly peakMemory: number;
+}
+
+/** The least of each figure in all rounds. */
+export interface ContestResult {
+  readonly ours: Entry;
+  readonly theirs: Entry;
+}
+
+const DIFFUSE = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+
+export async function holdContest({ program, rounds }: Contest, workload: Workload): Promise<ContestResult> {
+  const folder = await mkdtemp(join(tmpdir(), 'diffusion-bench-'));
+  try {
+    const ours: Entry[] = [];
+    const theirs: Entry[] = [];
+    for (let round = 0; round < rounds; round++) {
+      ours.push(await runOurs(workload, folder));
+      theirs.push(await runTheirs(program, workload, folder));
+    }
+    return { ours: least(ours), theirs: least(theirs) };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Flags that both programs have. */
+function flags({ model, width, height, steps, threads }: Workload, output: string): string[] {
+  const prompt = ['-p', 'a red apple', '--cfg-scale', '7', '--sampling-method', 'euler', '-s', '42'];
+  return [
+    '-m',
+    String(model),
+    ...prompt,
+    ...['-W', width, '-H', height, '--steps', steps, '-t', threads, '-o', output].map(String),
+  ];
+}
+
+async function runOurs(workload: Workload, folder: string): Promise<Entry> {
+  const args = [DIFFUSE, ...flags(workload, join(folder, 'ours.png')), '--json', '--device', 'cpu'];
+  const { stdout, wall } = await runProcess(process.execPath, [...args, '--precision', workload.precision]);
+  const { timings, peakMemory } = JSON.parse(stdout);
+  const { sampling, decoding } = timings.images[0];
+  return { step: sampling / workload.steps / 1000, decode: decoding / 1000, wall, peakMemory };
+}
+
+async function runTheirs(program: string, workload: Workload, folder: string): Promise<Entry> {
+  const { stdout, stderr, wall, peakMemory } = await runProcess(program, flags(workload, join(folder, 'theirs.png')));
+  const log = stdout + stderr;
+  const seconds = (what: string) => {
+    const [, value] = new RegExp(`${what} completed, taking ([\\d.]+)s`).exec(log) ?? [];
+    if (value === undefined)
+      throw new Error(`${program} did not log '${what} completed, taking ...s':\n${log.slice(-2000)}`);
+    return Number(value);
+  };
+  const sampling = seconds('sampling');
+  return {
+    step: sampling / workload.steps,
+    decode: seconds('decode_first_stage'),
+    wall,
+    peakMemory: peakMemory ?? Number.NaN,
+  };
+}
+
+function least(entries: readonly Entry[]): Entry {
+  const of = (key: keyof Entry) => Math.min(...entries.map((entry) => entry[key]));
+  return { step: of('step'), decode: of('decode'), wall: of('wall'), peakMemory: of('peakMemory') };
+}

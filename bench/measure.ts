@@ -1,0 +1,89 @@
+// Draws one picture twice in a process of its own and prints as one line of JSON what that took: the child of bench/cpu.ts.
+//
+// usage: node dist/bench/measure.js '{"model": FILE, "width": 512, "height": 512, "steps": 2, "threads": 2, "precision": "auto"}'
+// An absent model is the embedded one; absent threads are the default.
+
+import { type LoadOptions, loadModel, type ProfileEntry, type Timings, type Txt2ImgOptions } from '../lib/index.ts';
+import { loadAddon } from '../lib/native/load.ts';
+import { peakOf } from './process.ts';
+
+export interface Workload extends Pick<LoadOptions, 'threads'> {
+  readonly precision: NonNullable<LoadOptions['precision']>;
+  readonly model?: string;
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+}
+
+/** Seconds of the stages. A step is both passes of classifier-free guidance, in one evaluation of the UNet. */
+export interface Stages {
+  readonly textEncoding: number;
+  readonly step: number;
+  readonly decode: number;
+}
+
+export interface Measurement {
+  readonly threads: number;
+  /** Of products: `f32` or `bf16`. */
+  readonly precision: string;
+  readonly load: number;
+  /** The first evaluation of each network, which plans its memory and packs its weights. */
+  readonly first: Stages;
+  /** The evaluations after it; a step is the mean of all. */
+  readonly steady: Stages;
+  /** Floating-point operations of the stages, in 1e9, counted from the graphs. */
+  readonly gflop: Stages;
+  /** The rate of one large product by the same kernels and threads, in 1e9 a second. */
+  readonly productGflops: number;
+  /** Bytes that the process held at most, resident, until the second picture was drawn. */
+  readonly peakMemory: number;
+}
+
+const NETWORKS = { textEncoding: 'text encoder', step: 'UNet', decode: 'VAE decoder' } as const;
+
+async function measure({ model: file, width, height, steps, ...load }: Workload): Promise<Measurement> {
+  const picture: Txt2ImgOptions = { prompt: 'a red apple', width, height, cfgScale: 7, seed: 42, sampler: 'euler' };
+  const start = performance.now();
+  const model = await loadModel(file, { ...load, device: 'cpu' });
+  const loaded = performance.now();
+  const { threads, precision } = model.info;
+  const first = await model.txt2img({ ...picture, steps: 1 });
+  const steady = await model.txt2img({ ...picture, steps });
+  // On Linux that of `resourceUsage` would have its parent's in it.
+  const peakMemory = peakOf(process.pid) ?? process.resourceUsage().maxRSS * 1024;
+  await model.dispose();
+
+  const addon = loadAddon();
+  const product = await addon.measureProduct({ precision: load.precision, threads }, new addon.Cancellation());
+  await using profiled = await loadModel(file, { ...load, device: 'cpu', profile: true });
+  await profiled.txt2img({ ...picture, steps: 1 });
+  return {
+    threads,
+    precision,
+    load: (loaded - start) / 1000,
+    first: toStages(first.timings),
+    steady: toStages(steady.timings),
+    gflop: countFlop(await profiled.profile()),
+    productGflops: product.flop / product.seconds / 1e9,
+    peakMemory,
+  };
+}
+
+function toStages({ textEncoding, steps, decoding }: Timings): Stages {
+  const step = steps.reduce((sum, time) => sum + time, 0) / steps.length;
+  return { textEncoding: textEncoding / 1000, step: step / 1000, decode: decoding / 1000 };
+}
+
+function countFlop(entries: readonly ProfileEntry[]): Stages {
+  const of = (network: string) =>
+    entries.reduce((sum, entry) => sum + (entry.network === network ? entry.flop / 1e9 : 0), 0);
+  const { textEncoding, step, decode } = NETWORKS;
+  return { textEncoding: of(textEncoding), step: of(step), decode: of(decode) };
+}
+
+try {
+  console.log(JSON.stringify(await measure(JSON.parse(process.argv[2] as string))));
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
