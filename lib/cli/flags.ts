@@ -25,6 +25,7 @@ export interface Flag {
     | keyof InpaintOptions
     | 'device'
     | 'threads'
+    | 'precision'
     | 'prediction'
     | 'model'
     | 'unet'
@@ -194,7 +195,13 @@ export const FLAGS: readonly Flag[] = [
     alias: 't',
     kind: 'number',
     option: 'threads',
-    description: 'compute threads (default: one per core)',
+    description: 'compute threads (default: one for each physical core)',
+  },
+  {
+    name: 'precision',
+    kind: 'text',
+    option: 'precision',
+    description: 'numbers that the CPU multiplies: f32, bf16 or auto (default: auto, bf16 where the processor has it)',
   },
   {
     name: 'device',

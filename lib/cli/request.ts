@@ -13,7 +13,7 @@ import { UsageError } from './usage-error.ts';
 export interface Request {
   /** Undefined for the model that comes along. */
   readonly source: ModelSource | undefined;
-  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'prediction'>;
+  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction'>;
   /** Those of the method that has the name of the command. */
   readonly options: InpaintOptions;
   readonly output: string;
@@ -33,7 +33,7 @@ export function readRequest({ flags }: CommandLine): Request {
   const values: Record<string, unknown> = {};
   for (const flag of FLAGS)
     if (flag.option && flags[flag.name] !== undefined) values[flag.option] = toValue(flag, flags[flag.name]);
-  const { model, unet, textEncoder, vae, device, threads, prediction, ...options } = values;
+  const { model, unet, textEncoder, vae, device, threads, precision, prediction, ...options } = values;
   const source = { model, unet, textEncoder, vae };
   const named = Object.values(source).some((path) => path !== undefined);
   return {
@@ -41,6 +41,7 @@ export function readRequest({ flags }: CommandLine): Request {
     load: withoutUndefined({
       device,
       threads,
+      precision,
       prediction: prediction === 'eps' ? 'epsilon' : prediction,
     }) as Request['load'],
     options: options as unknown as InpaintOptions,

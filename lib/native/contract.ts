@@ -211,6 +211,8 @@ export interface NativeProductRate {
 export interface NativeAddon {
   /** Version of ggml and the backends in this build: `cpu`, `cuda`, `vulkan`, `metal`. */
   readonly build: { readonly ggml: string; readonly backends: readonly string[] };
+  /** Physical cores that this process may use. */
+  readonly cores: number;
   readonly Cancellation: new () => NativeCancellation;
   devices(): NativeDevice[];
   inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;

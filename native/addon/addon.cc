@@ -11,6 +11,7 @@
 #include "addon/promise.h"
 #include "addon/values.h"
 #include "addon/worker.h"
+#include "backend/cores.h"
 #include "backend/load.h"
 #include "cpu/measure_product.h"
 #include "ggml-backend.h"
@@ -80,6 +81,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     environment.model_class = Napi::Persistent(ModelClass::define(env));
     exports.Set("build", build_info(env));
     exports.Set("Cancellation", CancellationClass::define(env));
+    exports.Set("cores", Napi::Number::New(env, physical_cores()));
     exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect_files>(env, "inspect"));
     exports.Set("measureProduct", Napi::Function::New<measure>(env, "measureProduct"));

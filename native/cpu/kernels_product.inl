@@ -234,6 +234,21 @@ void pack(const PanelSource & s, void * panel_data, void * scratch) {
         if (s.second) decode(s.type, s.second + c * s.stride, length, values, rows + (vector_width + c) * length);
     }
     auto * y = static_cast<Operand *>(panel_data);
+    static_assert(depth * sizeof(Operand) == sizeof(int32_t));
+    if (s.in == padded && (depth == 1 || s.taps == 1)) {
+        // What is multiplied in one step lies together already.
+        const auto * words = reinterpret_cast<const int32_t *>(rows);
+        const int stride = static_cast<int>(length / depth);
+        for (int64_t i = 0; i < padded / depth; i++) {
+            for (int64_t t = 0; t < s.taps; t++) {
+                auto * to = reinterpret_cast<int32_t *>(y) + (t * padded / depth + i) * width;
+                for (int64_t c = 0; c < width; c += vector_width) {
+                    store_column(to + c, words + i * s.taps + t + c * stride, stride);
+                }
+            }
+        }
+        return;
+    }
     for (int64_t i = 0; i < padded; i += depth) {
         for (int64_t t = 0; t < s.taps; t++) {
             Operand * to = y + (t * padded + i) * width;

@@ -83,6 +83,11 @@ inline Vec with_sign(Vec x, Vec s) {
     const __m512i sign = _mm512_and_si512(_mm512_castps_si512(s), _mm512_set1_epi32(INT32_MIN));
     return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(x), sign));
 }
+// One number of 4 bytes out of each of several rows, `stride` numbers apart.
+inline void store_column(int32_t * to, const int32_t * from, int stride) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    _mm512_storeu_si512(to, _mm512_i32gather_epi32(_mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride)), from, 4));
+}
 inline Vec keep_first(Vec x, int64_t n) {
     return _mm512_maskz_mov_ps(first(static_cast<int>(n)), x);
 } // the rest zero
@@ -168,6 +173,12 @@ inline Vec magnitude(Vec x) {
 // x with the sign of s.
 inline Vec with_sign(Vec x, Vec s) {
     return _mm256_or_ps(x, _mm256_and_ps(splat(-0.0f), s));
+}
+// One number of 4 bytes out of each of several rows, `stride` numbers apart.
+inline void store_column(int32_t * to, const int32_t * from, int stride) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i column = _mm256_i32gather_epi32(from, _mm256_mullo_epi32(lanes, _mm256_set1_epi32(stride)), 4);
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), column);
 }
 inline Vec keep_first(Vec x, int64_t n) { // the rest zero
     return _mm256_and_ps(x, _mm256_castsi256_ps(first(static_cast<int>(n))));

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
+#include "backend/cores.h"
 #include "backend/memory.h"
 
 namespace diffusion {
@@ -77,6 +79,8 @@ std::vector<float> Runner::run(const std::string & name, int64_t variant, const 
     for (size_t i = 0; i < inputs.size(); i++) {
         ggml_backend_tensor_set(p.inputs[i], inputs[i].data, 0, ggml_nbytes(p.inputs[i]));
     }
+    std::optional<CoreLease> cores;
+    if (device_.is_cpu()) cores.emplace(p.threads, cancellation);
     device_.set_threads(p.threads);
     device_.set_cancellation(&cancellation);
     p.graph->set_cancellation(&cancellation);
