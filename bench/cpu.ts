@@ -14,7 +14,7 @@ const USAGE = `usage: npm run bench:cpu -- [--model FILE] [--size PIXELS] [--ste
 
   --model      checkpoint to draw with (default: the small model that comes along)
   --size       width and height of the picture (default: 512)
-  --steps      steps to take the mean of, after a first one (default: 2)
+  --steps      steps to take the fastest of, after a first one (default: 2)
   --threads    compute threads (default: one for each physical core)
   --precision  numbers that the CPU multiplies (default: auto)
   --json       print one line of JSON
@@ -88,7 +88,7 @@ function format(report: Report): string {
     return `| ${name} | ${first[stage].toFixed(3)} | ${steady[stage].toFixed(3)} | ${gflop[stage].toFixed(1)} | ${rate} |`;
   };
   const lines = [
-    `${report.model ?? 'embedded model'}, ${width}x${height}, ${threads} threads, ${precision}, mean of ${steps} steps`,
+    `${report.model ?? 'embedded model'}, ${width}x${height}, ${threads} threads, ${precision}, fastest of ${steps} steps`,
     '',
     '| stage | first, s | then, s | GFLOP | GFLOP/s |',
     '| --- | --- | --- | --- | --- |',

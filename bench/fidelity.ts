@@ -1,7 +1,8 @@
-// Compares pictures with those of stable-diffusion.cpp: same checkpoint, same options, PSNR in dB. Prints the table of
-// docs/fidelity.md.
+// Compares pictures with those of stable-diffusion.cpp, or with our own in another precision: same checkpoint, same options,
+// PSNR in dB. Prints the table of docs/fidelity.md.
 //
-// usage: node dist/bench/fidelity.js --model FILE --sd-cli FILE [--references FOLDER] [--threads N] [--only CASE]
+// usage: node dist/bench/fidelity.js --model FILE --sd-cli FILE [--references FOLDER] [--precision f32] [--threads N] [--only CASE]
+//        node dist/bench/fidelity.js --model FILE --precision bf16 --against f32 [--threads N] [--only CASE]
 // Pictures of stable-diffusion.cpp go to the folder and are taken from there when they exist.
 
 import { execFileSync } from 'node:child_process';
@@ -10,7 +11,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { PNG } from 'pngjs';
-import { loadModel, type Txt2ImgOptions } from '../lib/index.ts';
+import { loadModel, type Model, type Txt2ImgOptions } from '../lib/index.ts';
 
 interface Case extends Txt2ImgOptions {
   readonly name: string;
@@ -116,27 +117,44 @@ const { values } = parseArgs({
     model: { type: 'string' },
     'sd-cli': { type: 'string' },
     references: { type: 'string', default: 'build/fidelity' },
+    precision: { type: 'string', default: 'f32' },
+    against: { type: 'string' },
     threads: { type: 'string' },
     only: { type: 'string' },
   },
 });
 if (!values.model) throw new Error('Pass a checkpoint: --model FILE');
 mkdirSync(values.references, { recursive: true });
-await using model = await loadModel(values.model, values.threads ? { threads: Number(values.threads) } : {});
+await using model = await load(values.precision);
+await using exact = values.against ? await load(values.against) : undefined;
+
+/** @param precision checked by loadModel. */
+function load(precision: string): Promise<Model> {
+  const threads = values.threads === undefined ? {} : { threads: Number(values.threads) };
+  return loadModel(values.model, { ...threads, precision: precision as 'f32' | 'bf16' });
+}
+
+async function draw(by: Model, { name: _, ...options }: Case): Promise<Uint8Array> {
+  const { images } = await by.txt2img(options);
+  return (images[0] as { data: Uint8Array }).data;
+}
+
+/** The picture of stable-diffusion.cpp. */
+async function reference(c: Case): Promise<Uint8Array> {
+  const file = path.join(values.references, `${c.name}.png`);
+  if (!existsSync(file)) {
+    if (!values['sd-cli']) throw new Error(`${file} does not exist. Pass the program that draws it: --sd-cli FILE`);
+    drawReference(values['sd-cli'], String(values.model), file, c);
+  }
+  return readRgb(file);
+}
 
 console.log('| case | sampler | schedule | steps | PSNR, dB |\n| --- | --- | --- | --- | --- |');
 let worst = Number.POSITIVE_INFINITY;
 for (const c of CASES) {
   if (values.only && c.name !== values.only) continue;
-  const file = path.join(values.references, `${c.name}.png`);
-  if (!existsSync(file)) {
-    if (!values['sd-cli']) throw new Error(`${file} does not exist. Pass the program that draws it: --sd-cli FILE`);
-    drawReference(values['sd-cli'], values.model, file, c);
-  }
-  const { name, ...options } = c;
-  const { images } = await model.txt2img(options);
-  const decibels = psnr((images[0] as { data: Uint8Array }).data, await readRgb(file));
+  const decibels = psnr(await draw(model, c), exact ? await draw(exact, c) : await reference(c));
   worst = Math.min(worst, decibels);
-  console.log(`| ${name} | ${c.sampler} | ${c.scheduler} | ${c.steps} | ${decibels.toFixed(1)} |`);
+  console.log(`| ${c.name} | ${c.sampler} | ${c.scheduler} | ${c.steps} | ${decibels.toFixed(1)} |`);
 }
 console.log(`\nLowest: ${worst.toFixed(1)} dB`);
