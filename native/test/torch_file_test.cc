@@ -154,6 +154,11 @@ void refuses_broken_archives(const TemporaryFolder & folder) {
     const std::string bytes = sound().file();
     Zip zip64 = sound();
     zip64.zip64 = true;
+    // The bytes at the last `mark` are replaced.
+    const auto patched = [](std::string file, const std::string & mark, size_t offset, const std::string & by) {
+        return file.replace(file.rfind(mark) + offset, by.size(), by);
+    };
+    const std::string entry = "PK\x01\x02", extra("\x01\0\x18\0", 4);
     std::string no_record = zip64.file();
     no_record[no_record.find("PK\x06\x06")] = 'X';
     const int64_t whole = static_cast<int64_t>(bytes.size());
@@ -179,6 +184,11 @@ void refuses_broken_archives(const TemporaryFolder & folder) {
         {"an entry beyond the file", spoilt(2, [&](ZipPiece & p) { p.moved = whole; }), corrupt, "not within"},
         {"an entry where none is", spoilt(2, [](ZipPiece & p) { p.moved = -1; }), corrupt, "where the file has none"},
         {"an entry of two sizes", spoilt(2, [](ZipPiece & p) { p.unequal = -1; }), corrupt, "two different sizes"},
+        {"an entry without its signature", patched(bytes, entry, 0, "XX"), corrupt, "damaged zip directory"},
+        {"a name beyond the directory", patched(bytes, entry, 28, "\xff\xff"), corrupt, "damaged zip directory"},
+        {"a zip64 field beyond its entry", patched(zip64.file(), extra, 2, "\x19"), corrupt, "damaged zip directory"},
+        {"a zip64 field that lacks a number", patched(zip64.file(), extra, 2, "\x17"), corrupt,
+         "damaged zip directory"},
         {"more entries than there are", ended([](Zip & z) { z.more_entries = 1; }), corrupt, "damaged"},
         {"65535 entries", ended([](Zip & z) { z.more_entries = 65532; }), corrupt, "claims 65535 zip entries"},
         {"a directory beyond the file", ended([&](Zip & z) { z.directory_moved = whole; }), corrupt, "not within"},
