@@ -1,6 +1,5 @@
 // The options of loading a model: their types, defaults and limits.
 
-import { availableParallelism } from 'node:os';
 import { PREDICTION_TYPES, type PredictionType } from './guidance/index.ts';
 import type { NativeAddon, NativeProgress } from './native/contract.ts';
 import { OptionCheck } from './options.ts';
@@ -17,7 +16,10 @@ export interface Logger {
 export interface LoadOptions {
   /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
   device?: string | undefined;
-  /** Compute threads, 1 to 512. Default: one per core. */
+  /**
+   * Compute threads, 1 to 512. Default: one for each physical core. Models that compute at the same time take turns where
+   * they would need more threads together than the processor has.
+   */
   threads?: number | undefined;
   /**
    * The numbers that the CPU multiplies; sums are always kept in f32. `bf16` is twice as fast where the processor has it
@@ -62,7 +64,7 @@ export function checkLoadOptions(options: unknown, addon: NativeAddon) {
       fallback,
       devices.map(({ name }) => name),
     ),
-    threads: check.number('threads', Math.min(availableParallelism(), MAX_THREADS), {
+    threads: check.number('threads', Math.min(addon.cores, MAX_THREADS), {
       min: 1,
       max: MAX_THREADS,
       integer: true,

@@ -126,9 +126,18 @@ function log(message: string): void {
   process.stderr.write(`${message.trimEnd()}\n`);
 }
 
-function describeModel({ name, family, prediction, device, threads, mappedBytes, allocatedBytes }: ModelInfo): string {
+function describeModel({
+  name,
+  family,
+  prediction,
+  device,
+  threads,
+  precision,
+  mappedBytes,
+  allocatedBytes,
+}: ModelInfo): string {
   const weights = `${formatBytes(mappedBytes)} of weights mapped, ${formatBytes(allocatedBytes)} copied`;
-  return `${name}: ${family}, predicts ${prediction}; on ${device} with ${threads} threads; ${weights}`;
+  return `${name}: ${family}, predicts ${prediction}; on ${device} with ${threads} threads${precision && ` in ${precision}`}; ${weights}`;
 }
 
 function describeTimings({ textEncoding, imageEncoding, sampling, decoding }: Timings): string {

@@ -88,7 +88,7 @@ float soften(const float * scores, int64_t n, int64_t padded, float scale, float
 }
 
 void attend(const AttentionHead & h, const HeadScratch & s, int64_t begin, int64_t end) {
-    const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(h.size));
+    const float scale = 1.0f / sqrtf(static_cast<float>(h.size));
     float most[query_block], total[query_block];
     for (int64_t i = 0; i < end - begin; i++) most[i] = -INFINITY, total[i] = 0;
     std::memset(s.sums, 0, (end - begin) * s.wide * sizeof(float));

@@ -45,7 +45,7 @@ void group_factors(const Normalization & n, int64_t image, float * factors) {
             channel(c, mean, spread);
             squares += (spread + (mean - means) * (mean - means)) / size;
         }
-        const double scale = 1.0 / __builtin_sqrt((squares > 0 ? squares : 0) + n.eps);
+        const double scale = 1.0 / sqrt((squares > 0 ? squares : 0) + n.eps);
         for (int64_t c = g * size; c < (g + 1) * size; c++) {
             factors[c] = static_cast<float>(n.weight[c] * scale);
             factors[n.channels + c] = static_cast<float>(n.bias[c] - means * n.weight[c] * scale);
@@ -89,7 +89,7 @@ void layer_norm(const float * x, int64_t channels, const float * weight, const f
         // What lies beyond the last channel was read as zero, and is no distance.
         squares = add(squares, n >= vector_width ? mul(d, d) : keep_first(mul(d, d), n));
     }
-    const Vec scale = splat(1.0f / __builtin_sqrtf(sum(squares) / channels + eps));
+    const Vec scale = splat(1.0f / sqrtf(sum(squares) / channels + eps));
     for (int64_t c = 0; c < channels; c += vector_width) {
         const int64_t n = channels - c;
         const Vec d = mul(sub(load_some(x + c, n), splat(mean)), scale);

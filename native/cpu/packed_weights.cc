@@ -8,9 +8,6 @@ namespace diffusion {
 
 namespace {
 
-// Small models are faster packed, also where that takes more memory.
-constexpr int64_t most_extra_bytes = int64_t{256} << 20;
-
 constexpr size_t cache_line = 64;
 
 } // namespace
@@ -70,10 +67,8 @@ void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
 PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     auto & matrix = matrices_[weight];
     if (matrix) return *matrix;
-    const int64_t stored = ggml_nbytes(weight);
-    const int64_t extra = static_cast<int64_t>(ggml_nelements(weight) * kernels_.operand_size) - stored;
-    const bool kept = extra <= 0 || extra_bytes_ + extra <= most_extra_bytes;
-    if (kept) extra_bytes_ += std::max<int64_t>(extra, 0);
+    const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
+    const bool kept = keep_all || packed <= ggml_nbytes(weight);
     matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept);
     matrix->on_packed = on_packed;
     return *matrix;

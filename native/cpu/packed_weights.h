@@ -67,11 +67,11 @@ public:
     size_t pending_bytes() const;
 
     std::function<void(Tensor)> on_packed; // see PackedMatrix
+    bool keep_all = false;                 // also where that takes more memory than the file's form
 
 private:
     const Kernels & kernels_;
     std::map<Tensor, std::unique_ptr<PackedMatrix>> matrices_;
-    int64_t extra_bytes_ = 0; // that kept matrices take beyond the file's form
 };
 
 } // namespace diffusion

@@ -16,6 +16,9 @@ namespace {
 // Keeps what a VAE of SD 1 and 2 makes near unit variance (Rombach et al. 2022, appendix D.1).
 constexpr double sd_scaling_factor = 0.18215;
 
+// Bytes of weights, packed, up to which a model is faster to keep so than to hold in the file's form.
+constexpr size_t small_model = size_t{256} << 20;
+
 [[noreturn]] void invalid(const std::string & message) {
     throw Error(ErrorCode::invalid_argument, message);
 }
@@ -71,7 +74,11 @@ struct Engine::Impl {
         device.emplace(options.device, options.threads, options.precision);
         weights.emplace(*networks->weights, device->backend(), options.on_progress, cancellation);
         if (device->cpu()) {
-            device->cpu()->weights.on_packed = [this](Tensor tensor) {
+            int64_t numbers = 0;
+            for (const auto & binding : networks->weights->bindings()) numbers += ggml_nelements(binding.tensor);
+            PackedWeights & packed = device->cpu()->weights;
+            packed.keep_all = numbers * device->cpu()->kernels.operand_size <= small_model;
+            packed.on_packed = [this](Tensor tensor) {
                 if (weights->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
             };
         }
