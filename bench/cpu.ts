@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { formatProfile } from '../lib/cli/profile.ts';
 import { PRECISIONS } from '../lib/load-options.ts';
 import { OptionCheck } from '../lib/options.ts';
 import { type Contest, type ContestResult, holdContest } from './contest.ts';
@@ -99,6 +100,7 @@ function format(report: Report): string {
     `load ${load.toFixed(3)} s, peak resident memory ${gigabytes(report.peakMemory)}`,
     `a large product in ${precision}: ${productGflops.toFixed(0)} GFLOP/s; a step reaches ${share.toFixed(2)} of it`,
   ];
+  lines.push('', formatProfile(report.operations.filter(({ seconds }) => seconds > 0.001)));
   if (report.beside) lines.push('', ...formatContest(report.beside));
   return lines.join('\n');
 }

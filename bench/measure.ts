@@ -1,4 +1,5 @@
-// Draws one picture twice in a process of its own and prints as one line of JSON what that took: the child of bench/cpu.ts.
+// Draws a picture again and again in a process of its own and prints as one line of JSON what that took: the child of
+// bench/cpu.ts.
 //
 // usage: node dist/bench/measure.js '{"model": FILE, "width": 512, "height": 512, "steps": 2, "threads": 2, "precision": "auto"}'
 // An absent model is the embedded one; absent threads are the default.
@@ -33,10 +34,12 @@ export interface Measurement {
   readonly steady: Stages;
   /** Floating-point operations of the stages, in 1e9, counted from the graphs. */
   readonly gflop: Stages;
-  /** The rate of one large product by the same kernels and threads, in 1e9 a second. */
+  /** The rate of one large product by the same kernels and threads, in 1e9 a second: the better of two measurements. */
   readonly productGflops: number;
   /** Bytes that the process held at most, resident, until the second picture was drawn. */
   readonly peakMemory: number;
+  /** What each kind of operation cost in one more picture of one step, where the time of each was taken. */
+  readonly operations: readonly ProfileEntry[];
 }
 
 const NETWORKS = { textEncoding: 'text encoder', step: 'UNet', decode: 'VAE decoder' } as const;
@@ -53,24 +56,51 @@ async function measure({ model: file, width, height, steps, ...load }: Workload)
   const peakMemory = peakOf(process.pid) ?? process.resourceUsage().maxRSS * 1024;
   await model.dispose();
 
-  const addon = loadAddon();
-  const product = await addon.measureProduct({ precision: load.precision, threads }, new addon.Cancellation());
+  const before = await measureRate(load.precision, threads);
   await using profiled = await loadModel(file, { ...load, device: 'cpu', profile: true });
   await profiled.txt2img({ ...picture, steps: 1 });
+  const packed = await profiled.profile();
+  await profiled.txt2img({ ...picture, steps: 1 });
+  const operations = subtract(await profiled.profile(), packed);
   return {
     threads,
     precision,
     load: (loaded - start) / 1000,
     first: toStages(first.timings),
     steady: toStages(steady.timings),
-    gflop: countFlop(await profiled.profile()),
-    productGflops: product.flop / product.seconds / 1e9,
+    gflop: countFlop(operations),
+    productGflops: Math.max(before, await measureRate(load.precision, threads)),
     peakMemory,
+    operations,
   };
+}
+
+/** In 1e9 floating-point operations a second. */
+async function measureRate(precision: Workload['precision'], threads: number): Promise<number> {
+  const addon = loadAddon();
+  const { flop, seconds } = await addon.measureProduct({ precision, threads }, new addon.Cancellation());
+  return flop / seconds / 1e9;
 }
 
 function toStages({ textEncoding, steps, decoding }: Timings): Stages {
   return { textEncoding: textEncoding / 1000, step: Math.min(...steps) / 1000, decode: decoding / 1000 };
+}
+
+/** What has come to a profile since `earlier`, the most expensive first. */
+function subtract(entries: readonly ProfileEntry[], earlier: readonly ProfileEntry[]): ProfileEntry[] {
+  const differences = entries.map((entry) => {
+    const before = earlier.find(({ network, operation }) => network === entry.network && operation === entry.operation);
+    if (!before) return entry;
+    const { calls, seconds, flop, bytes } = before;
+    return {
+      ...entry,
+      calls: entry.calls - calls,
+      seconds: entry.seconds - seconds,
+      flop: entry.flop - flop,
+      bytes: entry.bytes - bytes,
+    };
+  });
+  return differences.sort((a, b) => b.seconds - a.seconds);
 }
 
 function countFlop(entries: readonly ProfileEntry[]): Stages {
