@@ -1,6 +1,5 @@
 """AutoencoderKL of latent diffusion (Rombach et al. 2022): modules that carry the tensor names of an SD 1.x checkpoint."""
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -84,13 +83,13 @@ class Level(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self, width, multipliers, latent_channels):
+    def __init__(self, width, multipliers, blocks, latent_channels):
         super().__init__()
         widths = [width * m for m in multipliers]
         self.conv_in = nn.Conv2d(3, width, 3, padding=1)
         last = len(widths) - 1
         self.down = nn.ModuleList(
-            Level(widths[max(i - 1, 0)], widths[i], 2, 'downsample' if i < last else None) for i in range(last + 1))
+            Level(widths[max(i - 1, 0)], widths[i], blocks, 'downsample' if i < last else None) for i in range(last + 1))
         self.mid = Middle(widths[-1])
         self.norm_out, self.conv_out = group_norm(widths[-1]), nn.Conv2d(widths[-1], 2 * latent_channels, 3, padding=1)
 
@@ -102,14 +101,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, width, multipliers, latent_channels):
+    def __init__(self, width, multipliers, blocks, latent_channels):
         super().__init__()
         widths = [width * m for m in multipliers]
         last = len(widths) - 1
         self.conv_in = nn.Conv2d(latent_channels, widths[-1], 3, padding=1)
         self.mid = Middle(widths[-1])
         self.up = nn.ModuleList(
-            Level(widths[min(i + 1, last)], widths[i], 3, 'upsample' if i > 0 else None) for i in range(last + 1))
+            Level(widths[min(i + 1, last)], widths[i], blocks, 'upsample' if i > 0 else None) for i in range(last + 1))
         self.norm_out, self.conv_out = group_norm(widths[0]), nn.Conv2d(widths[0], 3, 3, padding=1)
 
     def forward(self, z):
@@ -120,13 +119,17 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Pixels [batch, 3, height, width] in -1..1 <-> latents [batch, 4, height / 8, width / 8]."""
+    """Pixels [batch, 3, height, width] in -1..1 <-> latents [batch, 4, height / 8, width / 8].
 
-    def __init__(self, width=32, multipliers=(1, 1, 2, 4), latent_channels=4):
+    `blocks` residual blocks a level in the encoder, one more in the decoder.
+    """
+
+    def __init__(self, width=32, multipliers=(1, 1, 2, 5), blocks=1, latent_channels=4):
         super().__init__()
-        self.config = {'width': width, 'multipliers': list(multipliers), 'latent_channels': latent_channels}
-        self.encoder = Encoder(width, multipliers, latent_channels)
-        self.decoder = Decoder(width, multipliers, latent_channels)
+        self.config = {'width': width, 'multipliers': list(multipliers), 'blocks': blocks,
+                       'latent_channels': latent_channels}
+        self.encoder = Encoder(width, multipliers, blocks, latent_channels)
+        self.decoder = Decoder(width, multipliers, blocks + 1, latent_channels)
         self.quant_conv = nn.Conv2d(2 * latent_channels, 2 * latent_channels, 1)
         self.post_quant_conv = nn.Conv2d(latent_channels, latent_channels, 1)
 

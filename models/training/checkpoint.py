@@ -1,5 +1,8 @@
 """Read an exported checkpoint back: every size from the shapes of its tensors, every tensor used."""
 
+from pathlib import Path
+
+import gguf
 import torch
 from safetensors.torch import load_file
 
@@ -9,8 +12,16 @@ from text_encoder import VOCABULARY, TextEncoder
 from unet import UNet
 
 
+def load_tensors(path):
+    """Name -> tensor in single precision, of a safetensors or a (quantized) GGUF file."""
+    if Path(path).suffix == '.safetensors':
+        return {name: value.float() for name, value in load_file(path).items()}
+    return {tensor.name: torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type).copy())
+            .reshape(tuple(int(size) for size in reversed(tensor.shape))) for tensor in gguf.GGUFReader(path).tensors}
+
+
 def part(tensors, prefix):
-    return {name[len(prefix):]: value.float() for name, value in tensors.items() if name.startswith(prefix)}
+    return {name[len(prefix):]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def numbered(weights, pattern):
@@ -31,9 +42,16 @@ def unet_config(weights):
     return {'width': width, 'multipliers': tuple(levels), 'context_width': context}
 
 
+def autoencoder_config(weights):
+    width = weights['encoder.conv_in.weight'].shape[0]
+    widths = numbered(weights, 'encoder.down.{}.block.0.conv1.weight')
+    return {'width': width, 'multipliers': tuple(w // width for w in widths),
+            'blocks': len(numbered(weights, 'encoder.down.0.block.{}.conv1.weight'))}
+
+
 def load_checkpoint(path):
     """(text encoder, UNet, autoencoder) in single precision; fails on missing and on unused tensors."""
-    tensors = load_file(path)
+    tensors = load_tensors(path)
     text_weights, unet_weights, picture_weights = (part(tensors, prefix) for prefix in (TEXT, UNET, AUTOENCODER))
     unused = len(tensors) - len(text_weights) - len(unet_weights) - len(picture_weights)
     if unused:
@@ -44,8 +62,6 @@ def load_checkpoint(path):
     text.load_state_dict({**text_weights, 'vocabulary_rows': rows})
     unet = UNet(**unet_config(unet_weights))
     unet.load_state_dict(unet_weights)
-    width = picture_weights['encoder.conv_in.weight'].shape[0]
-    widths = numbered(picture_weights, 'encoder.down.{}.block.0.conv1.weight')
-    autoencoder = Autoencoder(width, tuple(w // width for w in widths))
+    autoencoder = Autoencoder(**autoencoder_config(picture_weights))
     autoencoder.load_state_dict(picture_weights)
     return text.eval(), unet.eval(), autoencoder.eval()

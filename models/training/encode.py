@@ -1,35 +1,49 @@
-"""Stage 2: standardize the autoencoder's latents and cache those of every picture.
+"""Stage 2: freeze the encoder and cache the latents and captions of pictures and scenes.
 
-    python encode.py --work WORK
+    python encode.py --work WORK [--colored 1] [--scenes 20000]
 
 Writes WORK/autoencoder.pt (averaged weights; its latents times 0.18215 have mean 0 and variance 1 per channel) and
-WORK/latents.pt (latents times 0.18215 of every picture, on white and on coloured backgrounds).
+WORK/examples.pt: `latents` (times 0.18215) and `tokens` ([example, CAPTIONS, 77]) of every trained picture on white, then
+of `--colored` variants of each on another colour, then of scenes; `counts` says how many of each.
 """
 
 import argparse
+import random
 from pathlib import Path
 
 import torch
 
 from autoencoder import Autoencoder
+from captions import Scenes, single
 from diffusion import SCALE_FACTOR
-from pictures import BACKGROUNDS, compose, displace, load_pictures
+from parallel import Workers
+from pictures import BACKGROUNDS, compose, load_entries, load_pictures, render
 from progress import Average
+from text_encoder import load_tokenizer, tokenize
+
+CAPTIONS = 6  # of every example
+WHITE_SHARE = 0.6  # of the scenes
 
 
-def load_averaged(folder, config):
+def load_averaged(folder):
     """The averaged autoencoder of a training run."""
-    net = Autoencoder(**config)
-    average = Average(net)
-    average.load_state_dict(torch.load(folder / 'state.pt', weights_only=True)['average'])
-    net.load_state_dict(average.weights())
-    return net.eval()
+    state = torch.load(folder / 'state.pt', map_location='cpu', weights_only=True)
+    average = Average(Autoencoder(**state['config']))
+    average.load_state_dict(state['average'])
+    return average.module
 
 
-@torch.no_grad()
-def encode(net, pictures, colors, batch=64):
-    """Posterior means of pictures over one colour each."""
-    return torch.cat([net.moments(compose(p, c))[0] for p, c in zip(pictures.split(batch), colors.split(batch))])
+def encode(net, pictures, layouts, colors, workers, batch=64):
+    """Posterior means of rendered layouts on one colour each."""
+    device = next(net.parameters()).device
+
+    def means(start):
+        some = slice(start, start + batch)
+        pixels = compose(torch.stack([render(pictures, layout) for layout in layouts[some]]), colors[some])
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            return net.moments(pixels.to(device))[0].cpu()
+
+    return torch.cat(list(workers.pool.map(means, range(0, len(layouts), batch))))
 
 
 @torch.no_grad()
@@ -46,28 +60,65 @@ def standardize(net, latents):
     weight *= scale[None, :, None, None]
 
 
+class Examples:
+    """Layouts, colours and captions, collected before they are encoded."""
+
+    def __init__(self, entries, size):
+        self.entries, self.size = entries, size
+        self.chosen = [i for i, entry in enumerate(entries) if not entry['held_out']]
+        self.layouts, self.backgrounds, self.captions, self.counts = [], [], [], []
+
+    def add_singles(self, backgrounds):
+        """Every trained picture on a background chosen from the colour words."""
+        for i in self.chosen:
+            word = random.choice(backgrounds)
+            self.layouts.append([(i, 0, 0, self.size)])
+            self.backgrounds.append(word)
+            self.captions.append([single(self.entries[i], word) for _ in range(CAPTIONS)])
+
+    def add_scenes(self, count):
+        scenes = Scenes(self.entries, self.chosen, self.size)
+        for _ in range(count):
+            word = 'white' if random.random() < WHITE_SHARE else random.choice(list(BACKGROUNDS))
+            layout, captions = scenes.draw(word, CAPTIONS)
+            self.layouts.append(layout)
+            self.backgrounds.append(word)
+            self.captions.append(captions)
+
+    def colors(self):
+        return torch.tensor([BACKGROUNDS[word] for word in self.backgrounds], dtype=torch.float32)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument('--work', type=Path, required=True)
     arguments.add_argument('--colored', type=int, default=1, help='coloured variants of each picture (default 1)')
+    arguments.add_argument('--scenes', type=int, default=20000)
+    arguments.add_argument('--threads', type=int, default=2)
+    arguments.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     options = arguments.parse_args()
+    workers = Workers(options.threads)
     torch.manual_seed(0)
-    state = torch.load(options.work / 'autoencoder' / 'state.pt', weights_only=True)
-    net = load_averaged(options.work / 'autoencoder', state['config'])
-    pictures = load_pictures(options.work)
-    white = torch.full((len(pictures), 3), 255.0)
-    standardize(net, encode(net, pictures[::4], white[::4]))
-    torch.save({'config': net.config, 'weights': net.state_dict()}, options.work / 'autoencoder.pt')
-
-    latents, backgrounds = [encode(net, pictures, white)], [torch.zeros(len(pictures), dtype=torch.long)]
-    colors = torch.tensor(list(BACKGROUNDS.values()), dtype=torch.float32)
+    random.seed(0)
+    pictures, entries = load_pictures(options.work), load_entries(options.work)
+    net = load_averaged(options.work / 'autoencoder').to(options.device)
+    examples = Examples(entries, pictures.shape[-1])
+    examples.add_singles(['white'])
+    ends = [len(examples.layouts)]
     for _ in range(options.colored):
-        chosen = torch.randint(1, len(colors), (len(pictures),))
-        latents.append(encode(net, displace(pictures, reach=2), colors[chosen]))
-        backgrounds.append(chosen)
-    scaled = torch.stack(latents) * SCALE_FACTOR
-    torch.save({'latents': scaled, 'backgrounds': torch.stack(backgrounds)}, options.work / 'latents.pt')
-    print('latents', tuple(scaled.shape), 'on white: mean', scaled[0].mean().item(), 'deviation', scaled[0].std().item())
+        examples.add_singles([word for word in BACKGROUNDS if word != 'white'])
+    ends.append(len(examples.layouts))
+    examples.add_scenes(options.scenes)
+    ends.append(len(examples.layouts))
+    colors = examples.colors()
+    standardize(net, encode(net, pictures, examples.layouts[::8], colors[::8], workers))
+    latents = encode(net, pictures, examples.layouts, colors, workers) * SCALE_FACTOR
+    torch.save({'config': net.config, 'weights': net.cpu().state_dict()}, options.work / 'autoencoder.pt')
+    tokenizer = load_tokenizer(options.work)
+    tokens = torch.stack([tokenize(tokenizer, captions) for captions in examples.captions]).int()
+    counts = [ends[0], ends[1] - ends[0], ends[2] - ends[1]]
+    torch.save({'latents': latents, 'tokens': tokens, 'counts': counts}, options.work / 'examples.pt')
+    print('latents', tuple(latents.shape), counts, 'mean', latents.mean().item(), 'deviation', latents.std().item())
 
 
 if __name__ == '__main__':

@@ -1,9 +1,10 @@
 """Figures of an exported checkpoint: reconstruction PSNR and how often a drawn name is found again.
 
-    python evaluate.py --work WORK --model ../emoji-64.safetensors [--names 200] [--groups "Food & Drink"]
+    python evaluate.py --work WORK --model ../emoji-64.gguf [--names 200]
 
-Found at 5: a training picture of the prompted name is among the 5 training pictures nearest to the drawn one.
-Distance: Euclidean between pictures averaged down to 16x16 pixels, so that place and colour count, not fine edges.
+Found at 5: a training picture of the prompted name is among the 5 training pictures (of all names) nearest to the drawn
+one. Distance: Euclidean between pictures averaged down to 16x16 pixels, so that place and colour count, not fine edges.
+Asked of random names in a style they were trained in, and of the held-out pairs of a name and a style.
 """
 
 import argparse
@@ -13,21 +14,41 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from captions import STYLES, with_article
+from captions import with_article
 from checkpoint import load_checkpoint
-from pictures import compose, load_entries, load_pictures, psnr
+from pictures import compose, load_entries, load_pictures
 from sheet import draw
 from text_encoder import load_tokenizer
+from train_autoencoder import reconstruction, shown
 
 
 def features(pixels):
     return F.adaptive_avg_pool2d(pixels, 16).flatten(1)
 
 
-@torch.no_grad()
-def reconstruction(autoencoder, pixels):
-    """Mean PSNR in dB over the pictures, encoded and decoded."""
-    return torch.cat([psnr(autoencoder.decode(autoencoder.moments(p)[0]), p) for p in pixels.split(32)]).mean().item()
+def seen_pairs(entries, count, groups):
+    """(name, style) of random names, each in one of the styles that it was trained in."""
+    styles = {}
+    for entry in entries:
+        if not entry['held_out'] and (not groups or entry['group'] in groups):
+            styles.setdefault(entry['name'], []).append(entry['style'])
+    choose = random.Random(0)
+    return [(name, choose.choice(styles[name])) for name in choose.sample(sorted(styles), min(count, len(styles)))]
+
+
+def held_out_pairs(entries, count, groups):
+    pairs = [(e['name'], e['style']) for e in entries if e['held_out'] and (not groups or e['group'] in groups)]
+    return pairs[:count]
+
+
+def report(what, pairs, names, known, draw_prompts):
+    """Draw the pairs and print the shares found among `known` features of pictures called `names`."""
+    drawn = draw_prompts([f'{with_article(name)}, {style}' for name, style in pairs])
+    nearest = torch.cdist(features(drawn), known).topk(5, largest=False).indices.tolist()
+    for count in (1, 5):
+        found = sum(name in {names[i] for i in row[:count]} for (name, _), row in zip(pairs, nearest))
+        print(f'{what}, found at {count}: {found} of {len(pairs)} ({100 * found / len(pairs):.1f} %), '
+              f'among {len(names)} pictures of {len(set(names))} names', flush=True)
 
 
 def main():
@@ -43,20 +64,24 @@ def main():
     torch.set_num_threads(options.threads)
     networks, tokenizer = load_checkpoint(options.model), load_tokenizer(options.work)
     entries, pictures = load_entries(options.work), load_pictures(options.work)
-    pixels = compose(pictures, torch.full((len(pictures), 3), 255.0))
-    shown = pixels[:: max(1, len(pixels) // 256)][:256]
-    print(f'reconstruction: {reconstruction(networks[2], shown):.2f} dB PSNR, mean over {len(shown)} pictures on white')
+    for held_out in (False, True):
+        pixels = shown(pictures, entries, held_out, 256)
+        print(f'reconstruction: {reconstruction(networks[2], pixels):.2f} dB PSNR, mean over {len(pixels)} random pictures '
+              f'on white, {"held out" if held_out else "trained"}', flush=True)
 
-    names = sorted({e['name'] for e in entries if not options.groups or e['group'] in options.groups})
-    names = sorted(random.Random(0).sample(names, min(options.names, len(names))))
-    prompts = [f'{with_article(name)}, {STYLES[i % len(STYLES)]}' for i, name in enumerate(names)]
-    drawn = torch.cat([draw(networks, tokenizer, prompts[i:i + 32], pixels.shape[-1], options.steps, options.guidance,
-                            seed=i) for i in range(0, len(prompts), 32)])
-    nearest = torch.cdist(features(drawn), features(pixels)).topk(5, largest=False).indices.tolist()
-    for count in (1, 5):
-        found = sum(name in {entries[i]['name'] for i in row[:count]} for name, row in zip(names, nearest))
-        print(f'found at {count}: {found} of {len(names)} names ({100 * found / len(names):.1f} %), '
-              f'among {len(pixels)} pictures of {len({e["name"] for e in entries})} names')
+    trained = [i for i, entry in enumerate(entries) if not entry['held_out']]
+    known = torch.cat([features(compose(part, torch.full((len(part), 3), 255.0)))
+                       for part in pictures[trained].split(256)])
+    names = [entries[i]['name'] for i in trained]
+
+    def draw_prompts(prompts):
+        return torch.cat([draw(networks, tokenizer, prompts[i:i + 50], pictures.shape[-1], options.steps, options.guidance,
+                               seed=i) for i in range(0, len(prompts), 50)])
+
+    for what, choose in (('names seen', seen_pairs), ('held-out pairs', held_out_pairs)):
+        pairs = choose(entries, options.names, options.groups)
+        if pairs:
+            report(what, pairs, names, known, draw_prompts)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """Stage 4: write the trained networks as one SD 1.x checkpoint in half precision.
 
-    python export.py --work WORK --output ../emoji-64.safetensors
+    python export.py --work WORK --output emoji-64.safetensors
 """
 
 import argparse
@@ -23,11 +23,9 @@ TOKENS = 'embeddings.token_embedding.weight'
 
 def averaged_model(state):
     """UNet and text encoder with the averaged weights of a training state."""
-    model = Model(state['model']['text.vocabulary_rows'], **state['config'])
-    average = Average(model)
+    average = Average(Model(state['model']['text.vocabulary_rows'], **state['config']))
     average.load_state_dict(state['average'])
-    model.load_state_dict(average.weights(), strict=False)
-    return model
+    return average.module
 
 
 def checkpoint_tensors(model, autoencoder):
@@ -54,7 +52,7 @@ def main():
     arguments.add_argument('--work', type=Path, required=True)
     arguments.add_argument('--output', type=Path, required=True)
     options = arguments.parse_args()
-    state = torch.load(options.work / 'diffusion' / 'state.pt', weights_only=True)
+    state = torch.load(options.work / 'diffusion' / 'state.pt', map_location='cpu', weights_only=True)
     autoencoder = torch.load(options.work / 'autoencoder.pt', weights_only=True)
     tensors = checkpoint_tensors(averaged_model(state), autoencoder['weights'])
     if not all(torch.isfinite(value).all() for value in tensors.values()):
@@ -62,8 +60,8 @@ def main():
     size = load_pictures(options.work).shape[-1]
     net = Autoencoder(**autoencoder['config'])
     net.load_state_dict(autoencoder['weights'])
-    latents = torch.load(options.work / 'latents.pt', weights_only=True)['latents'].flatten(0, 1)
-    projection = latent_rgb_projection(net.eval(), latents[::6])
+    latents = torch.load(options.work / 'examples.pt', weights_only=True)['latents']
+    projection = latent_rgb_projection(net.eval(), latents[::20])
     partial = options.output.with_suffix('.tmp')
     save_file(tensors, partial, metadata={
         'format': 'pt', 'modelspec.sai_model_spec': '1.0.0', 'modelspec.architecture': 'stable-diffusion-v1',

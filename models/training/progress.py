@@ -1,5 +1,6 @@
 """Time used, checkpoints and the log of a training run: what makes it resumable."""
 
+import copy
 import json
 import os
 import time
@@ -13,13 +14,14 @@ class Run:
     On the CPU time is processor time per thread, so that a busy machine stretches a run but does not cut it short.
     """
 
-    def __init__(self, folder, minutes, threads, save_every=120.0):
+    def __init__(self, folder, minutes, threads, device, save_every=120.0):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.seconds, self.threads, self.save_every = folder, minutes * 60, threads, save_every
+        self.device = device
         self.step, self.before, self.started, self.saved = 0, 0.0, self.clock(), time.monotonic()
 
     def clock(self):
-        return time.monotonic() if torch.cuda.is_available() else time.process_time() / self.threads
+        return time.monotonic() if self.device == 'cuda' else time.process_time() / self.threads
 
     @property
     def elapsed(self):
@@ -58,21 +60,14 @@ class Run:
 
 
 class Average(torch.nn.Module):
-    """Exponential moving average of a module's parameters; the decay grows with the steps up to `decay`."""
+    """Exponential moving average of a module's parameters, as a module; the decay grows with the steps up to `decay`."""
 
     def __init__(self, module, decay=0.999):
         super().__init__()
         self.decay = decay
-        self.values = torch.nn.ParameterDict(
-            {name.replace('.', '/'): value.detach().clone() for name, value in module.named_parameters()})
-        self.requires_grad_(False)
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
 
     @torch.no_grad()
     def update(self, module, step):
         decay = min(self.decay, (1 + step) / (10 + step))
-        names = [name.replace('.', '/') for name, _ in module.named_parameters()]
-        torch._foreach_lerp_([self.values[name] for name in names], list(module.parameters()), 1 - decay)
-
-    def weights(self):
-        """State dictionary of the averaged module."""
-        return {name.replace('/', '.'): value.data for name, value in self.values.items()}
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)

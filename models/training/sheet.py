@@ -1,6 +1,6 @@
 """Draw prompts with an exported checkpoint into one contact sheet.
 
-    python sheet.py --work WORK --model ../emoji-64.safetensors --output sheet.png "a red apple" "a cat, 3d"
+    python sheet.py --work WORK --model ../emoji-64.gguf --output sheet.png "a red apple" "a cat, 3d"
 """
 
 import argparse

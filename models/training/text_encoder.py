@@ -8,7 +8,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import nn
 from torch.nn import functional as F
 
-from data import CLIP_VOCABULARY, fetch
+from packages import CLIP_VOCABULARY, fetch
 
 START, END, LENGTH, VOCABULARY = 49406, 49407, 77, 49408
 

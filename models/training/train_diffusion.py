@@ -1,6 +1,6 @@
-"""Stage 3: train the UNet and the text encoder together on the cached latents.
+"""Stage 3: train the UNet and the text encoder together on the cached examples.
 
-    python train_diffusion.py --work WORK --minutes 60
+    python train_diffusion.py --work WORK --minutes 60 [--device cuda]
 
 Writes WORK/diffusion/state.pt; started again, it goes on from there.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from captions import all_words, caption
+from captions import all_words
 from diffusion import alphas_cumulative, noise_loss
 from optimizer import make_optimizers, set_rate
 from parallel import Workers
@@ -19,7 +19,8 @@ from progress import Average, Run
 from text_encoder import TextEncoder, load_tokenizer, rows_of, tokenize
 from unet import UNet
 
-EMPTY_SHARE, COLORED_SHARE = 0.1, 0.2
+EMPTY_SHARE = 0.1  # of the captions, for classifier-free guidance
+SHARES = (0.65, 0.15, 0.2)  # of pictures on white, of pictures on other colours, of scenes
 
 
 class Model(torch.nn.Module):
@@ -32,29 +33,26 @@ class Model(torch.nn.Module):
         self.config = {'text': text, 'unet': unet}
 
 
-class Captioned:
-    """Batches of latents with the tokens of a fresh caption each."""
+class Examples:
+    """Batches of latents with the tokens of one of the captions each."""
 
-    def __init__(self, work, groups):
-        cached = torch.load(work / 'latents.pt', weights_only=True)
-        self.latents, self.backgrounds = cached['latents'], cached['backgrounds']
-        self.entries, self.tokenizer = load_entries(work), load_tokenizer(work)
-        self.chosen = torch.tensor(
-            [i for i, entry in enumerate(self.entries) if not groups or entry['group'] in groups])
+    def __init__(self, work, device):
+        cached = torch.load(work / 'examples.pt', weights_only=True)
+        self.latents, self.tokens = cached['latents'].to(device), cached['tokens'].to(device)
+        self.empty = tokenize(load_tokenizer(work), [''])[0].int().to(device)
+        self.weights = torch.cat([torch.full((count,), share / count) for share, count in zip(SHARES, cached['counts'])])
 
-    def used_tokens(self):
-        """Sorted ids of all tokens that captions can hold, start and end included."""
-        return tokenize(self.tokenizer, all_words(self.entries, BACKGROUNDS)).unique()
+    def draw(self, count):
+        """Latents [count, 4, height, width] and tokens [count, 77]."""
+        chosen = torch.multinomial(self.weights, count, replacement=True)
+        tokens = self.tokens[chosen, torch.randint(self.tokens.shape[1], (count,))]
+        tokens[torch.rand(count) < EMPTY_SHARE] = self.empty
+        return self.latents[chosen], tokens
 
-    def batch(self, count):
-        words = list(BACKGROUNDS)
-        pictures = self.chosen[torch.randint(len(self.chosen), (count,))]
-        variants = torch.where(torch.rand(count) < COLORED_SHARE, torch.randint(1, len(self.latents), (count,)), 0)
-        backgrounds = self.backgrounds[variants, pictures].tolist()
-        prompts = [caption(self.entries[p], words[b]) for p, b in zip(pictures.tolist(), backgrounds)]
-        dropped = (torch.rand(count) < EMPTY_SHARE).tolist()
-        prompts = ['' if drop else prompt for drop, prompt in zip(dropped, prompts)]
-        return self.latents[variants, pictures], tokenize(self.tokenizer, prompts)
+
+def used_tokens(work):
+    """Sorted ids of all tokens that captions can hold, start and end included."""
+    return tokenize(load_tokenizer(work), all_words(load_entries(work), BACKGROUNDS)).unique()
 
 
 def is_matrix(name, parameter):
@@ -67,42 +65,42 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument('--work', type=Path, required=True)
     arguments.add_argument('--minutes', type=float, default=60, help='training time per thread (default 60)')
-    arguments.add_argument('--batch', type=int, default=32)
-    arguments.add_argument('--groups', nargs='+', default=[], help='Unicode groups to train on (default all drawn)')
-    arguments.add_argument('--rate', type=float, default=2e-3, help='peak learning rate')
-    arguments.add_argument('--width', type=int, default=64, help='channels of the first UNet level')
-    arguments.add_argument('--multipliers', type=int, nargs='+', default=[1, 1, 1, 1])
+    arguments.add_argument('--batch', type=int, default=128)
+    arguments.add_argument('--rate', type=float, default=3e-3, help='peak learning rate')
+    arguments.add_argument('--width', type=int, default=96, help='channels of the first UNet level')
+    arguments.add_argument('--multipliers', type=int, nargs='+', default=[1, 1, 1])
     arguments.add_argument('--text-width', type=int, default=64)
     arguments.add_argument('--text-layers', type=int, default=2)
     arguments.add_argument('--threads', type=int, default=2)
+    arguments.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    arguments.add_argument('--folder', default='diffusion', help='folder of the run below WORK')
     options = arguments.parse_args()
     workers = Workers(options.threads)
     torch.manual_seed(0)
-
-    data = Captioned(options.work, options.groups)
-    model = Model(rows_of(data.used_tokens()), {'width': options.text_width, 'layers': options.text_layers},
-                  {'width': options.width, 'multipliers': options.multipliers})
+    examples, alphas = Examples(options.work, options.device), alphas_cumulative().to(options.device)
+    model = Model(rows_of(used_tokens(options.work)), {'width': options.text_width, 'layers': options.text_layers},
+                  {'width': options.width, 'multipliers': options.multipliers}).to(options.device)
+    average = Average(model)
     model.to(memory_format=torch.channels_last)
-    average, alphas = Average(model), alphas_cumulative()
     optimizers = make_optimizers([model], options.rate, is_matrix, weight_decay=0.01)
-    run = Run(options.work / 'diffusion', options.minutes, options.threads)
+    run = Run(options.work / options.folder, options.minutes, options.threads, options.device)
     parts = {'model': model, 'average': average, **{f'optimizer{i}': o for i, o in enumerate(optimizers)}}
     run.resume(parts)
     torch.manual_seed(run.step)
     counts = {name: sum(p.numel() for p in net.parameters()) for name, net in model.named_children()}
-    print(f'{len(data.chosen)} pictures, parameters {counts}', flush=True)
+    print(f'{len(examples.latents)} examples, parameters {counts}', flush=True)
 
-    def loss_of(share):
-        latents, tokens = share
-        return noise_loss(model.unet, latents, model.text(tokens), alphas)
+    @torch.compile
+    def loss_of(latents, tokens):
+        with torch.autocast(latents.device.type, torch.bfloat16):
+            return noise_loss(model.unet, latents, model.text(tokens), alphas)
 
     mean_loss, first = 0.0, run.step
     while run.progress < 1:
         rate = set_rate(optimizers, options.rate, run.progress)
-        latents, tokens = data.batch(options.batch)
-        latents = latents.contiguous(memory_format=torch.channels_last)
-        shares = list(zip(latents.chunk(workers.count), tokens.chunk(workers.count)))
-        loss = workers.backward(loss_of, shares, model.parameters())
+        latents, tokens = examples.draw(options.batch)
+        shares = zip(latents.chunk(workers.count), tokens.chunk(workers.count))
+        loss = workers.backward(lambda share: loss_of(*share), shares, model.parameters())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
