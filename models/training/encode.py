@@ -49,6 +49,7 @@ def encode(net, pictures, layouts, colors, workers, batch=64):
 @torch.no_grad()
 def standardize(net, latents):
     """Fold a shift and scale of each latent channel into the 1x1 convolutions on both sides of the latent space."""
+    latents = latents.to(net.quant_conv.weight.device)
     shift, scale = latents.mean((0, 2, 3)), latents.std((0, 2, 3)) * SCALE_FACTOR
     channels = len(scale)
     mean_rows, variance_rows = slice(0, channels), slice(channels, 2 * channels)
@@ -97,7 +98,7 @@ def main():
     arguments.add_argument('--threads', type=int, default=2)
     arguments.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     options = arguments.parse_args()
-    workers = Workers(options.threads)
+    workers = Workers(options.threads, options.device)
     torch.manual_seed(0)
     random.seed(0)
     pictures, entries = load_pictures(options.work), load_entries(options.work)

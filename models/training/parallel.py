@@ -10,11 +10,11 @@ import torch
 
 
 class Workers:
-    """`count` threads, each computing with one thread inside operations."""
+    """`count` threads, each computing with one thread inside operations; on a GPU only one."""
 
-    def __init__(self, count):
+    def __init__(self, count, device):
         torch.set_num_threads(1)
-        self.count = count
+        self.count = count = count if device == 'cpu' else 1
         self.pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
     def backward(self, loss_of, shares, parameters):

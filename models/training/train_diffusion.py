@@ -75,7 +75,7 @@ def main():
     arguments.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     arguments.add_argument('--folder', default='diffusion', help='folder of the run below WORK')
     options = arguments.parse_args()
-    workers = Workers(options.threads)
+    workers = Workers(options.threads, options.device)
     torch.manual_seed(0)
     examples, alphas = Examples(options.work, options.device), alphas_cumulative().to(options.device)
     model = Model(rows_of(used_tokens(options.work)), {'width': options.text_width, 'layers': options.text_layers},

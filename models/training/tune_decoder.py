@@ -49,7 +49,7 @@ def main():
     arguments.add_argument('--threads', type=int, default=2)
     arguments.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     options = arguments.parse_args()
-    workers = Workers(options.threads)
+    workers = Workers(options.threads, options.device)
     torch.manual_seed(0)
     random.seed(0)
     entries, pictures = load_entries(options.work), load_pictures(options.work)
