@@ -29,7 +29,7 @@ export interface LoadOptions {
   precision?: (typeof PRECISIONS)[number] | undefined;
   /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
   prediction?: PredictionType | undefined;
-  /** Take the time of every operation, for {@link Model.profile}. Costs some hundredths of a second an evaluation. Default: false. */
+  /** Take the time of every operation, for {@link Model.profile}; threads then stop after each one. Default: false. */
   profile?: boolean | undefined;
   /** Called while weights are read. What it throws ends the load. */
   onProgress?: ((progress: NativeProgress) => void) | undefined;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "backend/cores.h"
 #include "backend/memory.h"
 #include "ggml-alloc.h"
 #include "graph/blocks.h"
@@ -71,6 +72,7 @@ ProductRate measure_product(int threads, Precision precision, const Cancellation
     graph.set_cancellation(&cancellation);
     device.set_cancellation(&cancellation);
     device.set_threads(threads);
+    const CoreLease cores(threads, cancellation);
 
     ProductRate rate;
     rate.operand = device.cpu() ? ggml_type_name(device.cpu()->kernels.operand) : ggml_type_name(factors.a->type);
