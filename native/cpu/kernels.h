@@ -54,6 +54,13 @@ struct PanelSource {
     int64_t in = 0, taps = 1;
 };
 
+// Patches of an image that a convolution by Winograd's way computes together: 4x4 pixels each, two apart.
+struct Patches {
+    const void * transformed = nullptr; // [channels, count, 16], in operands
+    float * sums = nullptr;             // memory for [panel, count, 16]
+    int64_t channels = 0, first = 0, count = 0;
+};
+
 struct Normalization {
     const float * x = nullptr; // [channels, width, height, batch]
     int64_t channels = 0, width = 0, height = 0;
@@ -88,6 +95,14 @@ struct Kernels {
     void (*pack)(const PanelSource & source, void * panel, void * scratch);
     // Rows begin..end and the columns from `column` on that `panel` holds.
     void (*product)(const Product & p, const void * panel, int64_t column, int64_t begin, int64_t end);
+
+    // A 3x3 convolution with one pixel of zeros around the image, whose sides are even. Of a patch whose first pixel is at
+    // `image`: [channels, 16] into `transformed`, rows `position_stride` operands apart.
+    void (*winograd_input)(const void * image, int64_t channels, int64_t line_stride, void * transformed,
+                           int64_t position_stride);
+    // A panel of 16 taps.
+    void (*winograd_pack)(const PanelSource & source, void * panel, void * scratch);
+    void (*winograd_product)(const Product & p, const Patches & patches, const void * panel, int64_t column);
 
     // Sums over the pixels begin..end of an image [channels, pixels] of x - pivot and its square, [channels, 2].
     void (*group_sums)(const float * x, int64_t channels, int64_t begin, int64_t end, float * sums);

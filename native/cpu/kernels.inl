@@ -6,6 +6,8 @@
 
 #include "cpu/kernels_product.inl"
 
+#include "cpu/kernels_winograd.inl"
+
 #include "cpu/kernels_norm.inl"
 
 #include "cpu/kernels_attention.inl"
@@ -14,10 +16,28 @@ namespace diffusion {
 namespace {
 
 constexpr Kernels table(const char * name) {
-    return {name,         depth == 2 ? GGML_TYPE_BF16 : GGML_TYPE_F32,
-            sizeof(Operand), depth,        panel,       tile_rows,   panel_size, pack_scratch,      pack,
-            product,      group_sums,   group_factors, prepare_line, layer_norm, attention_scratch, pack_head,
-            attention};
+    Kernels k{};
+    k.name = name;
+    k.operand = depth == 2 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
+    k.operand_size = sizeof(Operand);
+    k.depth = depth;
+    k.panel = panel;
+    k.tile_rows = tile_rows;
+    k.panel_size = panel_size;
+    k.pack_scratch = pack_scratch;
+    k.pack = pack;
+    k.product = product;
+    k.winograd_input = winograd_input;
+    k.winograd_pack = winograd_pack;
+    k.winograd_product = winograd_product;
+    k.group_sums = group_sums;
+    k.group_factors = group_factors;
+    k.prepare_line = prepare_line;
+    k.layer_norm = layer_norm;
+    k.attention_scratch = attention_scratch;
+    k.pack_head = pack_head;
+    k.attention = attention;
+    return k;
 }
 
 } // namespace

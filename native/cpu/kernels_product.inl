@@ -204,20 +204,23 @@ void product(const Product & p, const void * panel_data, int64_t column, int64_t
     }
 }
 
-void decode(ggml_type type, const uint8_t * source, int64_t n, float * values, Operand * y) {
-    const float * from = values;
-    int64_t i = 0;
-    if (type == GGML_TYPE_F16) {
-        const auto * half = reinterpret_cast<const Half *>(source);
-        for (; i + vector_width <= n; i += vector_width) store(y + i, from_half(half + i));
-        for (; i < n; i++) y[i] = operand(ggml_fp16_to_fp32(half[i]));
-        return;
-    }
-    if (type == GGML_TYPE_F32) {
-        from = reinterpret_cast<const float *>(source);
-    } else {
+// A row of a file's numbers in f32, in `values` unless it is so already.
+const float * decode(ggml_type type, const uint8_t * source, int64_t n, float * values) {
+    if (type == GGML_TYPE_F32) return reinterpret_cast<const float *>(source);
+    if (type != GGML_TYPE_F16) {
         ggml_get_type_traits(type)->to_float(source, values, n);
+        return values;
     }
+    const auto * half = reinterpret_cast<const Half *>(source);
+    int64_t i = 0;
+    for (; i + vector_width <= n; i += vector_width) store(values + i, from_half(half + i));
+    for (; i < n; i++) values[i] = ggml_fp16_to_fp32(half[i]);
+    return values;
+}
+
+void decode(ggml_type type, const uint8_t * source, int64_t n, float * values, Operand * y) {
+    const float * from = decode(type, source, n, values);
+    int64_t i = 0;
     for (; i + vector_width <= n; i += vector_width) store(y + i, load(from + i));
     for (; i < n; i++) y[i] = operand(from[i]);
 }

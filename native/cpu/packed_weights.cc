@@ -13,15 +13,17 @@ constexpr size_t cache_line = 64;
 } // namespace
 
 PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept)
-    : kernels_(kernels), weight_(weight), gated_(form == WeightForm::gated_matrix), kept_(kept) {
-    const bool convolution = form == WeightForm::convolution;
+    : kernels_(kernels), weight_(weight), form_(form), kept_(kept) {
+    const bool convolution = form == WeightForm::convolution || form == WeightForm::winograd;
+    const bool gated = form == WeightForm::gated_matrix;
     in_ = convolution ? weight->ne[2] : weight->ne[0];
     taps_ = convolution ? weight->ne[0] * weight->ne[1] : 1;
     columns_ = convolution ? weight->ne[3] : weight->ne[1];
     padded_in_ = GGML_PAD(in_, kernels.depth);
-    panels_ = (columns_ + kernels.panel - 1) / kernels.panel;
-    if (gated_) panels_ = (columns_ / 2 + kernels.panel / 2 - 1) / (kernels.panel / 2);
-    panel_bytes_ = GGML_PAD(kernels.panel_size(kernels.panel, padded_in_ * taps_), cache_line);
+    panel_columns_ = gated ? kernels.panel / 2 : kernels.panel;
+    panels_ = (columns_ / (gated ? 2 : 1) + panel_columns_ - 1) / panel_columns_;
+    const int64_t packed_taps = form == WeightForm::winograd ? 16 : taps_;
+    panel_bytes_ = GGML_PAD(kernels.panel_size(kernels.panel, padded_in_ * packed_taps), cache_line);
     if (!kept) return;
     memory_ = LargeMemory(bytes());
     states_ = std::make_unique<std::atomic<uint8_t>[]>(panels_);
@@ -57,18 +59,20 @@ void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
     source.taps = taps_;
     source.stride = ggml_row_size(weight_->type, in_ * taps_);
     const auto * base = static_cast<const uint8_t *>(weight_->data);
-    const int64_t width = gated_ ? kernels_.panel / 2 : kernels_.panel, all = gated_ ? columns_ / 2 : columns_;
-    source.columns = std::min(width, all - i * width);
-    source.first = base + i * width * source.stride;
-    if (gated_) source.second = source.first + all * source.stride;
-    kernels_.pack(source, panel, scratch);
+    const bool gated = form_ == WeightForm::gated_matrix;
+    const int64_t all = gated ? columns_ / 2 : columns_;
+    source.columns = std::min(panel_columns_, all - i * panel_columns_);
+    source.first = base + i * panel_columns_ * source.stride;
+    if (gated) source.second = source.first + all * source.stride;
+    (form_ == WeightForm::winograd ? kernels_.winograd_pack : kernels_.pack)(source, panel, scratch);
 }
 
 PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
-    auto & matrix = matrices_[weight];
+    auto & matrix = matrices_[{weight, form}];
     if (matrix) return *matrix;
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
-    const bool kept = keep_all || packed <= ggml_nbytes(weight);
+    // Transforming a panel each time would cost more than the way saves.
+    const bool kept = keep_all || form == WeightForm::winograd || packed <= ggml_nbytes(weight);
     matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept);
     matrix->on_packed = on_packed;
     return *matrix;
@@ -76,7 +80,7 @@ PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
 
 size_t PackedWeights::pending_bytes() const {
     size_t bytes = 0;
-    for (const auto & [weight, matrix] : matrices_) bytes += matrix->pending_bytes();
+    for (const auto & [key, matrix] : matrices_) bytes += matrix->pending_bytes();
     return bytes;
 }
 

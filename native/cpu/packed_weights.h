@@ -17,6 +17,7 @@ enum class WeightForm {
     matrix,       // [in, columns]
     gated_matrix, // [in, columns]: values, then as many gates
     convolution,  // [width, height, in, columns]
+    winograd,     // the same of 3x3 taps, transformed to 16
 };
 
 // One matrix or convolution, cut into panels of columns. Where that takes no more
@@ -48,8 +49,10 @@ private:
 
     const Kernels & kernels_;
     Tensor weight_;
-    bool gated_, kept_;
+    WeightForm form_;
+    bool kept_;
     int64_t in_, taps_, columns_, padded_in_, panels_;
+    int64_t panel_columns_; // in both halves of a gated panel each
     size_t panel_bytes_;
     LargeMemory memory_;
     std::unique_ptr<std::atomic<uint8_t>[]> states_;
@@ -71,7 +74,7 @@ public:
 
 private:
     const Kernels & kernels_;
-    std::map<Tensor, std::unique_ptr<PackedMatrix>> matrices_;
+    std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>> matrices_;
 };
 
 } // namespace diffusion

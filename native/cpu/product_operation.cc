@@ -8,19 +8,14 @@ namespace diffusion {
 namespace {
 
 // Rows of a part: its rows and its panel stay in the second-level cache, and it is done in a few milliseconds.
-constexpr int64_t most_rows = 512;
+constexpr int64_t most_rows = 256;
 // Parts for each thread, where there are rows enough: with more, threads finish together.
 constexpr int64_t wanted_parts = 8;
 
 class ProductOperation : public Operation {
 public:
-    // Where each stands among the node's sources; -1 where there is none. The first is a.
-    struct Sources {
-        int bias = -1, image_bias = -1, residual = -1;
-    };
-
     ProductOperation(const CpuPath & cpu, PackedMatrix & matrix, const Product & product, std::vector<Segment> segments,
-                     int64_t rows, const Sources & sources)
+                     int64_t rows, const ProductSources & sources)
         : kernels_(cpu.kernels), matrix_(matrix), product_(product), segments_(std::move(segments)), rows_(rows),
           sources_(sources) {
         const int64_t enough = wanted_parts * cpu.threads, panels = matrix.panels();
@@ -50,13 +45,7 @@ public:
         const int64_t panels = matrix_.panels();
         const int64_t panel = panels_follow_ ? part % panels : part / chunks_;
         const int64_t chunk = panels_follow_ ? part / panels : part % chunks_;
-        const auto source = [&](int i) { return i < 0 ? nullptr : static_cast<const float *>(y->src[i]->data); };
-        Product p = product_;
-        p.a = y->src[0]->data;
-        p.bias = source(sources_.bias);
-        p.image_bias = source(sources_.image_bias);
-        p.residual = source(sources_.residual);
-        p.y = y->data;
+        const Product p = sources_.filled_in(product_, y);
         kernels_.product(p, matrix_.panel(panel, worker.scratch), panel * kernels_.panel, rows_ * chunk / chunks_,
                          rows_ * (chunk + 1) / chunks_);
     }
@@ -68,30 +57,40 @@ private:
     std::vector<Segment> segments_;
     int64_t rows_, chunks_;
     bool panels_follow_; // consecutive parts are of one chunk of rows, not of one panel
-    Sources sources_;
+    ProductSources sources_;
 };
 
 } // namespace
 
+Product ProductSources::filled_in(Product p, Tensor y) const {
+    const auto source = [&](int i) { return i == 0 ? nullptr : static_cast<const float *>(y->src[i]->data); };
+    p.a = y->src[0]->data;
+    p.bias = source(bias_);
+    p.image_bias = source(image_bias_);
+    p.residual = source(residual_);
+    p.y = y->data;
+    return p;
+}
+
+Product finished_product(const CpuPath & cpu, const PackedMatrix & matrix, const Finish & finish) {
+    Product p;
+    p.columns = matrix.columns();
+    p.activation = finish.activation;
+    p.y_is_operand = finish.for_products && cpu.kernels.operand != GGML_TYPE_F32;
+    return p;
+}
+
 Tensor add_product(Graph & graph, PackedMatrix & matrix, Tensor a, const RowLayout & layout,
                    const std::array<int64_t, 4> & ne, Tensor bias, const Finish & finish) {
     const CpuPath & cpu = *graph.cpu();
-    Product p;
+    Product p = finished_product(cpu, matrix, finish);
     p.row_stride = layout.row_stride;
     p.line_stride = layout.line_stride;
     p.image_stride = layout.image_stride;
     p.line_rows = layout.line_rows;
     p.image_lines = layout.image_lines;
-    p.columns = matrix.columns();
-    p.activation = finish.activation;
-    p.y_is_operand = finish.for_products && cpu.kernels.operand != GGML_TYPE_F32;
-
-    ProductOperation::Sources sources;
-    int n = 1;
-    if (bias) sources.bias = n++;
-    if (finish.image_bias) sources.image_bias = n++;
-    if (finish.residual) sources.residual = n++;
     const int64_t rows = ne[1] * ne[2] * ne[3];
+    const ProductSources sources(bias, finish);
     return graph.add(std::make_unique<ProductOperation>(cpu, matrix, p, layout.segments, rows, sources),
                      p.y_is_operand ? cpu.kernels.operand : GGML_TYPE_F32, ne,
                      {a, bias, finish.image_bias, finish.residual});

@@ -1,6 +1,8 @@
 // See blocks_cpu.h.
 #include "graph/blocks_cpu.h"
 
+#include <algorithm>
+
 #include "cpu/operations.h"
 
 namespace diffusion::cpu {
@@ -22,11 +24,25 @@ Tensor as_operand(Graph & graph, Tensor x) {
     });
 }
 
+// Winograd's way pays off where there are many pixels for each weight, and where the transformed weights, read again for
+// each group of patches, stay in the third-level cache. It takes more memory for them, so small pictures do without.
+bool is_for_winograd(const CpuPath & cpu, Tensor w, int64_t width, int64_t height, int64_t batch) {
+    constexpr int64_t least_pixels = 1024, least_channels = 64, most_bytes = int64_t{16} << 20;
+    const int64_t bytes = 16 * w->ne[2] * w->ne[3] * cpu.kernels.operand_size;
+    return w->ne[0] == 3 && w->ne[1] == 3 && width % 2 == 0 && height % 2 == 0 &&
+           width * height * batch >= least_pixels && std::min(w->ne[2], w->ne[3]) >= least_channels &&
+           bytes <= most_bytes && !ggml_is_quantized(w->type);
+}
+
 // A convolution of an image that is laid out with the zeros it needs around it.
 Tensor convolve(Graph & graph, const Conv2d & layer, Tensor a, int64_t stride, const Finish & finish) {
     const Tensor w = layer.weight;
     const int64_t channels = a->ne[0];
     const int64_t width = (a->ne[1] - w->ne[0]) / stride + 1, height = (a->ne[2] - w->ne[1]) / stride + 1;
+    CpuPath & cpu = *graph.cpu();
+    if (stride == 1 && is_for_winograd(cpu, w, width, height, a->ne[3])) {
+        return add_winograd(graph, cpu.weights.matrix(w, WeightForm::winograd), a, layer.bias, finish);
+    }
     RowLayout layout;
     layout.row_stride = stride * channels;
     layout.line_stride = stride * a->ne[1] * channels;
@@ -36,7 +52,7 @@ Tensor convolve(Graph & graph, const Conv2d & layer, Tensor a, int64_t stride, c
     for (int64_t y = 0; y < w->ne[1]; y++) {
         for (int64_t x = 0; x < w->ne[0]; x++) layout.segments.push_back({(y * a->ne[1] + x) * channels, channels});
     }
-    return add_product(graph, graph.cpu()->weights.matrix(w, WeightForm::convolution), a, layout,
+    return add_product(graph, cpu.weights.matrix(w, WeightForm::convolution), a, layout,
                        {w->ne[3], width, height, a->ne[3]}, layer.bias, finish);
 }
 

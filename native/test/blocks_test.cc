@@ -138,6 +138,11 @@ void test_convolutions() {
             check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, convolution({Sampling::resized, 7, 10}));
         }
     }
+    // Wide enough for the way with fewer multiplications.
+    for (const int64_t out : {70, 96}) {
+        check_layer("wide convolution to " + std::to_string(out),
+                    {{{34, 32, 66, 2}}, {{3, 3, 66, out}}, {{out, 1, 1, 1}}}, convolution({}));
+    }
     // Rows that are longer than a block of a panel.
     check_layer("deep convolution", {{{5, 4, 1030, 1}}, {{3, 3, 1030, 33}, GGML_TYPE_F16}, {{33, 1, 1, 1}}},
                 convolution({}));
