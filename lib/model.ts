@@ -5,7 +5,7 @@ import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
 import { follow, untilAborted } from './pipeline/abort.ts';
-import { chunkPrompts, type Guided } from './pipeline/conditioning.ts';
+import { chunkPrompts, type PromptChunks } from './pipeline/conditioning.ts';
 import { type GenerationResult, type GenerationStep, generate, type Task } from './pipeline/generation.ts';
 import type { CheckedGenerationOptions, ModelLimits } from './pipeline/generation-options.ts';
 import { img2img } from './pipeline/img2img.ts';
@@ -19,7 +19,7 @@ import { Run } from './pipeline/run.ts';
 import { txt2img } from './pipeline/txt2img.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
-import { CHUNK_LENGTH, type PromptChunk } from './text/chunks.ts';
+import { CHUNK_LENGTH } from './text/chunks.ts';
 import { type ClipTokenizer, loadClipTokenizer } from './text/tokenizer.ts';
 import { END_TOKEN } from './text/vocabulary.ts';
 
@@ -73,7 +73,7 @@ export async function loadModel(
     try {
       // The last report of progress may have come with the end of the load.
       controller.signal.throwIfAborted();
-      checkTextEncoder(native.info);
+      checkTextEncoders(native.info);
     } catch (error) {
       await native.dispose();
       throw error;
@@ -174,13 +174,16 @@ export class Model implements AsyncDisposable {
     check: (limits: ModelLimits) => Checked,
     prepare: (checked: Checked, limits: ModelLimits) => Promise<Task>,
   ): Run<GenerationStep, GenerationResult> {
-    const { vaeScaleFactor, textLayers, defaultWidth: width, defaultHeight: height } = this.info;
-    const limits = { vaeScaleFactor, textLayers, width, height };
+    const { vaeScaleFactor, textEncoders, defaultWidth: width, defaultHeight: height } = this.info;
+    const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
+    const clipSkip = textEncoders[0]?.clipSkip ?? 1;
+    const limits = { vaeScaleFactor, textLayers, clipSkip, width, height };
     let checked: Checked;
-    let prompts: Guided<readonly PromptChunk[]>;
+    let prompts: PromptChunks;
     try {
       checked = check(limits);
-      prompts = chunkPrompts(this.#tokenizer, checked);
+      checkChannels(this.info);
+      prompts = chunkPrompts(this.#tokenizer, this.info, checked);
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
@@ -220,17 +223,34 @@ function guard(controller: AbortController, callback: () => void): void {
 }
 
 /** The tokenizer is CLIP's: a text encoder of other sizes was made for another one. */
-function checkTextEncoder({ textPositions, textVocabulary }: NativeModelInfo): void {
-  if (textPositions === CHUNK_LENGTH && textVocabulary === VOCABULARY_SIZE) return;
-  const expected = `a text encoder of CLIP with ${CHUNK_LENGTH} positions and ${VOCABULARY_SIZE} tokens`;
-  const received = `one with ${textPositions} positions and ${textVocabulary} tokens`;
-  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
+function checkTextEncoders({ textEncoders }: NativeModelInfo): void {
+  for (const { positions, vocabulary } of textEncoders) {
+    if (positions === CHUNK_LENGTH && vocabulary === VOCABULARY_SIZE) continue;
+    const expected = `a text encoder of CLIP with ${CHUNK_LENGTH} positions and ${VOCABULARY_SIZE} tokens`;
+    const received = `one with ${positions} positions and ${vocabulary} tokens`;
+    throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
+  }
+}
+
+/** A UNet that takes more than the latent waits for a masked picture, a picture to edit or depth. */
+function checkChannels({ inChannels, latentChannels, family }: NativeModelInfo): void {
+  if (inChannels === latentChannels) return;
+  const expected = `a UNet that takes the ${latentChannels} channels of the latent`;
+  const received = `this one, of the family ${family}, takes ${inChannels}`;
+  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}`);
+}
+
+/** Side in pixels of the pictures that the published models of a family were trained on. */
+function trainedSide(family: string, prediction: string): number {
+  if (family.startsWith('sdxl')) return 1024;
+  return family === 'sd2' && prediction === 'v' ? 768 : 512;
 }
 
 function describeModel(info: NativeModelInfo, name: string, prediction = info.prediction): ModelInfo {
   // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
+  const fallback = trainedSide(info.family, prediction);
   const side = (pixels: string | undefined) =>
-    Math.max(1, Math.round(Number(pixels ?? 512) / info.vaeScaleFactor)) * info.vaeScaleFactor;
+    Math.max(1, Math.round(Number(pixels ?? fallback) / info.vaeScaleFactor)) * info.vaeScaleFactor;
   return { ...info, prediction, name, defaultWidth: side(width), defaultHeight: side(height) };
 }

@@ -18,10 +18,12 @@ export interface ModelSource {
   model?: string | undefined;
   unet?: string | undefined;
   textEncoder?: string | undefined;
+  /** The second text encoder of SDXL (OpenCLIP bigG), which its refiner has alone. */
+  textEncoder2?: string | undefined;
   vae?: string | undefined;
 }
 
-const PARTS: readonly (keyof ModelSource)[] = ['model', 'unet', 'textEncoder', 'vae'];
+const PARTS: readonly (keyof ModelSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae'];
 const MAX_PATH_LENGTH = 4096;
 
 /** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */

@@ -30,6 +30,7 @@ export interface Flag {
     | 'model'
     | 'unet'
     | 'textEncoder'
+    | 'textEncoder2'
     | 'vae';
   /** The commands that have it, where not all that draw do. */
   readonly only?: readonly DrawingCommand[];
@@ -57,6 +58,12 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     option: 'textEncoder',
     description: 'file of the text encoder, instead of the one in --model',
+  },
+  {
+    name: 'clip_g',
+    kind: 'text',
+    option: 'textEncoder2',
+    description: 'file of the second text encoder of SDXL, instead of the one in --model',
   },
   { name: 'vae', kind: 'text', option: 'vae', description: 'file of the VAE, instead of the one in --model' },
   { name: 'prompt', alias: 'p', kind: 'text', option: 'prompt', description: 'what to draw' },
@@ -182,7 +189,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'clip-skip',
     kind: 'number',
     option: 'clipSkip',
-    description: 'layer of the text encoder counted from the last (default: 1)',
+    description: 'layer of the text encoder counted from the last (default: that of the model)',
   },
   {
     name: 'batch-count',

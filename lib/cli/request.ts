@@ -33,8 +33,8 @@ export function readRequest({ flags }: CommandLine): Request {
   const values: Record<string, unknown> = {};
   for (const flag of FLAGS)
     if (flag.option && flags[flag.name] !== undefined) values[flag.option] = toValue(flag, flags[flag.name]);
-  const { model, unet, textEncoder, vae, device, threads, precision, prediction, ...options } = values;
-  const source = { model, unet, textEncoder, vae };
+  const { model, unet, textEncoder, textEncoder2, vae, device, threads, precision, prediction, ...options } = values;
+  const source = { model, unet, textEncoder, textEncoder2, vae };
   const named = Object.values(source).some((path) => path !== undefined);
   return {
     source: named ? (withoutUndefined(source) as ModelSource) : undefined,

@@ -37,12 +37,14 @@ export interface NativeSource {
   readonly model?: string;
   readonly unet?: string;
   readonly textEncoder?: string;
+  /** The second text encoder of SDXL, which its refiner has alone. */
+  readonly textEncoder2?: string;
   readonly vae?: string;
 }
 
 /** One network found in the files. */
 export interface NativeComponent {
-  readonly kind: 'unet' | 'text_encoder' | 'vae';
+  readonly kind: 'unet' | 'text_encoder' | 'text_encoder_2' | 'vae';
   /** Parameters of its tensors, and their size in the file in bytes. */
   readonly parameters: number;
   readonly bytes: number;
@@ -60,7 +62,10 @@ export interface NativeInspection {
     readonly bytes: number;
     readonly tensors: number;
   }[];
-  /** `sd1` for Stable Diffusion 1.x; undefined where no known family matches. */
+  /**
+   * `sd1`, `sd2`, `sdxl` or `sdxl-refiner`, with `-inpaint`, `-depth` or `-edit` behind it where the UNet takes 9, 5 or 8 channels;
+   * `sd3` and `flux`, which are known but not run; undefined where no known family matches.
+   */
   readonly family: string | undefined;
   /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */
   readonly layout: string | undefined;
@@ -104,22 +109,45 @@ export interface NativeOpenOptions {
   readonly onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
 
+/** A text encoder of an open model. */
+export interface NativeTextEncoder {
+  /** `clip` for those of OpenAI, `openclip` for those of OpenCLIP, which take prompts padded with token 0. */
+  readonly kind: 'clip' | 'openclip';
+  /** Tokens of one chunk (77), vocabulary size, number of layers and width of the hidden states. */
+  readonly positions: number;
+  readonly vocabulary: number;
+  readonly layers: number;
+  readonly width: number;
+  /** Width of the pooled output; 0 where the UNet takes none. */
+  readonly projection: number;
+  /** The layer whose output the UNet was trained with, counted from the last, which is 1. */
+  readonly clipSkip: number;
+}
+
 /** What an open model is; read from its tensors, never from its file name. */
 export interface NativeModelInfo {
+  /** As {@link NativeInspection.family}. */
   readonly family: string;
+  /**
+   * What the UNet predicts: what the scheduler's configuration or the metadata of the file says; otherwise `v` where the file has
+   * the mark of SDXL models that do, or where the weights of an SD 2 UNet look like it; otherwise `epsilon`.
+   */
   readonly prediction: 'epsilon' | 'v';
   readonly components: readonly NativeComponent[];
   /** Channels of the latent (4 for SD 1.x). */
   readonly latentChannels: number;
   /** Pixels along one side of a latent's cell: 8 for SD 1.x. */
   readonly vaeScaleFactor: number;
-  /** Factor from VAE latent to diffusion latent: 0.18215 for SD 1.x. */
+  /** Factor from VAE latent to diffusion latent: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL. */
   readonly scalingFactor: number;
-  /** Token count of one chunk (77), vocabulary size, layers and width of the text encoder. */
-  readonly textPositions: number;
-  readonly textVocabulary: number;
-  readonly textLayers: number;
-  readonly textWidth: number;
+  /** Channels that the UNet takes: those of the latent, and more where it inpaints, edits or follows depth. */
+  readonly inChannels: number;
+  /** Numbers that the UNet adds to the embedding of the timestep (2816 for SDXL, 2560 for its refiner), or 0. */
+  readonly vectorSize: number;
+  /** Size of the embedding of the guidance scale that a distilled UNet takes instead of guidance (256 for LCM), or 0. */
+  readonly guidanceSize: number;
+  /** One, or two for SDXL. The UNet attends to their hidden states side by side. */
+  readonly textEncoders: readonly NativeTextEncoder[];
   readonly metadata: Readonly<Record<string, string>>;
   /** Bytes of weights that are mapped from the files, and bytes that were copied to the device. */
   readonly mappedBytes: number;
@@ -145,30 +173,51 @@ export interface NativeProfileEntry {
   readonly bytes: number;
 }
 
+/** What a text encoder makes of chunks of tokens. */
+export interface NativeTextEncoding {
+  /** `[chunks, positions, width]`, after the final layer norm but for SDXL. */
+  readonly hidden: Float32Array;
+  /** `[chunks, projection]`: the last layer's output at each chunk's first end token, normed and projected. */
+  readonly pooled: Float32Array;
+}
+
+/** What a UNet is conditioned with. */
+export interface NativeCondition {
+  /** `[batch, contextTokens, context size]`: hidden states, of two text encoders side by side. */
+  readonly context: Float32Array;
+  readonly contextTokens: number;
+  /** `[batch, vectorSize]`; left out where that is 0. */
+  readonly vector?: Float32Array;
+  /** `[batch, guidanceSize]`; left out where that is 0. */
+  readonly guidance?: Float32Array;
+}
+
 /** A model on its own worker thread. Calls queue and run in order; none blocks the event loop. */
 export interface NativeModel {
   readonly info: NativeModelInfo;
   /**
-   * Hidden states of the text encoder after the final layer norm.
-   * @param tokens `[chunks, textPositions]`
-   * @param clipSkip 1 = the last layer's output, 2 = the one before, ... at most `textLayers`
-   * @returns `[chunks, textPositions, textWidth]`
+   * @param encoder index into `info.textEncoders`
+   * @param tokens `[chunks, positions]`
+   * @param clipSkip 1 = the last layer's output, 2 = the one before, ... at most `layers`
    */
-  encodeText(tokens: Int32Array, clipSkip: number, cancellation: NativeCancellation): Promise<Float32Array>;
+  encodeText(
+    encoder: number,
+    tokens: Int32Array,
+    clipSkip: number,
+    cancellation: NativeCancellation,
+  ): Promise<NativeTextEncoding>;
   /**
    * One UNet evaluation of a whole batch.
-   * @param latent `[batch, latentChannels, height, width]`, already scaled for the network
-   * @param shape `[batch, latentChannels, height, width]`
+   * @param latent `[batch, inChannels, height, width]`, already scaled for the network
+   * @param shape `[batch, inChannels, height, width]`
    * @param timesteps `[batch]`, may be fractional
-   * @param context `[batch, contextTokens, contextSize]`
-   * @returns the raw prediction, shaped as `latent`
+   * @returns the raw prediction `[batch, latentChannels, height, width]`
    */
   predict(
     latent: Float32Array,
     shape: readonly [number, number, number, number],
     timesteps: Float32Array,
-    context: Float32Array,
-    contextTokens: number,
+    condition: NativeCondition,
     cancellation: NativeCancellation,
   ): Promise<Float32Array>;
   /**

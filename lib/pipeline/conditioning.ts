@@ -1,18 +1,25 @@
 // From the two prompts of a call to what the UNet is conditioned with.
 
 import { argumentError } from '../errors.ts';
+import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
+import type { Size } from '../picture/resize.ts';
 import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
 import { applyWeights } from '../text/weights.ts';
+import { embedGuidance, embedNumbers } from './embeddings.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { Networks } from './networks.ts';
 
-/** Hidden states that the UNet attends to. */
+/** What the UNet is conditioned with, for one picture. */
 export interface Conditioning {
-  /** `[tokens, width]` */
+  /** Hidden states that it attends to, `[tokens, width]`: of all text encoders side by side. */
   readonly context: Float32Array;
   /** Number of tokens: 77 a chunk. */
   readonly tokens: number;
+  /** SDXL: the pooled prompt, and the embedded sizes and places. */
+  readonly vector?: Float32Array;
+  /** LCM: the embedded guidance scale. */
+  readonly guidance?: Float32Array;
 }
 
 /** Something for the prompt and the same for the negative prompt. */
@@ -23,6 +30,17 @@ export interface Guided<T> {
 
 const MAX_CHUNKS = 64;
 
+/** The scale of classifier-free guidance: none for UNets that take the scale as an input instead. */
+export function guidanceScale({ guidanceSize }: NativeModelInfo, { cfgScale }: CheckedGenerationOptions): number {
+  return guidanceSize > 0 ? 1 : cfgScale;
+}
+
+/** The prompts in chunks, for each text encoder: they differ in their padding. */
+export type PromptChunks = readonly Guided<readonly PromptChunk[]>[];
+
+/** Token that OpenCLIP's text encoders were trained with behind the end of a prompt. OpenAI's had the end token. */
+const OPEN_CLIP_PAD = 0;
+
 /**
  * Splits both prompts into equally many chunks. Where the guidance scale leaves one of them out of account, the other
  * stands for both, so that it is not padded to the length of one that is never read.
@@ -31,50 +49,144 @@ const MAX_CHUNKS = 64;
  */
 export function chunkPrompts(
   tokenizer: ClipTokenizer,
+  info: NativeModelInfo,
   options: CheckedGenerationOptions,
-): Guided<readonly PromptChunk[]> {
-  const chunk = (text: string, name: string) => {
-    const chunks = encodePrompt(text, { tokenizer, pad: tokenizer.endToken, name });
-    if (chunks.length <= MAX_CHUNKS) return chunks;
-    const expected = `at most ${MAX_CHUNKS} chunks of 75 tokens`;
-    throw argumentError([{ name, expected, received: `${chunks.length}`, code: 'ERR_INVALID_ARG_VALUE' }]);
-  };
-  const positive = chunk(options.prompt, 'prompt');
-  const negative = chunk(options.negativePrompt, 'negativePrompt');
-  if (options.cfgScale === 1) return { conditional: positive, unconditional: positive };
-  if (options.cfgScale === 0) return { conditional: negative, unconditional: negative };
-  const [conditional, unconditional] = padChunks(positive, negative, chunk('', 'prompt')[0] as PromptChunk);
-  return { conditional, unconditional };
+): PromptChunks {
+  const scale = guidanceScale(info, options);
+  return info.textEncoders.map(({ kind }) => {
+    const pad = kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken;
+    const chunk = (text: string, name: string) => {
+      const chunks = encodePrompt(text, { tokenizer, pad, name });
+      if (chunks.length <= MAX_CHUNKS) return chunks;
+      const expected = `at most ${MAX_CHUNKS} chunks of 75 tokens`;
+      throw argumentError([{ name, expected, received: `${chunks.length}`, code: 'ERR_INVALID_ARG_VALUE' }]);
+    };
+    const positive = chunk(options.prompt, 'prompt');
+    const negative = chunk(options.negativePrompt, 'negativePrompt');
+    if (scale === 1) return { conditional: positive, unconditional: positive };
+    if (scale === 0) return { conditional: negative, unconditional: negative };
+    const [conditional, unconditional] = padChunks(positive, negative, chunk('', 'prompt')[0] as PromptChunk);
+    return { conditional, unconditional };
+  });
 }
 
 /**
- * Runs the text encoder over the chunks of both prompts, each distinct chunk once, and applies the weights of their tokens.
+ * Runs the text encoders over the chunks of both prompts, each distinct chunk once, applies the weights of their tokens, and adds
+ * what else the model is conditioned with.
  *
- * @param clipSkip layer whose output is used, counted from the last, which is 1.
+ * @param size in pixels that is drawn.
  */
 export async function encodePrompts(
   networks: Networks,
+  prompts: PromptChunks,
+  options: CheckedGenerationOptions,
+  size: Size,
+): Promise<Guided<Conditioning>> {
+  const { info } = networks;
+  const encoded: Guided<Encoded>[] = [];
+  for (const [i, prompt] of prompts.entries()) encoded.push(await encodeWith(networks, i, prompt, options.clipSkip));
+  const numbers = vectorNumbers(info, options, size);
+  const guidance = info.guidanceSize > 0 ? { guidance: embedGuidance(options.cfgScale, info.guidanceSize) } : {};
+  const condition = (which: keyof Guided<Encoded>): Conditioning => {
+    const parts = encoded.map((one) => one[which]);
+    const tokens = (parts[0] as Encoded).tokens;
+    const context = sideBySide(
+      parts.map(({ hidden }) => hidden),
+      tokens,
+    );
+    const pooled = parts.at(-1)?.pooled ?? new Float32Array();
+    const zero = which === 'unconditional' && zeroesEmptyPrompt(info, options);
+    if (zero) for (const values of [context, pooled]) values.fill(0);
+    const vector = numbers ? { vector: Float32Array.of(...pooled, ...embedNumbers(numbers[which])) } : {};
+    return { context, tokens, ...vector, ...guidance };
+  };
+  return { conditional: condition('conditional'), unconditional: condition('unconditional') };
+}
+
+/** What one text encoder says of a prompt: hidden states `[tokens, width]`, and its pooled output of the first chunk. */
+interface Encoded {
+  readonly hidden: Float32Array;
+  readonly pooled: Float32Array;
+  readonly tokens: number;
+}
+
+async function encodeWith(
+  networks: Networks,
+  encoder: number,
   { conditional, unconditional }: Guided<readonly PromptChunk[]>,
   clipSkip: number,
-): Promise<Guided<Conditioning>> {
-  const { textPositions, textWidth } = networks.info;
+): Promise<Guided<Encoded>> {
+  const { positions, width, projection } = networks.info.textEncoders[encoder] as NativeTextEncoder;
   const chunks = [...new Set([...conditional, ...unconditional])];
-  const tokens = new Int32Array(chunks.length * textPositions);
-  for (const [i, chunk] of chunks.entries()) tokens.set(chunk.tokens, i * textPositions);
-  const hidden = await networks.encodeText(tokens, clipSkip);
+  const tokens = new Int32Array(chunks.length * positions);
+  for (const [i, chunk] of chunks.entries()) tokens.set(chunk.tokens, i * positions);
+  const { hidden, pooled } = await networks.encodeText(encoder, tokens, clipSkip);
   applyWeights(
     hidden,
     chunks.map(({ weights }) => weights),
   );
 
-  const size = textPositions * textWidth;
-  const contextOf = (prompt: readonly PromptChunk[]): Conditioning => {
+  const size = positions * width;
+  const encodedOf = (prompt: readonly PromptChunk[]): Encoded => {
     const context = new Float32Array(prompt.length * size);
     for (const [i, chunk] of prompt.entries()) {
       const start = chunks.indexOf(chunk) * size;
       context.set(hidden.subarray(start, start + size), i * size);
     }
-    return { context, tokens: prompt.length * textPositions };
+    const first = chunks.indexOf(prompt[0] as PromptChunk) * projection;
+    return { hidden: context, pooled: pooled.slice(first, first + projection), tokens: prompt.length * positions };
   };
-  return { conditional: contextOf(conditional), unconditional: contextOf(unconditional) };
+  return { conditional: encodedOf(conditional), unconditional: encodedOf(unconditional) };
+}
+
+/** Joins hidden states of several widths, token by token. */
+function sideBySide(parts: readonly Float32Array[], tokens: number): Float32Array {
+  if (parts.length === 1) return parts[0] as Float32Array;
+  const widths = parts.map(({ length }) => length / tokens);
+  const width = widths.reduce((a, b) => a + b, 0);
+  const joined = new Float32Array(tokens * width);
+  let column = 0;
+  for (const [i, part] of parts.entries()) {
+    const own = widths[i] as number;
+    for (let row = 0; row < tokens; row++) joined.set(part.subarray(row * own, (row + 1) * own), row * width + column);
+    column += own;
+  }
+  return joined;
+}
+
+/**
+ * SDXL was trained with zeros in place of empty prompts, and diffusers and stable-diffusion.cpp give its UNet zeros for an empty
+ * negative prompt. Its refiner was not.
+ */
+function zeroesEmptyPrompt(info: NativeModelInfo, { negativePrompt }: CheckedGenerationOptions): boolean {
+  return isXlBase(info) && negativePrompt === '';
+}
+
+function isXlBase({ family }: NativeModelInfo): boolean {
+  return family.startsWith('sdxl') && !family.startsWith('sdxl-refiner');
+}
+
+/**
+ * The numbers that SDXL is conditioned with, in its order: original size, upper left corner of the crop, target size, heights
+ * before widths. The refiner has a score of beauty in place of the target size. Undefined for other models.
+ */
+function vectorNumbers(
+  info: NativeModelInfo,
+  options: CheckedGenerationOptions,
+  drawn: Size,
+): Guided<readonly number[]> | undefined {
+  if (info.vectorSize === 0) return undefined;
+  const {
+    originalSize = drawn,
+    targetSize = drawn,
+    cropTopLeft: corner,
+    aestheticScore,
+    negativeAestheticScore,
+  } = options;
+  const common = [originalSize.height, originalSize.width, corner.top, corner.left];
+  if (!isXlBase(info)) {
+    return { conditional: [...common, aestheticScore], unconditional: [...common, negativeAestheticScore] };
+  }
+  const numbers = [...common, targetSize.height, targetSize.width];
+  return { conditional: numbers, unconditional: numbers };
 }

@@ -2,7 +2,8 @@
 
 import { randomInt } from 'node:crypto';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
-import type { OptionCheck } from '../options.ts';
+import { OptionCheck } from '../options.ts';
+import type { Size } from '../picture/resize.ts';
 import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerName } from '../sampler/index.ts';
 import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
 import { parseAttention } from '../text/attention.ts';
@@ -34,8 +35,25 @@ export interface GenerationOptions {
   eta?: number | undefined;
   /** Pictures drawn together in one batch, 1 to 64. Default 1. */
   batchSize?: number | undefined;
-  /** Layer of the text encoder whose output is used: 1 (default) is the last, 2 the one before, up to the number of layers. */
+  /**
+   * Layer of the text encoder whose output is used: 1 is the last, 2 the one before, up to the number of layers. Default: the one
+   * that the model was trained with, 1 for SD 1.x and 2 for SD 2.x and XL (1 for SD 2.x saved by diffusers, which leaves the
+   * last layer out).
+   */
   clipSkip?: number | undefined;
+  /**
+   * SDXL: size in pixels of the picture that the result is to look cropped from; small ones look blurred. Default: the size that
+   * is drawn. Each side 0 to 2^20.
+   */
+  originalSize?: Size | undefined;
+  /** SDXL: where the crop's upper left corner lies in that picture, in pixels. Default `{ top: 0, left: 0 }`. */
+  cropTopLeft?: Corner | undefined;
+  /** SDXL base: size of the crop that the result is to look like. Default: the size that is drawn. */
+  targetSize?: Size | undefined;
+  /** SDXL refiner: how beautiful the result is to be on a scale from 0 to 10. Default 6. */
+  aestheticScore?: number | undefined;
+  /** The same for the negative prompt. Default 2.5. */
+  negativeAestheticScore?: number | undefined;
   /** Which generator of torch the noise reproduces: that of a GPU (`cuda`, default) or of the CPU (`cpu`). */
   rng?: RngName | undefined;
   /** Cancels the run, at any moment: it rejects with `signal.reason`. */
@@ -46,19 +64,33 @@ export interface GenerationOptions {
   preview?: boolean | undefined;
 }
 
+/** An upper left corner in pixels. */
+export interface Corner {
+  readonly top: number;
+  readonly left: number;
+}
+
 /** What the options of a call may be, with one model. */
 export interface ModelLimits {
   /** Sides are multiples of this many pixels. */
   readonly vaeScaleFactor: number;
-  /** Layers of the text encoder. */
+  /** Layers of the text encoder, of the one with fewer where there are two. */
   readonly textLayers: number;
+  /** Default layer. */
+  readonly clipSkip: number;
   /** Default size in pixels. */
   readonly width: number;
   readonly height: number;
 }
 
 /** The limits that hold for every model, to check options before one is loaded. */
-export const ANY_MODEL: ModelLimits = { vaeScaleFactor: 1, textLayers: Number.MAX_VALUE, width: 512, height: 512 };
+export const ANY_MODEL: ModelLimits = {
+  vaeScaleFactor: 1,
+  textLayers: Number.MAX_VALUE,
+  clipSkip: 1,
+  width: 512,
+  height: 512,
+};
 
 /** The options of one call with every default filled in, known to be right. */
 export interface CheckedGenerationOptions {
@@ -74,6 +106,11 @@ export interface CheckedGenerationOptions {
   readonly eta: number | undefined;
   readonly batchSize: number;
   readonly clipSkip: number;
+  readonly originalSize: Size | undefined;
+  readonly cropTopLeft: Corner;
+  readonly targetSize: Size | undefined;
+  readonly aestheticScore: number;
+  readonly negativeAestheticScore: number;
   readonly rng: RngName;
   readonly signal: AbortSignal | undefined;
   readonly onStep: GenerationOptions['onStep'];
@@ -92,6 +129,11 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'eta',
   'batchSize',
   'clipSkip',
+  'originalSize',
+  'cropTopLeft',
+  'targetSize',
+  'aestheticScore',
+  'negativeAestheticScore',
   'rng',
   'signal',
   'onStep',
@@ -103,6 +145,9 @@ const MAX_SIDE = 16_384;
 const MAX_PIXELS = 2 ** 26;
 const MAX_STEPS = 1000;
 const MAX_BATCH = 64;
+/** Largest size or place that SDXL may be told. */
+const MAX_DISTANCE = 2 ** 20;
+const SCORE = { min: 0, max: 10 } as const;
 
 /**
  * Checks the options that all ways of drawing share; problems stay with `check`.
@@ -127,7 +172,12 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     scheduler,
     eta: check.value('eta') === undefined ? undefined : check.number('eta', 0, { min: 0, max: 1 }),
     batchSize,
-    clipSkip: check.number('clipSkip', 1, { min: 1, max: limits.textLayers, integer: true }),
+    clipSkip: check.number('clipSkip', limits.clipSkip, { min: 1, max: limits.textLayers, integer: true }),
+    originalSize: checkPair(check, 'originalSize', ['width', 'height']),
+    cropTopLeft: checkPair(check, 'cropTopLeft', ['top', 'left']) ?? { top: 0, left: 0 },
+    targetSize: checkPair(check, 'targetSize', ['width', 'height']),
+    aestheticScore: check.number('aestheticScore', 6, SCORE),
+    negativeAestheticScore: check.number('negativeAestheticScore', 2.5, SCORE),
     rng: check.name('rng', 'cuda', RNG_NAMES),
     signal: check.signal(),
     onStep: check.callback<NonNullable<GenerationOptions['onStep']>>('onStep'),
@@ -167,6 +217,34 @@ function checkSide(check: OptionCheck, name: 'width' | 'height', factor: number)
   const remedy = `The nearest are ${below} and ${below + factor}`;
   check.problem({ name, expected: `a multiple of ${factor}`, received: String(side), remedy });
   return below;
+}
+
+/** An object of two whole numbers of pixels; undefined where it is not given or wrong. */
+function checkPair<Key extends string>(
+  check: OptionCheck,
+  name: string,
+  keys: readonly [Key, Key],
+): Readonly<Record<Key, number>> | undefined {
+  const value = check.object<Record<Key, unknown>>(name);
+  if (value === undefined) return undefined;
+  return check.attempt(() => {
+    // Under their whole names, for messages.
+    const named = Object.fromEntries(Object.entries(value).map(([key, number]) => [`${name}.${key}`, number]));
+    const pair = new OptionCheck(
+      named,
+      keys.map((key) => `${name}.${key}`),
+    );
+    const read = (key: Key) => {
+      const whole = `${name}.${key}`;
+      if (pair.value(whole) === undefined) {
+        pair.problem({ name: whole, expected: 'a number', received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
+      }
+      return pair.number(whole, 0, { min: 0, max: MAX_DISTANCE, integer: true });
+    };
+    const numbers = Object.fromEntries(keys.map((key) => [key, read(key)])) as Record<Key, number>;
+    pair.done();
+    return numbers;
+  });
 }
 
 function checkSteps(check: OptionCheck, scheduler: SchedulerName | Float64Array): number {

@@ -4,9 +4,8 @@ import type { GenerationParameters } from '../image/parameters.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
-import type { PromptChunk } from '../text/chunks.ts';
 import { PACKAGE_VERSION } from '../version.ts';
-import { encodePrompts, type Guided } from './conditioning.ts';
+import { encodePrompts, type PromptChunks } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { Networks, Shape } from './networks.ts';
 import { createPreview } from './preview.ts';
@@ -73,14 +72,14 @@ export interface Task {
 /**
  * Draws the pictures of one call.
  *
- * @param prompts the prompts of `options` in chunks.
+ * @param prompts the prompts of `options` in chunks, for each text encoder.
  * @param emit takes each finished step.
  */
 export async function generate(
   networks: Networks,
   model: PipelineModel,
   options: CheckedGenerationOptions,
-  prompts: Guided<readonly PromptChunk[]>,
+  prompts: PromptChunks,
   task: Task,
   emit: (step: GenerationStep) => void,
 ): Promise<GenerationResult> {
@@ -89,7 +88,7 @@ export async function generate(
   const preview = options.preview ? createPreview(networks.info, shape) : undefined;
 
   const start = performance.now();
-  const conditions = await encodePrompts(networks, prompts, options.clipSkip);
+  const conditions = await encodePrompts(networks, prompts, options, task.size);
   const textEncoded = performance.now();
   const begin = await task.begin(networks);
   const imageEncoded = performance.now();

@@ -1,7 +1,13 @@
 // The networks of an open model as a pipeline calls them: cancellable, with typed errors, and never silent about NaN.
 
 import { DiffusionError } from '../errors.ts';
-import type { NativeAddon, NativeModel, NativeModelInfo } from '../native/contract.ts';
+import type {
+  NativeAddon,
+  NativeCondition,
+  NativeModel,
+  NativeModelInfo,
+  NativeTextEncoding,
+} from '../native/contract.ts';
 import { callNative } from './native-call.ts';
 
 /** Shape of a latent or a picture: `[batch, channels, height, width]`. */
@@ -27,10 +33,16 @@ export class Networks {
     this.signal = signal;
   }
 
-  /** @returns hidden states `[chunks, textPositions, textWidth]` of tokens `[chunks, textPositions]`. */
-  async encodeText(tokens: Int32Array, clipSkip: number): Promise<Float32Array> {
-    const hidden = await callNative(this.#addon, this.signal, (flag) => this.#model.encodeText(tokens, clipSkip, flag));
-    return requireFinite(hidden, 'the text encoder');
+  /**
+   * @param encoder index into `info.textEncoders`.
+   * @param tokens `[chunks, positions]`.
+   */
+  async encodeText(encoder: number, tokens: Int32Array, clipSkip: number): Promise<NativeTextEncoding> {
+    const encoding = await callNative(this.#addon, this.signal, (flag) =>
+      this.#model.encodeText(encoder, tokens, clipSkip, flag),
+    );
+    for (const values of [encoding.hidden, encoding.pooled]) requireFinite(values, 'the text encoder');
+    return encoding;
   }
 
   /**
@@ -42,12 +54,11 @@ export class Networks {
     latent: Float32Array,
     shape: Shape,
     timesteps: Float32Array,
-    context: Float32Array,
-    contextTokens: number,
+    condition: NativeCondition,
     when: string,
   ): Promise<Float32Array> {
     const prediction = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.predict(latent, shape, timesteps, context, contextTokens, flag),
+      this.#model.predict(latent, shape, timesteps, condition, flag),
     );
     return requireFinite(prediction, `the UNet at ${when}`);
   }

@@ -8,13 +8,22 @@ import type { Shape } from './networks.ts';
 /** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
 type Projection = readonly (readonly number[])[];
 
-/** The latent space of Stable Diffusion 1: the factors that ComfyUI and stable-diffusion.cpp publish for it. */
+/** The latent space of Stable Diffusion 1 and 2: the factors that ComfyUI and stable-diffusion.cpp publish for it. */
 const STABLE_DIFFUSION_1: Projection = [
   [0.3512, 0.2297, 0.3227],
   [0.325, 0.4974, 0.235],
   [-0.2829, 0.1762, 0.2721],
   [-0.212, -0.2616, -0.7177],
   [0, 0, 0],
+];
+
+/** The latent space of SDXL: the factors that stable-diffusion.cpp publishes for it. */
+const STABLE_DIFFUSION_XL: Projection = [
+  [0.258303, 0.27764, 0.329699],
+  [-0.299701, 0.105446, 0.014194],
+  [0.050522, 0.186163, -0.143257],
+  [-0.211938, -0.149892, -0.080036],
+  [0.144381, -0.033313, 0.007061],
 ];
 
 /** Metadata entry by which a model with a latent space of its own brings its projection, as JSON. */
@@ -53,9 +62,10 @@ export function createPreview(
   };
 }
 
-function projectionOf({ metadata, latentChannels }: NativeModelInfo): Projection {
+function projectionOf({ metadata, latentChannels, family }: NativeModelInfo): Projection {
   const own = metadata[METADATA_KEY];
-  const projection = own === undefined ? STABLE_DIFFUSION_1 : parse(own);
+  const projection =
+    own === undefined ? (family.startsWith('sdxl') ? STABLE_DIFFUSION_XL : STABLE_DIFFUSION_1) : parse(own);
   const isVector = (row: unknown) => Array.isArray(row) && row.length === 3 && row.every(Number.isFinite);
   if (Array.isArray(projection) && projection.length === latentChannels + 1 && projection.every(isVector))
     return projection;

@@ -2,11 +2,12 @@
 
 import { argumentError, describe } from '../errors.ts';
 import { classifierFreeGuidance, denoiserFor, type PredictEach, type PredictionType } from '../guidance/index.ts';
+import type { NativeCondition } from '../native/contract.ts';
 import { createBatchNoise } from '../noise/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
 import { untilAborted } from './abort.ts';
-import type { Conditioning, Guided } from './conditioning.ts';
+import { type Conditioning, type Guided, guidanceScale } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import { type Networks, requireFinite, type Shape } from './networks.ts';
 import type { Begin, Start } from './start.ts';
@@ -43,7 +44,7 @@ export async function sampleLatents(
     predictTogether(networks, shape, () => `step ${finished + 1} of ${sigmas.length - 1}`),
     conditional,
     unconditional,
-    options.cfgScale,
+    guidanceScale(networks.info, options),
   );
   const denoise = keeping(denoiserFor(predict, prediction, table), start);
   const sampling = options.sampler(
@@ -85,11 +86,26 @@ function predictTogether(networks: Networks, shape: Shape, when: () => string): 
       repeat(latent, conditions.length),
       [batch, ...rest],
       new Float32Array(batch).fill(timestep),
-      concat(conditions.map(({ context }) => repeat(context, pictures))),
-      (conditions[0] as Conditioning).tokens,
+      batchOf(conditions, pictures),
       when(),
     );
     return conditions.map((_, i) => predictions.subarray(i * latent.length, (i + 1) * latent.length));
+  };
+}
+
+/** Each condition as often as there are pictures. */
+function batchOf(conditions: readonly Conditioning[], pictures: number): NativeCondition {
+  const all = (part: (condition: Conditioning) => Float32Array | undefined) => {
+    const parts = conditions.map(part).filter((values) => values !== undefined);
+    return parts.length > 0 ? concat(parts.map((values) => repeat(values, pictures))) : undefined;
+  };
+  const vector = all((condition) => condition.vector);
+  const guidance = all((condition) => condition.guidance);
+  return {
+    context: concat(conditions.map(({ context }) => repeat(context, pictures))),
+    contextTokens: (conditions[0] as Conditioning).tokens,
+    ...(vector && { vector }),
+    ...(guidance && { guidance }),
   };
 }
 

@@ -104,6 +104,21 @@ Shape4 read_shape(const Napi::Value & value, size_t n_elements) {
     return shape;
 }
 
+Condition read_condition(const Napi::Value & value) {
+    const auto object = read_object(value, "condition");
+    const auto floats_or_none = [&](const char * name) {
+        const auto part = object.Get(name);
+        return part.IsUndefined() ? std::vector<float>() : read_floats(part, name);
+    };
+    Condition condition;
+    condition.context = read_floats(object.Get("context"), "context");
+    condition.context_tokens =
+        read_integer(object.Get("contextTokens"), "contextTokens", 1, std::numeric_limits<int32_t>::max());
+    condition.vector = floats_or_none("vector");
+    condition.guidance = floats_or_none("guidance");
+    return condition;
+}
+
 Cancellation read_cancellation(const Napi::Value & value) {
     const auto * found = CancellationClass::from(value);
     if (found == nullptr) throw_unexpected(value, "a Cancellation of this thread", "cancellation");
@@ -120,8 +135,10 @@ Source read_source(const Napi::Value & value) {
     source.model = path("model");
     source.unet = path("unet");
     source.text_encoder = path("textEncoder");
+    source.text_encoder_2 = path("textEncoder2");
     source.vae = path("vae");
-    if (source.model.empty() && source.unet.empty() && source.text_encoder.empty() && source.vae.empty()) {
+    if (source.model.empty() && source.unet.empty() && source.text_encoder.empty() && source.text_encoder_2.empty() &&
+        source.vae.empty()) {
         throw_range_error(value.Env(), "Expected the path of a model, or of one of its parts, for source.");
     }
     return source;

@@ -100,12 +100,17 @@ Napi::Value ModelClass::evaluate(const Napi::CallbackInfo & info, const Cancella
 
 Napi::Value ModelClass::encode_text(const Napi::CallbackInfo & info) {
     return promise_of(info.Env(), [&] {
-        auto tokens = read_int32s(info[0], "tokens");
-        const auto clip_skip = read_integer(info[1], "clipSkip", 1, std::numeric_limits<int32_t>::max());
-        return evaluate(info, read_cancellation(info[2]),
-                        [tokens = std::move(tokens), clip_skip](Engine & engine, const Cancellation & cancellation) {
-                            return engine.encode_text(tokens, clip_skip, cancellation);
-                        });
+        constexpr int64_t most = std::numeric_limits<int32_t>::max();
+        const auto encoder = read_integer(info[0], "encoder", 0, most);
+        auto tokens = read_int32s(info[1], "tokens");
+        const auto clip_skip = read_integer(info[2], "clipSkip", 1, most);
+        const auto cancellation = read_cancellation(info[3]);
+        auto work = [encoder, tokens = std::move(tokens), clip_skip](auto & engine, const auto & flag) -> Result {
+            return [encoding = engine->encode_text(encoder, tokens, clip_skip, flag)](Napi::Env env) mutable {
+                return text_encoding_to_js(env, encoding);
+            };
+        };
+        return worker_->call(info.Env(), cancellation, std::move(work), info.This().As<Napi::Object>());
     });
 }
 
@@ -114,12 +119,11 @@ Napi::Value ModelClass::predict(const Napi::CallbackInfo & info) {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
         auto timesteps = read_floats(info[2], "timesteps");
-        auto context = read_floats(info[3], "context");
-        const auto context_tokens = read_integer(info[4], "contextTokens", 1, std::numeric_limits<int32_t>::max());
-        return evaluate(info, read_cancellation(info[5]),
+        auto condition = read_condition(info[3]);
+        return evaluate(info, read_cancellation(info[4]),
                         [latent = std::move(latent), shape, timesteps = std::move(timesteps),
-                         context = std::move(context), context_tokens](Engine & engine, const Cancellation & flag) {
-                            return engine.predict(latent, shape, timesteps, context, context_tokens, flag);
+                         condition = std::move(condition)](Engine & engine, const Cancellation & flag) {
+                            return engine.predict(latent, shape, timesteps, condition, flag);
                         });
     });
 }

@@ -115,10 +115,20 @@ Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info) {
     object.Set("latentChannels", number_to_js(env, info.latent_channels));
     object.Set("vaeScaleFactor", number_to_js(env, info.vae_scale_factor));
     object.Set("scalingFactor", info.scaling_factor);
-    object.Set("textPositions", number_to_js(env, info.text_positions));
-    object.Set("textVocabulary", number_to_js(env, info.text_vocabulary));
-    object.Set("textLayers", number_to_js(env, info.text_layers));
-    object.Set("textWidth", number_to_js(env, info.text_width));
+    object.Set("inChannels", number_to_js(env, info.in_channels));
+    object.Set("vectorSize", number_to_js(env, info.vector_size));
+    object.Set("guidanceSize", number_to_js(env, info.guidance_size));
+    object.Set("textEncoders", array_to_js(env, info.text_encoders, [&](const TextEncoderInfo & text) {
+                   auto item = Napi::Object::New(env);
+                   item.Set("kind", text.kind);
+                   item.Set("positions", number_to_js(env, text.positions));
+                   item.Set("vocabulary", number_to_js(env, text.vocabulary));
+                   item.Set("layers", number_to_js(env, text.layers));
+                   item.Set("width", number_to_js(env, text.width));
+                   item.Set("projection", number_to_js(env, text.projection));
+                   item.Set("clipSkip", number_to_js(env, text.clip_skip));
+                   return item;
+               }));
     object.Set("metadata", metadata_to_js(env, info.metadata));
     object.Set("mappedBytes", number_to_js(env, info.mapped_bytes));
     object.Set("allocatedBytes", number_to_js(env, info.allocated_bytes));
@@ -147,6 +157,13 @@ Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate) {
     object.Set("runs", rate.runs);
     object.Set("flop", rate.flop);
     object.Set("seconds", rate.seconds);
+    return object;
+}
+
+Napi::Value text_encoding_to_js(Napi::Env env, TextEncoding & encoding) {
+    auto object = Napi::Object::New(env);
+    object.Set("hidden", floats_to_js(env, encoding.hidden));
+    object.Set("pooled", floats_to_js(env, encoding.pooled));
     return object;
 }
 

@@ -17,6 +17,7 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection);
 Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info);
 Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries);
 Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate);
+Napi::Value text_encoding_to_js(Napi::Env env, TextEncoding & encoding); // empties it
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device);
 Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total);
 Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings);

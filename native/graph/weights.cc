@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include "backend/memory.h"
 #include "io/mapped_file.h"
@@ -82,9 +83,9 @@ int64_t WeightBinder::conv_channels(const std::string & prefix) const {
     return has(prefix + ".weight") ? size(prefix + ".weight", 3) : size(prefix + ".bias", 0);
 }
 
-int64_t WeightBinder::count(const std::string & prefix) const {
+std::vector<int64_t> WeightBinder::indices(const std::string & prefix) const {
     constexpr int64_t most = 10000; // far above any network; keeps a nonsensical index from being counted up to
-    int64_t n = 0;
+    std::set<int64_t> found;
     for (const StoredTensor & tensor : table_.tensors()) {
         if (tensor.name.compare(0, prefix.size(), prefix) != 0) continue;
         int64_t index = 0;
@@ -94,9 +95,14 @@ int64_t WeightBinder::count(const std::string & prefix) const {
              at++) {
             index = index * 10 + (tensor.name[at] - '0');
         }
-        if (at > digits && at < tensor.name.size() && tensor.name[at] == '.') n = std::max(n, index + 1);
+        if (at > digits && at < tensor.name.size() && tensor.name[at] == '.') found.insert(index);
     }
-    return n;
+    return {found.begin(), found.end()};
+}
+
+int64_t WeightBinder::count(const std::string & prefix) const {
+    const std::vector<int64_t> found = indices(prefix);
+    return found.empty() ? 0 : found.back() + 1;
 }
 
 Tensor WeightBinder::weight(const std::string & name, std::initializer_list<int64_t> ne) {

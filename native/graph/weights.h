@@ -40,7 +40,9 @@ public:
     bool has(const std::string & name) const { return table_.find(name) != nullptr; }
     // The channels that a convolution gives; its bias tells where the kernel is missing.
     int64_t conv_channels(const std::string & prefix) const;
-    // One more than the largest i of a tensor `<prefix><i>.*`; 0 where there is none.
+    // Every i of a tensor `<prefix><i>.*`, in order.
+    std::vector<int64_t> indices(const std::string & prefix) const;
+    // One more than the largest of them; 0 where there is none.
     int64_t count(const std::string & prefix) const;
 
     // A matrix or kernel in the type that the file has. Dimensions of size 1 may stand anywhere, so that a 1x1

@@ -1,6 +1,7 @@
 // The CLIP text transformer (Radford et al. 2021): token ids to hidden states.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "graph/blocks.h"
@@ -15,21 +16,34 @@ struct ClipTextConfig {
     int64_t layers = 0;
     int64_t intermediate = 0; // width of the hidden layer in an MLP
     int64_t heads = 0;        // of 64 channels each, as in all published CLIP text encoders
+    bool open_clip = false;   // one of OpenCLIP (Cherti et al. 2022): exact GELU, prompts padded with token 0
+    int64_t clip_skip = 1;    // of the hidden states that its UNet was trained with
+    bool last_norm = true;    // these pass the final layer norm
+    int64_t projection = 0;   // width of the pooled output, or 0 where none is wanted
+};
+
+// What the use of a text encoder decides about it.
+struct ClipTextUse {
+    std::string prefix; // of its tensors
+    bool open_clip = false;
+    bool xl = false;     // in SDXL: penultimate layer without the final layer norm
+    bool pooled = false; // its pooled output is wanted
 };
 
 class ClipText {
 public:
     // Sizes from shapes; a tensor that is missing gives a size of 0. Throws Error (model_unsupported) for sizes that no
     // text encoder has.
-    static ClipTextConfig read_config(const WeightBinder & weights);
+    static ClipTextConfig read_config(const WeightBinder & weights, const ClipTextUse & use);
 
-    ClipText(WeightBinder & weights, const ClipTextConfig & config);
+    ClipText(WeightBinder & weights, const ClipTextUse & use);
 
     const ClipTextConfig & config() const { return config_; }
 
-    // tokens: i32 [positions, chunks]. Hidden states of the layer `clip_skip - 1` before the last, after the final layer
-    // norm: [width, positions, chunks].
-    Tensor build(Graph & graph, Tensor tokens, int64_t clip_skip) const;
+    // tokens: i32 [positions, chunks]; ends: i32 [chunks], where each chunk's first end token is among all tokens. One row
+    // of numbers: the hidden states [width, positions, chunks] of the layer `clip_skip - 1` before the last, then the pooled
+    // output [projection, chunks] of the end tokens.
+    Tensor build(Graph & graph, Tensor tokens, Tensor ends, int64_t clip_skip) const;
 
 private:
     struct Layer {
@@ -39,12 +53,15 @@ private:
     };
 
     Tensor layer(Graph & graph, const Layer & layer, Tensor x) const;
+    Tensor pool(Graph & graph, Tensor x, Tensor ends) const;
 
     ClipTextConfig config_;
     Tensor token_embedding_ = nullptr;    // [width, vocabulary]
     Tensor position_embedding_ = nullptr; // [width, positions]
     std::vector<Layer> layers_;
     Norm final_norm_;
+    Tensor projection_ = nullptr;            // [width, projection] of transformers
+    Tensor transposed_projection_ = nullptr; // [projection, width] of OpenCLIP; one of both
 };
 
 } // namespace diffusion

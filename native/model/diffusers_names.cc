@@ -21,10 +21,11 @@ constexpr std::array<Rename, 6> unet_resnet = {{
     {"conv_shortcut.", "skip_connection."},
 }};
 
-constexpr std::array<Rename, 9> unet_rest = {{
+constexpr std::array<Rename, 10> unet_rest = {{
     {"conv_in.", "input_blocks.0.0."},
     {"time_embedding.linear_1.", "time_embed.0."},
     {"time_embedding.linear_2.", "time_embed.2."},
+    {"time_embedding.cond_proj.", "time_embed.cond_proj."},
     {"add_embedding.linear_1.", "label_emb.0.0."},
     {"add_embedding.linear_2.", "label_emb.0.2."},
     {"class_embedding.linear_1.", "label_emb.0.0."},

@@ -1,6 +1,7 @@
 // See engine.h.
 #include "model/engine.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "backend/device.h"
@@ -15,6 +16,7 @@ namespace {
 
 // Keeps what a VAE of SD 1 and 2 makes near unit variance (Rombach et al. 2022, appendix D.1).
 constexpr double sd_scaling_factor = 0.18215;
+constexpr double xl_scaling_factor = 0.13025; // (Podell et al. 2023)
 
 // Bytes of weights, packed, up to which a model is faster to keep so than to hold in the file's form.
 constexpr size_t small_model = size_t{256} << 20;
@@ -45,18 +47,37 @@ GraphInput image_input(const std::vector<float> & data, const Shape4 & s) {
     return {GGML_TYPE_F32, {s[3], s[2], s[1], s[0]}, data.data()};
 }
 
+void check_rows(const char * name, const std::vector<float> & values, int64_t rows, int64_t size) {
+    if (static_cast<int64_t>(values.size()) == rows * size) return;
+    invalid(std::string(name) + ": expected " + std::to_string(rows) + " rows of " + std::to_string(size) +
+            " numbers.");
+}
+
+// Where in all tokens each chunk has its first end token, which has the highest number.
+std::vector<int32_t> first_ends(const std::vector<int32_t> & tokens, int64_t positions) {
+    std::vector<int32_t> ends;
+    for (auto chunk = tokens.begin(); chunk != tokens.end(); chunk += positions) {
+        ends.push_back(static_cast<int32_t>(std::max_element(chunk, chunk + positions) - tokens.begin()));
+    }
+    return ends;
+}
+
 ModelInfo describe(const Networks & n, const EngineOptions & options) {
     ModelInfo info;
     info.family = n.family;
-    info.prediction = n.tensors.prediction.empty() ? "epsilon" : n.tensors.prediction;
+    info.prediction = n.prediction;
     info.components = n.components;
     info.latent_channels = n.vae->config().latent_channels;
     info.vae_scale_factor = n.vae->config().scale_factor();
-    info.scaling_factor = sd_scaling_factor;
-    info.text_positions = n.text->config().positions;
-    info.text_vocabulary = n.text->config().vocabulary;
-    info.text_layers = n.text->config().layers;
-    info.text_width = n.text->config().width;
+    info.scaling_factor = n.family.starts_with("sdxl") ? xl_scaling_factor : sd_scaling_factor;
+    info.in_channels = n.unet->config().in_channels;
+    info.vector_size = n.unet->config().vector_size;
+    info.guidance_size = n.unet->config().guidance_size;
+    for (const ClipText * text : text_encoders(n)) {
+        const ClipTextConfig & c = text->config();
+        info.text_encoders.push_back({c.open_clip ? "openclip" : "clip", c.positions, c.vocabulary, c.layers, c.width,
+                                      c.projection, c.clip_skip});
+    }
     info.metadata = n.tensors.table.files().front().metadata;
     info.device = options.device;
     info.threads = options.threads;
@@ -127,9 +148,15 @@ std::vector<ProfileEntry> Engine::profile() const {
     return impl_->profile ? impl_->profile->entries() : std::vector<ProfileEntry>();
 }
 
-std::vector<float> Engine::encode_text(const std::vector<int32_t> & tokens, int64_t clip_skip,
-                                       const Cancellation & cancellation) {
-    const ClipTextConfig & c = impl_->networks->text->config();
+TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & tokens, int64_t clip_skip,
+                                 const Cancellation & cancellation) {
+    const std::vector<const ClipText *> encoders = text_encoders(*impl_->networks);
+    const auto n_encoders = static_cast<int64_t>(encoders.size());
+    if (encoder < 0 || encoder >= n_encoders) {
+        invalid("encoder: expected 0 to " + std::to_string(n_encoders - 1) + ".");
+    }
+    const ClipText & text = *encoders[static_cast<size_t>(encoder)];
+    const ClipTextConfig & c = text.config();
     const int64_t chunks = static_cast<int64_t>(tokens.size()) / c.positions;
     constexpr int64_t most_chunks = 4096;
     if (chunks < 1 || chunks > most_chunks || chunks * c.positions != static_cast<int64_t>(tokens.size())) {
@@ -140,34 +167,47 @@ std::vector<float> Engine::encode_text(const std::vector<int32_t> & tokens, int6
     for (const int32_t id : tokens) {
         if (id < 0 || id >= c.vocabulary) invalid("tokens: " + std::to_string(id) + " is not in the vocabulary.");
     }
-    const GraphInput input{GGML_TYPE_I32, {c.positions, chunks, 1, 1}, tokens.data()};
+    std::vector<GraphInput> inputs = {{GGML_TYPE_I32, {c.positions, chunks, 1, 1}, tokens.data()}};
+    const std::vector<int32_t> ends = first_ends(tokens, c.positions);
+    if (c.projection) inputs.push_back({GGML_TYPE_I32, {chunks, 1, 1, 1}, ends.data()});
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
-        return impl_->networks->text->build(graph, in[0], clip_skip);
+        return text.build(graph, in[0], c.projection ? in[1] : nullptr, clip_skip);
     };
-    return impl_->run("text encoder", clip_skip, {input}, build, cancellation);
+    TextEncoding result;
+    const char * name = encoder == 0 ? "text encoder" : "second text encoder";
+    result.hidden = impl_->run(name, clip_skip, inputs, build, cancellation);
+    const auto pooled = result.hidden.begin() + chunks * c.positions * c.width;
+    result.pooled.assign(pooled, result.hidden.end());
+    result.hidden.erase(pooled, result.hidden.end());
+    return result;
 }
 
 std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 shape,
-                                   const std::vector<float> & timesteps, const std::vector<float> & context,
-                                   int64_t context_tokens, const Cancellation & cancellation) {
+                                   const std::vector<float> & timesteps, const Condition & condition,
+                                   const Cancellation & cancellation) {
     const UnetConfig & c = impl_->networks->unet->config();
     check_tensor("latent", latent.size(), shape, c.in_channels);
     const int64_t batch = shape[0];
     if (static_cast<int64_t>(timesteps.size()) != batch)
         invalid("timesteps: expected one for each latent of the batch.");
     constexpr int64_t most_tokens = 1 << 20;
-    if (context_tokens < 1 || context_tokens > most_tokens ||
-        static_cast<int64_t>(context.size()) != batch * context_tokens * c.context_size) {
-        invalid("context: expected [" + std::to_string(batch) + ", " + std::to_string(context_tokens) + ", " +
-                std::to_string(c.context_size) + "].");
-    }
-    const std::vector<GraphInput> inputs = {
+    const int64_t tokens = condition.context_tokens;
+    if (tokens < 1 || tokens > most_tokens) invalid("contextTokens: expected 1 to 1048576.");
+    check_rows("context", condition.context, batch * tokens, c.context_size);
+    check_rows("vector", condition.vector, batch, c.vector_size);
+    check_rows("guidance", condition.guidance, batch, c.guidance_size);
+    std::vector<GraphInput> inputs = {
         image_input(latent, shape),
         {GGML_TYPE_F32, {batch, 1, 1, 1}, timesteps.data()},
-        {GGML_TYPE_F32, {c.context_size, context_tokens, batch, 1}, context.data()},
+        {GGML_TYPE_F32, {c.context_size, tokens, batch, 1}, condition.context.data()},
     };
+    if (c.vector_size) inputs.push_back({GGML_TYPE_F32, {c.vector_size, batch, 1, 1}, condition.vector.data()});
+    if (c.guidance_size) inputs.push_back({GGML_TYPE_F32, {c.guidance_size, batch, 1, 1}, condition.guidance.data()});
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
-        return impl_->networks->unet->build(graph, in[0], in[1], in[2]);
+        Unet::Inputs all{in[0], in[1], in[2]};
+        if (c.vector_size) all.vector = in[3];
+        if (c.guidance_size) all.guidance = in.back();
+        return impl_->networks->unet->build(graph, all);
     };
     return impl_->run("UNet", 0, inputs, build, cancellation);
 }

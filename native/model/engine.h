@@ -22,7 +22,7 @@ namespace diffusion {
 using ConfigValue = std::variant<int64_t, bool, std::string, std::vector<int64_t>>;
 
 struct ComponentInfo {
-    std::string kind; // "unet", "text_encoder", "vae"
+    std::string kind; // "unet", "text_encoder", "text_encoder_2", "vae"
     int64_t parameters = 0;
     int64_t n_bytes = 0;
     std::map<std::string, int64_t> types;
@@ -44,6 +44,16 @@ struct Inspection {
 // is reported in the result.
 Inspection inspect(const Source & source, const Cancellation & cancellation);
 
+struct TextEncoderInfo {
+    std::string kind; // "clip" or "openclip"
+    int64_t positions = 0;
+    int64_t vocabulary = 0;
+    int64_t layers = 0;
+    int64_t width = 0;
+    int64_t projection = 0;
+    int64_t clip_skip = 0;
+};
+
 struct ModelInfo {
     std::string family;
     std::string prediction; // "epsilon" or "v"
@@ -51,10 +61,10 @@ struct ModelInfo {
     int64_t latent_channels = 0;
     int64_t vae_scale_factor = 0;
     double scaling_factor = 0;
-    int64_t text_positions = 0;
-    int64_t text_vocabulary = 0;
-    int64_t text_layers = 0;
-    int64_t text_width = 0;
+    int64_t in_channels = 0;
+    int64_t vector_size = 0;
+    int64_t guidance_size = 0;
+    std::vector<TextEncoderInfo> text_encoders;
     std::map<std::string, std::string> metadata;
     int64_t mapped_bytes = 0;
     int64_t allocated_bytes = 0;
@@ -74,6 +84,18 @@ struct EngineOptions {
 
 using Shape4 = std::array<int64_t, 4>; // [batch, channels, height, width]
 
+struct TextEncoding {
+    std::vector<float> hidden, pooled;
+};
+
+// What a UNet is conditioned with.
+struct Condition {
+    std::vector<float> context; // [batch, context_tokens, context size]
+    int64_t context_tokens = 0;
+    std::vector<float> vector;   // [batch, vector size]
+    std::vector<float> guidance; // [batch, guidance size]
+};
+
 class Engine {
 public:
     // Opens, checks and places a model. Throws Error; a missing, mismatched or unused tensor is an error.
@@ -88,9 +110,10 @@ public:
     // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
     // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file where a
     // mapped file was cut or grew).
-    std::vector<float> encode_text(const std::vector<int32_t> & tokens, int64_t clip_skip, const Cancellation &);
+    TextEncoding encode_text(int64_t encoder, const std::vector<int32_t> & tokens, int64_t clip_skip,
+                             const Cancellation &);
     std::vector<float> predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
-                               const std::vector<float> & context, int64_t context_tokens, const Cancellation &);
+                               const Condition & condition, const Cancellation &);
     std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, const Cancellation &);
     std::vector<float> encode(const std::vector<float> & image, Shape4 shape, const Cancellation &);
 

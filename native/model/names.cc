@@ -6,34 +6,46 @@
 #include <optional>
 
 #include "model/diffusers_names.h"
+#include "model/open_clip_names.h"
 #include "model/source.h"
 
 namespace diffusion {
 
 namespace {
 
+// Canonical prefixes of text encoders, of which text_prefix and text_2_prefix are parts.
 constexpr std::string_view transformer_prefix = "cond_stage_model.transformer.";
+constexpr std::string_view transformer_2_prefix = "conditioner.embedders.1.transformer.";
 
 struct Prefix {
     std::string_view text;
     Component component;
 };
 
-// What stands before the names of a component in a file that holds several. The ones after LDM's are those of
-// stable-diffusion.cpp, diffusers' own joint exports and ComfyUI.
-constexpr std::array<Prefix, 8> prefixes = {{
+// What stands before the names of a component in a file that holds several: first those of the original checkpoints, SD 1
+// and 2 before SDXL and its refiner (whose only encoder is SDXL's second), then those of stable-diffusion.cpp, diffusers' own
+// joint exports and ComfyUI.
+constexpr std::array<Prefix, 16> prefixes = {{
     {unet_prefix, Component::unet},
     {vae_prefix, Component::vae},
     {transformer_prefix, Component::text_encoder},
+    {"cond_stage_model.model.", Component::text_encoder},
+    {"conditioner.embedders.0.transformer.", Component::text_encoder},
+    {"conditioner.embedders.0.model.", Component::text_encoder_2},
+    {transformer_2_prefix, Component::text_encoder_2},
+    {"conditioner.embedders.1.model.", Component::text_encoder_2},
+    {"cond_stage_model.1.transformer.", Component::text_encoder_2},
     {"unet.", Component::unet},
     {"vae.", Component::vae},
     {"text_encoder.", Component::text_encoder},
+    {"text_encoder_2.", Component::text_encoder_2},
     {"te.", Component::text_encoder},
     {"text_encoders.clip_l.transformer.", Component::text_encoder},
+    {"text_encoders.clip_g.transformer.", Component::text_encoder_2},
 }};
 
 // Beginnings of names that, in a file without prefixes, only one component has.
-constexpr std::array<Prefix, 14> evidence = {{
+constexpr std::array<Prefix, 15> evidence = {{
     {"down_blocks.", Component::unet},
     {"up_blocks.", Component::unet},
     {"input_blocks.", Component::unet},
@@ -48,6 +60,7 @@ constexpr std::array<Prefix, 14> evidence = {{
     {"embeddings.token_embedding.", Component::text_encoder},
     {"embeddings.position_embedding.", Component::text_encoder},
     {"encoder.layers.0.self_attn.", Component::text_encoder},
+    {"transformer.resblocks.", Component::text_encoder},
 }};
 
 // Beginnings of all names of a component, prefixes aside, in the original spelling.
@@ -103,13 +116,18 @@ Split split(std::string_view name) {
     return {{}, name, Component::none};
 }
 
+bool is_text_encoder(Component component) {
+    return component == Component::text_encoder || component == Component::text_encoder_2;
+}
+
 // The text model of transformers 5 and later has no `text_model.` before its names; projection, scale and vision tower
 // never had.
-std::string text_encoder_name(std::string_view local) {
+std::string text_encoder_name(Component component, std::string_view local) {
+    const bool first = component == Component::text_encoder;
     for (const std::string_view root : {"embeddings.", "encoder.", "final_layer_norm."}) {
-        if (local.starts_with(root)) return text_prefix + std::string(local);
+        if (local.starts_with(root)) return (first ? text_prefix : text_2_prefix) + std::string(local);
     }
-    return std::string(transformer_prefix) + std::string(local);
+    return std::string(first ? transformer_prefix : transformer_2_prefix) + std::string(local);
 }
 
 class Namer {
@@ -118,7 +136,12 @@ public:
         bare_.at(static_cast<size_t>(expected)) = true;
         for (const std::string & name : names) {
             const Split parts = split(name);
-            if (parts.prefix.empty()) bare_.at(static_cast<size_t>(component_of(name, evidence))) = true;
+            if (parts.prefix.empty()) {
+                const Component evident = component_of(name, evidence);
+                // Names alone do not tell one text encoder from another.
+                const bool expected_text = is_text_encoder(evident) && is_text_encoder(expected);
+                bare_.at(static_cast<size_t>(expected_text ? expected : evident)) = true;
+            }
             unet_.note(parts.local);
             vae_.note(parts.local);
         }
@@ -129,14 +152,15 @@ public:
         Component component = parts.component;
         std::optional<std::string> canonical;
         bool diffusers = false;
-        for (const Component candidate : {Component::unet, Component::vae, Component::text_encoder}) {
+        for (const Component candidate :
+             {Component::unet, Component::vae, Component::text_encoder, Component::text_encoder_2}) {
             const bool possible =
                 parts.prefix.empty() ? bare_.at(static_cast<size_t>(candidate)) : component == candidate;
             if (!possible || canonical) continue;
-            canonical = convert(candidate, parts.local, diffusers);
+            canonical = is_text_encoder(candidate) ? convert_text(candidate, parts, diffusers, result)
+                                                   : convert(candidate, parts.local, diffusers);
             if (canonical) component = candidate;
         }
-        if (component == Component::text_encoder) diffusers = parts.prefix != transformer_prefix;
         if (canonical) (diffusers ? n_diffusers_ : n_ldm_)++;
         result.names.push_back(canonical ? std::move(*canonical) : name);
         result.components.push_back(component);
@@ -154,17 +178,23 @@ private:
         if (component == Component::unet) name = unet_.convert(local);
         if (component == Component::vae) name = vae_.convert(local);
         diffusers = name.has_value();
-        if (!name && component_of_original(local, component)) name = std::string(local);
+        if (!name && component_of(local, original_names) == component) name = std::string(local);
         if (!name) return std::nullopt;
-        if (component == Component::text_encoder) return text_encoder_name(*name);
         return (component == Component::unet ? unet_prefix : vae_prefix) + *name;
     }
 
-    static bool component_of_original(std::string_view local, Component component) {
-        return component_of(local, original_names) == component;
+    static std::optional<std::string> convert_text(Component component, const Split & parts, bool & diffusers,
+                                                   CanonicalNames & result) {
+        std::optional<std::string> name = from_open_clip(parts.local);
+        // The projection has the same name in both.
+        if (name && *name != parts.local) result.open_clip.at(static_cast<size_t>(component)) = true;
+        const bool original = parts.prefix.starts_with("cond_stage_model.") || parts.prefix.starts_with("conditioner.");
+        diffusers = !original && !name;
+        if (!name && component_of(parts.local, original_names) == Component::text_encoder) name = parts.local;
+        return name ? std::optional(text_encoder_name(component, *name)) : std::nullopt;
     }
 
-    std::array<bool, 4> bare_ = {}; // by Component: names without a prefix may be of it
+    std::array<bool, component_count> bare_ = {}; // by Component: names without a prefix may be of it
     DiffusersUnet unet_;
     DiffusersVae vae_;
     size_t n_ldm_ = 0, n_diffusers_ = 0;
@@ -176,6 +206,7 @@ const char * component_name(Component component) {
     switch (component) {
         case Component::unet: return "UNet";
         case Component::text_encoder: return "text encoder";
+        case Component::text_encoder_2: return "second text encoder";
         case Component::vae: return "VAE";
         case Component::none: break;
     }
@@ -211,8 +242,12 @@ bool ignorable(std::string_view name) {
         "scale_factor",
         "denoiser.sigmas",
         "denoiser.log_sigmas",
+        "v_pred", // marks models that predict v
         "cond_stage_model.logit_scale",
         "cond_stage_model.text_projection",
+        "cond_stage_model.transformer.attn_mask",
+        "conditioner.embedders.1.transformer.attn_mask",
+        "conditioner.embedders.1.transformer.logit_scale",
     };
     constexpr std::string_view beginnings[] = {
         "model_ema.",
@@ -223,6 +258,7 @@ bool ignorable(std::string_view name) {
         "cond_stage_model.transformer.logit_scale",
         "cond_stage_model.transformer.vision_model.",
         "cond_stage_model.transformer.visual_projection.",
+        "depth_model.", // estimates the depth that a depth-to-image UNet takes
     };
     constexpr std::string_view endings[] = {".position_ids", ".num_batches_tracked"};
     return std::ranges::find(whole, name) != std::end(whole) ||

@@ -1,15 +1,19 @@
 // The one place that knows how the tensors of Stable Diffusion are spelled. Canonical are the names of the original
-// (LDM) checkpoints; those of diffusers, and the prefixes that tools put before either, are turned into them.
+// (LDM) checkpoints; those of diffusers, and the prefixes that tools put before either, are turned into them. Text encoders
+// have the names of transformers behind the original's prefix, whatever the original's own are.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace diffusion {
 
-// `none` where a tensor belongs to no component that is known.
-enum class Component { none, unet, text_encoder, vae };
+// `none` where a tensor belongs to no component that is known. The second text encoder is that of SDXL, which its refiner has
+// alone.
+enum class Component { none, unet, text_encoder, text_encoder_2, vae };
+inline constexpr size_t component_count = 5;
 
 const char * component_name(Component component); // for messages: "UNet", "text encoder", "VAE"
 
@@ -17,6 +21,7 @@ struct CanonicalNames {
     // As long as the names that were given, and in their order. A tensor of no known place keeps its own name.
     std::vector<std::string> names;
     std::vector<Component> components;
+    std::array<bool, component_count> open_clip = {}; // by Component: a text encoder in the names of OpenCLIP
     std::string layout; // "ldm" or "diffusers", whichever spells more of the tensors; empty where none is known
 };
 

@@ -5,10 +5,17 @@
 
 #include "io/file_error.h"
 #include "model/names.h"
+#include "model/prediction.h"
 
 namespace diffusion {
 
 namespace {
+
+// SDXL and its refiner embed that many numbers beside the pooled text, each in 256 channels: two sizes and a place; one size,
+// a place and a score.
+constexpr int64_t number_channels = 256, xl_numbers = 6, refiner_numbers = 5;
+// Of the published models, where the second text encoder is not at hand.
+constexpr int64_t xl_pooled = 1280;
 
 bool has_prefix(const TensorTable & table, const std::string & prefix) {
     return std::any_of(table.tensors().begin(), table.tensors().end(),
@@ -16,24 +23,31 @@ bool has_prefix(const TensorTable & table, const std::string & prefix) {
 }
 
 // The family by what only its checkpoints hold; empty where none matches.
-std::string recognise(const TensorTable & table, const Unet * unet) {
+std::string recognise(const TensorTable & table, const Unet * unet, const ClipText * text_2) {
     const auto unet_has = [&](const char * name) { return has_prefix(table, std::string(unet_prefix) + name); };
     if (unet_has("double_blocks.") || has_prefix(table, "double_blocks.")) return "flux";
     if (unet_has("joint_blocks.") || has_prefix(table, "joint_blocks.")) return "sd3";
     if (!unet) return "";
-    if (unet_has("label_emb.")) return "sdxl";
-    const int64_t in = unet->config().in_channels, out = unet->config().out_channels;
-    std::string family = unet->config().head_size > 0 ? "sd2" : "sd1";
+    const UnetConfig & c = unet->config();
+    const int64_t in = c.in_channels, out = c.out_channels;
+    std::string family = c.head_size > 0 ? "sd2" : "sd1";
+    if (c.vector_size) {
+        const int64_t numbers = c.vector_size - (text_2 ? text_2->config().projection : xl_pooled);
+        if (numbers != xl_numbers * number_channels && numbers != refiner_numbers * number_channels) return "";
+        family = numbers == xl_numbers * number_channels ? "sdxl" : "sdxl-refiner";
+    }
     if (in == 9 && out == 4) family += "-inpaint";
     if (in == 5 && out == 4) family += "-depth";
     if (in == 8 && out == 4) family += "-edit";
     return family;
 }
 
-template <typename Network> std::unique_ptr<Network> bind_one(Networks & networks, const char * prefix) {
+// Calls `make` where the files hold tensors of the prefix.
+template <typename Make>
+auto bind_one(Networks & networks, const char * prefix, Make make) -> decltype(make(*networks.weights)) {
     if (!has_prefix(networks.tensors.table, prefix)) return nullptr;
     try {
-        return std::make_unique<Network>(*networks.weights, Network::read_config(*networks.weights));
+        return make(*networks.weights);
     } catch (const Error & error) {
         networks.problems.push_back(error.what());
         return nullptr;
@@ -52,15 +66,20 @@ ComponentInfo describe(const TensorTable & table, const char * kind, const std::
     return info;
 }
 
+void describe_text_encoder(Networks & n, const ClipText * text, const char * kind, const char * prefix) {
+    if (!text) return;
+    ComponentInfo info = describe(n.tensors.table, kind, prefix);
+    const ClipTextConfig & c = text->config();
+    info.config = {{"width", c.width},         {"layers", c.layers},         {"heads", c.heads},
+                   {"positions", c.positions}, {"vocabulary", c.vocabulary}, {"intermediate", c.intermediate},
+                   {"openClip", c.open_clip}};
+    n.components.push_back(std::move(info));
+}
+
 void describe_components(Networks & n) {
     const TensorTable & table = n.tensors.table;
-    if (n.text) {
-        ComponentInfo info = describe(table, "text_encoder", text_prefix);
-        const ClipTextConfig & c = n.text->config();
-        info.config = {{"width", c.width},         {"layers", c.layers},         {"heads", c.heads},
-                       {"positions", c.positions}, {"vocabulary", c.vocabulary}, {"intermediate", c.intermediate}};
-        n.components.push_back(std::move(info));
-    }
+    describe_text_encoder(n, n.text.get(), "text_encoder", text_prefix);
+    describe_text_encoder(n, n.text_2.get(), "text_encoder_2", text_2_prefix);
     if (n.unet) {
         ComponentInfo info = describe(table, "unet", unet_prefix);
         const UnetConfig & c = n.unet->config();
@@ -68,6 +87,7 @@ void describe_components(Networks & n) {
         for (const UnetStage & stage : c.inputs) channels.push_back(stage.channels);
         info.config = {{"inChannels", c.in_channels},       {"outChannels", c.out_channels},
                        {"modelChannels", c.model_channels}, {"contextSize", c.context_size},
+                       {"vectorSize", c.vector_size},       {"guidanceSize", c.guidance_size},
                        {"downsampling", c.downsampling()},  {"blockChannels", channels}};
         n.components.push_back(std::move(info));
     }
@@ -109,28 +129,36 @@ std::string where(const Networks & n) {
         if (architecture != metadata.end()) found += ", of the architecture " + quote(architecture->second);
     }
     throw Error(ErrorCode::model_unsupported, where(n) + ": expected a Stable Diffusion model, but " + found +
-                                                  ". Pass a Stable Diffusion 1.x checkpoint.");
+                                                  ". Pass a checkpoint of Stable Diffusion 1.x, 2.x or XL.");
 }
 
 std::vector<std::string> absent_networks(const Networks & n) {
     std::vector<std::string> names;
+    const bool xl = n.unet && n.unet->config().vector_size, refiner = n.family.starts_with("sdxl-refiner");
+    const bool has_text = has_prefix(n.tensors.table, text_prefix),
+               has_text_2 = has_prefix(n.tensors.table, text_2_prefix);
     if (!has_prefix(n.tensors.table, unet_prefix)) names.push_back("the UNet (option `unet`)");
-    if (!has_prefix(n.tensors.table, text_prefix)) names.push_back("the text encoder (option `textEncoder`)");
+    if (!has_text && !refiner && (n.unet || !has_text_2)) {
+        names.push_back("the text encoder (option `textEncoder`)");
+    }
+    if (!has_text_2 && xl) names.push_back("the second text encoder (option `textEncoder2`)");
     if (!has_prefix(n.tensors.table, vae_prefix)) names.push_back("the VAE (option `vae`)");
     return names;
 }
 
 void require_matching_sizes(const Networks & n) {
-    const int64_t width = n.text->config().width, context = n.unet->config().context_size;
+    int64_t width = 0;
+    for (const ClipText * text : text_encoders(n)) width += text->config().width;
+    const int64_t context = n.unet->config().context_size;
     if (width != context) {
-        throw Error(ErrorCode::model_mismatch, where(n) + ": the UNet expects a text encoder of width " +
-                                                   std::to_string(context) + ", but this one has width " +
+        throw Error(ErrorCode::model_mismatch, where(n) + ": the UNet expects hidden states of width " +
+                                                   std::to_string(context) + ", but the text encoder gives width " +
                                                    std::to_string(width) + ". Use a text encoder of the same family.");
     }
     const int64_t latent = n.vae->config().latent_channels;
-    if (latent != n.unet->config().in_channels || latent != n.unet->config().out_channels) {
+    if (latent > n.unet->config().in_channels || latent != n.unet->config().out_channels) {
         throw Error(ErrorCode::model_mismatch,
-                    where(n) + ": the UNet works on latents of " + std::to_string(n.unet->config().in_channels) +
+                    where(n) + ": the UNet works on latents of " + std::to_string(n.unet->config().out_channels) +
                         " channels, but the VAE has " + std::to_string(latent) + ". Use a VAE of the same family.");
     }
 }
@@ -142,12 +170,25 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     n->tensors = open_source(source, cancellation);
     const TensorTable & table = n->tensors.table;
     n->weights = std::make_unique<WeightBinder>(table);
-    n->text = bind_one<ClipText>(*n, text_prefix);
-    n->unet = bind_one<Unet>(*n, unet_prefix);
-    n->vae = bind_one<Autoencoder>(*n, vae_prefix);
-    n->family = recognise(table, n->unet.get());
-    const std::string & prediction = n->tensors.prediction;
-    if (!prediction.empty() && prediction != "epsilon" && prediction != "v") {
+    n->unet = bind_one(*n, unet_prefix, [](WeightBinder & weights) {
+        return std::make_unique<Unet>(weights, Unet::read_config(weights));
+    });
+    const bool xl = n->unet && n->unet->config().vector_size;
+    const auto bind_text = [&](const char * prefix, Component component, bool pooled) {
+        return bind_one(*n, prefix, [&](WeightBinder & weights) {
+            const bool open_clip = n->tensors.open_clip.at(static_cast<size_t>(component));
+            return std::make_unique<ClipText>(weights, ClipTextUse{prefix, open_clip, xl, pooled});
+        });
+    };
+    n->text = bind_text(text_prefix, Component::text_encoder, false);
+    n->text_2 = bind_text(text_2_prefix, Component::text_encoder_2, true);
+    n->vae = bind_one(*n, vae_prefix, [](WeightBinder & weights) {
+        return std::make_unique<Autoencoder>(weights, Autoencoder::read_config(weights));
+    });
+    n->family = recognise(table, n->unet.get(), n->text_2.get());
+    n->prediction = prediction_of(n->tensors, n->family);
+    const std::string & prediction = n->prediction;
+    if (prediction != "epsilon" && prediction != "v") {
         n->problems.push_back("Expected a UNet that predicts epsilon or v, found one trained to predict " +
                               quote(prediction) + ".");
     }
@@ -158,14 +199,28 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     return n;
 }
 
+std::vector<const ClipText *> text_encoders(const Networks & n) {
+    std::vector<const ClipText *> encoders;
+    const bool refiner = n.family.starts_with("sdxl-refiner");
+    if (n.text && !refiner) encoders.push_back(n.text.get());
+    if (n.text_2) encoders.push_back(n.text_2.get());
+    return encoders;
+}
+
 void require_runnable(const Networks & n) {
     const std::vector<std::string> absent = absent_networks(n);
-    if (n.family != "sd1" && !n.family.empty()) {
+    if (n.family == "flux" || n.family == "sd3") {
         throw Error(ErrorCode::model_unsupported,
-                    where(n) + ": expected a Stable Diffusion 1.x text-to-image model, found " + "one of the family '" +
+                    where(n) + ": expected a model of Stable Diffusion 1.x, 2.x or XL, found one of the family '" +
                         n.family + "', which this version does not run.");
     }
-    if (absent.size() == 3) refuse_unknown(n);
+    if (absent.size() == 3 && !has_prefix(n.tensors.table, text_2_prefix)) refuse_unknown(n);
+    if (n.unet && n.family.empty()) {
+        throw Error(ErrorCode::model_unsupported,
+                    where(n) + ": expected a UNet of Stable Diffusion 1.x, 2.x or XL, found one that adds " +
+                        std::to_string(n.unet->config().vector_size) +
+                        " numbers to its timesteps, which no model of these families does.");
+    }
     if (!n.problems.empty()) throw Error(ErrorCode::model_unsupported, where(n) + ": " + n.problems.front());
     if (!absent.empty()) {
         throw Error(ErrorCode::model_incomplete, where(n) + ": expected a whole model, but " + some_of(absent) +

@@ -19,9 +19,11 @@ struct Networks {
     std::unique_ptr<WeightBinder> weights;
     // nullptr where the files hold no tensor of the network.
     std::unique_ptr<ClipText> text;
+    std::unique_ptr<ClipText> text_2; // of SDXL, which its refiner has alone
     std::unique_ptr<Unet> unet;
     std::unique_ptr<Autoencoder> vae;
     std::string family;
+    std::string prediction; // of the UNet: "epsilon" or "v"
     std::vector<ComponentInfo> components;
     std::vector<std::string> problems; // what no network of this package has or does
     std::vector<std::string> unused;
@@ -29,6 +31,9 @@ struct Networks {
 
 // Reads headers and binds; what is wrong is noted in the result.
 std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellation & cancellation);
+
+// The text encoders whose hidden states, side by side, the UNet attends to.
+std::vector<const ClipText *> text_encoders(const Networks & networks);
 
 // Throws the Error that says why these networks do not make a model that can run; returns where they do.
 void require_runnable(const Networks & networks);

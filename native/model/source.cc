@@ -31,9 +31,10 @@ struct FolderPlace {
     const char * pickle_stem;
 };
 
-constexpr std::array<FolderPlace, 3> folder_places = {{
+constexpr std::array<FolderPlace, 4> folder_places = {{
     {Component::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
     {Component::text_encoder, "text_encoder", "model", "pytorch_model"},
+    {Component::text_encoder_2, "text_encoder_2", "model", "pytorch_model"},
     {Component::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
 }};
 
@@ -97,18 +98,40 @@ std::string looked_for(const FolderPlace & place) {
            ".bin";
 }
 
-// Reads `prediction_type` of the folder's scheduler, where it has one.
-std::string scheduler_prediction(const fs::path & folder) {
-    const fs::path config = folder / "scheduler" / "scheduler_config.json";
+// A string in a JSON object; empty where the file or the key is not there.
+std::string config_entry(const fs::path & config, const std::string & key) {
     if (!is_there(config)) return "";
     const std::string path = utf8(config);
     const auto file = MappedFile::open(path);
-    std::string prediction;
+    std::string entry;
     visit_json_strings({reinterpret_cast<const char *>(file->data()), file->size()}, path,
                        [&](const std::vector<std::string> & keys, std::string & value) {
-                           if (keys.size() == 1 && keys[0] == "prediction_type") prediction = prediction_name(value);
+                           if (keys.size() == 1 && keys[0] == key) entry = value;
                        });
-    return prediction;
+    return entry;
+}
+
+std::string scheduler_prediction(const fs::path & folder) {
+    return prediction_name(config_entry(folder / "scheduler" / "scheduler_config.json", "prediction_type"));
+}
+
+// Queries, keys and values that one tensor holds, as the three that they are in transformers; the tensor itself where it
+// holds something else.
+std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
+    constexpr std::string_view fused = ".self_attn.in_proj_";
+    const size_t at = tensor.name.find(fused);
+    const int rows = tensor.n_dims - 1; // the slowest dimension
+    if (at == std::string::npos || rows < 0 || rows > 1 || tensor.ne[rows] % 3 != 0) return {tensor};
+    std::vector<StoredTensor> parts(3, tensor);
+    for (size_t i = 0; i < 3; i++) {
+        StoredTensor & part = parts[i];
+        part.name =
+            tensor.name.substr(0, at) + ".self_attn." + "qkv"[i] + "_proj." + tensor.name.substr(at + fused.size());
+        part.ne[rows] /= 3;
+        part.n_bytes /= 3;
+        part.data += i * part.n_bytes;
+    }
+    return parts;
 }
 
 // https://github.com/Stability-AI/ModelSpec
@@ -125,6 +148,7 @@ public:
     Opener(const Source & source, const Cancellation & cancellation)
         : cancellation_(cancellation), own_{{Component::unet, source.unet},
                                             {Component::text_encoder, source.text_encoder},
+                                            {Component::text_encoder_2, source.text_encoder_2},
                                             {Component::vae, source.vae}},
           model_(source.model) {
         std::erase_if(own_, [](const auto & entry) { return entry.second.empty(); });
@@ -165,13 +189,18 @@ private:
         const fs::path weights = find_weights(folder, place);
         if (weights.empty()) throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
         parts_.push_back(open_part(utf8(weights), place.component, only, cancellation_));
+        // OpenCLIP's text encoders are the ones with the exact GELU.
+        const bool gelu = config_entry(folder / "config.json", "hidden_act") == "gelu";
+        if (gelu) parts_.back().names.open_clip.at(static_cast<size_t>(place.component)) = true;
     }
 
     // A part of its own: a file of that component, a file of several, the folder of the component or of a whole model.
     void open_own(Component component, const std::string & path) {
         std::string prediction;
         if (!is_directory(path)) {
-            parts_.push_back(open_part(path, Component::none, component, cancellation_));
+            // Names alone do not tell the second text encoder from the first.
+            const bool second = component == Component::text_encoder_2;
+            parts_.push_back(open_part(path, second ? component : Component::none, component, cancellation_));
         } else {
             const FolderPlace & place = *std::find_if(folder_places.begin(), folder_places.end(),
                                                       [&](const FolderPlace & p) { return p.component == component; });
@@ -216,7 +245,12 @@ private:
             StoredTensor tensor = part.table.tensors()[i];
             tensor.name = part.names.names[i];
             tensor.file += first;
-            result_.table.add(std::move(tensor));
+            for (StoredTensor & one : split_projection(tensor)) result_.table.add(std::move(one));
+        }
+        for (size_t i = 0; i < component_count; i++) {
+            const bool taken = part.only == Component::none ? !own_.count(static_cast<Component>(i))
+                                                            : part.only == static_cast<Component>(i);
+            if (taken && part.names.open_clip[i]) result_.open_clip[i] = true;
         }
     }
 

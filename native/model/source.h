@@ -1,11 +1,13 @@
 // From paths to the tensors of one model under canonical names: the original (LDM) names of Stable Diffusion.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
 #include "cancellation.h"
 #include "io/tensor_table.h"
+#include "model/names.h"
 
 namespace diffusion {
 
@@ -14,18 +16,22 @@ struct Source {
     std::string unet;
     std::string text_encoder;
     std::string vae;
+    std::string text_encoder_2{}; // the second of SDXL
 };
 
 // Prefixes of the canonical names.
 inline constexpr const char * unet_prefix = "model.diffusion_model.";
 inline constexpr const char * vae_prefix = "first_stage_model.";
 inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_model.";
+inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transformer.text_model.";
 
 struct ModelTensors {
     TensorTable table;  // canonical names
     std::string layout; // "ldm" or "diffusers", of the first file
     // From diffusers' scheduler_config.json, GGUF or safetensors metadata where one says so; empty otherwise.
     std::string prediction;
+    // By Component: a text encoder of OpenCLIP, by the names of its tensors or transformers' config.json.
+    std::array<bool, component_count> open_clip = {};
 };
 
 // Opens all parts, resolves diffusers folders, renames to canonical names, and lets a part given on its own replace

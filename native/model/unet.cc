@@ -18,20 +18,51 @@ constexpr int64_t most_transformers = 32;
 
 const std::string prefix = unet_prefix;
 
-std::string input_name(size_t i) {
-    return prefix + "input_blocks." + std::to_string(i) + ".";
+const std::string inputs_name = prefix + "input_blocks.";
+const std::string outputs_name = prefix + "output_blocks.";
+const std::string middle_name = prefix + "middle_block.";
+const std::string first_name = inputs_name + "0.0";
+
+bool has_conv(const WeightBinder & weights, const std::string & name) {
+    return weights.has(name + ".weight") || weights.has(name + ".bias");
 }
 
-std::string output_name(size_t i) {
-    return prefix + "output_blocks." + std::to_string(i) + ".";
-}
-
-UnetStage read_residual_stage(const WeightBinder & weights, const std::string & p) {
+UnetStage read_residual_stage(const WeightBinder & weights, const std::string & name) {
     UnetStage stage;
+    stage.name = name;
     stage.residual = true;
-    stage.channels = weights.conv_channels(p + "0.out_layers.3");
-    stage.transformers = weights.count(p + "1.transformer_blocks.");
+    stage.channels = weights.conv_channels(name + "0.out_layers.3");
+    stage.transformers = weights.count(name + "1.transformer_blocks.");
     return stage;
+}
+
+std::vector<UnetStage> read_inputs(const WeightBinder & weights) {
+    std::vector<UnetStage> stages;
+    for (const int64_t i : weights.indices(inputs_name)) {
+        if (i == 0) continue;
+        const std::string name = inputs_name + std::to_string(i) + ".", downsampler = name + "0.op";
+        if (has_conv(weights, downsampler)) {
+            stages.push_back({name, weights.conv_channels(downsampler), false, 0, downsampler});
+        } else {
+            stages.push_back(read_residual_stage(weights, name));
+        }
+    }
+    return stages;
+}
+
+// A distilled UNet may keep the numbers that its teacher's blocks have: then some are missing, and an upsampling stands alone
+// in the place of its level's last block.
+std::vector<UnetStage> read_outputs(const WeightBinder & weights) {
+    std::vector<UnetStage> stages;
+    for (const int64_t i : weights.indices(outputs_name)) {
+        const std::string name = outputs_name + std::to_string(i) + ".";
+        const std::string upsampler = name + (has_conv(weights, name + "1.conv") ? "1.conv" : "2.conv");
+        const bool upsamples = has_conv(weights, upsampler);
+        const bool alone = upsamples && weights.indices(name).size() == 1 && !stages.empty();
+        if (!alone) stages.push_back(read_residual_stage(weights, name));
+        if (upsamples) stages.back().resampler = upsampler;
+    }
+    return stages;
 }
 
 [[noreturn]] void fail(ErrorCode code, const std::string & what) {
@@ -56,16 +87,16 @@ void check_levels(const UnetConfig & c) {
                                               std::to_string(c.outputs.size()) + " output blocks");
     }
     std::vector<int64_t> skips = {0};
-    for (const UnetStage & stage : c.inputs) skips.push_back(skips.back() + (stage.resample ? 1 : 0));
+    for (const UnetStage & stage : c.inputs) skips.push_back(skips.back() + (stage.resampler.empty() ? 0 : 1));
     int64_t level = skips.back();
     if (level > most_levels) fail(ErrorCode::model_unsupported, "it has more than 16 levels");
     for (const UnetStage & stage : c.outputs) {
         const int64_t joined = skips.back();
         skips.pop_back();
-        if (joined != level || (stage.resample && skips.empty())) {
+        if (joined != level || (!stage.resampler.empty() && skips.empty())) {
             fail(ErrorCode::model_unsupported, "its upsampling does not mirror its downsampling");
         }
-        if (stage.resample) level = skips.back();
+        if (!stage.resampler.empty()) level = skips.back();
     }
 }
 
@@ -114,35 +145,28 @@ struct Unet::Stage {
 };
 
 int64_t UnetConfig::downsampling() const {
-    const auto n = std::count_if(inputs.begin(), inputs.end(), [](const UnetStage & s) { return s.resample; });
+    const auto n =
+        std::count_if(inputs.begin(), inputs.end(), [](const UnetStage & s) { return !s.resampler.empty(); });
     return int64_t{1} << n;
 }
 
 UnetConfig Unet::read_config(const WeightBinder & weights) {
     UnetConfig c;
-    c.in_channels = weights.size(input_name(0) + "0.weight", 2);
-    c.model_channels = weights.conv_channels(input_name(0) + "0");
+    c.in_channels = weights.size(first_name + ".weight", 2);
+    c.model_channels = weights.conv_channels(first_name);
     c.out_channels = weights.conv_channels(prefix + "out.2");
-    const int64_t n_inputs = weights.count(prefix + "input_blocks.");
-    const int64_t n_outputs = weights.count(prefix + "output_blocks.");
-    if (std::max(n_inputs, n_outputs) > most_stages) {
+    c.vector_size = weights.size(prefix + "label_emb.0.0.weight", 0);
+    c.guidance_size = weights.size(prefix + "time_embed.cond_proj.weight", 0);
+    if (std::max(weights.count(inputs_name), weights.count(outputs_name)) > most_stages) {
         fail(ErrorCode::model_unsupported, "it has more than 64 input or output blocks");
     }
-    for (int64_t i = 1; i < n_inputs; i++) {
-        const std::string p = input_name(i);
-        if (weights.has(p + "0.op.weight") || weights.has(p + "0.op.bias")) {
-            c.inputs.push_back({weights.conv_channels(p + "0.op"), false, 0, true});
-        } else {
-            c.inputs.push_back(read_residual_stage(weights, p));
-        }
+    c.inputs = read_inputs(weights);
+    c.outputs = read_outputs(weights);
+    const std::vector<int64_t> middle = weights.indices(middle_name);
+    c.middle = !middle.empty();
+    if (c.middle && middle != std::vector<int64_t>{0}) {
+        c.middle_transformers = std::max<int64_t>(weights.count(middle_name + "1.transformer_blocks."), 1);
     }
-    for (int64_t i = 0; i < n_outputs; i++) {
-        UnetStage stage = read_residual_stage(weights, output_name(i));
-        const std::string upsample = output_name(i) + (stage.transformers ? "2.conv" : "1.conv");
-        stage.resample = weights.has(upsample + ".weight") || weights.has(upsample + ".bias");
-        c.outputs.push_back(stage);
-    }
-    c.middle_transformers = weights.count(prefix + "middle_block.1.transformer_blocks.");
     for (const auto & tensor : weights.table().tensors()) {
         if (tensor.name.rfind(prefix, 0) != 0) continue;
         const auto ends_with = [&](const std::string & suffix) {
@@ -196,41 +220,49 @@ Unet::SpatialTransformer Unet::bind_transformer(WeightBinder & weights, const st
     return result;
 }
 
+Unet::Stage Unet::bind_stage(WeightBinder & weights, const UnetStage & s, int64_t in) const {
+    Stage stage;
+    if (s.residual) stage.residual = bind_residual(weights, s.name + "0.", in, s.channels);
+    if (s.transformers) stage.transformer = bind_transformer(weights, s.name + "1.", s.channels, s.transformers);
+    return stage;
+}
+
 Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config) {
     const int64_t base = config.model_channels;
     time1_ = weights.linear(prefix + "time_embed.0", base, base * 4);
     time2_ = weights.linear(prefix + "time_embed.2", base * 4, base * 4);
-    first_ = weights.conv(input_name(0) + "0", config.in_channels, base, 3);
+    if (config.vector_size) {
+        vector1_ = weights.linear(prefix + "label_emb.0.0", config.vector_size, base * 4);
+        vector2_ = weights.linear(prefix + "label_emb.0.2", base * 4, base * 4);
+    }
+    if (config.guidance_size) {
+        guidance_ = weights.linear(prefix + "time_embed.cond_proj", config.guidance_size, base, false);
+    }
+    first_ = weights.conv(first_name, config.in_channels, base, 3);
 
     int64_t channels = base;
     std::vector<int64_t> skips = {base};
-    for (size_t i = 0; i < config.inputs.size(); i++) {
-        const UnetStage & s = config.inputs[i];
-        const std::string p = input_name(i + 1);
-        Stage stage;
-        if (s.residual) stage.residual = bind_residual(weights, p + "0.", channels, s.channels);
-        if (s.transformers) stage.transformer = bind_transformer(weights, p + "1.", s.channels, s.transformers);
-        if (s.resample) stage.downsample = weights.conv(p + "0.op", channels, s.channels, 3);
+    for (const UnetStage & s : config.inputs) {
+        Stage stage = bind_stage(weights, s, channels);
+        if (!s.resampler.empty()) stage.downsample = weights.conv(s.resampler, channels, s.channels, 3);
         inputs_.push_back(stage);
         skips.push_back(channels = s.channels);
     }
 
-    const std::string m = prefix + "middle_block.";
-    const int64_t depth = std::max<int64_t>(config.middle_transformers, 1);
-    middle_.resize(2);
-    middle_[0].residual = bind_residual(weights, m + "0.", channels, channels);
-    middle_[0].transformer = bind_transformer(weights, m + "1.", channels, depth);
-    middle_[1].residual = bind_residual(weights, m + "2.", channels, channels);
+    if (config.middle) {
+        const int64_t depth = config.middle_transformers;
+        middle_.push_back(bind_stage(weights, {middle_name, channels, true, depth, ""}, channels));
+        if (depth) {
+            Stage last;
+            last.residual = bind_residual(weights, middle_name + "2.", channels, channels);
+            middle_.push_back(last);
+        }
+    }
 
-    for (size_t i = 0; i < config.outputs.size(); i++) {
-        const UnetStage & s = config.outputs[i];
-        const std::string p = output_name(i);
-        Stage stage;
-        stage.residual = bind_residual(weights, p + "0.", channels + skips.back(), s.channels);
+    for (const UnetStage & s : config.outputs) {
+        Stage stage = bind_stage(weights, s, channels + skips.back());
         skips.pop_back();
-        if (s.transformers) stage.transformer = bind_transformer(weights, p + "1.", s.channels, s.transformers);
-        if (s.resample)
-            stage.upsample = weights.conv(p + (s.transformers ? "2.conv" : "1.conv"), s.channels, s.channels, 3);
+        if (!s.resampler.empty()) stage.upsample = weights.conv(s.resampler, s.channels, s.channels, 3);
         outputs_.push_back(stage);
         channels = s.channels;
     }
@@ -240,15 +272,20 @@ Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config) 
 
 Unet::~Unet() = default;
 
-Tensor Unet::time_embedding(Graph & graph, Tensor timesteps) const {
+Tensor Unet::embedding(Graph & graph, const Inputs & in) const {
+    ggml_context * ctx = graph.context();
     constexpr int max_period = 10000;
-    Tensor t =
-        ggml_timestep_embedding(graph.context(), timesteps, static_cast<int>(config_.model_channels), max_period);
+    Tensor t = ggml_timestep_embedding(ctx, in.timesteps, static_cast<int>(config_.model_channels), max_period);
+    if (config_.guidance_size) t = ggml_add(ctx, t, linear(graph, guidance_, in.guidance));
     // Every residual block starts from the activated embedding.
-    Finish finish;
-    finish.activation = Activation::silu;
-    finish.for_products = true;
-    return linear(graph, time2_, linear(graph, time1_, t, finish), finish);
+    Finish activated;
+    activated.activation = Activation::silu;
+    activated.for_products = true;
+    t = linear(graph, time1_, t, activated);
+    if (!config_.vector_size) return linear(graph, time2_, t, activated);
+    Finish added;
+    added.residual = linear(graph, vector2_, linear(graph, vector1_, in.vector, activated));
+    return ggml_silu(ctx, linear(graph, time2_, t, added));
 }
 
 Tensor Unet::residual(Graph & graph, const ResBlock & block, Tensor x, Tensor time) const {
@@ -291,9 +328,9 @@ Tensor Unet::stage(Graph & graph, const Stage & stage, Tensor x, Tensor time, Te
     return x;
 }
 
-Tensor Unet::build(Graph & graph, Tensor latent, Tensor timesteps, Tensor context) const {
-    Tensor time = time_embedding(graph, timesteps);
-    Tensor x = conv2d(graph, first_, to_image(graph, latent));
+Tensor Unet::build(Graph & graph, const Inputs & in) const {
+    Tensor time = embedding(graph, in), context = in.context;
+    Tensor x = conv2d(graph, first_, to_image(graph, in.latent));
     std::vector<Tensor> skips = {x};
     for (const Stage & s : inputs_) skips.push_back(x = stage(graph, s, x, time, context));
     for (const Stage & s : middle_) x = stage(graph, s, x, time, context);

@@ -131,6 +131,34 @@ void knows_other_spellings() {
     for (const auto & [name, wanted] : rows) check_equal(canonical_names({name}).names.at(0), wanted, name);
 }
 
+void knows_the_text_encoders_of_sd2_and_sdxl() {
+    const std::string first = text_prefix, second = text_2_prefix;
+    const Pair rows[] = {
+        {"cond_stage_model.model.ln_final.bias", first + "final_layer_norm.bias"},
+        {"cond_stage_model.model.positional_embedding", first + "embeddings.position_embedding.weight"},
+        {"cond_stage_model.model.token_embedding.weight", first + "embeddings.token_embedding.weight"},
+        {"cond_stage_model.model.transformer.resblocks.11.attn.in_proj_weight",
+         first + "encoder.layers.11.self_attn.in_proj_weight"},
+        {"cond_stage_model.model.transformer.resblocks.0.mlp.c_fc.bias", first + "encoder.layers.0.mlp.fc1.bias"},
+        {"cond_stage_model.model.text_projection", "cond_stage_model.transformer.text_projection"},
+        {"conditioner.embedders.0.transformer.text_model.final_layer_norm.bias", first + "final_layer_norm.bias"},
+        {"conditioner.embedders.0.model.ln_final.bias", second + "final_layer_norm.bias"},
+        {"conditioner.embedders.1.model.transformer.resblocks.3.ln_2.weight",
+         second + "encoder.layers.3.layer_norm2.weight"},
+        {"conditioner.embedders.1.model.text_projection", "conditioner.embedders.1.transformer.text_projection"},
+        {"text_encoder_2.text_projection.weight", "conditioner.embedders.1.transformer.text_projection.weight"},
+        {"text_encoder_2.text_model.encoder.layers.0.mlp.fc1.bias", second + "encoder.layers.0.mlp.fc1.bias"},
+        {"text_encoders.clip_g.transformer.text_model.final_layer_norm.bias", second + "final_layer_norm.bias"},
+    };
+    for (const auto & [name, wanted] : rows) check_equal(canonical_names({name}).names.at(0), wanted, name);
+    const auto index = static_cast<size_t>(Component::text_encoder);
+    check(canonical_names({"cond_stage_model.model.ln_final.bias"}).open_clip[index], "a text encoder of OpenCLIP");
+    check(!canonical_names({"te.text_model.final_layer_norm.bias"}).open_clip[index], "a text encoder of OpenAI");
+    const std::string bare = "text_model.final_layer_norm.bias";
+    check_equal(canonical_names({bare}, Component::text_encoder_2).names.at(0), second + "final_layer_norm.bias",
+                "names without a prefix are of the text encoder that is expected");
+}
+
 void leaves_strangers_alone() {
     const std::string strangers[] = {
         "",
@@ -141,8 +169,9 @@ void leaves_strangers_alone() {
         "encoder.layers.1.conv.0.weight",
         "control_model.input_blocks.0.0.weight",
         "lora_unet_mid_block.alpha",
-        "conditioner.embedders.0.transformer.text_model.final_layer_norm.bias",
-        "cond_stage_model.model.ln_final.bias",
+        "conditioner.embedders.2.model.ln_final.bias",
+        "cond_stage_model.model.transformer.resblocks.x.ln_1.bias",
+        "cond_stage_model.model.transformer.resblocks.0.ln_3.bias",
         "unet.down_blocks.100.resnets.0.norm1.weight",
         "unet.down_blocks.-1.resnets.0.norm1.weight",
         "unet.down_blocks.01.resnets.0.norm1.weight",
@@ -198,6 +227,7 @@ int main() {
     names_agree_with_diffusers();
     names_of_a_whole_model_agree();
     knows_other_spellings();
+    knows_the_text_encoders_of_sd2_and_sdxl();
     leaves_strangers_alone();
     knows_what_to_ignore();
     return finish();

@@ -196,6 +196,35 @@ void refuses_hostile_sources(const TemporaryFolder & folder) {
     check_throws("cancelled", ErrorCode::cancelled, "", [&] { open_source({base, "", "", ""}, cancelled); });
 }
 
+// A fused projection is cut into the three that it holds.
+void opens_open_clip(const TemporaryFolder & folder) {
+    const std::string name = "conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_";
+    const std::string file =
+        safetensors(R"({")" + name + R"(weight":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]},")" + name +
+                        R"(bias":{"dtype":"F32","shape":[4],"data_offsets":[24,40]}})",
+                    40);
+    const ModelTensors model = open({folder.write("open_clip.safetensors", file), "", "", ""});
+    const std::string attention = std::string(text_2_prefix) + "encoder.layers.0.self_attn.";
+    check(names(model) == sorted({attention + "q_proj.weight", attention + "k_proj.weight", attention + "v_proj.weight",
+                                  attention + "in_proj_bias"}),
+          "queries, keys and values; what is not three of something stays whole");
+    const StoredTensor *q = model.table.find(attention + "q_proj.weight"),
+                       *v = model.table.find(attention + "v_proj.weight");
+    check(q && v && v->data == q->data + 16 && v->n_bytes == 8 && v->ne[0] == 2 && v->ne[1] == 1, "in their order");
+    check(model.open_clip[static_cast<size_t>(Component::text_encoder_2)], "it is one of OpenCLIP");
+
+    folder.write("xl/text_encoder_2/model.safetensors", diffusers_text);
+    folder.write("xl/text_encoder_2/config.json", R"({"hidden_act": "gelu"})");
+    folder.write("xl/unet/diffusion_pytorch_model.safetensors", diffusers_unet);
+    const ModelTensors xl = open({folder.path("xl"), "", "", ""});
+    const std::string second = std::string(text_2_prefix) + "final_layer_norm.bias";
+    check(names(xl) == sorted({unet_tensor, second}), "the second text encoder of a diffusers folder");
+    check(xl.open_clip[static_cast<size_t>(Component::text_encoder_2)], "its configuration says OpenCLIP");
+    check(!xl.open_clip[static_cast<size_t>(Component::text_encoder)], "and nothing of the first");
+    Source own{folder.path("pipeline"), "", "", "", folder.write("clip_g.safetensors", diffusers_text)};
+    check(names(open(own)).size() == 4, "a second text encoder of its own beside those of a model");
+}
+
 } // namespace
 
 int main() {
@@ -203,6 +232,7 @@ int main() {
     opens_one_file(folder);
     opens_a_diffusers_folder(folder);
     opens_pickles(folder);
+    opens_open_clip(folder);
     replaces_parts(folder);
     keeps_strangers_visible(folder);
     refuses_hostile_sources(folder);

@@ -23,6 +23,7 @@ const latent = new Float32Array(256);
 const shape = [1, 4, 8, 8];
 const time = new Float32Array([500]);
 const context = new Float32Array(77 * 64);
+const condition = { context, contextTokens: 77 };
 const tokens = new Int32Array(77);
 
 function detached(): Float32Array {
@@ -113,16 +114,17 @@ test('a model is not a cancellation, whatever its prototype', async () => {
 
 const calls: [name: string, call: (model: Anything) => Promise<unknown>, error: object][] = [
   ['encodeText of nothing', (m) => m.encodeText(), wrongType],
-  ['encodeText of an array', (m) => m.encodeText(Array.from(tokens), 1, never), wrongType],
-  ['encodeText of unsigned tokens', (m) => m.encodeText(new Uint32Array(77), 1, never), wrongType],
-  ['encodeText of no token', (m) => m.encodeText(new Int32Array(0), 1, never), wrongValue],
-  ['encodeText of 78 tokens', (m) => m.encodeText(new Int32Array(78), 1, never), wrongValue],
-  ['encodeText of a token past the vocabulary', (m) => m.encodeText(tokens.with(3, 1000), 1, never), wrongValue],
-  ['encodeText of a negative token', (m) => m.encodeText(tokens.with(3, -1), 1, never), wrongValue],
-  ['a clip skip of 0', (m) => m.encodeText(tokens, 0, never), wrongValue],
-  ['a clip skip past the layers', (m) => m.encodeText(tokens, 3, never), wrongValue],
-  ['a clip skip of NaN', (m) => m.encodeText(tokens, Number.NaN, never), wrongValue],
-  ['no clip skip', (m) => m.encodeText(tokens, undefined, never), wrongType],
+  ['encodeText by an encoder that is not there', (m) => m.encodeText(1, tokens, 1, never), wrongValue],
+  ['encodeText of an array', (m) => m.encodeText(0, Array.from(tokens), 1, never), wrongType],
+  ['encodeText of unsigned tokens', (m) => m.encodeText(0, new Uint32Array(77), 1, never), wrongType],
+  ['encodeText of no token', (m) => m.encodeText(0, new Int32Array(0), 1, never), wrongValue],
+  ['encodeText of 78 tokens', (m) => m.encodeText(0, new Int32Array(78), 1, never), wrongValue],
+  ['encodeText of a token past the vocabulary', (m) => m.encodeText(0, tokens.with(3, 1000), 1, never), wrongValue],
+  ['encodeText of a negative token', (m) => m.encodeText(0, tokens.with(3, -1), 1, never), wrongValue],
+  ['a clip skip of 0', (m) => m.encodeText(0, tokens, 0, never), wrongValue],
+  ['a clip skip past the layers', (m) => m.encodeText(0, tokens, 3, never), wrongValue],
+  ['a clip skip of NaN', (m) => m.encodeText(0, tokens, Number.NaN, never), wrongValue],
+  ['no clip skip', (m) => m.encodeText(0, tokens, undefined, never), wrongType],
   ['a latent in double precision', (m) => m.decode(new Float64Array(256), shape, never), wrongType],
   ['a latent as bytes', (m) => m.decode(new DataView(latent.buffer), shape, never), wrongType],
   ['a detached latent', (m) => m.decode(detached(), shape, never), wrongValue],
@@ -139,12 +141,28 @@ const calls: [name: string, call: (model: Anything) => Promise<unknown>, error: 
   ['three latent channels', (m) => m.decode(new Float32Array(192), [1, 3, 8, 8], never), wrongValue],
   ['a picture of four channels', (m) => m.encode(latent, shape, never), wrongValue],
   ['a picture that is no multiple of 8', (m) => m.encode(new Float32Array(243), [1, 3, 9, 9], never), wrongValue],
-  ['two timesteps', (m) => m.predict(latent, shape, new Float32Array(2), context, 77, never), wrongValue],
-  ['a number for timesteps', (m) => m.predict(latent, shape, 500, context, 77, never), wrongType],
-  ['a short context', (m) => m.predict(latent, shape, time, context.subarray(1), 77, never), wrongValue],
-  ['no context token', (m) => m.predict(latent, shape, time, new Float32Array(0), 0, never), wrongValue],
-  ['2^53 context tokens', (m) => m.predict(latent, shape, time, context, 2 ** 53, never), wrongValue],
-  ['no cancellation', (m) => m.predict(latent, shape, time, context, 77), wrongType],
+  ['two timesteps', (m) => m.predict(latent, shape, new Float32Array(2), condition, never), wrongValue],
+  ['a number for timesteps', (m) => m.predict(latent, shape, 500, condition, never), wrongType],
+  [
+    'a short context',
+    (m) => m.predict(latent, shape, time, { ...condition, context: context.subarray(1) }, never),
+    wrongValue,
+  ],
+  ['no context token', (m) => m.predict(latent, shape, time, { ...condition, contextTokens: 0 }, never), wrongValue],
+  [
+    '2^53 context tokens',
+    (m) => m.predict(latent, shape, time, { ...condition, contextTokens: 2 ** 53 }, never),
+    wrongValue,
+  ],
+  ['no condition', (m) => m.predict(latent, shape, time, undefined, never), wrongType],
+  ['a condition without context', (m) => m.predict(latent, shape, time, { contextTokens: 77 }, never), wrongType],
+  [
+    'a vector for a UNet that takes none',
+    (m) => m.predict(latent, shape, time, { ...condition, vector: context }, never),
+    wrongValue,
+  ],
+  ['an array for guidance', (m) => m.predict(latent, shape, time, { ...condition, guidance: [1] }, never), wrongType],
+  ['no cancellation', (m) => m.predict(latent, shape, time, condition), wrongType],
 ];
 
 for (const [name, call, error] of calls) {
@@ -185,9 +203,9 @@ test('classes refuse wrong receivers and constructors', async () => {
   assert.throws(() => (addon.Cancellation as Anything)(), TypeError);
   assert.throws(() => never.cancel.call(model as Anything), TypeError);
   assert.throws(() => model.dispose.call(never as Anything), TypeError);
-  assert.throws(() => model.encodeText.call(Object.create(model) as Anything, tokens, 1, never), TypeError);
+  assert.throws(() => model.encodeText.call(Object.create(model) as Anything, 0, tokens, 1, never), TypeError);
 });
 
 test('after all that the model still answers', async () => {
-  assert.equal((await encodeText(model)).length, 77 * 64);
+  assert.equal((await encodeText(model)).hidden.length, 77 * 64);
 });

@@ -30,9 +30,11 @@ test('the build names its ggml and its backends, and the devices are among them'
 
 test('a model tells what its tensors say', () => {
   const { info } = model;
-  for (const size of ['latentChannels', 'vaeScaleFactor', 'textPositions', 'textVocabulary', 'textLayers'] as const) {
-    assert.equal(info[size], tiny.sizes[size], size);
-  }
+  for (const size of ['latentChannels', 'vaeScaleFactor'] as const) assert.equal(info[size], tiny.sizes[size], size);
+  const { textPositions, textVocabulary, textLayers, textWidth } = tiny.sizes;
+  const sizes = { positions: textPositions, vocabulary: textVocabulary, layers: textLayers, width: textWidth };
+  assert.deepEqual(info.textEncoders, [{ kind: 'clip', ...sizes, projection: 0, clipSkip: 1 }]);
+  assert.deepEqual([info.inChannels, info.vectorSize, info.guidanceSize], [4, 0, 0]);
   const parameters = Object.fromEntries(info.components.map(({ kind, parameters }) => [kind, parameters]));
   assert.deepEqual(parameters, { ...tiny.sizes.parameters });
   assert.throws(() => Object.assign(model, { info: 1 }), TypeError);
@@ -172,7 +174,7 @@ test('more threads than the system grants are refused', {
     const addon = loadAddon();
     const cancellation = new addon.Cancellation();
     await addon.open({ model: ${JSON.stringify(path)} }, { device: 'cpu', threads: 512, cancellation })
-      .then((model) => model.encodeText(new Int32Array(77), 1, cancellation))
+      .then((model) => model.encodeText(0, new Int32Array(77), 1, cancellation))
       .catch(({ code, message }) => console.log(code, message));`;
   const command = ['--nproc=100', process.execPath, '--input-type=module', '-e', script];
   const { stdout, stderr } = spawnSync('prlimit', command, { uid: 65534, gid: 65534, encoding: 'utf8' });

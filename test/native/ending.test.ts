@@ -32,7 +32,7 @@ test('a running call is cancelled within 200 ms, and the next one runs', async (
     return timeToReject(() => flag.cancel(), call, cancelled);
   });
   assert.ok(time < 200, `it took ${time.toFixed(0)} ms`);
-  assert.equal((await encodeText(model)).length, 77 * 64);
+  assert.equal((await encodeText(model)).hidden.length, 77 * 64);
 });
 
 test('a waiting call is cancelled at once, while another runs on', async () => {
@@ -50,7 +50,7 @@ test('a waiting call is cancelled at once, while another runs on', async () => {
   assert.equal(ran, false);
   await Promise.all(waiting.map((call) => assert.rejects(call, cancelled)));
   assert.equal((await running).length, DECODED_LENGTH);
-  assert.equal((await last).length, 77 * 64);
+  assert.equal((await last).hidden.length, 77 * 64);
 });
 
 test('a raised flag ends opening and inspecting, then and later', async () => {

@@ -18,7 +18,7 @@ const prelude = `
     { model: ${JSON.stringify(model)} },
     { device: 'cpu', threads: 1, cancellation: never, ...options },
   );
-  const encodeText = (model) => model.encodeText(new Int32Array(77), 1, never);
+  const encodeText = (model) => model.encodeText(0, new Int32Array(77), 1, never);
   // Takes seconds.
   const decode = (model) => model.decode(new Float32Array(4 * 48 * 48), [1, 4, 48, 48], never);
   const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
@@ -142,7 +142,7 @@ test('process.exit() ends calls and frees models before anything else', {
 
 const evaluate = `
   const model = await open();
-  const hidden = await encodeText(model);
+  const { hidden } = await encodeText(model);
   await model.dispose();
 `;
 

@@ -49,7 +49,8 @@ def checkpoint(options):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "checkpoint.safetensors")
         script = f"""import {{ copyFileSync }} from 'node:fs';
-            import {{ deepArchitecture, tinyModel }} from {json.dumps(TINY_MODEL)};
+            import {{ tinyModel }} from {json.dumps(TINY_MODEL)};
+            import * as architectures from {json.dumps(TINY_MODEL.replace("tiny-model", "tiny-architectures"))};
             copyFileSync(tinyModel({options}).path, {json.dumps(str(path))});"""
         subprocess.run(["node", "--input-type=module", "-e", script], check=True)
         return load_file(path)
@@ -216,7 +217,7 @@ def main():
     networks = Networks(tensors, TINY)
     (HERE / "networks.json").write_text(json.dumps(networks.names(tensors), indent=1) + "\n")
     tiny_goldens(goldens, networks)
-    deep_goldens(goldens, Networks(checkpoint("{ architecture: deepArchitecture }"), DEEP))
+    deep_goldens(goldens, Networks(checkpoint("{ architecture: architectures.deepArchitecture }"), DEEP))
     save_file(dict(goldens), HERE / "networks.safetensors")
     drawn = list(pictures(Networks(checkpoint("{ vocabulary: 49408 }"), TINY)))
     (HERE / "pictures.json").write_text(json.dumps(drawn, indent=1) + "\n")

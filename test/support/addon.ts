@@ -1,6 +1,11 @@
 // Calls to the native addon with a tiny model, for tests that are about the calls and not about the numbers.
 
-import type { NativeCancellation, NativeModel, NativeOpenOptions } from '../../lib/native/contract.ts';
+import type {
+  NativeCancellation,
+  NativeModel,
+  NativeOpenOptions,
+  NativeTextEncoding,
+} from '../../lib/native/contract.ts';
 import { loadAddon } from '../../lib/native/load.ts';
 import { tinyModel } from './tiny-model.ts';
 
@@ -13,8 +18,8 @@ export const openTiny = (options: Partial<NativeOpenOptions> = {}): Promise<Nati
   addon.open({ model: tiny.path }, { device: 'cpu', threads: 1, cancellation: never, ...options });
 
 /** Takes milliseconds. */
-export const encodeText = (model: NativeModel, cancellation: NativeCancellation = never): Promise<Float32Array> =>
-  model.encodeText(new Int32Array(tiny.sizes.textPositions), 1, cancellation);
+export const encodeText = (model: NativeModel, cancellation: NativeCancellation = never): Promise<NativeTextEncoding> =>
+  model.encodeText(0, new Int32Array(tiny.sizes.textPositions), 1, cancellation);
 
 const SIDE = 640;
 /** Numbers of the picture that `decode` gives. */
@@ -28,5 +33,7 @@ export const decode = (
 ): Promise<Float32Array> =>
   model.decode(new Float32Array((4 * side * side) / 64).fill(0.5), [1, 4, side / 8, side / 8], cancellation);
 
+const context = { context: new Float32Array(77 * 64).fill(0.1), contextTokens: 77 };
+
 export const predict = (model: NativeModel, latent: Float32Array): Promise<Float32Array> =>
-  model.predict(latent, [1, 4, 8, 8], new Float32Array([500]), new Float32Array(77 * 64).fill(0.1), 77, never);
+  model.predict(latent, [1, 4, 8, 8], new Float32Array([500]), context, never);

@@ -1,10 +1,11 @@
-// A checkpoint of a few megabytes with the tensor names of Stable Diffusion 1 (LDM layout), random weights from a seed.
+// Checkpoints of a few megabytes with the tensor names of Stable Diffusion (LDM layout), random weights from a seed.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type TestTensor, writeSafetensors } from './safetensors.ts';
+import { type TinyModelArchitecture, type TinyTextEncoder, tinyArchitecture } from './tiny-architectures.ts';
 
 export interface TinyModelOptions {
   /** Equal seeds give equal files. Default 1. */
@@ -18,13 +19,6 @@ export interface TinyModelOptions {
   /** Last change before writing: drop, add, rename, reshape or poison tensors. */
   edit?: (tensors: TestTensor[]) => TestTensor[];
   metadata?: Record<string, string>;
-}
-
-export interface TinyModelArchitecture {
-  /** One entry of `channelMult` and `attention` a level, the finest first. */
-  unet: { modelChannels: number; channelMult: number[]; attention: boolean[]; resBlocks: number };
-  vae: { channels: number; channelMult: number[]; resBlocks: number };
-  text: { width: number; layers: number; positions: number };
 }
 
 /** What the file holds, to check an engine's answers against. */
@@ -47,21 +41,6 @@ const unetPrefix = 'model.diffusion_model.';
 const vaePrefix = 'first_stage_model.';
 const textPrefix = 'cond_stage_model.transformer.text_model.';
 
-// Group norm has 32 groups, so every channel count is a multiple of 32. SD 1 has 8 attention heads in its UNet, and heads of
-// 64 channels in its text encoder.
-const tiny: TinyModelArchitecture = {
-  unet: { modelChannels: 32, channelMult: [1, 2], attention: [true, false], resBlocks: 2 },
-  vae: { channels: 32, channelMult: [1, 1, 2, 2], resBlocks: 2 },
-  text: { width: 64, layers: 2, positions: 77 },
-};
-
-/** Other sizes wherever they may differ: three levels in the UNet, two in the VAE, two heads in the text encoder. */
-export const deepArchitecture: TinyModelArchitecture = {
-  unet: { modelChannels: 32, channelMult: [1, 2, 2], attention: [true, true, false], resBlocks: 1 },
-  vae: { channels: 32, channelMult: [1, 2], resBlocks: 1 },
-  text: { width: 128, layers: 3, positions: 77 },
-};
-
 const latentChannels = 4;
 
 /** Writes a tiny model into a folder that goes away with the process. */
@@ -70,15 +49,15 @@ export function tinyModel(options: TinyModelOptions = {}): { path: string; sizes
     seed = 1,
     dtype = 'f32',
     vocabulary = 1000,
-    architecture = tiny,
+    architecture = tinyArchitecture,
     edit = (tensors) => tensors,
     metadata,
   } = options;
-  const { unet, vae, text } = architecture;
+  const { unet, vae, text = { positions: 0, layers: 0, width: 0 } } = architecture;
   const weights = new Weights(seed, dtype, architecture);
   addUnet(weights);
   addVae(weights);
-  addTextEncoder(weights, vocabulary);
+  addTextEncoders(weights, vocabulary);
   const path = join(temporaryFolder(), `tiny-${count++}.safetensors`);
   writeSafetensors(path, edit(weights.tensors), metadata);
   return {
@@ -154,42 +133,55 @@ class Weights {
 }
 
 function addUnet(weights: Weights): void {
-  const { modelChannels, channelMult, attention, resBlocks } = weights.architecture.unet;
+  const { unet } = weights.architecture;
+  const { modelChannels, channelMult, attention, resBlocks, depth = channelMult.map(() => 1) } = unet;
+  const { outputDepth = depth, inChannels = latentChannels, gaps = false, vectorSize, guidanceSize } = unet;
   const timeChannels = 4 * modelChannels;
-  const block = (name: string, inputs: number, outputs: number, attends: boolean): void => {
+  const block = (name: string, inputs: number, outputs: number, transformers: number): void => {
     addUnetResBlock(weights, `${unetPrefix}${name}.0`, inputs, outputs, timeChannels);
-    if (attends) addTransformer(weights, `${unetPrefix}${name}.1`, outputs);
+    if (transformers) addTransformer(weights, `${unetPrefix}${name}.1`, outputs, transformers);
   };
+  const depthOf = (depths: number[], level: number): number => (attention[level] ? (depths[level] as number) : 0);
   weights.linear(`${unetPrefix}time_embed.0`, timeChannels, modelChannels);
   weights.linear(`${unetPrefix}time_embed.2`, timeChannels, timeChannels);
+  if (guidanceSize) weights.linear(`${unetPrefix}time_embed.cond_proj`, modelChannels, guidanceSize, false);
+  if (vectorSize) {
+    weights.linear(`${unetPrefix}label_emb.0.0`, timeChannels, vectorSize);
+    weights.linear(`${unetPrefix}label_emb.0.2`, timeChannels, timeChannels);
+  }
 
-  weights.convolution(`${unetPrefix}input_blocks.0.0`, modelChannels, latentChannels, 3);
+  weights.convolution(`${unetPrefix}input_blocks.0.0`, modelChannels, inChannels, 3);
   let channels = modelChannels;
   const skips = [channels];
+  let index = 1;
   channelMult.forEach((mult, level) => {
-    for (let i = 0; i < resBlocks; i++) {
-      block(`input_blocks.${skips.length}`, channels, mult * modelChannels, attention[level] === true);
+    for (let i = 0; i < resBlocks; i++, index++) {
+      block(`input_blocks.${index}`, channels, mult * modelChannels, depthOf(depth, level));
       channels = mult * modelChannels;
       skips.push(channels);
     }
+    if (gaps) index++;
     if (level === channelMult.length - 1) return;
-    weights.convolution(`${unetPrefix}input_blocks.${skips.length}.0.op`, channels, channels, 3);
+    weights.convolution(`${unetPrefix}input_blocks.${index++}.0.op`, channels, channels, 3);
     skips.push(channels);
   });
 
-  block('middle_block', channels, channels, true);
-  addUnetResBlock(weights, `${unetPrefix}middle_block.2`, channels, channels, timeChannels);
+  const last = channelMult.length - 1;
+  if (unet.middle !== 'none') block('middle_block', channels, channels, unet.middle ? 0 : (depth[last] as number));
+  if (!unet.middle) addUnetResBlock(weights, `${unetPrefix}middle_block.2`, channels, channels, timeChannels);
 
-  let index = 0;
-  [...channelMult.entries()].reverse().forEach(([level, mult]) => {
+  index = 0;
+  for (let level = last; level >= 0; level--) {
+    const transformers = depthOf(outputDepth, level);
     for (let i = 0; i <= resBlocks; i++, index++) {
-      const attends = attention[level] === true;
-      block(`output_blocks.${index}`, channels + (skips.pop() as number), mult * modelChannels, attends);
-      channels = mult * modelChannels;
-      if (level === 0 || i < resBlocks) continue;
-      weights.convolution(`${unetPrefix}output_blocks.${index}.${attends ? 2 : 1}.conv`, channels, channels, 3);
+      const outputs = (channelMult[level] as number) * modelChannels;
+      block(`output_blocks.${index}`, channels + (skips.pop() as number), outputs, transformers);
+      channels = outputs;
     }
-  });
+    // A part of the level's last block, or alone in the place of a block that is missing.
+    const place = gaps ? `${index++}.${level === last ? 1 : 2}` : `${index - 1}.${transformers ? 2 : 1}`;
+    if (level > 0) weights.convolution(`${unetPrefix}output_blocks.${place}.conv`, channels, channels, 3);
+  }
   weights.norm(`${unetPrefix}out.0`, modelChannels);
   weights.convolution(`${unetPrefix}out.2`, latentChannels, modelChannels, 3);
 }
@@ -203,13 +195,22 @@ function addUnetResBlock(weights: Weights, name: string, inputs: number, outputs
   if (inputs !== outputs) weights.convolution(`${name}.skip_connection`, outputs, inputs, 1);
 }
 
-function addTransformer(weights: Weights, name: string, channels: number): void {
-  const block = `${name}.transformer_blocks.0`;
+function addTransformer(weights: Weights, name: string, channels: number, depth: number): void {
+  const project = (part: string): void => {
+    if (weights.architecture.unet.linear) weights.linear(`${name}.${part}`, channels, channels);
+    else weights.convolution(`${name}.${part}`, channels, channels, 1);
+  };
   weights.norm(`${name}.norm`, channels);
-  weights.convolution(`${name}.proj_in`, channels, channels, 1);
+  project('proj_in');
+  for (let i = 0; i < depth; i++) addTransformerBlock(weights, `${name}.transformer_blocks.${i}`, channels);
+  project('proj_out');
+}
+
+function addTransformerBlock(weights: Weights, block: string, channels: number): void {
+  const { text, text2 } = weights.architecture;
   for (const [attention, contextSize] of [
     ['attn1', channels],
-    ['attn2', weights.architecture.text.width],
+    ['attn2', (text?.width ?? 0) + (text2?.width ?? 0)],
   ] as const) {
     weights.linear(`${block}.${attention}.to_q`, channels, channels, false);
     weights.linear(`${block}.${attention}.to_k`, channels, contextSize, false);
@@ -219,7 +220,6 @@ function addTransformer(weights: Weights, name: string, channels: number): void 
   weights.linear(`${block}.ff.net.0.proj`, 8 * channels, channels); // GEGLU: half of the 8 is the gate
   weights.linear(`${block}.ff.net.2`, channels, 4 * channels);
   for (const norm of ['norm1', 'norm2', 'norm3']) weights.norm(`${block}.${norm}`, channels);
-  weights.convolution(`${name}.proj_out`, channels, channels, 1);
 }
 
 function addVae(weights: Weights): void {
@@ -271,12 +271,21 @@ function addVaeMiddle(weights: Weights, name: string, channels: number): void {
   addVaeResBlock(weights, `${name}.block_2`, channels, channels);
 }
 
-function addTextEncoder(weights: Weights, vocabulary: number): void {
-  const { width, layers, positions } = weights.architecture.text;
-  weights.add(`${textPrefix}embeddings.token_embedding.weight`, [vocabulary, width], 0.02);
-  weights.add(`${textPrefix}embeddings.position_embedding.weight`, [positions, width], 0.02);
+function addTextEncoders(weights: Weights, vocabulary: number): void {
+  const { text, text2 } = weights.architecture;
+  const xl = text2 !== undefined;
+  if (text?.openClip) addOpenClip(weights, 'cond_stage_model.model.', text, vocabulary);
+  else if (text)
+    addClip(weights, xl ? 'conditioner.embedders.0.transformer.text_model.' : textPrefix, text, vocabulary);
+  if (text2) addOpenClip(weights, `conditioner.embedders.${text ? 1 : 0}.model.`, text2, vocabulary);
+}
+
+function addClip(weights: Weights, prefix: string, text: TinyTextEncoder, vocabulary: number): void {
+  const { width, layers, positions } = text;
+  weights.add(`${prefix}embeddings.token_embedding.weight`, [vocabulary, width], 0.02);
+  weights.add(`${prefix}embeddings.position_embedding.weight`, [positions, width], 0.02);
   for (let i = 0; i < layers; i++) {
-    const layer = `${textPrefix}encoder.layers.${i}`;
+    const layer = `${prefix}encoder.layers.${i}`;
     for (const part of ['q_proj', 'k_proj', 'v_proj', 'out_proj']) {
       weights.linear(`${layer}.self_attn.${part}`, width, width);
     }
@@ -285,7 +294,26 @@ function addTextEncoder(weights: Weights, vocabulary: number): void {
     weights.linear(`${layer}.mlp.fc2`, width, 4 * width);
     weights.norm(`${layer}.layer_norm2`, width);
   }
-  weights.norm(`${textPrefix}final_layer_norm`, width);
+  weights.norm(`${prefix}final_layer_norm`, width);
+}
+
+function addOpenClip(weights: Weights, prefix: string, text: TinyTextEncoder, vocabulary: number): void {
+  const { width, layers, positions } = text;
+  weights.add(`${prefix}token_embedding.weight`, [vocabulary, width], 0.02);
+  weights.add(`${prefix}positional_embedding`, [positions, width], 0.02);
+  for (let i = 0; i < layers; i++) {
+    const layer = `${prefix}transformer.resblocks.${i}`;
+    weights.add(`${layer}.attn.in_proj_weight`, [3 * width, width], 0.7 / Math.sqrt(width));
+    weights.add(`${layer}.attn.in_proj_bias`, [3 * width], 0.01);
+    weights.linear(`${layer}.attn.out_proj`, width, width);
+    weights.norm(`${layer}.ln_1`, width);
+    weights.norm(`${layer}.ln_2`, width);
+    weights.linear(`${layer}.mlp.c_fc`, 4 * width, width);
+    weights.linear(`${layer}.mlp.c_proj`, width, 4 * width);
+  }
+  weights.norm(`${prefix}ln_final`, width);
+  weights.add(`${prefix}text_projection`, [width, width], 0.7 / Math.sqrt(width));
+  weights.add(`${prefix}logit_scale`, [], 1);
 }
 
 /** Normal noise by Box and Muller's transform from a 32-bit generator (mulberry32: a Weyl sequence and a mixer). */

@@ -1,0 +1,57 @@
+// See prediction.h.
+#include "model/prediction.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "io/mapped_file.h"
+
+namespace diffusion {
+
+namespace {
+
+// Between those of the published models.
+constexpr double least_v_deviation = 0.09;
+
+// nullptr where there is none that can be read.
+const StoredTensor * last_transformer_bias(const TensorTable & table) {
+    const std::string prefix = std::string(unet_prefix) + "output_blocks.";
+    const std::string suffix = ".1.transformer_blocks.0.norm1.bias";
+    for (int i = 63; i >= 0; i--) {
+        const StoredTensor * tensor = table.find(prefix + std::to_string(i) + suffix);
+        if (!tensor) continue;
+        constexpr int64_t most = 1 << 20;
+        const bool readable = tensor->supported && tensor->n_dims == 1 && tensor->n_elements() > 0 &&
+                              tensor->n_elements() <= most && !ggml_is_quantized(tensor->type);
+        return readable ? tensor : nullptr;
+    }
+    return nullptr;
+}
+
+double deviation(const StoredTensor & tensor) {
+    const auto n = static_cast<size_t>(tensor.n_elements());
+    const std::vector<uint8_t> aligned(tensor.data, tensor.data + tensor.n_bytes);
+    std::vector<float> values(n);
+    if (tensor.type == GGML_TYPE_F32) {
+        std::copy_n(reinterpret_cast<const float *>(aligned.data()), n, values.data());
+    } else {
+        ggml_get_type_traits(tensor.type)->to_float(aligned.data(), values.data(), tensor.n_elements());
+    }
+    double sum = 0, squares = 0;
+    for (const float x : values) sum += x, squares += double{x} * x;
+    return std::sqrt(std::max(squares / n - sum / n * (sum / n), 0.0));
+}
+
+} // namespace
+
+std::string prediction_of(const ModelTensors & tensors, const std::string & family) {
+    if (!tensors.prediction.empty()) return tensors.prediction;
+    if (tensors.table.find("v_pred")) return "v";
+    const StoredTensor * bias = family == "sd2" ? last_transformer_bias(tensors.table) : nullptr;
+    if (!bias) return "epsilon";
+    tensors.table.files()[static_cast<size_t>(bias->file)].mapping->check_unchanged();
+    return deviation(*bias) > least_v_deviation ? "v" : "epsilon";
+}
+
+} // namespace diffusion
