@@ -158,6 +158,7 @@ const BAD_LOADS: readonly (readonly [
   ['a part that is no path', { vae: 7 }, {}, TYPE, /a string for vae/],
   ['an unknown device', EMBEDDED_MODEL, { device: 'cpx' }, VALUE, /Did you mean 'cpu'\?/],
   ['0 threads', EMBEDDED_MODEL, { threads: 0 }, VALUE, /from 1 to 512 for threads/],
+  ['an unknown precision', EMBEDDED_MODEL, { precision: 'f16' }, VALUE, /one of auto, f32, bf16/],
   ['an unknown prediction', EMBEDDED_MODEL, { prediction: 'x0' }, VALUE, /one of epsilon, v/],
   ['a logger that is a function', EMBEDDED_MODEL, { logger: () => {} }, TYPE, /an object for logger/],
   ['an unknown option', EMBEDDED_MODEL, { thread: 1 }, 'ERR_UNKNOWN_OPTION', /Did you mean 'threads'\?/],

@@ -3,16 +3,19 @@
 
 #include "cpu/kernels.h"
 #include "cpu/packed_weights.h"
+#include "cpu/thread_pool.h"
 
 namespace diffusion {
 
 class CpuPath {
 public:
-    CpuPath(const Kernels & k, int n_threads) : kernels(k), threads(n_threads), weights(k) {}
+    // Throws std::system_error where the system does not grant that many threads.
+    CpuPath(const Kernels & k, int n_threads) : kernels(k), threads(n_threads), weights(k), pool(n_threads) {}
 
     const Kernels & kernels;
     const int threads;
     PackedWeights weights;
+    ThreadPool pool;
 };
 
 } // namespace diffusion

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpu/path.h"
 #include "error.h"
 
 namespace diffusion {
@@ -36,6 +37,24 @@ void write_slice(ggml_tensor * whole, int thread, int n_threads, void * offset) 
 }
 
 } // namespace
+
+class Graph::Task : public PoolJob {
+public:
+    Task(Graph & g, std::unique_ptr<Operation> o) : graph(g), operation(std::move(o)) {}
+
+    int64_t parts() const override { return operation->parts(); }
+    void work(int64_t part, Parts & next, int thread) override {
+        Worker worker{graph.scratch_.data() + thread * graph.scratch_each_};
+        do {
+            // A job ends by its last part, so those of a cancelled one are taken, too.
+            if (!graph.cancellation_ || !graph.cancellation_->cancelled()) operation->compute(y, part, worker);
+        } while ((part = next.take()) >= 0);
+    }
+
+    Graph & graph;
+    std::unique_ptr<Operation> operation;
+    Tensor y = nullptr;
+};
 
 Graph::Graph(double node_work, CpuPath * cpu) : node_work_(node_work), cpu_(cpu) {
     ggml_init_params params{};
@@ -93,9 +112,8 @@ Tensor Graph::add(std::unique_ptr<Operation> operation, ggml_type type, const st
         if (source) present[n++] = source;
     }
     scratch_each_ = std::max(scratch_each_, GGML_PAD(operation->scratch_bytes(), cache_line));
-    Task & task = tasks_.emplace_back(this, std::move(operation));
-    Tensor y =
-        ggml_custom_4d(context_, type, ne[0], ne[1], ne[2], ne[3], present.data(), n, compute, GGML_N_TASKS_MAX, &task);
+    Task & task = *tasks_.emplace_back(std::make_unique<Task>(*this, std::move(operation)));
+    Tensor y = ggml_custom_4d(context_, type, ne[0], ne[1], ne[2], ne[3], present.data(), n, compute, 1, &task);
     ggml_set_name(y, task.operation->name());
     y->extra = &task;
     return expand(y);
@@ -103,7 +121,7 @@ Tensor Graph::add(std::unique_ptr<Operation> operation, ggml_type type, const st
 
 double Graph::work() const {
     double work = 0;
-    for (const Task & task : tasks_) work += task.operation->work();
+    for (const auto & task : tasks_) work += task->operation->work();
     return work;
 }
 
@@ -118,24 +136,15 @@ Tensor Graph::once(Tensor tensor, const std::function<Tensor()> & make) {
 }
 
 void Graph::allocate_scratch(int threads) {
+    threads_ = threads;
     scratch_ = LargeMemory(scratch_bytes(threads));
 }
 
-void Graph::compute(Tensor y, int thread, int n_threads, void * user) {
+void Graph::compute(Tensor y, int thread, int, void * user) {
+    if (thread > 0) return; // the pool has threads of its own
     Task & task = *static_cast<Task *>(user);
-    Graph & graph = *task.graph;
-    Worker worker{graph.scratch_.data() + thread * graph.scratch_each_};
-    const int64_t parts = task.operation->parts();
-    const Cancellation * stop = graph.cancellation_;
-    while (!(stop && stop->cancelled())) {
-        const int64_t part = task.next.fetch_add(1, std::memory_order_relaxed);
-        if (part >= parts) break;
-        task.operation->compute(y, part, worker);
-    }
-    if (task.done.fetch_add(1) + 1 < n_threads) return;
-    // The last to leave prepares the next evaluation.
-    task.next = 0;
-    task.done = 0;
+    task.y = y;
+    task.graph.cpu_->pool.run(task, task.graph.threads_);
 }
 
 } // namespace diffusion

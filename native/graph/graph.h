@@ -2,13 +2,12 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "backend/memory.h"
 #include "cancellation.h"
@@ -66,29 +65,24 @@ public:
     // Bytes that `allocate_scratch` takes, and the memory that added operations need on each of that many threads.
     // Throws std::bad_alloc.
     size_t scratch_bytes(int threads) const { return scratch_each_ * threads; }
-    void allocate_scratch(int threads);
+    void allocate_scratch(int threads); // on which operations are then computed
 
     // What the threads poll while they compute. nullptr to end.
     void set_cancellation(const Cancellation * cancellation) { cancellation_ = cancellation; }
 
 private:
-    struct Task {
-        Task(Graph * g, std::unique_ptr<Operation> o) : graph(g), operation(std::move(o)) {}
-        Graph * graph;
-        std::unique_ptr<Operation> operation;
-        std::atomic<int64_t> next = 0; // part
-        std::atomic<int> done = 0;     // threads
-    };
+    class Task;
     static void compute(Tensor y, int thread, int n_threads, void * task);
 
     ggml_context * context_ = nullptr;
     ggml_cgraph * nodes_ = nullptr;
     double node_work_;
     CpuPath * cpu_;
-    std::deque<Task> tasks_;
+    std::vector<std::unique_ptr<Task>> tasks_;
     std::map<Tensor, Tensor> made_;
     size_t scratch_each_ = 0;
     LargeMemory scratch_;
+    int threads_ = 1;
     const Cancellation * cancellation_ = nullptr;
 };
 

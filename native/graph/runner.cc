@@ -81,7 +81,8 @@ std::vector<float> Runner::run(const std::string & name, int64_t variant, const 
     }
     std::optional<CoreLease> cores;
     if (device_.is_cpu()) cores.emplace(p.threads, cancellation);
-    device_.set_threads(p.threads);
+    // Our operations have threads of their own; ggml's would meet, spinning, after each.
+    device_.set_threads(device_.cpu() ? 1 : p.threads);
     device_.set_cancellation(&cancellation);
     p.graph->set_cancellation(&cancellation);
     if (profile_) profile_->attach(p.sched.get(), name);

@@ -107,7 +107,7 @@ test('--verbose tells on standard error what is drawn with and how long it takes
   const { code, stdout, stderr } = await diffuse([...draw, '-o', '-', '-v']);
   assert.equal(code, 0);
   assert.equal(PNG.sync.read(stdout).width, 64);
-  assert.match(stderr, /^sound: sd1, predicts epsilon; on cpu with 1 threads; .* mapped/);
+  assert.match(stderr, /^sound: sd1, predicts epsilon; on cpu with 1 threads( in (bf16|f32))?; .* mapped/);
   assert.match(stderr, /text encoding .* s, sampling .* s, decoding .* s$/m);
 });
 

@@ -69,6 +69,8 @@ const openOptions: [name: string, options: Anything, error: object][] = [
   ['NaN threads', { ...options, threads: Number.NaN }, wrongValue],
   ['infinite threads', { ...options, threads: Number.POSITIVE_INFINITY }, wrongValue],
   ['more threads than ggml has', { ...options, threads: 513 }, wrongValue],
+  ['an unknown precision', { ...options, precision: 'f16' }, wrongValue],
+  ['a number for the precision', { ...options, precision: 16 }, wrongType],
   ['no cancellation', { ...options, cancellation: undefined }, wrongType],
   ['a listener that cannot be called', { ...options, onProgress: {} }, wrongType],
   ['null for a listener', { ...options, onLog: null }, wrongType],
