@@ -23,8 +23,8 @@ export interface LoadOptions {
   threads?: number | undefined;
   /**
    * The numbers that the CPU multiplies; sums are always kept in f32. `bf16` is twice as fast where the processor has it
-   * (AVX-512 BF16) and gives the picture of `f32` at 40 dB PSNR or more; `auto`, the default, takes it there. Only `auto` is
-   * for GPUs.
+   * (AVX-512 BF16) and gave the picture of `f32` at 49 dB PSNR or more where that was measured; `auto`, the default, takes
+   * it there. Only `auto` is for GPUs.
    */
   precision?: (typeof PRECISIONS)[number] | undefined;
   /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */

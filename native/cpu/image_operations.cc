@@ -8,12 +8,6 @@ namespace diffusion {
 
 namespace {
 
-constexpr int64_t numbers_of_part = 1 << 16; // so many are read in well under a millisecond
-
-int64_t parts_for(int64_t numbers) {
-    return std::max<int64_t>(1, numbers / numbers_of_part);
-}
-
 // [channels, width, height, batch] -> [channels, 2, parts, batch]
 class GroupSums : public Operation {
 public:

@@ -2,6 +2,7 @@
 // a graph that has a CpuPath. Images are [channels, width, height, batch].
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -9,6 +10,12 @@
 #include "graph/blocks.h"
 
 namespace diffusion {
+
+// Parts of an operation that reads so many numbers and does little else; each takes well under a millisecond.
+inline int64_t parts_for(int64_t numbers) {
+    constexpr int64_t numbers_of_part = 1 << 16;
+    return std::max<int64_t>(1, numbers / numbers_of_part);
+}
 
 // What a product adds, as sources of its node; the first factor is the first of them.
 class ProductSources {

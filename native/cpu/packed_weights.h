@@ -20,9 +20,9 @@ enum class WeightForm {
     winograd,     // the same of 3x3 taps, transformed to 16
 };
 
-// One matrix or convolution, cut into panels of columns. Where that takes no more
-// memory than the file's own form, a panel is packed when it is first asked for and kept; otherwise it is packed into scratch
-// memory each time, so that a quantized model stays as small as it is.
+// One matrix or convolution, cut into panels of columns. Where that takes no more memory than the file's own form, a panel is
+// packed when it is first asked for and kept; otherwise it is packed into scratch memory each time, so that a quantized model
+// stays as small as it is.
 class PackedMatrix {
 public:
     PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept);
@@ -40,7 +40,7 @@ public:
     // Any thread. `scratch` of scratch_bytes().
     const void * panel(int64_t i, void * scratch);
 
-    // Called by the thread that packed the last panel of those kept: the file's own form is not read again.
+    // Called by the thread that packed the last panel of those kept: the file's own form is read again only to pack another.
     std::function<void(Tensor)> on_packed;
 
 private:

@@ -197,10 +197,6 @@ inline Vec scale_by_power(Vec x, Vec n) {
 inline Vec from_half(const Half * p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
 }
-inline Vec from_brain(const Brain * p) {
-    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-}
 
 #endif
 

@@ -10,8 +10,7 @@ namespace {
 class LayerNorm : public Operation {
 public:
     LayerNorm(const CpuPath & cpu, int64_t channels, int64_t rows) : kernels_(cpu.kernels), rows_(rows) {
-        constexpr int64_t numbers_of_part = 1 << 16;
-        parts_ = std::clamp<int64_t>(rows * channels / numbers_of_part, 1, rows);
+        parts_ = std::min(parts_for(rows * channels), rows);
     }
     const char * name() const override { return "layer norm"; }
     int64_t parts() const override { return parts_; }
