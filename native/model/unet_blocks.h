@@ -1,0 +1,77 @@
+// The blocks that a UNet consists of, and that a ControlNet shares with it: their tensors and their graphs.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/blocks.h"
+#include "graph/weights.h"
+
+namespace diffusion {
+
+// Of the group norms outside of transformers.
+inline constexpr float unet_norm_eps = 1e-5f;
+
+// One entry of the UNet's input or output list.
+struct UnetStage {
+    std::string name;         // of its block in the checkpoint, with the dot behind it
+    int64_t channels = 0;     // that come out
+    bool residual = false;    // has a residual block
+    int64_t transformers = 0; // blocks of its spatial transformer; 0 where it has none
+    std::string resampler;    // name of the downsampling (input list) or upsampling (output list) at its end, or empty
+};
+
+// What the blocks of one network have in common.
+struct UnetBlockSizes {
+    int64_t model_channels = 0;
+    int64_t context_size = 0; // of what transformers attend to
+    int64_t head_size = 0;    // fixed size of a head (SD 2, SDXL), or 0: `heads` heads of any size (SD 1)
+    int64_t heads = 8;
+};
+
+// The tensors of one stage.
+class UnetBlock {
+public:
+    // `in` channels come in. The resampler is left to the two lists, which have different ones.
+    UnetBlock(WeightBinder & weights, const UnetBlockSizes & sizes, const UnetStage & stage, int64_t in);
+    // A residual block alone, which keeps the number of channels.
+    UnetBlock(WeightBinder & weights, const UnetBlockSizes & sizes, const std::string & prefix, int64_t channels);
+
+    // x is an image; time [4 * model channels, batch], context [context size, tokens, batch].
+    Tensor build(Graph & graph, Tensor x, Tensor time, Tensor context) const;
+
+private:
+    struct Residual {
+        Norm norm1, norm2;
+        Conv2d conv1, conv2;
+        Linear time;
+        std::optional<Linear> skip; // where the number of channels changes
+    };
+    struct Attention {
+        Linear q, k, v, out;
+    };
+    struct TransformerBlock {
+        Norm norm1, norm2, norm3;
+        Attention self, cross;
+        Linear gated, out; // GEGLU and its projection
+    };
+    struct Transformer {
+        Norm norm;
+        Linear in, out;
+        int64_t heads = 0;
+        std::vector<TransformerBlock> blocks;
+    };
+
+    static Residual bind_residual(WeightBinder & weights, const std::string & prefix, int64_t in, int64_t out,
+                                  int64_t time);
+    static Transformer bind_transformer(WeightBinder & weights, const std::string & prefix,
+                                        const UnetBlockSizes & sizes, int64_t channels, int64_t depth);
+    static Tensor build_residual(Graph & graph, const Residual & block, Tensor x, Tensor time);
+    static Tensor build_transformer(Graph & graph, const Transformer & block, Tensor x, Tensor context);
+
+    std::optional<Residual> residual_;
+    std::optional<Transformer> transformer_;
+};
+
+} // namespace diffusion
