@@ -158,6 +158,21 @@ std::string read_string(const Napi::Value & value, const char * name) {
     return text;
 }
 
+std::vector<LoraFile> read_loras(const Napi::Value & value) {
+    if (!value.IsArray()) throw_unexpected(value, "an array", "loras");
+    const auto array = value.As<Napi::Array>();
+    std::vector<LoraFile> files;
+    for (uint32_t i = 0; i < array.Length(); i++) {
+        const auto item = read_object(array.Get(i), "a LoRA");
+        const auto weight = item.Get("weight");
+        if (!weight.IsNumber()) throw_unexpected(weight, "a finite number", "weight");
+        const double number = weight.As<Napi::Number>().DoubleValue();
+        if (!std::isfinite(number)) throw_range_error(value.Env(), "Expected a finite number for weight.");
+        files.push_back({read_string(item.Get("path"), "path"), number});
+    }
+    return files;
+}
+
 int read_threads(const Napi::Value & value) {
     return static_cast<int>(read_integer(value, "threads", 1, GGML_MAX_N_THREADS));
 }

@@ -23,6 +23,8 @@ Cancellation read_cancellation(const Napi::Value & value);
 Source read_source(const Napi::Value & value);
 Napi::Object read_object(const Napi::Value & value, const char * name);
 std::string read_string(const Napi::Value & value, const char * name);
+// An array of { path, weight }.
+std::vector<LoraFile> read_loras(const Napi::Value & value);
 // 1 to GGML_MAX_N_THREADS.
 int read_threads(const Napi::Value & value);
 // Automatic where undefined.

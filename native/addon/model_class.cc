@@ -30,7 +30,8 @@ std::function<void(int64_t, int64_t)> progress_reporter(Worker & worker) {
 
 Napi::Function ModelClass::define(Napi::Env env) {
     return DefineClass(env, "Model",
-                       {InstanceMethod<&ModelClass::encode_text>("encodeText"),
+                       {InstanceMethod<&ModelClass::set_loras>("setLoras"),
+                        InstanceMethod<&ModelClass::encode_text>("encodeText"),
                         InstanceMethod<&ModelClass::predict>("predict"), InstanceMethod<&ModelClass::decode>("decode"),
                         InstanceMethod<&ModelClass::encode>("encode"), InstanceMethod<&ModelClass::profile>("profile"),
                         InstanceMethod<&ModelClass::dispose>("dispose")});
@@ -96,6 +97,16 @@ Napi::Value ModelClass::evaluate(const Napi::CallbackInfo & info, const Cancella
         return [values = evaluate(*engine, flag)](Napi::Env env) mutable { return floats_to_js(env, values); };
     };
     return worker_->call(info.Env(), cancellation, std::move(work), info.This().As<Napi::Object>());
+}
+
+Napi::Value ModelClass::set_loras(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        const auto cancellation = read_cancellation(info[1]);
+        auto work = [files = read_loras(info[0])](auto & engine, const auto & flag) -> Result {
+            return [reports = engine->set_loras(files, flag)](Napi::Env env) { return loras_to_js(env, reports); };
+        };
+        return worker_->call(info.Env(), cancellation, work, info.This().As<Napi::Object>());
+    });
 }
 
 Napi::Value ModelClass::encode_text(const Napi::CallbackInfo & info) {

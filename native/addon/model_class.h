@@ -22,6 +22,7 @@ public:
 private:
     static Napi::Value create(Napi::Env env, std::shared_ptr<Worker> worker, const ModelInfo & info);
 
+    Napi::Value set_loras(const Napi::CallbackInfo & info);
     Napi::Value encode_text(const Napi::CallbackInfo & info);
     Napi::Value predict(const Napi::CallbackInfo & info);
     Napi::Value decode(const Napi::CallbackInfo & info);

@@ -151,6 +151,17 @@ Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entri
     });
 }
 
+Napi::Value loras_to_js(Napi::Env env, const std::vector<LoraReport> & reports) {
+    return array_to_js(env, reports, [&](const LoraReport & report) {
+        auto item = Napi::Object::New(env);
+        item.Set("path", report.path);
+        item.Set("weight", report.weight);
+        item.Set("applied", number_to_js(env, report.applied));
+        item.Set("tensors", number_to_js(env, report.tensors));
+        return item;
+    });
+}
+
 Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate) {
     auto object = Napi::Object::New(env);
     object.Set("precision", rate.operand);

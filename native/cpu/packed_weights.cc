@@ -12,8 +12,9 @@ constexpr size_t cache_line = 64;
 
 } // namespace
 
-PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept)
-    : kernels_(kernels), weight_(weight), form_(form), kept_(kept) {
+PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept,
+                           std::shared_ptr<const RowDelta> delta)
+    : kernels_(kernels), weight_(weight), delta_(std::move(delta)), form_(form), kept_(kept) {
     const bool convolution = form == WeightForm::convolution || form == WeightForm::winograd;
     const bool gated = form == WeightForm::gated_matrix;
     in_ = convolution ? weight->ne[2] : weight->ne[0];
@@ -30,7 +31,8 @@ PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm fo
 }
 
 size_t PackedMatrix::scratch_bytes() const {
-    return kernels_.pack_scratch(in_ * taps_) + (kept_ ? 0 : panel_bytes_ + cache_line);
+    const size_t merged = delta_ ? kernels_.panel * length() * sizeof(float) : 0;
+    return kernels_.pack_scratch(length()) + merged + (kept_ ? 0 : panel_bytes_ + cache_line);
 }
 
 const void * PackedMatrix::panel(int64_t i, void * scratch) {
@@ -57,25 +59,52 @@ void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
     source.type = weight_->type;
     source.in = in_;
     source.taps = taps_;
-    source.stride = ggml_row_size(weight_->type, in_ * taps_);
+    source.stride = ggml_row_size(weight_->type, length());
     const auto * base = static_cast<const uint8_t *>(weight_->data);
     const bool gated = form_ == WeightForm::gated_matrix;
-    const int64_t all = gated ? columns_ / 2 : columns_;
-    source.columns = std::min(panel_columns_, all - i * panel_columns_);
-    source.first = base + i * panel_columns_ * source.stride;
+    const int64_t all = gated ? columns_ / 2 : columns_, row = i * panel_columns_;
+    source.columns = std::min(panel_columns_, all - row);
+    source.first = base + row * source.stride;
     if (gated) source.second = source.first + all * source.stride;
+    if (delta_) merge(source, row, all + row, scratch);
     (form_ == WeightForm::winograd ? kernels_.winograd_pack : kernels_.pack)(source, panel, scratch);
+}
+
+void PackedMatrix::merge(PanelSource & source, int64_t row, int64_t gate, void * scratch) const {
+    auto * rows = reinterpret_cast<float *>(static_cast<char *>(scratch) + kernels_.pack_scratch(length()));
+    float * gates = rows + source.columns * length();
+    for (int64_t c = 0; c < source.columns; c++) {
+        const size_t offset = c * source.stride;
+        read_row(source.type, source.first + offset, length(), delta_.get(), row + c, rows + c * length());
+        if (!source.second) continue;
+        read_row(source.type, source.second + offset, length(), delta_.get(), gate + c, gates + c * length());
+    }
+    source.type = GGML_TYPE_F32;
+    source.stride = length() * sizeof(float);
+    source.first = reinterpret_cast<const uint8_t *>(rows);
+    if (source.second) source.second = reinterpret_cast<const uint8_t *>(gates);
 }
 
 PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     auto & matrix = matrices_[{weight, form}];
     if (matrix) return *matrix;
+    const auto delta = deltas_.find(weight);
+    const bool merged = delta != deltas_.end();
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
     // Transforming a panel each time would cost more than the way saves.
-    const bool kept = keep_all || form == WeightForm::winograd || packed <= ggml_nbytes(weight);
-    matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept);
+    const bool kept = merged || keep_all || form == WeightForm::winograd || packed <= ggml_nbytes(weight);
+    matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept, merged ? delta->second : nullptr);
     matrix->on_packed = on_packed;
     return *matrix;
+}
+
+void PackedWeights::set_delta(Tensor weight, std::shared_ptr<const RowDelta> delta) {
+    std::erase_if(matrices_, [&](const auto & entry) { return entry.first.first == weight; });
+    if (delta) {
+        deltas_[weight] = std::move(delta);
+    } else {
+        deltas_.erase(weight);
+    }
 }
 
 size_t PackedWeights::pending_bytes() const {

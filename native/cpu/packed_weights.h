@@ -10,6 +10,7 @@
 #include "backend/memory.h"
 #include "cpu/kernels.h"
 #include "graph/operation.h"
+#include "graph/row_delta.h"
 
 namespace diffusion {
 
@@ -20,12 +21,14 @@ enum class WeightForm {
     winograd,     // the same of 3x3 taps, transformed to 16
 };
 
-// One matrix or convolution, cut into panels of columns. Where that takes no more memory than the file's own form, a panel is
-// packed when it is first asked for and kept; otherwise it is packed into scratch memory each time, so that a quantized model
-// stays as small as it is.
+// One matrix or convolution, cut into panels of columns. Where that takes no more
+// memory than the file's own form, a panel is packed when it is first asked for and kept; otherwise it is packed into scratch
+// memory each time, so that a quantized model stays as small as it is. A delta is added as panels are packed; a matrix that
+// has one is always kept, because adding it each time would take long.
 class PackedMatrix {
 public:
-    PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept);
+    PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept,
+                 std::shared_ptr<const RowDelta> delta);
 
     int64_t in() const { return in_; }
     int64_t taps() const { return taps_; }
@@ -46,9 +49,13 @@ public:
 private:
     enum State : uint8_t { empty, busy, ready };
     void pack(int64_t i, void * panel, void * scratch) const;
+    // Points `source` at the rows that begin with `row` (and `gate`), with the delta, in scratch memory.
+    void merge(PanelSource & source, int64_t row, int64_t gate, void * scratch) const;
+    int64_t length() const { return in_ * taps_; }
 
     const Kernels & kernels_;
     Tensor weight_;
+    std::shared_ptr<const RowDelta> delta_;
     WeightForm form_;
     bool kept_;
     int64_t in_, taps_, columns_, padded_in_, panels_;
@@ -66,6 +73,9 @@ public:
 
     PackedMatrix & matrix(Tensor weight, WeightForm form);
 
+    // What is added to `weight` from now on; nullptr for nothing. Frees what is packed of it: graphs that refer to that must be gone.
+    void set_delta(Tensor weight, std::shared_ptr<const RowDelta> delta);
+
     // Bytes that panels will take that are still to be packed.
     size_t pending_bytes() const;
 
@@ -75,6 +85,7 @@ public:
 private:
     const Kernels & kernels_;
     std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>> matrices_;
+    std::map<Tensor, std::shared_ptr<const RowDelta>> deltas_;
 };
 
 } // namespace diffusion

@@ -184,6 +184,11 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
     return p;
 }
 
+void Runner::clear() {
+    plans_.clear();
+    return_freed_memory();
+}
+
 void Runner::evict(size_t needed) {
     size_t kept = 0;
     for (const auto & p : plans_) kept += p->n_bytes;

@@ -36,6 +36,9 @@ public:
     std::vector<float> run(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
                            const Build & build, const Cancellation & cancellation);
 
+    // Forgets all graphs, for weights or the way they are used have changed.
+    void clear();
+
 private:
     struct Plan;
 

@@ -163,7 +163,8 @@ Norm WeightBinder::norm(const std::string & prefix, int64_t channels) {
 }
 
 PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
-                             const Cancellation & cancellation) {
+                             const Cancellation & cancellation)
+    : binder_(binder), backend_(backend) {
     const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend);
     const bool host = ggml_backend_buft_is_host(buft);
     const size_t alignment = ggml_backend_buft_get_alignment(buft);
@@ -208,7 +209,7 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         if (stays_mapped(binding)) {
             ggml_backend_tensor_alloc(mappings[binding.stored->file], binding.tensor,
                                       const_cast<uint8_t *>(binding.stored->data));
-            mapped_.insert(binding.tensor);
+            mapped_[binding.tensor] = binding.tensor->buffer;
             mapped_bytes_ += static_cast<int64_t>(binding.stored->n_bytes);
         } else {
             ggml_backend_tensor_alloc(allocated, binding.tensor, next);
@@ -220,6 +221,77 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         if (progress) progress(done, total);
     }
     allocated_bytes_ = static_cast<int64_t>(to_allocate);
+}
+
+void PlacedWeights::set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta) {
+    if (delta) {
+        deltas_[binding.tensor] = std::move(delta);
+    } else if (!deltas_.erase(binding.tensor)) {
+        return;
+    }
+    stale_.insert(&binding);
+}
+
+bool PlacedWeights::can_merge(ggml_type type) {
+    const bool intermediate =
+        type == GGML_TYPE_Q8_1 || type == GGML_TYPE_Q8_K; // of ggml's own sums, written by nothing
+    return !intermediate && !ggml_quantize_requires_imatrix(type);
+}
+
+void PlacedWeights::update(const Cancellation & cancellation) {
+    while (!stale_.empty()) {
+        cancellation.throw_if_cancelled();
+        const WeightBinder::Binding & binding = **stale_.begin();
+        const Tensor tensor = binding.tensor;
+        binder_.table().files()[binding.stored->file].mapping->check_unchanged();
+        const auto delta = deltas_.find(tensor), end = deltas_.end();
+        if (delta != end) {
+            place_merged(tensor);
+            write_merged(binding, *delta->second, cancellation);
+        } else if (const auto mapping = mapped_.find(tensor); mapping != mapped_.end()) {
+            own_.erase(tensor);
+            tensor->buffer = nullptr;
+            tensor->data = nullptr;
+            ggml_backend_tensor_alloc(mapping->second, tensor, const_cast<uint8_t *>(binding.stored->data));
+        } else {
+            write(*binding.stored, tensor);
+        }
+        stale_.erase(&binding);
+    }
+}
+
+// A tensor in its file gets memory of its own.
+void PlacedWeights::place_merged(Tensor tensor) {
+    if (!mapped_.count(tensor) || own_.count(tensor)) return;
+    const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend_);
+    const size_t size = ggml_backend_buft_get_alloc_size(buft, tensor);
+    require_memory(size, backend_, "weights with a LoRA");
+    Buffer buffer(ggml_backend_buft_alloc_buffer(buft, size));
+    if (!buffer) throw out_of_memory(size, backend_, "weights with a LoRA");
+    ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    tensor->buffer = nullptr;
+    tensor->data = nullptr;
+    ggml_backend_tensor_alloc(buffer.get(), tensor, ggml_backend_buffer_get_base(buffer.get()));
+    own_[tensor] = std::move(buffer);
+}
+
+// Row by row from the file, in the tensor's own type.
+void PlacedWeights::write_merged(const WeightBinder::Binding & binding, const RowDelta & delta,
+                                 const Cancellation & cancellation) const {
+    const Tensor tensor = binding.tensor;
+    const int64_t rows = weight_rows(tensor), length = ggml_nelements(tensor) / rows;
+    const size_t from_bytes = ggml_row_size(binding.stored->type, length),
+                 to_bytes = ggml_row_size(tensor->type, length);
+    std::vector<uint8_t> raw, merged(to_bytes); // aligned, whatever the file has
+    std::vector<float> values(length);
+    for (int64_t row = 0; row < rows; row++) {
+        cancellation.throw_if_cancelled();
+        const uint8_t * from = binding.stored->data + row * from_bytes;
+        raw.assign(from, from + from_bytes);
+        read_row(binding.stored->type, raw.data(), length, &delta, row, values.data());
+        ggml_quantize_chunk(tensor->type, values.data(), merged.data(), 0, 1, length, nullptr);
+        ggml_backend_tensor_set(tensor, merged.data(), row * to_bytes, to_bytes);
+    }
 }
 
 } // namespace diffusion

@@ -6,7 +6,9 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -14,6 +16,7 @@
 
 #include "cancellation.h"
 #include "graph/blocks.h"
+#include "graph/row_delta.h"
 #include "io/tensor_table.h"
 
 namespace diffusion {
@@ -71,7 +74,12 @@ private:
     std::unordered_set<std::string> used_;
 };
 
-// Device memory that holds bound tensors; the mappings of the table must stay alive while it is used.
+// Outputs of a matrix [in, out] or a kernel [width, height, in, out].
+inline int64_t weight_rows(Tensor weight) {
+    return weight->ne[2] * weight->ne[3] > 1 ? weight->ne[3] : weight->ne[1];
+}
+
+// Device memory that holds bound tensors; the binder must stay alive while it is used.
 class PlacedWeights {
 public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
@@ -80,6 +88,16 @@ public:
     // copied otherwise. Throws Error (out_of_memory, cancelled, file).
     PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
                   const Cancellation & cancellation);
+
+    // What is added to a tensor from the next update() on; nullptr for nothing. The graphs that read it must be gone, and
+    // where it has a delta, its type must be one of can_merge().
+    void set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta);
+    // Writes the tensors whose delta has changed; comes before an evaluation that reads them. Where it throws (Error: cancelled,
+    // out_of_memory, file), the next call goes on.
+    void update(const Cancellation & cancellation);
+
+    // Numbers can be written in that type without data to calibrate it by.
+    static bool can_merge(ggml_type type);
 
     bool is_mapped(Tensor tensor) const { return mapped_.count(tensor) > 0; }
     int64_t mapped_bytes() const { return mapped_bytes_; }
@@ -91,8 +109,16 @@ private:
     };
     using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
 
+    void write_merged(const WeightBinder::Binding & binding, const RowDelta & delta, const Cancellation &) const;
+    void place_merged(Tensor tensor);
+
+    const WeightBinder & binder_;
+    ggml_backend_t backend_;
     std::vector<Buffer> buffers_;
-    std::unordered_set<Tensor> mapped_;
+    std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors that lie in their file
+    std::unordered_map<Tensor, Buffer> own_;                   // memory of such a tensor while it has a delta
+    std::unordered_map<Tensor, std::shared_ptr<const RowDelta>> deltas_;
+    std::set<const WeightBinder::Binding *> stale_;
     int64_t mapped_bytes_ = 0;
     int64_t allocated_bytes_ = 0;
 };

@@ -2,7 +2,9 @@
 #include "model/engine.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
+#include <tuple>
 
 #include "backend/device.h"
 #include "backend/memory.h"
@@ -113,11 +115,48 @@ struct Engine::Impl {
 
     std::vector<float> run(const char * network, int64_t variant, const std::vector<GraphInput> & inputs,
                            const Runner::Build & build, const Cancellation & cancellation) {
+        if (!device->cpu()) weights->update(cancellation);
         if (info.mapped_bytes > 0) {
             for (const StoredFile & file : networks->tensors.table.files()) file.mapping->check_unchanged();
         }
         const LogScope scope(on_log);
         return runner->run(network, variant, inputs, build, cancellation);
+    }
+
+    // What tells whether a set is the one in force: the files as they are, and their weights.
+    using LoraSet = std::vector<std::tuple<std::string, double, uintmax_t, std::filesystem::file_time_type>>;
+
+    static LoraSet lora_set(const std::vector<LoraFile> & files) {
+        LoraSet set;
+        for (const auto & [path, weight] : files) {
+            std::error_code ignored; // reading the file says what is wrong with it
+            const auto native = native_path(path);
+            set.emplace_back(path, weight, std::filesystem::file_size(native, ignored),
+                             std::filesystem::last_write_time(native, ignored));
+        }
+        return set;
+    }
+
+    void set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation) {
+        LoraSet wanted = lora_set(files);
+        if (wanted == in_force) return;
+        Loras next = read_loras(files, *networks->weights, cancellation);
+        for (const auto & [binding, delta] : next.deltas) {
+            if (device->cpu() || PlacedWeights::can_merge(binding->tensor->type)) continue;
+            throw Error(ErrorCode::model_unsupported, "A LoRA cannot be added on this device to weights of the type " +
+                                                          binding->stored->type_name +
+                                                          ". Use a model in another type.");
+        }
+        runner->clear();
+        for (const auto & [binding, delta] : loras.deltas) set_delta(*binding, nullptr);
+        for (const auto & [binding, delta] : next.deltas) set_delta(*binding, delta);
+        loras = std::move(next);
+        in_force = std::move(wanted);
+    }
+
+    void set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta) {
+        if (device->cpu()) return device->cpu()->weights.set_delta(binding.tensor, std::move(delta));
+        weights->set_delta(binding, std::move(delta));
     }
 
     LogSink on_log;
@@ -126,6 +165,8 @@ struct Engine::Impl {
     std::optional<PlacedWeights> weights;
     std::optional<Profile> profile;
     std::optional<Runner> runner;
+    Loras loras;
+    LoraSet in_force;
     ModelInfo info;
 };
 
@@ -146,6 +187,12 @@ const ModelInfo & Engine::info() const {
 
 std::vector<ProfileEntry> Engine::profile() const {
     return impl_->profile ? impl_->profile->entries() : std::vector<ProfileEntry>();
+}
+
+std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation) {
+    cancellation.throw_if_cancelled();
+    impl_->set_loras(files, cancellation);
+    return impl_->loras.reports;
 }
 
 TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & tokens, int64_t clip_skip,

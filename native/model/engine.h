@@ -15,6 +15,7 @@
 #include "backend/log.h"
 #include "cancellation.h"
 #include "graph/profile.h"
+#include "model/lora.h"
 #include "model/source.h"
 
 namespace diffusion {
@@ -106,6 +107,10 @@ public:
     const ModelInfo & info() const;
     // What the evaluations so far cost; empty unless asked for by EngineOptions::profile.
     std::vector<ProfileEntry> profile() const;
+
+    // The LoRAs that are in force from now on, in place of those before; says what was found in each. The same again costs
+    // nothing. Where it throws (see read_loras), those before stay in force.
+    std::vector<LoraReport> set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation);
 
     // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
     // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file where a

@@ -1,0 +1,42 @@
+// The low-rank forms in which adapters store what they add to a weight, each as a RowDelta.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "graph/row_delta.h"
+
+namespace diffusion {
+
+// [rows, columns], the columns contiguous.
+struct Matrix {
+    int64_t rows = 0, columns = 0;
+    std::vector<float> values;
+
+    const float * row(int64_t i) const { return values.data() + i * columns; }
+    Matrix transposed() const;
+};
+
+// a b; or, with a core, the Tucker form of a kernel: sum over n and m of a[out, n] core[n, m, tap] b[m, in].
+struct LowRank {
+    Matrix a, b, core;
+    int64_t taps = 1; // of the core: b.rows * taps columns
+
+    int64_t rows() const { return a.rows; }
+    int64_t columns() const { return b.columns * taps; }
+    // The inner sizes fit each other.
+    bool sound() const;
+    void add_row(int64_t row, float scale, float * values) const;
+    Matrix multiplied() const;
+};
+
+// scale * p: LoRA (Hu et al. 2021) and, for kernels, LoCon.
+std::unique_ptr<RowDelta> lora_delta(LowRank p, float scale);
+// scale * (p o q), element by element: LoHa (Hyeon-Woo et al. 2021, FedPara).
+std::unique_ptr<RowDelta> hadamard_delta(LowRank p, LowRank q, float scale);
+// scale * the Kronecker product of a [out1, in1] and b [out2, in2 * taps]: LoKr (Yeh et al. 2023, LyCORIS).
+std::unique_ptr<RowDelta> kronecker_delta(Matrix a, Matrix b, float scale);
+// All of them.
+std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts);
+
+} // namespace diffusion

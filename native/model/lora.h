@@ -1,0 +1,39 @@
+// LoRA files: small tensors that add to the weights of a model, read and fitted to it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cancellation.h"
+#include "graph/row_delta.h"
+#include "graph/weights.h"
+
+namespace diffusion {
+
+struct LoraFile {
+    std::string path;
+    double weight = 1; // that its changes are multiplied by
+};
+
+// How much of a file found its place.
+struct LoraReport {
+    std::string path;
+    double weight = 1;
+    int64_t applied = 0; // tensors
+    int64_t tensors = 0; // in the file
+};
+
+struct Loras {
+    std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>> deltas;
+    std::vector<LoraReport> reports; // one a file
+};
+
+// Forms: LoRA and LoCon (with and without a Tucker core), LoHa, LoKr. Throws Error: file, model_corrupt; model_incomplete where
+// half of an adapter is missing; model_unsupported for files without adapters and for DoRA; model_mismatch where a file changes
+// no layer of this model, or one of another shape; cancelled.
+Loras read_loras(const std::vector<LoraFile> & files, const WeightBinder & weights, const Cancellation & cancellation);
+
+} // namespace diffusion

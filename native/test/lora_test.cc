@@ -1,0 +1,185 @@
+// LoRAs: names of adapters' tensors, PEFT's metadata, and weights with something added, on devices that keep a copy of them.
+#include <cmath>
+#include <cstring>
+
+#include "check.h"
+#include "files.h"
+#include "graph/weights.h"
+#include "model/adapter.h"
+#include "model/lora_metadata.h"
+#include "model/lora_names.h"
+
+using namespace diffusion;
+using namespace diffusion::test;
+
+namespace {
+
+void test_keys() {
+    struct Row {
+        const char * name;
+        const char * layer;
+        LoraPart part;
+    };
+    const Row rows[] = {
+        {"lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", "lora_unet_mid_block_attentions_0_proj_in",
+         LoraPart::up},
+        {"lora_te_x.alpha", "lora_te_x", LoraPart::alpha},
+        {"base_model.model.a.to_q.lora_A.default.weight", "a.to_q", LoraPart::down},
+        {"unet.a.attn1.processor.to_out_lora.up.weight", "unet.a.attn1.to_out.0", LoraPart::up},
+        {"unet.a.attn1.processor.to_k_lora.down.weight", "unet.a.attn1.to_k", LoraPart::down},
+        {"text_encoder.a.q_proj.lora_linear_layer.down.weight", "text_encoder.a.q_proj", LoraPart::down},
+        {"a.lokr_w2_b", "a", LoraPart::lokr_w2_b},
+        {"a.dora_scale", "a", LoraPart::magnitude},
+    };
+    for (const Row & row : rows) {
+        const auto key = split_lora_key(row.name);
+        check(key && key->layer == row.layer && key->part == row.part, row.name);
+    }
+    for (const char * name : {"", ".alpha", "a.weight", "a.lora_up.bias", "lora_up.weight"}) {
+        check(!split_lora_key(name), std::string("no adapter's tensor: ") + name);
+    }
+}
+
+void test_metadata() {
+    const auto read = [](const std::string & json) {
+        StoredFile file;
+        file.path = "file";
+        file.metadata["lora_adapter_metadata"] = json;
+        return read_peft_metadata(file);
+    };
+    const auto configs = read(R"({"unet.lora_alpha":16,"unet.r":4,"unet.rank_pattern":{"a":8},"unet.use_rslora":true,
+                                  "unet.alpha_pattern":{},"text_encoder.lora_alpha":2,"x":[1,{"y":null}]})");
+    check(configs.at("unet").alpha == 16 && configs.at("unet").rank_stabilized, "metadata of the UNet");
+    check(configs.at("text_encoder").alpha == 2 && !configs.at("text_encoder").rank_stabilized, "metadata of the text");
+    check(read_peft_metadata(StoredFile()).empty(), "no metadata");
+    check_throws("an alpha for each layer", ErrorCode::model_unsupported, "unet.alpha_pattern",
+                 [&] { read(R"({"unet.alpha_pattern":{"a":8}})"); });
+    check_throws("a fractional alpha", ErrorCode::model_unsupported, "unet.lora_alpha",
+                 [&] { read(R"({"unet.lora_alpha":1.5})"); });
+    check_throws("no JSON", ErrorCode::model_corrupt, "malformed", [&] { read("{"); });
+}
+
+Matrix matrix(int64_t rows, int64_t columns, float seed) {
+    Matrix m{rows, columns, {}};
+    for (int64_t i = 0; i < rows * columns; i++) m.values.push_back(std::sin(seed + static_cast<float>(i) * 1.7f));
+    return m;
+}
+
+// Every element by the definition of the form.
+void test_forms() {
+    const Matrix a = matrix(5, 3, 1), b = matrix(3, 4, 2), core = matrix(3, 3 * 9, 3), up = matrix(5, 3, 4),
+                 c = matrix(2, 3, 5), d = matrix(4, 6, 6);
+    const auto row_of = [](const RowDelta & delta, int64_t row, int64_t n) {
+        std::vector<float> values(n, 1.0f); // it is added to
+        delta.add(row, values.data());
+        return values;
+    };
+    const auto near = [](float x, float y) { return std::abs(x - y) < 1e-5f; };
+    const auto product = [](const Matrix & x, const Matrix & y, int64_t i, int64_t j) {
+        float sum = 0;
+        for (int64_t m = 0; m < y.rows; m++) sum += x.row(i)[m] * y.row(m)[j];
+        return sum;
+    };
+    for (int64_t i = 0; i < 5; i++) {
+        const auto lora = row_of(*lora_delta({a, b, {}}, 0.5f), i, 4);
+        const auto hadamard = row_of(*hadamard_delta({a, b, {}}, {up, b, {}}, 2.0f), i, 4);
+        const auto tucker = row_of(*lora_delta({a, b, core, 9}, 1.0f), i, 36);
+        for (int64_t j = 0; j < 4; j++) {
+            check(near(lora[j], 1 + 0.5f * product(a, b, i, j)), "LoRA");
+            check(near(hadamard[j], 1 + 2 * product(a, b, i, j) * product(up, b, i, j)), "LoHa");
+            for (int64_t tap = 0; tap < 9; tap++) {
+                float sum = 1;
+                for (int64_t n = 0; n < 3; n++) {
+                    for (int64_t m = 0; m < 3; m++) sum += a.row(i)[n] * core.row(n)[m * 9 + tap] * b.row(m)[j];
+                }
+                check(near(tucker[j * 9 + tap], sum), "LoCon with a core");
+            }
+        }
+    }
+    for (int64_t i = 0; i < 8; i++) {
+        const auto kronecker = row_of(*kronecker_delta(c, d, 1.0f), i, 18);
+        for (int64_t j = 0; j < 18; j++) {
+            check(near(kronecker[j], 1 + c.row(i / 4)[j / 6] * d.row(i % 4)[j % 6]), "LoKr");
+        }
+    }
+    check(LowRank{a, b, core, 9}.sound() && !LowRank{b, a, {}}.sound(), "ranks that fit");
+}
+
+std::string float_bytes(const std::vector<float> & values) {
+    return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)};
+}
+
+// A matrix in f32 and the same in f16, in a safetensors file.
+std::string two_matrices(const TemporaryFolder & folder, const std::vector<float> & values, int64_t in) {
+    std::vector<ggml_fp16_t> halves(values.size());
+    ggml_fp32_to_fp16_row(values.data(), halves.data(), static_cast<int64_t>(values.size()));
+    const std::string shape = std::to_string(values.size() / in) + "," + std::to_string(in);
+    const size_t n = values.size();
+    const auto offsets = [](size_t a, size_t b) { return "[" + std::to_string(a) + "," + std::to_string(b) + "]"; };
+    std::string header = R"({"single.weight":{"dtype":"F32","shape":[)" + shape + R"(],"data_offsets":)" +
+                         offsets(0, 4 * n) + R"(},"half.weight":{"dtype":"F16","shape":[)" + shape +
+                         R"(],"data_offsets":)" + offsets(4 * n, 6 * n) + "}}";
+    header.append((8 - header.size() % 8) % 8, ' ');
+    return folder.write("two.safetensors", little_endian_bytes<uint64_t>(header.size()) + header + float_bytes(values) +
+                                               std::string(reinterpret_cast<const char *>(halves.data()), 2 * n));
+}
+
+std::vector<float> read_back(Tensor tensor) {
+    std::vector<uint8_t> bytes(ggml_nbytes(tensor));
+    ggml_backend_tensor_get(tensor, bytes.data(), 0, bytes.size());
+    std::vector<float> values(ggml_nelements(tensor));
+    read_row(tensor->type, bytes.data(), ggml_nelements(tensor), nullptr, 0, values.data());
+    return values;
+}
+
+bool close(const std::vector<float> & x, const std::vector<float> & y) {
+    for (size_t i = 0; i < x.size(); i++) {
+        if (std::abs(x[i] - y[i]) > 2e-3f) return false;
+    }
+    return x.size() == y.size();
+}
+
+// A device without kernels of ours: here the CPU with ggml's operations, whose tensors lie in the mapped file.
+void test_device_tensors() {
+    const TemporaryFolder folder;
+    const Cancellation never;
+    const std::vector<float> base = matrix(6, 32, 9).values;
+    const TensorTable table = TensorTable::open(two_matrices(folder, base, 32), never);
+    WeightBinder binder(table);
+    const Tensor single = binder.weight("single.weight", {32, 6}), half = binder.weight("half.weight", {32, 6});
+    const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(
+        ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr), ggml_backend_free);
+    PlacedWeights weights(binder, backend.get(), {}, never);
+    check(weights.is_mapped(single) && weights.is_mapped(half), "weights stay in the file");
+
+    const LowRank p{matrix(6, 2, 3), matrix(2, 32, 4), {}};
+    const std::shared_ptr<const RowDelta> delta = lora_delta(p, 1);
+    std::vector<float> merged = base;
+    for (int64_t row = 0; row < 6; row++) delta->add(row, merged.data() + row * 32);
+
+    for (const auto & binding : binder.bindings()) weights.set_delta(binding, delta);
+    const Cancellation raised;
+    raised.cancel();
+    check_throws("cancelled", ErrorCode::cancelled, "", [&] { weights.update(raised); });
+    weights.update(never);
+    check(close(read_back(single), merged) && close(read_back(half), merged), "the delta is in the tensors");
+    check(std::memcmp(table.find("single.weight")->data, base.data(), base.size() * 4) == 0, "the file is untouched");
+    weights.update(never);
+    check(close(read_back(single), merged), "and not twice");
+
+    for (const auto & binding : binder.bindings()) weights.set_delta(binding, nullptr);
+    weights.update(never);
+    check(single->data == table.find("single.weight")->data, "without a delta the tensor is back in the file");
+    check(close(read_back(half), base), "with the file's numbers");
+    check(PlacedWeights::can_merge(GGML_TYPE_Q4_K) && !PlacedWeights::can_merge(GGML_TYPE_IQ2_XXS), "types");
+}
+
+} // namespace
+
+int main() {
+    test_keys();
+    test_metadata();
+    test_forms();
+    test_device_tensors();
+    return finish();
+}
