@@ -13,11 +13,13 @@ export { readMetadata } from './image/read-metadata.ts';
 export type { RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './inspect.ts';
 export type { LoadOptions, Logger } from './load-options.ts';
+export type { LoraOption } from './lora/options.ts';
 export { loadModel, type Model, type ModelInfo } from './model.ts';
 export type {
   NativeComponent as Component,
   NativeDevice as Device,
   NativeInspection as Inspection,
+  NativeLoraReport as LoraReport,
   NativeModelInfo,
   NativeProfileEntry as ProfileEntry,
   NativeProgress as LoadProgress,

@@ -32,6 +32,8 @@ const SECTIONS = {
     'RawPicture',
     'ResizeMode',
     'MaskedContent',
+    'LoraOption',
+    'LoraReport',
     'Run',
     'GenerationStep',
     'GenerationResult',

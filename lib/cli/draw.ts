@@ -52,9 +52,12 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
         progress,
       );
       await write(result.images[0] as RgbImage, path);
-      drawn.push({ file: path, seed: result.seed, timings: result.timings });
+      drawn.push({ file: path, seed: result.seed, timings: result.timings, loras: result.loras });
       progress.stop(`${path}: seed ${result.seed}, ${seconds(result.timings.total)}`);
-      if (request.verbose) log(`${path}: ${describeTimings(result.timings)}`);
+      if (request.verbose) {
+        log(`${path}: ${describeTimings(result.timings)}`);
+        for (const lora of result.loras) log(`${lora.path}: ${lora.applied} of ${lora.tensors} tensors applied`);
+      }
       seed = result.seed + 1;
     }
     if (PROFILED) log(formatProfile(await model.profile()));
@@ -68,6 +71,7 @@ interface Drawn {
   readonly file: string;
   readonly seed: number;
   readonly timings: Timings;
+  readonly loras: GenerationResult['loras'];
 }
 
 /** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
@@ -155,6 +159,7 @@ function report(drawn: readonly Drawn[], load: number): object {
     files: drawn.map(({ file }) => file),
     seeds: drawn.map(({ seed }) => seed),
     timings: { load, images: drawn.map(({ timings }) => timings) },
+    loras: drawn[0]?.loras ?? [],
     peakMemory: process.resourceUsage().maxRSS * 1024,
   };
 }

@@ -75,6 +75,12 @@ export const FLAGS: readonly Flag[] = [
     description: 'what to stay away from',
   },
   {
+    name: 'lora-model-dir',
+    kind: 'text',
+    option: 'loraDirectory',
+    description: 'folder of the LoRAs that the prompt names as <lora:name:weight>',
+  },
+  {
     name: 'init-img',
     alias: 'i',
     kind: 'text',

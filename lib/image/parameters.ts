@@ -25,6 +25,8 @@ export interface GenerationParameters {
   readonly clipSkip: number;
   readonly rng: string;
   readonly eta?: number | undefined;
+  /** LoRAs: how many of their tensors were applied, of how many. */
+  readonly loras?: readonly { path: string; weight: number; applied: number; tensors: number }[] | undefined;
   /** Of pictures that started from a picture. */
   readonly strength?: number | undefined;
   /** Of inpainted pictures. */
@@ -75,6 +77,7 @@ export function formatParameters(p: GenerationParameters): string {
     ['Model', p.model],
     // A1111 writes the clip skip only where it is not the last layer, and so do its readers expect it.
     ['Clip skip', p.clipSkip === 1 ? undefined : p.clipSkip],
+    ['Loras', p.loras?.map(describeLora).join(', ')],
     ['Denoising strength', p.strength],
     ['Mask blur', p.maskBlur || undefined],
     ['Masked content', p.maskedContent],
@@ -89,6 +92,10 @@ export function formatParameters(p: GenerationParameters): string {
     .map(([key, value]) => `${key}: ${quote(String(value))}`);
   const negative = p.negativePrompt ? `\n${NEGATIVE} ${p.negativePrompt}` : '';
   return `${p.prompt}${negative}\n${settings.join(', ')}`.trim();
+}
+
+function describeLora({ path, weight, applied, tensors }: NonNullable<GenerationParameters['loras']>[number]): string {
+  return `${path.split(/[/\\]/).at(-1)}: ${weight} (${applied} of ${tensors} tensors)`;
 }
 
 /** Reads parameters back; a text of any other form counts as a prompt. */

@@ -192,9 +192,30 @@ export interface NativeCondition {
   readonly guidance?: Float32Array;
 }
 
+/** A LoRA to apply. */
+export interface NativeLora {
+  /** A safetensors, GGUF or PyTorch file. */
+  readonly path: string;
+  /** What its changes are multiplied by; finite. */
+  readonly weight: number;
+}
+
+/** What became of a LoRA. */
+export interface NativeLoraReport extends NativeLora {
+  /** How many of its tensors changed a layer of the model. At least 1. */
+  readonly applied: number;
+  /** How many tensors the file has. */
+  readonly tensors: number;
+}
+
 /** A model on its own worker thread. Calls queue and run in order; none blocks the event loop. */
 export interface NativeModel {
   readonly info: NativeModelInfo;
+  /**
+   * Replaces the LoRAs in force. The same files with the same weights again cost nothing; otherwise the layers concerned are
+   * computed from the model's file anew when they are next evaluated. Where it rejects, those before stay in force.
+   */
+  setLoras(loras: readonly NativeLora[], cancellation: NativeCancellation): Promise<NativeLoraReport[]>;
   /**
    * @param encoder index into `info.textEncoders`
    * @param tokens `[chunks, positions]`

@@ -1,6 +1,7 @@
 // From the two prompts of a call to what the UNet is conditioned with.
 
 import { argumentError } from '../errors.ts';
+import { readLoraTags } from '../lora/tags.ts';
 import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
 import type { Size } from '../picture/resize.ts';
 import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
@@ -61,7 +62,7 @@ export function chunkPrompts(
       const expected = `at most ${MAX_CHUNKS} chunks of 75 tokens`;
       throw argumentError([{ name, expected, received: `${chunks.length}`, code: 'ERR_INVALID_ARG_VALUE' }]);
     };
-    const positive = chunk(options.prompt, 'prompt');
+    const positive = chunk(readLoraTags(options.prompt).text, 'prompt');
     const negative = chunk(options.negativePrompt, 'negativePrompt');
     if (scale === 1) return { conditional: positive, unconditional: positive };
     if (scale === 0) return { conditional: negative, unconditional: negative };

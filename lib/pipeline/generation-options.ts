@@ -1,6 +1,8 @@
 // The options that all ways of drawing share: their types, defaults and limits.
 
 import { randomInt } from 'node:crypto';
+import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.ts';
+import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
 import { OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
@@ -14,10 +16,20 @@ export interface GenerationOptions {
   /**
    * What to draw. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a
    * new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
+   * `<lora:name:0.8>` stands for an entry of `loras`, wherever it is, and is no part of the text; without a number the weight
+   * is 1. A name is that of a file in `loraDirectory`, with or without its extension, or a path: whoever writes the prompt chooses
+   * which file is read as a LoRA.
    */
   prompt: string;
   /** What to stay away from, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1. */
   negativePrompt?: string | undefined;
+  /**
+   * LoRAs to apply, in addition to those that the prompt names; at most 64. Default none. The model's file stays as it is, and
+   * calls with the same LoRAs share the work of applying them.
+   */
+  loras?: readonly LoraOption[] | undefined;
+  /** Folder of the LoRAs that are given by name. Default: names are paths. */
+  loraDirectory?: string | undefined;
   /** Sampling steps, 1 to 1000. Default 20. Custom sigmas bring their own number. */
   steps?: number | undefined;
   /**
@@ -96,6 +108,8 @@ export const ANY_MODEL: ModelLimits = {
 export interface CheckedGenerationOptions {
   readonly prompt: string;
   readonly negativePrompt: string;
+  readonly loras: readonly LoraRequest[];
+  readonly loraDirectory: string | undefined;
   readonly steps: number;
   readonly cfgScale: number;
   readonly seed: number;
@@ -121,6 +135,8 @@ export interface CheckedGenerationOptions {
 export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'prompt',
   'negativePrompt',
+  'loras',
+  'loraDirectory',
   'steps',
   'cfgScale',
   'seed',
@@ -163,7 +179,8 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
   const scheduler = checkScheduler(check, defaultScheduler);
   return {
     prompt: checkPrompt(check, 'prompt'),
-    negativePrompt: checkPrompt(check, 'negativePrompt'),
+    negativePrompt: checkNegativePrompt(check),
+    ...checkLoras(check),
     steps: checkSteps(check, scheduler),
     cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
     seed: checkSeed(check, batchSize),
@@ -206,7 +223,16 @@ export function checkPixels(check: OptionCheck, width: number, height: number, b
 
 function checkPrompt(check: OptionCheck, name: 'prompt' | 'negativePrompt'): string {
   const prompt = check.string(name, '', MAX_PROMPT_LENGTH);
-  check.attempt(() => parseAttention(prompt, name));
+  check.attempt(() => parseAttention(name === 'prompt' ? readLoraTags(prompt).text : prompt, name));
+  return prompt;
+}
+
+function checkNegativePrompt(check: OptionCheck): string {
+  const prompt = checkPrompt(check, 'negativePrompt');
+  if (hasLoraTag(prompt)) {
+    const remedy = 'A LoRA holds for both prompts: name it in prompt or loras';
+    check.problem({ name: 'negativePrompt', expected: 'a text without <lora:...>', received: 'one with it', remedy });
+  }
   return prompt;
 }
 

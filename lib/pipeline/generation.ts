@@ -2,6 +2,8 @@
 
 import type { GenerationParameters } from '../image/parameters.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
+import { findLoras } from '../lora/files.ts';
+import type { NativeLoraReport } from '../native/contract.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
 import { PACKAGE_VERSION } from '../version.ts';
@@ -39,6 +41,7 @@ export interface Timings {
   /** Each step, with the time that `onStep` took. */
   readonly steps: readonly number[];
   readonly decoding: number;
+  /** The whole run, with the reading of LoRAs. */
   readonly total: number;
 }
 
@@ -49,6 +52,8 @@ export interface GenerationResult {
   /** Seed of the first picture; that of picture i is `seed + i`. */
   readonly seed: number;
   readonly timings: Timings;
+  /** The LoRAs that were applied: how many of their tensors changed the model, of how many in the file. */
+  readonly loras: readonly NativeLoraReport[];
 }
 
 /** What the stages must know of a model besides its networks. */
@@ -87,6 +92,8 @@ export async function generate(
   const shape: Shape = [options.batchSize, latentChannels, task.size.height / factor, task.size.width / factor];
   const preview = options.preview ? createPreview(networks.info, shape) : undefined;
 
+  const begun = performance.now();
+  const loras = await networks.setLoras(await findLoras(options.loras, options.loraDirectory));
   const start = performance.now();
   const conditions = await encodePrompts(networks, prompts, options, task.size);
   const textEncoded = performance.now();
@@ -101,7 +108,10 @@ export async function generate(
     stepEnds.push(performance.now());
   });
   const sampled = performance.now();
-  const images = await decodeImages(networks, latent, shape, task, (i) => parametersOf(options, task, model, i));
+  const images = await decodeImages(networks, latent, shape, task, (i) => ({
+    ...parametersOf(options, task, model, i),
+    ...(loras.length > 0 ? { loras } : {}),
+  }));
   const end = performance.now();
   const timings = {
     textEncoding: textEncoded - start,
@@ -109,9 +119,9 @@ export async function generate(
     sampling: sampled - imageEncoded,
     steps: stepEnds.slice(1).map((time, i) => time - (stepEnds[i] as number)),
     decoding: end - sampled,
-    total: end - start,
+    total: end - begun,
   };
-  return { images, seed: options.seed, timings };
+  return { images, seed: options.seed, timings, loras };
 }
 
 /** Decodes one picture after the other: the VAE takes far more memory than the UNet. */

@@ -4,6 +4,8 @@ import { DiffusionError } from '../errors.ts';
 import type {
   NativeAddon,
   NativeCondition,
+  NativeLora,
+  NativeLoraReport,
   NativeModel,
   NativeModelInfo,
   NativeTextEncoding,
@@ -31,6 +33,11 @@ export class Networks {
     this.#addon = addon;
     this.#model = model;
     this.signal = signal;
+  }
+
+  /** Puts these LoRAs in force, and no others. */
+  async setLoras(loras: readonly NativeLora[]): Promise<NativeLoraReport[]> {
+    return callNative(this.#addon, this.signal, (flag) => this.#model.setLoras(loras, flag));
   }
 
   /**
