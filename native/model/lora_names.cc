@@ -64,7 +64,7 @@ struct TextNames {
 constexpr std::array<TextNames, 3> text_names = {{
     {text_prefix, "lora_te_", "text_encoder."},
     {text_prefix, "lora_te1_", "text_encoder."},
-    {"conditioner.embedders.1.transformer.text_model.", "lora_te2_", "text_encoder_2."},
+    {text_2_prefix, "lora_te2_", "text_encoder_2."},
 }};
 
 // Tables of vectors, which are looked up and not multiplied by.

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { loadModel, type Model } from '../../lib/index.ts';
 import type { NativeModel } from '../../lib/native/contract.ts';
-import { loadAddon } from '../../lib/native/load.ts';
+import { addon, never } from '../support/addon.ts';
 import { assertClose, largestError, psnr } from '../support/compare.ts';
 import type { DiffusersNames } from '../support/diffusers-folder.ts';
 import { q8Mix, writeGguf } from '../support/gguf.ts';
@@ -15,8 +15,6 @@ import { golden, goldenTensors } from '../support/golden.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 
-const addon = loadAddon();
-const never = new addon.Cancellation();
 const goldens = goldenTensors('loras.safetensors');
 const cases = golden<{ name: string; weight: number; metadata?: Record<string, string> }[]>('loras.json');
 const names = golden<DiffusersNames>('networks.json');
@@ -44,8 +42,8 @@ async function answers(model: NativeModel): Promise<Float32Array[]> {
   const tokens = goldens.get('tokens')?.values as Int32Array;
   const context = values('context');
   return [
-    await model.encodeText(tokens, 1, never),
-    await model.predict(values('latent'), [1, 4, 6, 4], Float32Array.of(500), context, 77, never),
+    (await model.encodeText(0, tokens, 1, never)).hidden,
+    await model.predict(values('latent'), [1, 4, 6, 4], Float32Array.of(500), { context, contextTokens: 77 }, never),
   ];
 }
 
