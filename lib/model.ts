@@ -6,6 +6,11 @@ import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } fr
 import { loadAddon } from './native/load.ts';
 import { follow, untilAborted } from './pipeline/abort.ts';
 import { chunkPrompts, type PromptChunks } from './pipeline/conditioning.ts';
+import { depth2img } from './pipeline/depth2img.ts';
+import { checkDepth2ImgOptions, type Depth2ImgOptions } from './pipeline/depth2img-options.ts';
+import { edit } from './pipeline/edit.ts';
+import { checkEditOptions, type EditOptions } from './pipeline/edit-options.ts';
+import { requireFit, type Way } from './pipeline/fit.ts';
 import { type GenerationResult, type GenerationStep, generate, type Task } from './pipeline/generation.ts';
 import type { CheckedGenerationOptions, ModelLimits } from './pipeline/generation-options.ts';
 import { img2img } from './pipeline/img2img.ts';
@@ -116,7 +121,7 @@ export class Model implements AsyncDisposable {
    *   `ERR_NON_FINITE` where a network returns NaN or infinity, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, or `ERR_DISPOSED`.
    */
   txt2img(options: Txt2ImgOptions): Run<GenerationStep, GenerationResult> {
-    return this.#draw((limits) => checkTxt2ImgOptions(options, limits), txt2img);
+    return this.#draw('txt2img', (limits) => checkTxt2ImgOptions(options, limits), txt2img);
   }
 
   /**
@@ -131,7 +136,7 @@ export class Model implements AsyncDisposable {
    *   be read, and `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
    */
   img2img(options: Img2ImgOptions): Run<GenerationStep, GenerationResult> {
-    return this.#draw((limits) => checkImg2ImgOptions(options, limits), img2img);
+    return this.#draw('img2img', (limits) => checkImg2ImgOptions(options, limits), img2img);
   }
 
   /**
@@ -144,7 +149,35 @@ export class Model implements AsyncDisposable {
    * @returns a run as of {@link img2img}.
    */
   inpaint(options: InpaintOptions): Run<GenerationStep, GenerationResult> {
-    return this.#draw((limits) => checkInpaintOptions(options, limits), inpaint);
+    return this.#draw('inpaint', (limits) => checkInpaintOptions(options, limits), inpaint);
+  }
+
+  /**
+   * Changes a picture as an instruction says, with a model that was made for it (InstructPix2Pix: a UNet of 8 channels). Runs as
+   * {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.edit({ image: 'harbour.png', prompt: 'make it winter' });
+   * ```
+   *
+   * @returns a run as of {@link img2img}.
+   */
+  edit(options: EditOptions): Run<GenerationStep, GenerationResult> {
+    return this.#draw('edit', (limits) => checkEditOptions(options, limits), edit);
+  }
+
+  /**
+   * Draws a picture anew with its depth kept, with a model that was made for it (Stable Diffusion 2 depth: a UNet of 5 channels).
+   * Runs as {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.depth2img({ image: 'room.png', depth: 'room-depth.png', prompt: 'a room of ice', strength: 0.9 });
+   * ```
+   *
+   * @returns a run as of {@link img2img}.
+   */
+  depth2img(options: Depth2ImgOptions): Run<GenerationStep, GenerationResult> {
+    return this.#draw('depth2img', (limits) => checkDepth2ImgOptions(options, limits), depth2img);
   }
 
   /**
@@ -167,10 +200,12 @@ export class Model implements AsyncDisposable {
   /**
    * Starts a run.
    *
+   * @param way the name of the method.
    * @param check the options.
    * @param prepare what the run does with them; it starts at once, while earlier runs still go on.
    */
   #draw<Checked extends CheckedGenerationOptions>(
+    way: Way,
     check: (limits: ModelLimits) => Checked,
     prepare: (checked: Checked, limits: ModelLimits) => Promise<Task>,
   ): Run<GenerationStep, GenerationResult> {
@@ -182,7 +217,7 @@ export class Model implements AsyncDisposable {
     let prompts: PromptChunks;
     try {
       checked = check(limits);
-      checkChannels(this.info);
+      requireFit(this.info, way);
       prompts = chunkPrompts(this.#tokenizer, this.info, checked);
     } catch (error) {
       return new Run([], () => Promise.reject(error));
@@ -230,14 +265,6 @@ function checkTextEncoders({ textEncoders }: NativeModelInfo): void {
     const received = `one with ${positions} positions and ${vocabulary} tokens`;
     throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
   }
-}
-
-/** A UNet that takes more than the latent waits for a masked picture, a picture to edit or depth. */
-function checkChannels({ inChannels, latentChannels, family }: NativeModelInfo): void {
-  if (inChannels === latentChannels) return;
-  const expected = `a UNet that takes the ${latentChannels} channels of the latent`;
-  const received = `this one, of the family ${family}, takes ${inChannels}`;
-  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}`);
 }
 
 /** Side in pixels of the pictures that the published models of a family were trained on. */

@@ -48,6 +48,8 @@ export function isDrawing(command: CommandLine['command']): command is DrawingCo
 function drawingCommand(words: readonly string[]): DrawingCommand {
   const has = (...names: string[]) => words.some((word) => word.startsWith('-') && names.includes(nameOf(word)));
   if (has('mask')) return 'inpaint';
+  if (has('img-cfg-scale')) return 'edit';
+  if (has('depth')) return 'depth2img';
   return has('init-img', 'i') ? 'img2img' : 'txt2img';
 }
 
@@ -92,10 +94,18 @@ function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
     return parser
       .usage('diffuse [inpaint] -i PICTURE --mask MASK -p PROMPT [flags]\n\nDraw a part of a picture anew.')
       .example('diffuse -i fruit.png --mask pear.png -p "a red apple" -o apple.png', '');
+  if (command === 'edit')
+    return parser
+      .usage('diffuse edit -i PICTURE -p INSTRUCTION [flags]\n\nChange a picture as an instruction says.')
+      .example('diffuse edit -m instruct-pix2pix.safetensors -i harbour.png -p "make it winter"', '');
+  if (command === 'depth2img')
+    return parser
+      .usage('diffuse depth2img -i PICTURE -p PROMPT [flags]\n\nDraw a picture anew with its depth kept.')
+      .example('diffuse depth2img -m 512-depth-ema.safetensors -i room.png --depth depth.png -p "a room of ice"', '');
   return parser
     .usage('diffuse [txt2img] -p PROMPT [flags]\n\nDraw a picture from text.')
     .epilog(
-      'Other commands: diffuse img2img, diffuse inpaint, diffuse inspect FILE, diffuse devices, diffuse metadata FILE',
+      'Other commands: diffuse img2img, diffuse inpaint, diffuse edit, diffuse depth2img, diffuse inspect FILE, diffuse devices, diffuse metadata FILE',
     )
     .example('diffuse -p "a red apple" -o apple.png', 'with the small model that comes along')
     .example('diffuse -m sd-v1-5.safetensors -p "a red apple" -W 512 -H 512 --steps 25 -s 42', '');

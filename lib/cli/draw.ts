@@ -1,9 +1,11 @@
-// `diffuse txt2img`, `img2img` and `inpaint`: draw pictures and write them.
+// `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: draw pictures and write them.
 
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable } from '../image/write-png.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
 import { readPicture } from '../picture/input.ts';
+import { checkDepth2ImgOptions } from '../pipeline/depth2img-options.ts';
+import { checkEditOptions } from '../pipeline/edit-options.ts';
 import type { GenerationResult, Timings } from '../pipeline/generation.ts';
 import { ANY_MODEL, type CheckedGenerationOptions, type ModelLimits } from '../pipeline/generation-options.ts';
 import { checkImg2ImgOptions } from '../pipeline/img2img-options.ts';
@@ -27,6 +29,8 @@ const CHECKS: Record<DrawingCommand, (options: unknown, limits: ModelLimits) => 
   txt2img: checkTxt2ImgOptions,
   img2img: checkImg2ImgOptions,
   inpaint: checkInpaintOptions,
+  edit: checkEditOptions,
+  depth2img: checkDepth2ImgOptions,
 };
 
 /** @param signal ends the command at any moment, before a picture is written or after, never within. */
@@ -67,6 +71,10 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
   }
 }
 
+/** The options that are pictures. */
+const PICTURES = ['image', 'mask', 'depth'] as const;
+type PictureOption = (typeof PICTURES)[number];
+
 interface Drawn {
   readonly file: string;
   readonly seed: number;
@@ -87,10 +95,10 @@ async function checkRequest(
 }
 
 /** Reads the pictures that a command starts from, once for all that it draws and before the model is loaded. */
-async function readPictures({ options }: Request): Promise<Partial<Pick<Request['options'], 'image' | 'mask'>>> {
-  const read = (name: 'image' | 'mask') => options[name] && readPicture(options[name], name);
-  const [image, mask] = await Promise.all([read('image'), read('mask')]);
-  return { ...(image ? { image } : {}), ...(mask ? { mask } : {}) };
+async function readPictures({ options }: Request): Promise<Partial<Pick<Request['options'], PictureOption>>> {
+  const given = PICTURES.filter((name) => options[name] !== undefined);
+  const entries = given.map(async (name) => [name, await readPicture(options[name], name)] as const);
+  return Object.fromEntries(await Promise.all(entries));
 }
 
 function openModel({ source, load, verbose }: Request, signal: AbortSignal, progress: Progress): Promise<Model> {

@@ -1,16 +1,21 @@
 // The flags of the commands that draw: their names, what they mean, and the options of the API that they set.
 
 import { RESIZE_MODES } from '../picture/resize.ts';
+import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
+import type { EditOptions } from '../pipeline/edit-options.ts';
 import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import { MASKED_CONTENTS } from '../pipeline/start.ts';
 import { SAMPLER_NAMES } from '../sampler/index.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
 
 /** The commands that draw. */
-export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint'] as const;
+export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth2img'] as const;
 
 /** Name of a command that draws: that of the method of a model which it calls. */
 export type DrawingCommand = (typeof DRAWING_COMMANDS)[number];
+
+/** The options of all of them. */
+export type DrawingOptions = InpaintOptions & EditOptions & Depth2ImgOptions;
 
 /** One flag of the command line. */
 export interface Flag {
@@ -22,7 +27,7 @@ export interface Flag {
   readonly kind: 'text' | 'number' | 'sigmas' | 'switch';
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
   readonly option?:
-    | keyof InpaintOptions
+    | keyof DrawingOptions
     | 'device'
     | 'threads'
     | 'precision'
@@ -36,7 +41,8 @@ export interface Flag {
   readonly only?: readonly DrawingCommand[];
 }
 
-const FROM_PICTURE: readonly DrawingCommand[] = ['img2img', 'inpaint'];
+const FROM_PICTURE: readonly DrawingCommand[] = ['img2img', 'inpaint', 'edit', 'depth2img'];
+const IN_PART: readonly DrawingCommand[] = ['img2img', 'inpaint', 'depth2img'];
 const WITH_MASK: readonly DrawingCommand[] = ['inpaint'];
 
 export const FLAGS: readonly Flag[] = [
@@ -92,7 +98,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'strength',
     kind: 'number',
     option: 'strength',
-    only: FROM_PICTURE,
+    only: IN_PART,
     description: 'how much is drawn anew, from 0 (nothing) to 1 (all) (default: 0.75)',
   },
   {
@@ -101,6 +107,20 @@ export const FLAGS: readonly Flag[] = [
     option: 'resizeMode',
     only: FROM_PICTURE,
     description: `what becomes of a picture of another size (default: fill): ${RESIZE_MODES.join(', ')}`,
+  },
+  {
+    name: 'img-cfg-scale',
+    kind: 'number',
+    option: 'imageCfgScale',
+    only: ['edit'],
+    description: 'guidance scale of the picture that is edited (default: 1.5)',
+  },
+  {
+    name: 'depth',
+    kind: 'text',
+    option: 'depth',
+    only: ['depth2img'],
+    description: 'picture of how near everything is: white is near',
   },
   {
     name: 'mask',

@@ -3,10 +3,9 @@
 import { type ArgumentError, argumentError } from '../errors.ts';
 import type { LoadOptions } from '../load-options.ts';
 import { OptionCheck } from '../options.ts';
-import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import type { ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
-import { FLAGS, type Flag } from './flags.ts';
+import { type DrawingOptions, FLAGS, type Flag } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What a command line asks for, in the terms of the API. Values are not checked yet. */
@@ -15,7 +14,7 @@ export interface Request {
   readonly source: ModelSource | undefined;
   readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction'>;
   /** Those of the method that has the name of the command. */
-  readonly options: InpaintOptions;
+  readonly options: DrawingOptions;
   readonly output: string;
   readonly count: number;
   readonly previewPath: string | undefined;
@@ -44,7 +43,7 @@ export function readRequest({ flags }: CommandLine): Request {
       precision,
       prediction: prediction === 'eps' ? 'epsilon' : prediction,
     }) as Request['load'],
-    options: options as unknown as InpaintOptions,
+    options: options as unknown as DrawingOptions,
     output: text(flags.output) ?? 'output.png',
     count: readCount(flags['batch-count']),
     previewPath: text(flags['preview-path']),

@@ -17,6 +17,8 @@ export interface GenerationParameters {
   /** The user's own noise levels. */
   readonly sigmas?: readonly number[] | undefined;
   readonly cfgScale: number;
+  /** Of edited pictures. */
+  readonly imageCfgScale?: number | undefined;
   readonly seed: number;
   readonly width: number;
   readonly height: number;
@@ -72,6 +74,7 @@ export function formatParameters(p: GenerationParameters): string {
     ['Schedule type', p.scheduler && toMetadataName.scheduler(p.scheduler)],
     ['Sigmas', p.sigmas?.join(', ')],
     ['CFG scale', p.cfgScale],
+    ['Image CFG scale', p.imageCfgScale],
     ['Seed', p.seed],
     ['Size', `${p.width}x${p.height}`],
     ['Model', p.model],

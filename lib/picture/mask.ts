@@ -55,6 +55,18 @@ export async function latentMask({ width, height, data }: Pixels, factor: number
   return cells;
 }
 
+/** Network input with 0, a gray, where a mask is drawn anew: what models for inpainting are shown. Changes `planes`. */
+export async function hideMasked(planes: Float32Array, { width, height, data }: Pixels): Promise<Float32Array> {
+  const pixels = width * height;
+  await eachRow(height, 4 * width, (row) => {
+    for (let i = row * width; i < (row + 1) * width; i++) {
+      if ((data[i] as number) >= THRESHOLD)
+        for (let start = 0; start < planes.length; start += pixels) planes[start + i] = 0;
+    }
+  });
+  return planes;
+}
+
 /**
  * The part of a picture that is drawn where only the masked region is: all that the mask covers, `padding` pixels around it,
  * and then as much more as brings it to the proportions of `drawn`, as far as the picture goes (the rule of AUTOMATIC1111's web

@@ -21,6 +21,8 @@ export interface Conditioning {
   readonly vector?: Float32Array;
   /** LCM: the embedded guidance scale. */
   readonly guidance?: Float32Array;
+  /** What stands beside the latents of all pictures, `[batch, channels, height, width]`: {@link Start.beside}. */
+  readonly beside?: Float32Array;
 }
 
 /** Something for the prompt and the same for the negative prompt. */
@@ -34,6 +36,14 @@ const MAX_CHUNKS = 64;
 /** The scale of classifier-free guidance: none for UNets that take the scale as an input instead. */
 export function guidanceScale({ guidanceSize }: NativeModelInfo, { cfgScale }: CheckedGenerationOptions): number {
   return guidanceSize > 0 ? 1 : cfgScale;
+}
+
+/** The only prompt that the guidance scales take into account; undefined where they take both. */
+function onlyPrompt(info: NativeModelInfo, options: CheckedGenerationOptions): keyof Guided<unknown> | undefined {
+  const scale = guidanceScale(info, options);
+  if (scale === 0) return 'unconditional';
+  const { imageCfgScale = 1 } = options;
+  return scale === 1 && imageCfgScale === 1 ? 'conditional' : undefined;
 }
 
 /** The prompts in chunks, for each text encoder: they differ in their padding. */
@@ -53,7 +63,7 @@ export function chunkPrompts(
   info: NativeModelInfo,
   options: CheckedGenerationOptions,
 ): PromptChunks {
-  const scale = guidanceScale(info, options);
+  const only = onlyPrompt(info, options);
   return info.textEncoders.map(({ kind }) => {
     const pad = kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken;
     const chunk = (text: string, name: string) => {
@@ -64,8 +74,8 @@ export function chunkPrompts(
     };
     const positive = chunk(readLoraTags(options.prompt).text, 'prompt');
     const negative = chunk(options.negativePrompt, 'negativePrompt');
-    if (scale === 1) return { conditional: positive, unconditional: positive };
-    if (scale === 0) return { conditional: negative, unconditional: negative };
+    if (only === 'conditional') return { conditional: positive, unconditional: positive };
+    if (only === 'unconditional') return { conditional: negative, unconditional: negative };
     const [conditional, unconditional] = padChunks(positive, negative, chunk('', 'prompt')[0] as PromptChunk);
     return { conditional, unconditional };
   });

@@ -112,6 +112,8 @@ export interface CheckedGenerationOptions {
   readonly loraDirectory: string | undefined;
   readonly steps: number;
   readonly cfgScale: number;
+  /** Of edits alone. */
+  readonly imageCfgScale?: number;
   readonly seed: number;
   readonly sampler: Sampler;
   readonly samplerName: string;

@@ -1,60 +1,31 @@
-// The options of an image-to-image call, and the size that they give a picture.
+// The options of an image-to-image call.
 
 import { OptionCheck } from '../options.ts';
-import { checkPicture, type PictureInput } from '../picture/input.ts';
-import { RESIZE_MODES, type ResizeMode, type Size } from '../picture/resize.ts';
+import type { ModelLimits } from './generation-options.ts';
 import {
-  type CheckedGenerationOptions,
-  checkGenerationOptions,
-  checkPixels,
-  checkSides,
-  GENERATION_OPTIONS,
-  type GenerationOptions,
-  type ModelLimits,
-} from './generation-options.ts';
+  type CheckedPictureOptions,
+  checkPictureOptions,
+  PICTURE_OPTIONS,
+  type PictureOptions,
+} from './picture-options.ts';
 
 /** Options of {@link Model.img2img}. */
-export interface Img2ImgOptions extends GenerationOptions {
-  /** The picture to start from. What is transparent in it shows white. */
-  image: PictureInput;
-  /**
-   * Size that is drawn, in pixels, within the limits of `txt2img`. Default: that of the picture, rounded down to multiples of
-   * the model's VAE factor (8); where one side is given, the other follows the picture's proportions.
-   */
-  width?: number | undefined;
-  height?: number | undefined;
+export interface Img2ImgOptions extends PictureOptions {
   /**
    * How much is drawn anew, 0 to 1: the share of the steps that is taken, from the noise level at which they begin (as in
    * diffusers: the last `floor(steps x strength)`, and at least one). 0 takes none and gives the picture as the VAE renders it;
    * 1 starts from pure noise as text alone does, and gives the same picture as `txt2img` from the same seed. Default 0.75.
    */
   strength?: number | undefined;
-  /**
-   * What becomes of a picture of another size. `fill` (default) keeps its proportions and cuts off what goes over; `fit` keeps
-   * all of it and repeats its border around it; `stretch` changes its proportions; `none` refuses it. Pictures are scaled with
-   * Lanczos's filter.
-   */
-  resizeMode?: ResizeMode | undefined;
 }
 
 /** The options of one call with every default filled in, known to be right. */
-export interface CheckedImg2ImgOptions extends CheckedGenerationOptions {
-  readonly image: PictureInput;
-  readonly width: number | undefined;
-  readonly height: number | undefined;
+export interface CheckedImg2ImgOptions extends CheckedPictureOptions {
   readonly strength: number;
-  readonly resizeMode: ResizeMode;
 }
 
 /** The names of the options. */
-export const IMG2IMG_OPTIONS: readonly (keyof Img2ImgOptions)[] = [
-  ...GENERATION_OPTIONS,
-  'image',
-  'width',
-  'height',
-  'strength',
-  'resizeMode',
-];
+export const IMG2IMG_OPTIONS: readonly (keyof Img2ImgOptions)[] = [...PICTURE_OPTIONS, 'strength'];
 
 /**
  * Checks the options of a call, as far as that goes without reading the picture.
@@ -63,46 +34,15 @@ export const IMG2IMG_OPTIONS: readonly (keyof Img2ImgOptions)[] = [
  */
 export function checkImg2ImgOptions(options: unknown, limits: ModelLimits): CheckedImg2ImgOptions {
   const check = new OptionCheck(options, IMG2IMG_OPTIONS);
-  const checked = checkOptionsOfPicture(check, limits);
+  const checked = checkOptionsOfImg2Img(check, limits);
   check.done();
   return checked;
 }
 
-/** Checks the options of a call that starts from a picture; problems stay with `check`. */
-export function checkOptionsOfPicture(check: OptionCheck, limits: ModelLimits): CheckedImg2ImgOptions {
-  const { width, height } = checkSides(check, limits.vaeScaleFactor, { width: undefined, height: undefined });
-  const checked = {
-    ...checkGenerationOptions(check, limits),
-    image: checkPicture(check, 'image'),
-    width,
-    height,
+/** Checks the options of a call that draws a picture anew; problems stay with `check`. */
+export function checkOptionsOfImg2Img(check: OptionCheck, limits: ModelLimits): CheckedImg2ImgOptions {
+  return {
+    ...checkPictureOptions(check, limits),
     strength: check.number('strength', 0.75, { min: 0, max: 1 }),
-    resizeMode: check.name('resizeMode', 'fill', RESIZE_MODES),
   };
-  if (width !== undefined && height !== undefined) checkPixels(check, width, height, checked.batchSize);
-  return checked;
-}
-
-/**
- * The size at which a picture is drawn.
- *
- * @param factor sides are multiples of it.
- * @throws RangeError `ERR_INVALID_ARG_VALUE` where it is too large, or other than the picture's and none may be.
- */
-export function sizeOf(picture: Size, options: CheckedImg2ImgOptions, factor: number): Size {
-  const { width, height, batchSize, resizeMode } = options;
-  const multiple = (side: number) => Math.max(Math.floor(side / factor), 1) * factor;
-  const size = {
-    width: width ?? multiple(height === undefined ? picture.width : (height * picture.width) / picture.height),
-    height: height ?? multiple(width === undefined ? picture.height : (width * picture.height) / picture.width),
-  };
-  const check = new OptionCheck({}, []);
-  checkPixels(check, size.width, size.height, batchSize);
-  if (resizeMode === 'none' && (size.width !== picture.width || size.height !== picture.height)) {
-    const expected = `a picture of ${size.width} x ${size.height}, since it may not be resized,`;
-    const remedy = `Sides are multiples of ${factor}, and any size does where it may`;
-    check.problem({ name: 'image', expected, received: `${picture.width} x ${picture.height}`, remedy });
-  }
-  check.done();
-  return size;
 }

@@ -1,36 +1,53 @@
 // Image to image.
 
 import { readPicture } from '../picture/input.ts';
-import { type Pixels, toPlanes, toRgb } from '../picture/pixels.ts';
+import { type Pixels, toRgb } from '../picture/pixels.ts';
 import { lanczos3 } from '../picture/resample.ts';
-import { place, resize } from '../picture/resize.ts';
+import { type Placement, place, resize, type Size } from '../picture/resize.ts';
+import { encodePicture } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
-import { type CheckedImg2ImgOptions, sizeOf } from './img2img-options.ts';
-import type { Networks } from './networks.ts';
-import { fromNoise, fromPicture, type Posterior } from './start.ts';
+import type { CheckedImg2ImgOptions } from './img2img-options.ts';
+import { type CheckedPictureOptions, sizeOf } from './picture-options.ts';
+import { fromNoise, fromPicture } from './start.ts';
+import { besideWholeMask, seesMask } from './whole-mask.ts';
 
 /**
- * The work of an image-to-image call: reads its picture and brings it to the size that is drawn.
+ * The work of an image-to-image call. A model for inpainting is shown a picture of which everything is masked.
  *
- * @throws DiffusionError, RangeError as {@link readPicture} and {@link sizeOf}.
+ * @throws as {@link readSized}.
  */
 export async function img2img(options: CheckedImg2ImgOptions, limits: ModelLimits): Promise<Task> {
-  const { image, strength, resizeMode } = options;
-  const picture = await toRgb(await readPicture(image, 'image'));
-  const size = sizeOf(picture, options, limits.vaeScaleFactor);
-  const resized = await resize(picture, place(picture, size, resizeMode), lanczos3);
+  const { strength } = options;
+  const { picture, size } = await readSized(options, limits);
   return {
     size,
-    // At a strength of 1 the picture has no part in it, and the latents are those of text alone.
-    begin: async (networks) =>
-      strength === 1 ? fromNoise : fromPicture(await encodePicture(networks, resized), strength),
+    begin: async (networks) => {
+      // At a strength of 1 the picture has no part in it, and the latents are those of text alone.
+      const posterior = strength === 1 ? undefined : await encodePicture(networks, picture);
+      if (seesMask(networks.info)) return besideWholeMask(networks, size, posterior, strength);
+      return posterior ? fromPicture(posterior, strength) : fromNoise;
+    },
     parameters: { strength },
   };
 }
 
-/** Runs the VAE encoder over a picture, once for all pictures of a batch. */
-export async function encodePicture(networks: Networks, picture: Pixels): Promise<Posterior> {
-  const moments = await networks.encode(await toPlanes(picture), [1, 3, picture.height, picture.width]);
-  return { moments, scalingFactor: networks.info.scalingFactor };
+/** A picture at the size that is drawn, how it got there, and what it was. */
+export interface SizedPicture {
+  readonly picture: Pixels;
+  readonly size: Size;
+  readonly placement: Placement;
+  readonly original: Pixels;
+}
+
+/**
+ * Reads the picture of a call and brings it to the size that is drawn.
+ *
+ * @throws DiffusionError, RangeError as {@link readPicture} and {@link sizeOf}.
+ */
+export async function readSized(options: CheckedPictureOptions, limits: ModelLimits): Promise<SizedPicture> {
+  const original = await toRgb(await readPicture(options.image, 'image'));
+  const size = sizeOf(original, options, limits.vaeScaleFactor);
+  const placement = place(original, size, options.resizeMode);
+  return { picture: await resize(original, placement, lanczos3), size, placement, original };
 }

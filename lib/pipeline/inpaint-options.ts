@@ -5,7 +5,7 @@ import { checkPicture, type PictureInput } from '../picture/input.ts';
 import type { ModelLimits } from './generation-options.ts';
 import {
   type CheckedImg2ImgOptions,
-  checkOptionsOfPicture,
+  checkOptionsOfImg2Img,
   IMG2IMG_OPTIONS,
   type Img2ImgOptions,
 } from './img2img-options.ts';
@@ -69,7 +69,7 @@ export function checkInpaintOptions(options: unknown, limits: ModelLimits): Chec
   const check = new OptionCheck(options, KNOWN);
   const padded = check.value('paddingMaskCrop') !== undefined;
   const checked = {
-    ...checkOptionsOfPicture(check, limits),
+    ...checkOptionsOfImg2Img(check, limits),
     mask: checkPicture(check, 'mask'),
     invertMask: check.boolean('invertMask', false),
     maskBlur: check.number('maskBlur', 0, { min: 0, max: MAX_BLUR }),

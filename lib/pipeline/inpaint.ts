@@ -3,16 +3,18 @@
 import { argumentError } from '../errors.ts';
 import { fillMasked } from '../picture/fill.ts';
 import { readPicture } from '../picture/input.ts';
-import { blend, fitMask, latentMask, maskedRegion, soften } from '../picture/mask.ts';
-import { crop, type Pixels, toGray, toRgb } from '../picture/pixels.ts';
+import { blend, fitMask, hideMasked, latentMask, maskedRegion, soften } from '../picture/mask.ts';
+import { crop, type Pixels, toGray, toPlanes, toRgb } from '../picture/pixels.ts';
 import { lanczos3, resample, triangle } from '../picture/resample.ts';
 import { place, resize } from '../picture/resize.ts';
+import { encodePicture, encodePlanes } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
-import { encodePicture } from './img2img.ts';
-import { sizeOf } from './img2img-options.ts';
 import type { CheckedInpaintOptions } from './inpaint-options.ts';
-import { fromMaskedPicture } from './start.ts';
+import type { Networks } from './networks.ts';
+import { sizeOf } from './picture-options.ts';
+import { type Begin, besideMaskedPicture, fromMaskedPicture } from './start.ts';
+import { seesMask } from './whole-mask.ts';
 
 /** A picture and its mask, of one size: RGB and gray. */
 interface Masked {
@@ -48,13 +50,25 @@ export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimit
   if (!cells.includes(1)) throw emptyMask();
   return {
     size: { width: drawn.picture.width, height: drawn.picture.height },
-    begin: async (networks) => {
-      const start = maskedContent === 'fill' ? await fillMasked(drawn.picture, drawn.mask) : drawn.picture;
-      return fromMaskedPicture(await encodePicture(networks, start), strength, cells, maskedContent);
-    },
+    begin: (networks) => beginMasked(networks, options, drawn, cells),
     finish: drawn.finish,
     parameters: { strength, maskBlur, maskedContent, paddingMaskCrop },
   };
+}
+
+async function beginMasked(
+  networks: Networks,
+  { strength, maskedContent }: CheckedInpaintOptions,
+  { picture, mask }: Scene,
+  cells: Uint8Array,
+): Promise<Begin> {
+  const begun = async () => {
+    const held = maskedContent === 'fill' ? await fillMasked(picture, mask) : picture;
+    return encodePicture(networks, held);
+  };
+  if (!seesMask(networks.info)) return fromMaskedPicture(await begun(), strength, cells, maskedContent);
+  const masked = await encodePlanes(networks, await hideMasked(await toPlanes(picture), mask), picture);
+  return besideMaskedPicture(strength === 1 ? undefined : await begun(), strength, cells, maskedContent, masked);
 }
 
 /** The whole picture is drawn, and the result has the size that is drawn. */

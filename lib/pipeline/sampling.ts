@@ -1,8 +1,15 @@
 // From a start to a latent: noise, schedule, guided network and sampler put together.
 
 import { argumentError, describe } from '../errors.ts';
-import { classifierFreeGuidance, denoiserFor, type PredictEach, type PredictionType } from '../guidance/index.ts';
-import type { NativeCondition } from '../native/contract.ts';
+import {
+  classifierFreeGuidance,
+  denoiserFor,
+  editGuidance,
+  type Predict,
+  type PredictEach,
+  type PredictionType,
+} from '../guidance/index.ts';
+import type { NativeCondition, NativeModelInfo } from '../native/contract.ts';
 import { createBatchNoise } from '../noise/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
@@ -26,7 +33,7 @@ export async function sampleLatents(
   prediction: PredictionType,
   options: CheckedGenerationOptions,
   shape: Shape,
-  { conditional, unconditional }: Guided<Conditioning>,
+  conditions: Guided<Conditioning>,
   begin: Begin,
   onStep: (step: SamplerStep) => Promise<void>,
 ): Promise<Float32Array> {
@@ -40,12 +47,8 @@ export async function sampleLatents(
   if (sigmas.length === 1) return start.latent;
 
   let finished = 0;
-  const predict = classifierFreeGuidance(
-    predictTogether(networks, shape, () => `step ${finished + 1} of ${sigmas.length - 1}`),
-    conditional,
-    unconditional,
-    guidanceScale(networks.info, options),
-  );
+  const predictEach = predictTogether(networks, shape, () => `step ${finished + 1} of ${sigmas.length - 1}`);
+  const predict = guide(predictEach, networks, options, withBeside(conditions, start, networks.info, shape));
   const denoise = keeping(denoiserFor(predict, prediction, table), start);
   const sampling = options.sampler(
     async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
@@ -69,6 +72,33 @@ export async function sampleLatents(
   return requireFinite(start.keep?.(latent, 0) ?? latent, 'the sampler');
 }
 
+function guide(
+  predictEach: PredictEach<Conditioning>,
+  { info }: Networks,
+  options: CheckedGenerationOptions,
+  { conditional, unconditional }: Guided<Conditioning>,
+): Predict {
+  const scale = guidanceScale(info, options);
+  const { imageCfgScale } = options;
+  if (imageCfgScale === undefined) return classifierFreeGuidance(predictEach, conditional, unconditional, scale);
+  const { beside = new Float32Array() } = unconditional;
+  const neither = { ...unconditional, beside: new Float32Array(beside.length) };
+  return editGuidance(predictEach, { both: conditional, picture: unconditional, neither }, scale, imageCfgScale);
+}
+
+/** The conditions with what the start puts beside the latents. What is of one picture serves all of the batch. */
+function withBeside(
+  { conditional, unconditional }: Guided<Conditioning>,
+  { beside: given }: Start,
+  { inChannels, latentChannels }: NativeModelInfo,
+  [pictures, , height, width]: Shape,
+): Guided<Conditioning> {
+  if (!given) return { conditional, unconditional };
+  const isOfOne = given.length === (inChannels - latentChannels) * height * width;
+  const beside = isOfOne ? repeat(given, pictures) : given;
+  return { conditional: { ...conditional, beside }, unconditional: { ...unconditional, beside } };
+}
+
 /** A denoiser that leaves alone what the start says must stay: the network sees it noisy, the sampler gets it clean. */
 function keeping(denoise: Denoiser, { sigmas, keep }: Start): Denoiser {
   if (!keep) return denoise;
@@ -79,18 +109,26 @@ function keeping(denoise: Denoiser, { sigmas, keep }: Start): Denoiser {
 
 /** Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. */
 function predictTogether(networks: Networks, shape: Shape, when: () => string): PredictEach<Conditioning> {
-  const [pictures, ...rest] = shape;
+  const [pictures, , height, width] = shape;
   return async (latent, timestep, conditions) => {
     const batch = conditions.length * pictures;
+    const latents = concat(conditions.map(({ beside }) => (beside ? sideBySide(latent, beside, pictures) : latent)));
     const predictions = await networks.predict(
-      repeat(latent, conditions.length),
-      [batch, ...rest],
+      latents,
+      [batch, latents.length / (batch * height * width), height, width],
       new Float32Array(batch).fill(timestep),
       batchOf(conditions, pictures),
       when(),
     );
     return conditions.map((_, i) => predictions.subarray(i * latent.length, (i + 1) * latent.length));
   };
+}
+
+/** Each latent with the channels that stand beside it. */
+function sideBySide(latents: Float32Array, beside: Float32Array, pictures: number): Float32Array {
+  const part = (all: Float32Array, i: number) =>
+    all.subarray((i * all.length) / pictures, ((i + 1) * all.length) / pictures);
+  return concat(Array.from({ length: pictures }, (_, i) => [part(latents, i), part(beside, i)]).flat());
 }
 
 /** Each condition as often as there are pictures. */

@@ -10,6 +10,8 @@ export interface Start {
   readonly sigmas: Float64Array;
   /** Puts what must stay back into a latent, at a noise level. Undefined where all is drawn. */
   readonly keep?: (latent: Float32Array, sigma: number) => Float32Array;
+  /** What the UNet takes beside the latent, `[batch or 1, channels, height, width]`. Undefined where that is nothing. */
+  readonly beside?: Float32Array;
 }
 
 /**
@@ -67,18 +69,81 @@ export function fromMaskedPicture(
     const rest = lastSteps(sigmas, strength);
     const picture = sample(posterior, noise());
     const added = noise();
-    // diffusers samples the latent of the masked picture here, which only inpainting models with 9 channels read.
+    // diffusers samples the latent of the masked picture here, which only models for inpainting read.
     noise();
-    const isDrawn = (i: number) => mask[i % mask.length] === 1;
+    const isDrawn = isDrawnBy(mask);
     const keep = (latent: Float32Array, sigma: number) =>
       latent.map((value, i) => (isDrawn(i) ? value : (picture[i] as number) + sigma * (added[i] as number)));
     const first = rest[0] as number;
     if (strength === 1) return { latent: linear([first, added]), sigmas: rest, keep };
-    const other = content === 'noise' ? noise() : new Float32Array(picture.length);
-    const ownContent = content === 'original' || content === 'fill';
-    const held = ownContent ? picture : picture.map((value, i) => (isDrawn(i) ? (other[i] as number) : value));
-    return { latent: linear([1, held], [first, added]), sigmas: rest, keep };
+    return { latent: linear([1, heldIn(picture, mask, content, noise)], [first, added]), sigmas: rest, keep };
   };
+}
+
+/**
+ * The same for models for inpainting, which see the mask and the masked picture beside the latent and draw around what they
+ * see: nothing is put back (Rombach et al. 2022, section 4.5). The generators give the sample of the picture's latent, its
+ * noise, and the sample of the masked picture's latent, as in diffusers.
+ *
+ * @param posterior undefined at a strength of 1, where the whole latent starts as pure noise.
+ * @param masked the picture with what is drawn in gray.
+ */
+export function besideMaskedPicture(
+  posterior: Posterior | undefined,
+  strength: number,
+  mask: Uint8Array,
+  content: MaskedContent,
+  masked: Posterior,
+): Begin {
+  return (sigmas, noise) => {
+    const rest = lastSteps(sigmas, strength);
+    const first = rest[0] as number;
+    const picture = posterior && sample(posterior, noise());
+    const added = noise();
+    const beside = maskAndPicture(mask, sample(masked, noise()), masked.moments.length / 2);
+    const latent = picture
+      ? linear([1, heldIn(picture, mask, content, noise)], [first, added])
+      : linear([first, added]);
+    return { latent, sigmas: rest, beside };
+  };
+}
+
+/** Another start, with what the UNet takes beside the latent: `[1, channels, height, width]`. */
+export function withBeside(begin: Begin, beside: Float32Array): Begin {
+  return (sigmas, noise) => ({ ...begin(sigmas, noise), beside });
+}
+
+/** The mean of a picture's latent, without the factor to the latent of the diffusion: what editing models were trained with. */
+export function meanLatent({ moments }: Posterior): Float32Array {
+  return moments.slice(0, moments.length / 2);
+}
+
+function isDrawnBy(mask: Uint8Array): (i: number) => boolean {
+  return (i) => mask[i % mask.length] === 1;
+}
+
+/** What a picture holds before noise is added: its masked part is as `content` says. */
+function heldIn(
+  picture: Float32Array,
+  mask: Uint8Array,
+  content: MaskedContent,
+  noise: () => Float32Array,
+): Float32Array {
+  if (content === 'original' || content === 'fill') return picture;
+  const other = content === 'noise' ? noise() : new Float32Array(picture.length);
+  const isDrawn = isDrawnBy(mask);
+  return picture.map((value, i) => (isDrawn(i) ? (other[i] as number) : value));
+}
+
+/** Puts the mask before each of several latents of a length. */
+function maskAndPicture(mask: Uint8Array, latents: Float32Array, length: number): Float32Array {
+  const pictures = latents.length / length;
+  const both = new Float32Array(pictures * (mask.length + length));
+  for (let i = 0; i < pictures; i++) {
+    both.set(mask, i * (mask.length + length));
+    both.set(latents.subarray(i * length, (i + 1) * length), i * (mask.length + length) + mask.length);
+  }
+  return both;
 }
 
 /** The noise levels of the last `floor(steps * strength)` steps, of one at least where the strength is above 0. */

@@ -3,8 +3,13 @@
 import type { Task } from './generation.ts';
 import { fromNoise } from './start.ts';
 import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
+import { besideWholeMask, seesMask } from './whole-mask.ts';
 
-/** The work of a text-to-image call: it starts from noise alone. */
+/** The work of a text-to-image call: it starts from noise alone. A model for inpainting is shown that everything is masked. */
 export async function txt2img({ width, height }: CheckedTxt2ImgOptions): Promise<Task> {
-  return { size: { width, height }, begin: async () => fromNoise };
+  const size = { width, height };
+  return {
+    size,
+    begin: async (networks) => (seesMask(networks.info) ? besideWholeMask(networks, size) : fromNoise),
+  };
 }

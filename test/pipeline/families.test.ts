@@ -7,7 +7,6 @@ import { type LoadOptions, loadModel, type Txt2ImgOptions } from '../../lib/inde
 import { psnr } from '../support/compare.ts';
 import { golden } from '../support/golden.ts';
 import {
-  inpaintArchitecture,
   lcmArchitecture,
   refinerArchitecture,
   sd2Architecture,
@@ -91,12 +90,6 @@ test('the layer of the text encoder is by default the one that a family was trai
 test('a long prompt gives SDXL several chunks', async () => {
   const [short, long] = await draw(xlArchitecture, [{}, { prompt: 'a red apple on a table '.repeat(20) }]);
   assert.notDeepEqual(long, short);
-});
-
-test('models that take more than a latent open, and do not draw from text alone', async () => {
-  await using model = await load(inpaintArchitecture);
-  assert.equal(model.info.family, 'sd1-inpaint');
-  await assert.rejects(model.txt2img(DRAWING), { code: 'ERR_MODEL_UNSUPPORTED', message: /takes 9/ });
 });
 
 test('wrong sizes and scores are refused under their names', async () => {

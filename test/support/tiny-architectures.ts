@@ -107,6 +107,19 @@ export const lcmArchitecture: TinyModelArchitecture = {
   text: { width: 64, layers: 2, positions },
 };
 
+/** As InstructPix2Pix. */
+export const editArchitecture: TinyModelArchitecture = {
+  unet: { ...tinyArchitecture.unet, resBlocks: 1, inChannels: 8 },
+  vae,
+  text: { width: 64, layers: 2, positions },
+};
+
+/** As the depth model of Stable Diffusion 2. */
+export const depthArchitecture: TinyModelArchitecture = {
+  ...sd2Architecture,
+  unet: { ...sd2Architecture.unet, inChannels: 5 },
+};
+
 /** As the inpainting model of Stable Diffusion 1. */
 export const inpaintArchitecture: TinyModelArchitecture = {
   unet: { ...tinyArchitecture.unet, resBlocks: 1, inChannels: 9 },

@@ -1,0 +1,260 @@
+// Models whose UNet takes more than a latent: pictures against those of diffusers (goldens of test/reference/companions.py), and the
+// ways of drawing that each model has.
+
+import assert from 'node:assert/strict';
+import { describe, it, test } from 'node:test';
+import {
+  type Depth2ImgOptions,
+  type EditOptions,
+  type GenerationResult,
+  type GenerationStep,
+  type LoadOptions,
+  loadModel,
+  type Model,
+  type Run,
+} from '../../lib/index.ts';
+import { assertClose, psnr } from '../support/compare.ts';
+import { golden } from '../support/golden.ts';
+import {
+  depthArchitecture,
+  editArchitecture,
+  inpaintArchitecture,
+  type TinyModelArchitecture,
+  tinyArchitecture,
+} from '../support/tiny-architectures.ts';
+import { tinyModel } from '../support/tiny-model.ts';
+
+interface Encoded {
+  width: number;
+  height: number;
+  /** Base64 of `[height, width, channels]` bytes. */
+  data: string;
+}
+
+interface Options {
+  prompt: string;
+  negativePrompt: string;
+  steps: number;
+  cfgScale: number;
+  seed: number;
+  batchSize: number;
+  sampler: 'euler' | 'euler_a';
+  prediction: 'epsilon' | 'v';
+  strength?: number;
+  imageCfgScale?: number;
+}
+
+interface Case {
+  options: Options;
+  /** Base64 of the last latent, float32. */
+  latent: string;
+  /** Base64 of `[height, width, 3]` bytes each. */
+  images: string[];
+}
+
+const goldens = golden<{
+  image: Encoded;
+  mask: Encoded;
+  depthOfImage: Encoded;
+  inpaint: Case[];
+  edit: Case[];
+  depth: Case[];
+}>('companions.json');
+
+const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'));
+const floats = (base64: string) => new Float32Array(bytes(base64).buffer);
+const pixels = ({ width, height, data }: Encoded) => ({ width, height, data: bytes(data) });
+const [image, mask, depth] = [goldens.image, goldens.mask, goldens.depthOfImage].map(pixels) as [
+  ReturnType<typeof pixels>,
+  ReturnType<typeof pixels>,
+  ReturnType<typeof pixels>,
+];
+
+const load = (architecture: TinyModelArchitecture, options: LoadOptions = {}) =>
+  loadModel(tinyModel({ architecture, vocabulary: 49408 }).path, {
+    device: 'cpu',
+    threads: 1,
+    precision: 'f32',
+    ...options,
+  });
+
+type Draw = (
+  model: Model,
+  options: Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu' },
+) => Run<GenerationStep, GenerationResult>;
+
+/** @param shown what is compared of a picture; by default all. */
+function compare(architecture: TinyModelArchitecture, cases: readonly Case[], draw: Draw, shown = (_: number) => true) {
+  for (const { options, latent, images: expected } of cases) {
+    const { prediction, ...rest } = options;
+    it(JSON.stringify(options), async () => {
+      await using model = await load(architecture, { prediction });
+      const run = draw(model, { ...rest, scheduler: 'discrete', rng: 'cpu' });
+      let last: Float32Array = new Float32Array();
+      for await (const step of run) last = step.latent;
+      assertClose(last, floats(latent), 1e-4);
+      const { images } = await run;
+      assert.equal(images.length, expected.length);
+      images.forEach(({ data }, i) => {
+        const theirs = bytes(expected[i] as string);
+        const decibels = psnr(
+          data.filter((_, j) => shown(j)),
+          theirs.filter((_, j) => shown(j)),
+          255,
+        );
+        assert.ok(decibels >= 60, `at least 60 dB were expected of picture ${i}, it has ${decibels.toFixed(1)}`);
+      });
+    });
+  }
+}
+
+describe('inpaint with a model for inpainting draws the pictures of diffusers where the mask is', () => {
+  const isMasked = (i: number) => mask.data[Math.floor(i / 3)] === 255;
+  compare(
+    inpaintArchitecture,
+    goldens.inpaint,
+    (model, options) => model.inpaint({ ...options, image, mask }),
+    isMasked,
+  );
+});
+
+describe('edit draws the pictures of diffusers', () => {
+  compare(editArchitecture, goldens.edit, (model, options) => model.edit({ ...options, image }));
+});
+
+describe('depth2img draws the pictures of diffusers', () => {
+  compare(depthArchitecture, goldens.depth, (model, options) => model.depth2img({ ...options, image, depth }));
+});
+
+const drawing = { prompt: 'a red apple', steps: 3, seed: 3, sampler: 'euler', rng: 'cpu' } as const;
+const size = { width: image.width, height: image.height };
+const pictureOf = async (run: Run<GenerationStep, GenerationResult>) => (await run).images[0]?.data as Uint8Array;
+
+test('a model for inpainting draws from text, and a picture, as where everything is masked', async () => {
+  await using model = await load(inpaintArchitecture);
+  const white = { ...mask, data: new Uint8Array(mask.data.length).fill(255) };
+  const whole = (strength: number) => model.inpaint({ ...drawing, image, mask: white, strength });
+  const text = await pictureOf(model.txt2img({ ...drawing, ...size }));
+  assert.deepEqual(await pictureOf(whole(1)), text);
+  assert.deepEqual(await pictureOf(model.img2img({ ...drawing, image, strength: 1 })), text);
+  const half = await pictureOf(model.img2img({ ...drawing, image, strength: 0.5 }));
+  assert.deepEqual(await pictureOf(whole(0.5)), half);
+  assert.notDeepEqual(half, text);
+});
+
+test('what a model for inpainting sees is what the mask leaves', async () => {
+  await using model = await load(inpaintArchitecture);
+  const isMasked = (_: number, i: number) => mask.data[Math.floor(i / 3)] === 255;
+  const hidden = { ...image, data: image.data.map((value, i) => (isMasked(value, i) ? 7 : value)) };
+  const shown = { ...image, data: image.data.map((value, i) => (isMasked(value, i) ? value : 7)) };
+  const masked = async (picture: typeof image) =>
+    (await pictureOf(model.inpaint({ ...drawing, image: picture, mask, strength: 1 }))).filter(isMasked);
+  assert.deepEqual(await masked(hidden), await masked(image));
+  assert.notDeepEqual(await masked(shown), await masked(image));
+});
+
+test('the guidance scales of an edit leave out of account what they say', async () => {
+  await using model = await load(editArchitecture);
+  const draw = (options: Partial<EditOptions>) => pictureOf(model.edit({ ...drawing, image, ...options }));
+  const negativePrompt = 'blurry';
+  const plain = { cfgScale: 1, imageCfgScale: 1 };
+  assert.deepEqual(await draw({ ...plain, negativePrompt }), await draw(plain));
+  assert.notDeepEqual(await draw({ cfgScale: 1, negativePrompt }), await draw({ cfgScale: 1 }));
+  const unconditional = { cfgScale: 0, imageCfgScale: 0 };
+  const other = { ...image, data: image.data.map((value) => 255 - value) };
+  assert.deepEqual(await draw({ ...unconditional, prompt: 'a lemon', image: other }), await draw(unconditional));
+  assert.notDeepEqual(await draw({ image: other }), await draw({}));
+});
+
+test('depth of another size and place is that of the picture', async () => {
+  await using model = await load(depthArchitecture);
+  const draw = (options: Partial<Depth2ImgOptions>) =>
+    pictureOf(model.depth2img({ ...drawing, image, depth, strength: 1, ...options }));
+  const twice = { width: 96, height: 64, data: new Uint8Array(96 * 64) };
+  twice.data.forEach((_, i) => {
+    twice.data[i] = depth.data[Math.floor(i / 192) * 48 + Math.floor((i % 96) / 2)] as number;
+  });
+  const [own, doubled, inverted] = [
+    await draw({}),
+    await draw({ depth: twice }),
+    await draw({ depth: { ...depth, data: depth.data.map((value) => 255 - value) } }),
+  ];
+  assert.ok(psnr(doubled, own, 255) > 25, 'nearly the same depth');
+  assert.ok(psnr(inverted, own, 255) < psnr(doubled, own, 255) - 6, 'another depth');
+  // Contrast is stretched, so half of it is the same depth.
+  const faint = { width: 48, height: 32, data: Float32Array.from(depth.data, (value) => value / 510) };
+  assert.ok(psnr(await draw({ depth: faint }), own, 255) > 25);
+  for (const resizeMode of ['fill', 'fit', 'stretch'] as const) {
+    assert.equal((await draw({ width: 16, height: 32, resizeMode })).length, 3 * 16 * 32);
+  }
+  assert.equal((await draw({ depth: { ...depth, data: depth.data.map(() => 9) } })).length, own.length);
+});
+
+const FITS = {
+  txt2img: (model: Model) => model.txt2img({ ...drawing, ...size, steps: 1 }),
+  img2img: (model: Model) => model.img2img({ ...drawing, image, steps: 1 }),
+  inpaint: (model: Model) => model.inpaint({ ...drawing, image, mask, steps: 1 }),
+  edit: (model: Model) => model.edit({ ...drawing, image, steps: 1 }),
+  depth2img: (model: Model) => model.depth2img({ ...drawing, image, depth, steps: 1 }),
+};
+
+for (const [architecture, fitting, said] of [
+  [tinyArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1.* takes a latent alone/],
+  [inpaintArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1-inpaint.* takes a mask/],
+  [editArchitecture, ['edit'], /sd1-edit.* takes a picture to edit.*Draw with edit$/],
+  [depthArchitecture, ['depth2img'], /sd2-depth.* takes depth.*Draw with depth2img$/],
+] as const) {
+  const channels = architecture.unet.inChannels ?? 4;
+  test(`a model of ${channels} channels draws by ${fitting.join(', ')}, and says so where it is asked for others`, async () => {
+    await using model = await load(architecture);
+    for (const [way, draw] of Object.entries(FITS)) {
+      if ((fitting as readonly string[]).includes(way)) assert.equal((await draw(model)).images.length, 1);
+      else await assert.rejects(draw(model), { code: 'ERR_MODEL_UNSUPPORTED', message: said });
+    }
+  });
+}
+
+test('a model whose channels mean nothing known draws in no way', async () => {
+  const unet = { ...tinyArchitecture.unet, inChannels: 7 };
+  await using model = await load({ ...tinyArchitecture, unet });
+  for (const draw of Object.values(FITS)) {
+    await assert.rejects(draw(model), { code: 'ERR_MODEL_UNSUPPORTED', message: /takes 7 channels for a latent of 4/ });
+  }
+});
+
+const TYPE = 'ERR_INVALID_ARG_TYPE';
+const VALUE = 'ERR_INVALID_ARG_VALUE';
+const BAD_EDITS: readonly (readonly [what: string, options: object, code: string, message: RegExp])[] = [
+  ['no picture', { image: undefined }, TYPE, /for image but received undefined/],
+  ['an image scale that is NaN', { imageCfgScale: Number.NaN }, VALUE, /for imageCfgScale but received NaN/],
+  ['a negative image scale', { imageCfgScale: -1 }, VALUE, /at least 0 for imageCfgScale but received -1/],
+  ['an infinite image scale', { imageCfgScale: Number.POSITIVE_INFINITY }, VALUE, /for imageCfgScale/],
+  ['an image scale as text', { imageCfgScale: '1.5' }, TYPE, /for imageCfgScale but received '1\.5'/],
+  ['a strength', { strength: 0.5 }, 'ERR_UNKNOWN_OPTION', /for strength/],
+  ['a mask', { mask }, 'ERR_UNKNOWN_OPTION', /for mask/],
+  ['a misspelled scale', { imgCfgScale: 2 }, 'ERR_UNKNOWN_OPTION', /Did you mean 'imageCfgScale'\?/],
+];
+const BAD_DEPTHS: typeof BAD_EDITS = [
+  ['a depth that is a number', { depth: 3 }, TYPE, /for depth but received 3/],
+  ['a depth that is null', { depth: null }, TYPE, /for depth but received null/],
+  ['a depth that is missing', { depth: '/no/such.png' }, 'ERR_FILE', /\/no\/such\.png/],
+  ['a depth that is no picture', { depth: Buffer.from('hello') }, 'ERR_IMAGE', /the bytes of depth/],
+  ['a depth of NaN', { depth: { ...depth, data: new Float32Array(depth.data.length).fill(Number.NaN) } }, VALUE, /NaN/],
+  ['a depth of the wrong length', { depth: { ...depth, width: 7 } }, VALUE, /for depth\.data/],
+  ['an image scale', { imageCfgScale: 2 }, 'ERR_UNKNOWN_OPTION', /for imageCfgScale/],
+  ['a strength of 2', { strength: 2 }, VALUE, /for strength/],
+];
+
+test('bad options of edit and depth2img are refused, and the models draw on', async () => {
+  await using editing = await load(editArchitecture);
+  await using deep = await load(depthArchitecture);
+  for (const [what, options, code, message] of BAD_EDITS) {
+    await assert.rejects(editing.edit({ ...drawing, image, ...options } as EditOptions), { code, message }, what);
+  }
+  for (const [what, options, code, message] of BAD_DEPTHS) {
+    const asked = { ...drawing, image, depth, ...options } as Depth2ImgOptions;
+    await assert.rejects(deep.depth2img(asked), { code, message }, what);
+  }
+  assert.equal((await FITS.edit(editing)).images.length, 1);
+  assert.equal((await FITS.depth2img(deep)).images.length, 1);
+});
