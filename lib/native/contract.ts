@@ -190,6 +190,19 @@ export interface NativeCondition {
   readonly vector?: Float32Array;
   /** `[batch, guidanceSize]`; left out where that is 0. */
   readonly guidance?: Float32Array;
+  /** At most 64. */
+  readonly controls?: readonly NativeControl[];
+}
+
+/** A picture that a ControlNet leads the UNet by. */
+export interface NativeControl {
+  /** Index into the paths given to {@link NativeModel.setControlNets}. */
+  readonly net: number;
+  /** `[1, 3, height, width]` of the picture that is drawn, 0..1; all pictures of a batch follow it. */
+  readonly hint: Float32Array;
+  readonly shape: readonly [number, number, number, number];
+  /** Factor of what the ControlNet adds to the UNet. */
+  readonly strength: number;
 }
 
 /** A LoRA to apply. */
@@ -227,6 +240,11 @@ export interface NativeModel {
     clipSkip: number,
     cancellation: NativeCancellation,
   ): Promise<NativeTextEncoding>;
+  /**
+   * Makes these the open ControlNets: files, or diffusers folders, of the model's family, each path once and at most 64. One that
+   * is open under its path stays open, others are freed. Nothing changes where one of them is refused.
+   */
+  setControlNets(paths: readonly string[], cancellation: NativeCancellation): Promise<void>;
   /**
    * One UNet evaluation of a whole batch.
    * @param latent `[batch, inChannels, height, width]`, already scaled for the network

@@ -52,6 +52,32 @@ std::vector<T> copy_array(const Napi::Value & value, napi_typedarray_type wanted
     return std::vector<T>(first, first + length);
 }
 
+Control read_control(const Napi::Value & value) {
+    const auto object = read_object(value, "a control");
+    Control control;
+    control.net = read_integer(object.Get("net"), "net", 0, std::numeric_limits<int32_t>::max());
+    control.hint = read_floats(object.Get("hint"), "hint");
+    control.shape = read_shape(object.Get("shape"), control.hint.size());
+    const auto strength = object.Get("strength");
+    if (!strength.IsNumber()) throw_unexpected(strength, "a number", "strength");
+    control.strength = strength.As<Napi::Number>().FloatValue();
+    return control;
+}
+
+template <typename Read>
+auto read_array(const Napi::Value & value, const char * name, Read read) -> std::vector<decltype(read(value))> {
+    constexpr uint32_t most = 64;
+    if (!value.IsArray()) throw_unexpected(value, "an array", name);
+    const auto array = value.As<Napi::Array>();
+    std::vector<decltype(read(value))> read_values;
+    const uint32_t length = array.Length();
+    if (length > most) {
+        throw_range_error(value.Env(), "Expected at most " + std::to_string(most) + " entries in " + name + ".");
+    }
+    for (uint32_t i = 0; i < length; i++) read_values.push_back(read(array.Get(i)));
+    return read_values;
+}
+
 } // namespace
 
 void throw_type_error(Napi::Env env, const std::string & message) {
@@ -116,6 +142,8 @@ Condition read_condition(const Napi::Value & value) {
         read_integer(object.Get("contextTokens"), "contextTokens", 1, std::numeric_limits<int32_t>::max());
     condition.vector = floats_or_none("vector");
     condition.guidance = floats_or_none("guidance");
+    const auto controls = object.Get("controls");
+    if (!controls.IsUndefined()) condition.controls = read_array(controls, "controls", read_control);
     return condition;
 }
 
@@ -147,6 +175,10 @@ Source read_source(const Napi::Value & value) {
 Napi::Object read_object(const Napi::Value & value, const char * name) {
     if (!value.IsObject()) throw_unexpected(value, "an object", name);
     return value.As<Napi::Object>();
+}
+
+std::vector<std::string> read_strings(const Napi::Value & value, const char * name) {
+    return read_array(value, name, [&](const Napi::Value & entry) { return read_string(entry, name); });
 }
 
 std::string read_string(const Napi::Value & value, const char * name) {

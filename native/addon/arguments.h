@@ -22,6 +22,7 @@ Condition read_condition(const Napi::Value & value);
 Cancellation read_cancellation(const Napi::Value & value);
 Source read_source(const Napi::Value & value);
 Napi::Object read_object(const Napi::Value & value, const char * name);
+std::vector<std::string> read_strings(const Napi::Value & value, const char * name);
 std::string read_string(const Napi::Value & value, const char * name);
 // An array of { path, weight }.
 std::vector<LoraFile> read_loras(const Napi::Value & value);

@@ -31,6 +31,7 @@ std::function<void(int64_t, int64_t)> progress_reporter(Worker & worker) {
 Napi::Function ModelClass::define(Napi::Env env) {
     return DefineClass(env, "Model",
                        {InstanceMethod<&ModelClass::set_loras>("setLoras"),
+                        InstanceMethod<&ModelClass::set_control_nets>("setControlNets"),
                         InstanceMethod<&ModelClass::encode_text>("encodeText"),
                         InstanceMethod<&ModelClass::predict>("predict"), InstanceMethod<&ModelClass::decode>("decode"),
                         InstanceMethod<&ModelClass::encode>("encode"), InstanceMethod<&ModelClass::profile>("profile"),
@@ -120,6 +121,18 @@ Napi::Value ModelClass::encode_text(const Napi::CallbackInfo & info) {
             return [encoding = engine->encode_text(encoder, tokens, clip_skip, flag)](Napi::Env env) mutable {
                 return text_encoding_to_js(env, encoding);
             };
+        };
+        return worker_->call(info.Env(), cancellation, std::move(work), info.This().As<Napi::Object>());
+    });
+}
+
+Napi::Value ModelClass::set_control_nets(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        auto paths = read_strings(info[0], "paths");
+        const auto cancellation = read_cancellation(info[1]);
+        auto work = [paths = std::move(paths)](auto & engine, const auto & flag) -> Result {
+            engine->set_control_nets(paths, flag);
+            return [](Napi::Env env) { return env.Undefined(); };
         };
         return worker_->call(info.Env(), cancellation, std::move(work), info.This().As<Napi::Object>());
     });

@@ -24,6 +24,7 @@ private:
 
     Napi::Value set_loras(const Napi::CallbackInfo & info);
     Napi::Value encode_text(const Napi::CallbackInfo & info);
+    Napi::Value set_control_nets(const Napi::CallbackInfo & info);
     Napi::Value predict(const Napi::CallbackInfo & info);
     Napi::Value decode(const Napi::CallbackInfo & info);
     Napi::Value encode(const Napi::CallbackInfo & info);

@@ -48,8 +48,8 @@ struct FreeSched {
     void operator()(ggml_backend_sched_t sched) const { ggml_backend_sched_free(sched); }
 };
 
-std::string key_of(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs) {
-    std::string key = name + '/' + std::to_string(variant);
+std::string key_of(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs) {
+    std::string key = name + '/' + variant;
     for (const auto & input : inputs) {
         key += '/';
         for (const int64_t n : input.ne) key += std::to_string(n) + ',';
@@ -72,8 +72,9 @@ struct Runner::Plan {
 Runner::Runner(Device & device, Profile * profile) : device_(device), profile_(profile) {}
 Runner::~Runner() = default;
 
-std::vector<float> Runner::run(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
-                               const Build & build, const Cancellation & cancellation) {
+std::vector<float> Runner::run(const std::string & name, const std::string & variant,
+                               const std::vector<GraphInput> & inputs, const Build & build,
+                               const Cancellation & cancellation) {
     cancellation.throw_if_cancelled();
     Plan & p = plan(name, variant, inputs, build);
     for (size_t i = 0; i < inputs.size(); i++) {
@@ -102,8 +103,8 @@ std::vector<float> Runner::run(const std::string & name, int64_t variant, const 
     return result;
 }
 
-Runner::Plan & Runner::plan(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
-                            const Build & build) {
+Runner::Plan & Runner::plan(const std::string & name, const std::string & variant,
+                            const std::vector<GraphInput> & inputs, const Build & build) {
     const std::string key = key_of(name, variant, inputs);
     for (auto it = plans_.begin(); it != plans_.end(); ++it) {
         if ((*it)->key != key) continue;

@@ -33,8 +33,9 @@ public:
     // The output that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
     // same graph; the name also stands in error messages.
     // Throws Error (cancelled, out_of_memory, device, model_unsupported).
-    std::vector<float> run(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs,
-                           const Build & build, const Cancellation & cancellation);
+    std::vector<float> run(const std::string & name, const std::string & variant,
+                           const std::vector<GraphInput> & inputs, const Build & build,
+                           const Cancellation & cancellation);
 
     // Forgets all graphs, for weights or the way they are used have changed.
     void clear();
@@ -42,7 +43,8 @@ public:
 private:
     struct Plan;
 
-    Plan & plan(const std::string & name, int64_t variant, const std::vector<GraphInput> & inputs, const Build & build);
+    Plan & plan(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs,
+                const Build & build);
     std::unique_ptr<Plan> make_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                     const Build & build);
     // A plan without memory.

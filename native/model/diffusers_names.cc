@@ -1,4 +1,4 @@
-// Where each tensor of a diffusers UNet or VAE sits in the original model.
+// Where each tensor of a diffusers UNet, ControlNet or VAE sits in the original model.
 #include "model/diffusers_names.h"
 
 #include <algorithm>
@@ -140,6 +140,27 @@ std::optional<std::string> DiffusersUnet::convert_up(int level, std::string_view
     const Level & noted = up_.at(level);
     if (noted.resnets == 0 || !take(rest, "upsamplers.0.conv.")) return std::nullopt;
     return block(noted.resnets - 1) + (noted.attention ? "2.conv." : "1.conv.") + std::string(rest);
+}
+
+void DiffusersControlNet::note(std::string_view name) {
+    unet_.note(name);
+    if (const auto i = take_index(name, "controlnet_cond_embedding.blocks.")) {
+        hint_blocks_ = std::max(hint_blocks_, *i + 1);
+    }
+}
+
+std::optional<std::string> DiffusersControlNet::convert(std::string_view name) const {
+    const auto hint = [&](int layer) {
+        return "input_hint_block." + std::to_string(2 * layer) + "." + std::string(name);
+    };
+    if (take(name, "controlnet_cond_embedding.conv_in.")) return hint(0);
+    if (take(name, "controlnet_cond_embedding.conv_out.")) return hint(hint_blocks_ + 1);
+    if (const auto i = take_index(name, "controlnet_cond_embedding.blocks.")) return hint(*i + 1);
+    if (const auto i = take_index(name, "controlnet_down_blocks.")) {
+        return "zero_convs." + std::to_string(*i) + ".0." + std::string(name);
+    }
+    if (take(name, "controlnet_mid_block.")) return "middle_block_out.0." + std::string(name);
+    return unet_.convert(name);
 }
 
 void DiffusersVae::note(std::string_view name) {

@@ -1,4 +1,4 @@
-// From diffusers' names of UNet and VAE tensors to the original ones.
+// From diffusers' names of UNet, ControlNet and VAE tensors to the original ones.
 #pragma once
 
 #include <map>
@@ -30,6 +30,18 @@ private:
     std::optional<std::string> convert_up(int level, std::string_view rest) const;
 
     std::map<int, Level> down_, up_;
+};
+
+// A ControlNet has the names of a UNet's first half, and its own: the original numbers the layers that its picture goes through
+// in one row, activations among them.
+class DiffusersControlNet {
+public:
+    void note(std::string_view name);
+    std::optional<std::string> convert(std::string_view name) const;
+
+private:
+    DiffusersUnet unet_;
+    int hint_blocks_ = 0;
 };
 
 // The original VAE counts the levels of its decoder from the picture up, diffusers from the latent on.

@@ -2,6 +2,7 @@
 #include "model/engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <tuple>
@@ -10,6 +11,7 @@
 #include "backend/memory.h"
 #include "graph/runner.h"
 #include "io/mapped_file.h"
+#include "model/control_nets.h"
 #include "model/networks.h"
 
 namespace diffusion {
@@ -53,6 +55,18 @@ void check_rows(const char * name, const std::vector<float> & values, int64_t ro
     if (static_cast<int64_t>(values.size()) == rows * size) return;
     invalid(std::string(name) + ": expected " + std::to_string(rows) + " rows of " + std::to_string(size) +
             " numbers.");
+}
+
+void check_control(const Control & control, size_t open, const Shape4 & latent, int64_t scale) {
+    if (control.net < 0 || control.net >= static_cast<int64_t>(open)) {
+        invalid("controls: expected the index of one of " + std::to_string(open) + " ControlNets.");
+    }
+    check_tensor("hint", control.hint.size(), control.shape, 3);
+    const int64_t height = latent[2] * scale, width = latent[3] * scale;
+    if (control.shape != Shape4{1, 3, height, width}) {
+        invalid("hint: expected the shape [1, 3, " + std::to_string(height) + ", " + std::to_string(width) + "].");
+    }
+    if (!std::isfinite(control.strength)) invalid("strength: expected a finite number.");
 }
 
 // Where in all tokens each chunk has its first end token, which has the highest number.
@@ -102,23 +116,26 @@ struct Engine::Impl {
             PackedWeights & packed = device->cpu()->weights;
             packed.keep_all = numbers * device->cpu()->kernels.operand_size <= small_model;
             packed.on_packed = [this](Tensor tensor) {
-                if (weights->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
+                if (weights->is_mapped(tensor) || control_nets->is_mapped(tensor))
+                    release_mapped(tensor->data, ggml_nbytes(tensor));
             };
         }
         if (options.profile) profile.emplace();
         runner.emplace(*device, profile ? &*profile : nullptr);
+        control_nets.emplace(*networks, *device, *runner);
         info = describe(*networks, options);
         if (device->cpu()) info.precision = ggml_type_name(device->cpu()->kernels.operand);
         info.mapped_bytes = weights->mapped_bytes();
         info.allocated_bytes = weights->allocated_bytes();
     }
 
-    std::vector<float> run(const char * network, int64_t variant, const std::vector<GraphInput> & inputs,
+    std::vector<float> run(const char * network, const std::string & variant, const std::vector<GraphInput> & inputs,
                            const Runner::Build & build, const Cancellation & cancellation) {
         if (!device->cpu()) weights->update(cancellation);
         if (info.mapped_bytes > 0) {
             for (const StoredFile & file : networks->tensors.table.files()) file.mapping->check_unchanged();
         }
+        control_nets->check_unchanged();
         const LogScope scope(on_log);
         return runner->run(network, variant, inputs, build, cancellation);
     }
@@ -167,6 +184,7 @@ struct Engine::Impl {
     std::optional<Runner> runner;
     Loras loras;
     LoraSet in_force;
+    std::optional<ControlNets> control_nets;
     ModelInfo info;
 };
 
@@ -193,6 +211,11 @@ std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, c
     cancellation.throw_if_cancelled();
     impl_->set_loras(files, cancellation);
     return impl_->loras.reports;
+}
+
+void Engine::set_control_nets(const std::vector<std::string> & paths, const Cancellation & cancellation) {
+    const LogScope scope(impl_->on_log);
+    impl_->control_nets->open(paths, cancellation);
 }
 
 TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & tokens, int64_t clip_skip,
@@ -222,7 +245,7 @@ TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & t
     };
     TextEncoding result;
     const char * name = encoder == 0 ? "text encoder" : "second text encoder";
-    result.hidden = impl_->run(name, clip_skip, inputs, build, cancellation);
+    result.hidden = impl_->run(name, std::to_string(clip_skip), inputs, build, cancellation);
     const auto pooled = result.hidden.begin() + chunks * c.positions * c.width;
     result.pooled.assign(pooled, result.hidden.end());
     result.hidden.erase(pooled, result.hidden.end());
@@ -250,13 +273,26 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
     };
     if (c.vector_size) inputs.push_back({GGML_TYPE_F32, {c.vector_size, batch, 1, 1}, condition.vector.data()});
     if (c.guidance_size) inputs.push_back({GGML_TYPE_F32, {c.guidance_size, batch, 1, 1}, condition.guidance.data()});
+    const size_t first_control = inputs.size();
+    std::string variant; // the ControlNets
+    for (const Control & control : condition.controls) {
+        check_control(control, impl_->control_nets->size(), shape, impl_->info.vae_scale_factor);
+        variant += std::to_string(impl_->control_nets->serial(control.net)) + ' ';
+        inputs.push_back(image_input(control.hint, control.shape));
+        inputs.push_back({GGML_TYPE_F32, {1, 1, 1, 1}, &control.strength});
+    }
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
         Unet::Inputs all{in[0], in[1], in[2]};
         if (c.vector_size) all.vector = in[3];
-        if (c.guidance_size) all.guidance = in.back();
-        return impl_->networks->unet->build(graph, all);
+        if (c.guidance_size) all.guidance = in[first_control - 1];
+        std::vector<UnetResiduals> added;
+        for (size_t i = 0; i < condition.controls.size(); i++) {
+            const ControlNet & net = impl_->control_nets->net(condition.controls[i].net);
+            added.push_back(net.build(graph, all, in[first_control + 2 * i], in[first_control + 2 * i + 1]));
+        }
+        return impl_->networks->unet->build(graph, all, added);
     };
-    return impl_->run("UNet", 0, inputs, build, cancellation);
+    return impl_->run("UNet", variant, inputs, build, cancellation);
 }
 
 std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, const Cancellation & cancellation) {
@@ -264,7 +300,7 @@ std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shap
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
         return impl_->networks->vae->build_decoder(graph, in[0]);
     };
-    return impl_->run("VAE decoder", 0, {image_input(latent, shape)}, build, cancellation);
+    return impl_->run("VAE decoder", "", {image_input(latent, shape)}, build, cancellation);
 }
 
 std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, const Cancellation & cancellation) {
@@ -280,7 +316,7 @@ std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
         return impl_->networks->vae->build_encoder(graph, in[0]);
     };
-    return impl_->run("VAE encoder", 0, {image_input(image, shape)}, build, cancellation);
+    return impl_->run("VAE encoder", "", {image_input(image, shape)}, build, cancellation);
 }
 
 Inspection inspect(const Source & source, const Cancellation & cancellation) {

@@ -89,12 +89,21 @@ struct TextEncoding {
     std::vector<float> hidden, pooled;
 };
 
+// A picture that a ControlNet leads the UNet by.
+struct Control {
+    int64_t net = 0;         // index into the paths of Engine::set_control_nets
+    std::vector<float> hint; // [1, 3, height, width] of the picture that is drawn, 0 to 1
+    Shape4 shape = {};
+    float strength = 1;
+};
+
 // What a UNet is conditioned with.
 struct Condition {
     std::vector<float> context; // [batch, context_tokens, context size]
     int64_t context_tokens = 0;
     std::vector<float> vector;   // [batch, vector size]
     std::vector<float> guidance; // [batch, guidance size]
+    std::vector<Control> controls;
 };
 
 class Engine {
@@ -115,6 +124,10 @@ public:
     // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
     // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file where a
     // mapped file was cut or grew).
+    //
+    // Makes the ControlNets of these files and folders the open ones; those that are open stay so. Throws Error as `open` does,
+    // and then changes nothing that a header could have told.
+    void set_control_nets(const std::vector<std::string> & paths, const Cancellation &);
     TextEncoding encode_text(int64_t encoder, const std::vector<int32_t> & tokens, int64_t clip_skip,
                              const Cancellation &);
     std::vector<float> predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,

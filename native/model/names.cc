@@ -25,9 +25,10 @@ struct Prefix {
 // What stands before the names of a component in a file that holds several: first those of the original checkpoints, SD 1
 // and 2 before SDXL and its refiner (whose only encoder is SDXL's second), then those of stable-diffusion.cpp, diffusers' own
 // joint exports and ComfyUI.
-constexpr std::array<Prefix, 16> prefixes = {{
+constexpr std::array<Prefix, 17> prefixes = {{
     {unet_prefix, Component::unet},
     {vae_prefix, Component::vae},
+    {control_prefix, Component::control_net},
     {transformer_prefix, Component::text_encoder},
     {"cond_stage_model.model.", Component::text_encoder},
     {"conditioner.embedders.0.transformer.", Component::text_encoder},
@@ -45,11 +46,14 @@ constexpr std::array<Prefix, 16> prefixes = {{
 }};
 
 // Beginnings of names that, in a file without prefixes, only one component has.
-constexpr std::array<Prefix, 15> evidence = {{
+constexpr std::array<Prefix, 18> evidence = {{
     {"down_blocks.", Component::unet},
     {"up_blocks.", Component::unet},
     {"input_blocks.", Component::unet},
     {"output_blocks.", Component::unet},
+    {"input_hint_block.", Component::control_net},
+    {"zero_convs.", Component::control_net},
+    {"controlnet_", Component::control_net},
     {"encoder.down.", Component::vae},
     {"encoder.mid", Component::vae},
     {"encoder.down_blocks.", Component::vae},
@@ -64,13 +68,16 @@ constexpr std::array<Prefix, 15> evidence = {{
 }};
 
 // Beginnings of all names of a component, prefixes aside, in the original spelling.
-constexpr std::array<Prefix, 26> original_names = {{
+constexpr std::array<Prefix, 29> original_names = {{
     {"time_embed.", Component::unet},
     {"label_emb.", Component::unet},
     {"input_blocks.", Component::unet},
     {"middle_block.", Component::unet},
     {"output_blocks.", Component::unet},
     {"out.", Component::unet},
+    {"input_hint_block.", Component::control_net},
+    {"zero_convs.", Component::control_net},
+    {"middle_block_out.", Component::control_net},
     {"encoder.conv_in.", Component::vae},
     {"encoder.down.", Component::vae},
     {"encoder.mid.", Component::vae},
@@ -130,6 +137,11 @@ std::string text_encoder_name(Component component, std::string_view local) {
     return std::string(first ? transformer_prefix : transformer_2_prefix) + std::string(local);
 }
 
+std::string canonical_prefix(Component component) {
+    if (component == Component::unet) return unet_prefix;
+    return component == Component::vae ? vae_prefix : control_prefix;
+}
+
 class Namer {
 public:
     Namer(const std::vector<std::string> & names, Component expected) {
@@ -143,8 +155,11 @@ public:
                 bare_.at(static_cast<size_t>(expected_text ? expected : evident)) = true;
             }
             unet_.note(parts.local);
+            control_net_.note(parts.local);
             vae_.note(parts.local);
         }
+        // It has most names in common with a UNet, and a file cannot hold both without prefixes.
+        if (is_bare(Component::control_net)) bare_.at(static_cast<size_t>(Component::unet)) = false;
     }
 
     void add(const std::string & name, CanonicalNames & result) {
@@ -152,10 +167,9 @@ public:
         Component component = parts.component;
         std::optional<std::string> canonical;
         bool diffusers = false;
-        for (const Component candidate :
-             {Component::unet, Component::vae, Component::text_encoder, Component::text_encoder_2}) {
-            const bool possible =
-                parts.prefix.empty() ? bare_.at(static_cast<size_t>(candidate)) : component == candidate;
+        for (const Component candidate : {Component::unet, Component::control_net, Component::vae,
+                                          Component::text_encoder, Component::text_encoder_2}) {
+            const bool possible = parts.prefix.empty() ? is_bare(candidate) : component == candidate;
             if (!possible || canonical) continue;
             canonical = is_text_encoder(candidate) ? convert_text(candidate, parts, diffusers, result)
                                                    : convert(candidate, parts.local, diffusers);
@@ -172,15 +186,20 @@ public:
     }
 
 private:
+    bool is_bare(Component component) const { return bare_.at(static_cast<size_t>(component)); }
+
     // Nothing where `local` is no name of the component in any spelling.
     std::optional<std::string> convert(Component component, std::string_view local, bool & diffusers) const {
         std::optional<std::string> name;
         if (component == Component::unet) name = unet_.convert(local);
+        if (component == Component::control_net) name = control_net_.convert(local);
         if (component == Component::vae) name = vae_.convert(local);
         diffusers = name.has_value();
-        if (!name && component_of(local, original_names) == component) name = std::string(local);
+        const Component original = component_of(local, original_names);
+        const bool shared = component == Component::control_net && original == Component::unet;
+        if (!name && (original == component || shared)) name = std::string(local);
         if (!name) return std::nullopt;
-        return (component == Component::unet ? unet_prefix : vae_prefix) + *name;
+        return canonical_prefix(component) + *name;
     }
 
     static std::optional<std::string> convert_text(Component component, const Split & parts, bool & diffusers,
@@ -196,6 +215,7 @@ private:
 
     std::array<bool, component_count> bare_ = {}; // by Component: names without a prefix may be of it
     DiffusersUnet unet_;
+    DiffusersControlNet control_net_;
     DiffusersVae vae_;
     size_t n_ldm_ = 0, n_diffusers_ = 0;
 };
@@ -208,6 +228,7 @@ const char * component_name(Component component) {
         case Component::text_encoder: return "text encoder";
         case Component::text_encoder_2: return "second text encoder";
         case Component::vae: return "VAE";
+        case Component::control_net: return "ControlNet";
         case Component::none: break;
     }
     return "model";

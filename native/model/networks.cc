@@ -110,10 +110,22 @@ std::string some_of(const std::vector<std::string> & names) {
     return text;
 }
 
-std::string where(const Networks & n) {
-    const auto & files = n.tensors.table.files();
+std::string where(const TensorTable & table) {
+    const auto & files = table.files();
     std::string text = files.empty() ? "" : files.front().path;
     return files.size() > 1 ? text + " and " + std::to_string(files.size() - 1) + " more" : text;
+}
+
+std::string where(const Networks & n) {
+    return where(n.tensors.table);
+}
+
+std::vector<std::string> unused_tensors(const TensorTable & table, const WeightBinder & weights) {
+    std::vector<std::string> names;
+    for (const StoredTensor & tensor : table.tensors()) {
+        if (!weights.uses(tensor.name) && !ignorable(tensor.name)) names.push_back(tensor.name);
+    }
+    return names;
 }
 
 [[noreturn]] void refuse_unknown(const Networks & n) {
@@ -192,9 +204,7 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
         n->problems.push_back("Expected a UNet that predicts epsilon or v, found one trained to predict " +
                               quote(prediction) + ".");
     }
-    for (const StoredTensor & tensor : table.tensors()) {
-        if (!n->weights->uses(tensor.name) && !ignorable(tensor.name)) n->unused.push_back(tensor.name);
-    }
+    n->unused = unused_tensors(table, *n->weights);
     describe_components(*n);
     return n;
 }
@@ -205,6 +215,26 @@ std::vector<const ClipText *> text_encoders(const Networks & n) {
     if (n.text && !refiner) encoders.push_back(n.text.get());
     if (n.text_2) encoders.push_back(n.text_2.get());
     return encoders;
+}
+
+void require_sound(const TensorTable & table, const WeightBinder & weights) {
+    if (!weights.missing().empty()) {
+        throw Error(ErrorCode::model_incomplete, where(table) + ": " + std::to_string(weights.missing().size()) +
+                                                     " tensors are missing: " + some_of(weights.missing()) +
+                                                     ". The file is cut short or of another kind of model.");
+    }
+    if (!weights.mismatched().empty()) {
+        throw Error(ErrorCode::model_mismatch, where(table) + ": " + std::to_string(weights.mismatched().size()) +
+                                                   " tensors do not fit: " + some_of(weights.mismatched()) + ".");
+    }
+    const std::vector<std::string> unused = unused_tensors(table, weights);
+    if (!unused.empty()) {
+        std::vector<std::string> names; // as many as are shown
+        for (size_t i = 0; i < unused.size(); i++) names.push_back(i < 5 ? quote(unused[i]) : "");
+        throw Error(ErrorCode::model_unsupported,
+                    where(table) + ": " + std::to_string(unused.size()) + " tensors would go unused: " +
+                        some_of(names) + ". The picture would not be what the file stands for, so it is refused.");
+    }
 }
 
 void require_runnable(const Networks & n) {
@@ -226,22 +256,7 @@ void require_runnable(const Networks & n) {
         throw Error(ErrorCode::model_incomplete, where(n) + ": expected a whole model, but " + some_of(absent) +
                                                      (absent.size() > 1 ? " are" : " is") + " missing.");
     }
-    if (!n.weights->missing().empty()) {
-        throw Error(ErrorCode::model_incomplete, where(n) + ": " + std::to_string(n.weights->missing().size()) +
-                                                     " tensors are missing: " + some_of(n.weights->missing()) +
-                                                     ". The file is cut short or of another kind of model.");
-    }
-    if (!n.weights->mismatched().empty()) {
-        throw Error(ErrorCode::model_mismatch, where(n) + ": " + std::to_string(n.weights->mismatched().size()) +
-                                                   " tensors do not fit: " + some_of(n.weights->mismatched()) + ".");
-    }
-    if (!n.unused.empty()) {
-        std::vector<std::string> names; // as many as are shown
-        for (size_t i = 0; i < n.unused.size(); i++) names.push_back(i < 5 ? quote(n.unused[i]) : "");
-        throw Error(ErrorCode::model_unsupported,
-                    where(n) + ": " + std::to_string(n.unused.size()) + " tensors would go unused: " + some_of(names) +
-                        ". The picture would not be what the file stands for, so it is refused.");
-    }
+    require_sound(n.tensors.table, *n.weights);
     require_matching_sizes(n);
 }
 

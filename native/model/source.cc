@@ -31,11 +31,12 @@ struct FolderPlace {
     const char * pickle_stem;
 };
 
-constexpr std::array<FolderPlace, 4> folder_places = {{
+constexpr std::array<FolderPlace, 5> folder_places = {{
     {Component::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
     {Component::text_encoder, "text_encoder", "model", "pytorch_model"},
     {Component::text_encoder_2, "text_encoder_2", "model", "pytorch_model"},
     {Component::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {Component::control_net, "controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
 }};
 
 // One file of the model, and what it is taken for.
@@ -149,7 +150,8 @@ public:
         : cancellation_(cancellation), own_{{Component::unet, source.unet},
                                             {Component::text_encoder, source.text_encoder},
                                             {Component::text_encoder_2, source.text_encoder_2},
-                                            {Component::vae, source.vae}},
+                                            {Component::vae, source.vae},
+                                            {Component::control_net, source.control_net}},
           model_(source.model) {
         std::erase_if(own_, [](const auto & entry) { return entry.second.empty(); });
     }
@@ -173,7 +175,8 @@ private:
         const fs::path folder = native_path(model_);
         bool found = false;
         for (const FolderPlace & place : folder_places) {
-            if (!is_there(folder / place.folder)) continue;
+            // A whole pipeline's folder may have one beside the model, which is not a part of it.
+            if (place.component == Component::control_net || !is_there(folder / place.folder)) continue;
             found = true;
             if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, Component::none);
         }

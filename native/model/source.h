@@ -17,11 +17,13 @@ struct Source {
     std::string text_encoder;
     std::string vae;
     std::string text_encoder_2{}; // the second of SDXL
+    std::string control_net{};    // taken from nothing but a part of its own
 };
 
 // Prefixes of the canonical names.
 inline constexpr const char * unet_prefix = "model.diffusion_model.";
 inline constexpr const char * vae_prefix = "first_stage_model.";
+inline constexpr const char * control_prefix = "control_model.";
 inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_model.";
 inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transformer.text_model.";
 

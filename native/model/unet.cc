@@ -70,8 +70,15 @@ Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config),
     last_ = weights.conv(prefix + "out.2", channels, config.out_channels, 3);
 }
 
-Tensor Unet::build(Graph & graph, const Inputs & in) const {
+Tensor Unet::build(Graph & graph, const Inputs & in, const std::vector<UnetResiduals> & added) const {
     auto [time, skips, x] = encoder_.build(graph, in);
+    for (const UnetResiduals & residuals : added) {
+        const auto add = [&](Tensor & to, Tensor residual) {
+            to = graph.expand(ggml_add(graph.context(), to, residual));
+        };
+        for (size_t i = 0; i < skips.size(); i++) add(skips[i], residuals.skips[i]);
+        add(x, residuals.middle);
+    }
     for (const Stage & s : outputs_) {
         x = s.block.build(graph, concat(graph, x, skips.back()), time, in.context);
         skips.pop_back();

@@ -24,7 +24,7 @@ public:
 
     using Inputs = UnetEncoder::Inputs;
     // -> [width, height, out channels, batch]
-    Tensor build(Graph & graph, const Inputs & in) const;
+    Tensor build(Graph & graph, const Inputs & in, const std::vector<UnetResiduals> & added = {}) const;
 
 private:
     struct Stage {

@@ -37,6 +37,12 @@ bool has_conv(const WeightBinder & weights, const std::string & name);
 // Throws Error (model_unsupported) for sizes that no UNet has.
 void check_unet_stage(const UnetEncoderConfig & config, const UnetStage & stage);
 
+// What is added to the skips and to the middle before the other half reads them.
+struct UnetResiduals {
+    std::vector<Tensor> skips;
+    Tensor middle;
+};
+
 class UnetEncoder {
 public:
     // Sizes from shapes. Throws Error (model_unsupported) for sizes that no UNet has.

@@ -44,14 +44,16 @@ DEEP = {
 }
 
 
-def checkpoint(options):
-    """The file that tinyModel(options) writes. `options` is JavaScript."""
+def checkpoint(options, writer="model"):
+    """The file that tinyModel(options) writes, or tinyControlNet(options). `options` is JavaScript."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "checkpoint.safetensors")
         script = f"""import {{ copyFileSync }} from 'node:fs';
-            import {{ tinyModel }} from {json.dumps(TINY_MODEL)};
+            import * as models from {json.dumps(TINY_MODEL)};
+            import * as controlNets from {json.dumps(TINY_MODEL.replace("tiny-model", "tiny-control-net"))};
             import * as architectures from {json.dumps(TINY_MODEL.replace("tiny-model", "tiny-architectures"))};
-            copyFileSync(tinyModel({options}).path, {json.dumps(str(path))});"""
+            const path = {"models.tinyModel" if writer == "model" else "controlNets.tinyControlNet"}({options});
+            copyFileSync(path.path ?? path, {json.dumps(str(path))});"""
         subprocess.run(["node", "--input-type=module", "-e", script], check=True)
         return load_file(path)
 

@@ -37,11 +37,11 @@ export interface TinyModelSizes {
   parameters: { unet: number; text_encoder: number; vae: number };
 }
 
-const unetPrefix = 'model.diffusion_model.';
+export const unetPrefix = 'model.diffusion_model.';
 const vaePrefix = 'first_stage_model.';
 const textPrefix = 'cond_stage_model.transformer.text_model.';
 
-const latentChannels = 4;
+export const latentChannels = 4;
 
 /** Writes a tiny model into a folder that goes away with the process. */
 export function tinyModel(options: TinyModelOptions = {}): { path: string; sizes: TinyModelSizes } {
@@ -94,7 +94,7 @@ let folder: string | undefined;
 let count = 0;
 
 /** Collects tensors, with values scaled so that activations neither vanish nor explode through the depth. */
-class Weights {
+export class Weights {
   readonly tensors: TestTensor[] = [];
   readonly architecture: TinyModelArchitecture;
   readonly #normal: () => number;
@@ -132,7 +132,7 @@ class Weights {
   }
 }
 
-function addUnet(weights: Weights): void {
+export function addUnet(weights: Weights): void {
   const { unet } = weights.architecture;
   const { modelChannels, channelMult, attention, resBlocks, depth = channelMult.map(() => 1) } = unet;
   const { outputDepth = depth, inChannels = latentChannels, gaps = false, vectorSize, guidanceSize } = unet;

@@ -1,0 +1,146 @@
+// See control_nets.h.
+#include "model/control_nets.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "io/mapped_file.h"
+
+namespace diffusion {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string & path, const Networks & networks, const std::string & found) {
+    throw Error(ErrorCode::model_mismatch, path + ": expected a ControlNet for this model, of the family '" +
+                                               networks.family + "', but " + found +
+                                               ". Use one that was made for models of that family.");
+}
+
+std::vector<bool> downsamplings(const UnetEncoderConfig & config) {
+    std::vector<bool> found;
+    for (const UnetStage & stage : config.inputs) found.push_back(!stage.resampler.empty());
+    return found;
+}
+
+bool attends(const UnetEncoderConfig & c) {
+    return c.middle_transformers > 0 ||
+           std::ranges::any_of(c.inputs, [](const UnetStage & stage) { return stage.transformers > 0; });
+}
+
+// What a ControlNet reads and adds to must be what the UNet has.
+void require_fit(const ControlNetConfig & c, const Networks & networks, const std::string & path) {
+    const UnetConfig & unet = networks.unet->config();
+    const auto expect = [&](const char * what, int64_t found, int64_t expected) {
+        if (found == expected) return;
+        refuse(path, networks,
+               std::string("it has ") + what + " " + std::to_string(found) + " where that has " +
+                   std::to_string(expected));
+    };
+    if (attends(c)) expect("hidden states of width", c.context_size, unet.context_size);
+    if (c.vector_size) expect("a vector of size", c.vector_size, unet.vector_size);
+    if (c.guidance_size) expect("a guidance embedding of size", c.guidance_size, unet.guidance_size);
+    expect("latent channels:", c.in_channels, unet.out_channels);
+    if (c.skip_channels() != unet.skip_channels() || downsamplings(c) != downsamplings(unet)) {
+        refuse(path, networks, "its blocks are other ones than those of the UNet");
+    }
+    expect("pixels along a side of the latent's cells:", c.hint_factor(), networks.vae->config().scale_factor());
+}
+
+} // namespace
+
+ControlNets::ControlNets(const Networks & networks, Device & device, Runner & runner)
+    : networks_(networks), device_(device), runner_(runner) {}
+
+ControlNets::~ControlNets() = default;
+
+void ControlNets::open(const std::vector<std::string> & paths, const Cancellation & cancellation) {
+    Entries next(paths.size());
+    std::vector<const Entry *> staying(paths.size());
+    for (size_t i = 0; i < paths.size(); i++) {
+        if (std::find(paths.begin(), paths.begin() + i, paths[i]) != paths.begin() + i) {
+            throw Error(ErrorCode::invalid_argument, "paths: expected each once.");
+        }
+        staying[i] = find(paths[i]);
+        if (!staying[i]) next[i] = bind(paths[i], cancellation);
+    }
+
+    for (auto & entry : open_) {
+        const auto place = std::ranges::find(staying, entry.get());
+        if (place != staying.end()) next[place - staying.begin()] = std::move(entry);
+    }
+    std::erase(open_, nullptr);
+    free(std::move(open_));
+    open_ = std::move(next);
+    try {
+        for (auto & entry : open_) {
+            if (entry->placed) continue;
+            entry->placed = std::make_unique<PlacedWeights>(*entry->weights, device_.backend(), nullptr, cancellation);
+            entry->serial = next_serial_++;
+        }
+    } catch (...) {
+        std::erase_if(open_, [](const auto & entry) { return !entry->placed; });
+        throw;
+    }
+}
+
+const ControlNets::Entry * ControlNets::find(const std::string & path) const {
+    for (const auto & entry : open_) {
+        if (entry->path == path && entry->stamps == stamps_of(entry->tensors.table)) return entry.get();
+    }
+    return nullptr;
+}
+
+std::unique_ptr<ControlNets::Entry> ControlNets::bind(const std::string & path,
+                                                      const Cancellation & cancellation) const {
+    auto entry = std::make_unique<Entry>();
+    entry->path = path;
+    Source source;
+    source.control_net = path;
+    entry->tensors = open_source(source, cancellation);
+    entry->stamps = stamps_of(entry->tensors.table);
+    entry->weights = std::make_unique<WeightBinder>(entry->tensors.table);
+    try {
+        const ControlNetConfig config = ControlNet::read_config(*entry->weights);
+        entry->net = std::make_unique<ControlNet>(*entry->weights, config);
+        require_sound(entry->tensors.table, *entry->weights);
+        require_fit(config, networks_, path);
+    } catch (const Error & error) {
+        const std::string what = error.what();
+        throw Error(error.code(), what.starts_with(path) ? what : path + ": " + what);
+    }
+    return entry;
+}
+
+std::vector<ControlNets::Stamp> ControlNets::stamps_of(const TensorTable & table) {
+    std::vector<Stamp> stamps;
+    for (const StoredFile & file : table.files()) {
+        std::error_code ignored; // opening the file says what is wrong with it
+        const auto path = native_path(file.path);
+        stamps.emplace_back(std::filesystem::file_size(path, ignored), std::filesystem::last_write_time(path, ignored));
+    }
+    return stamps;
+}
+
+void ControlNets::free(Entries entries) {
+    if (entries.empty()) return;
+    runner_.clear(); // plans read the weights
+    for (const auto & entry : entries) {
+        if (!device_.cpu()) break;
+        for (const auto & binding : entry->weights->bindings())
+            device_.cpu()->weights.set_delta(binding.tensor, nullptr);
+    }
+    entries.clear();
+    return_freed_memory();
+}
+
+void ControlNets::check_unchanged() const {
+    for (const auto & entry : open_) {
+        for (const StoredFile & file : entry->tensors.table.files()) file.mapping->check_unchanged();
+    }
+}
+
+bool ControlNets::is_mapped(Tensor tensor) const {
+    return std::ranges::any_of(open_, [&](const auto & entry) { return entry->placed->is_mapped(tensor); });
+}
+
+} // namespace diffusion

@@ -1,0 +1,63 @@
+// The ControlNets that a model has open beside its own networks.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/device.h"
+#include "graph/runner.h"
+#include "model/control_net.h"
+#include "model/networks.h"
+
+namespace diffusion {
+
+class ControlNets {
+public:
+    // All three must outlive it.
+    ControlNets(const Networks & networks, Device & device, Runner & runner);
+    ~ControlNets();
+
+    // Makes these the open ones: keeps those that are open under their path and unchanged since, opens the others, and frees the
+    // rest. Headers are checked, and that each fits the model's UNet, before anything changes; where the weights cannot be placed after that, those
+    // kept stay open. Throws Error.
+    void open(const std::vector<std::string> & paths, const Cancellation & cancellation);
+
+    size_t size() const { return open_.size(); }
+    const ControlNet & net(size_t i) const { return *open_[i]->net; }
+    // Differs between all that were ever open.
+    int64_t serial(size_t i) const { return open_[i]->serial; }
+
+    // Throws Error (file) where a mapped file was cut or grew.
+    void check_unchanged() const;
+    bool is_mapped(Tensor tensor) const;
+
+private:
+    // What tells whether a file is still the one that was opened.
+    using Stamp = std::pair<uintmax_t, std::filesystem::file_time_type>;
+    struct Entry {
+        std::string path;
+        int64_t serial = 0;
+        std::vector<Stamp> stamps; // of its files
+        ModelTensors tensors;
+        std::unique_ptr<WeightBinder> weights;
+        std::unique_ptr<ControlNet> net;
+        std::unique_ptr<PlacedWeights> placed;
+    };
+    using Entries = std::vector<std::unique_ptr<Entry>>;
+
+    const Entry * find(const std::string & path) const;
+    static std::vector<Stamp> stamps_of(const TensorTable & table);
+    std::unique_ptr<Entry> bind(const std::string & path, const Cancellation & cancellation) const;
+    void free(Entries entries);
+
+    const Networks & networks_;
+    Device & device_;
+    Runner & runner_;
+    Entries open_;
+    int64_t next_serial_ = 0;
+};
+
+} // namespace diffusion
