@@ -1,5 +1,7 @@
 // Everything that the package exports.
 
+export type { EmbeddingReport } from './embedding/load.ts';
+export type { EmbeddingOption } from './embedding/options.ts';
 export {
   type ArgumentError,
   type ArgumentErrorCode,

@@ -5,7 +5,7 @@ import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
 import { follow, untilAborted } from './pipeline/abort.ts';
-import { chunkPrompts, type PromptChunks } from './pipeline/conditioning.ts';
+import { readPrompts } from './pipeline/conditioning.ts';
 import { depth2img } from './pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 import { edit } from './pipeline/edit.ts';
@@ -214,22 +214,21 @@ export class Model implements AsyncDisposable {
     const clipSkip = textEncoders[0]?.clipSkip ?? 1;
     const limits = { vaeScaleFactor, textLayers, clipSkip, width, height };
     let checked: Checked;
-    let prompts: PromptChunks;
     try {
       checked = check(limits);
       requireFit(this.info, way);
-      prompts = chunkPrompts(this.#tokenizer, this.info, checked);
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
     return new Run([checked.signal, this.#disposal.signal], async (signal, emit) => {
       const networks = new Networks(this.#addon, this.#native, signal);
       const task = untilAborted(prepare(checked, limits), signal);
+      const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
       const drawing = this.#queue.run(signal, async () =>
-        generate(networks, this.info, checked, prompts, await task, emit),
+        generate(networks, this.info, checked, await prompts, await task, emit),
       );
-      // A picture that cannot be read is told of at once, not when its turn comes.
-      const [result] = await Promise.all([drawing, task]);
+      // A picture or an embedding that cannot be read is told of at once, not when its turn comes.
+      const [result] = await Promise.all([drawing, task, prompts]);
       return result;
     });
   }

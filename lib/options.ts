@@ -2,6 +2,8 @@
 
 import { type ArgumentErrorCode, type ArgumentProblem, argumentError, closest, describe } from './errors.ts';
 
+const MAX_PATH_LENGTH = 4096;
+
 /** What a number must be. Bounds are inclusive. */
 export interface NumberRule {
   readonly min: number;
@@ -59,6 +61,22 @@ export class OptionCheck {
     if (value.length <= maxLength) return value;
     this.problem({ name, expected: `at most ${maxLength} characters`, received: describe(value) });
     return fallback;
+  }
+
+  /**
+   * A path of a file or folder, which must be given.
+   *
+   * @param whole what to call it in a message.
+   */
+  path(name: string, whole = name): string {
+    const value = this.value(name);
+    const [expected, code] = ['a path', 'ERR_INVALID_ARG_TYPE'] as const;
+    if (typeof value !== 'string') this.problem({ name: whole, expected, received: describe(value), code });
+    else if (value.length > MAX_PATH_LENGTH || value === '' || value.includes('\0')) {
+      const received = value.includes('\0') ? 'one with a zero byte' : describe(value);
+      this.problem({ name: whole, expected: `a path of 1 to ${MAX_PATH_LENGTH} characters`, received });
+    } else return value;
+    return '';
   }
 
   /** One of a list of names; a wrong one is answered with the closest and with all. */

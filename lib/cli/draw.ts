@@ -56,11 +56,13 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
         progress,
       );
       await write(result.images[0] as RgbImage, path);
-      drawn.push({ file: path, seed: result.seed, timings: result.timings, loras: result.loras });
+      const { seed: used, timings, loras, embeddings } = result;
+      drawn.push({ file: path, seed: used, timings, loras, embeddings });
       progress.stop(`${path}: seed ${result.seed}, ${seconds(result.timings.total)}`);
       if (request.verbose) {
         log(`${path}: ${describeTimings(result.timings)}`);
-        for (const lora of result.loras) log(`${lora.path}: ${lora.applied} of ${lora.tensors} tensors applied`);
+        for (const lora of loras) log(`${lora.path}: ${lora.applied} of ${lora.tensors} tensors applied`);
+        for (const { path, vectors } of embeddings) log(`${path}: ${vectors} vectors`);
       }
       seed = result.seed + 1;
     }
@@ -80,6 +82,7 @@ interface Drawn {
   readonly seed: number;
   readonly timings: Timings;
   readonly loras: GenerationResult['loras'];
+  readonly embeddings: GenerationResult['embeddings'];
 }
 
 /** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
@@ -168,6 +171,7 @@ function report(drawn: readonly Drawn[], load: number): object {
     seeds: drawn.map(({ seed }) => seed),
     timings: { load, images: drawn.map(({ timings }) => timings) },
     loras: drawn[0]?.loras ?? [],
+    embeddings: drawn[0]?.embeddings ?? [],
     peakMemory: process.resourceUsage().maxRSS * 1024,
   };
 }

@@ -87,6 +87,12 @@ export const FLAGS: readonly Flag[] = [
     description: 'folder of the LoRAs that the prompt names as <lora:name:weight>',
   },
   {
+    name: 'embd-dir',
+    kind: 'text',
+    option: 'embeddingDirectory',
+    description: 'folder of textual inversions; the name of each file is the word that stands for it in prompts',
+  },
+  {
     name: 'init-img',
     alias: 'i',
     kind: 'text',

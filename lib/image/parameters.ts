@@ -29,6 +29,8 @@ export interface GenerationParameters {
   readonly eta?: number | undefined;
   /** LoRAs: how many of their tensors were applied, of how many. */
   readonly loras?: readonly { path: string; weight: number; applied: number; tensors: number }[] | undefined;
+  /** Embeddings that the prompts name, by the words that stand for them. */
+  readonly embeddings?: readonly { token: string; path: string }[] | undefined;
   /** Of pictures that started from a picture. */
   readonly strength?: number | undefined;
   /** Of inpainted pictures. */
@@ -86,6 +88,7 @@ export function formatParameters(p: GenerationParameters): string {
     ['Masked content', p.maskedContent],
     ['Inpaint area', p.paddingMaskCrop === undefined ? undefined : 'Only masked'],
     ['Masked area padding', p.paddingMaskCrop],
+    ['Embeddings', p.embeddings?.map(({ token, path }) => `${token} (${fileName(path)})`).join('; ')],
     ['Eta', p.eta],
     ['RNG', toMetadataName.rng(p.rng)],
     ['Version', p.version],
@@ -98,7 +101,11 @@ export function formatParameters(p: GenerationParameters): string {
 }
 
 function describeLora({ path, weight, applied, tensors }: NonNullable<GenerationParameters['loras']>[number]): string {
-  return `${path.split(/[/\\]/).at(-1)}: ${weight} (${applied} of ${tensors} tensors)`;
+  return `${fileName(path)}: ${weight} (${applied} of ${tensors} tensors)`;
+}
+
+function fileName(path: string): string {
+  return path.split(/[/\\]/).at(-1) as string;
 }
 
 /** Reads parameters back; a text of any other form counts as a prompt. */

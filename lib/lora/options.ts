@@ -19,7 +19,6 @@ export interface LoraRequest {
 }
 
 const MAX_LORAS = 64;
-const MAX_PATH_LENGTH = 4096;
 
 /** Checks `loras` and `loraDirectory`, and adds what the prompt names; problems stay with `check`. */
 export function checkLoras(check: OptionCheck): {
@@ -47,31 +46,16 @@ export function checkLoras(check: OptionCheck): {
       received: `${loras.length}`,
     });
   }
-  const loraDirectory = check.value('loraDirectory') === undefined ? undefined : checkDirectory(check);
+  const loraDirectory = check.value('loraDirectory') === undefined ? undefined : check.path('loraDirectory');
   return { loras, loraDirectory };
 }
 
 function checkLora(value: unknown, name: string): LoraRequest {
   const check = new OptionCheck(value, ['path', 'weight'], name, 'an object { path, weight }');
-  const path = checkPath(check, 'path', `${name}.path`);
+  const path = check.path('path', `${name}.path`);
   const weight = check.number('weight', 1, { min: -Number.MAX_VALUE, max: Number.MAX_VALUE });
   check.done();
   return { name: path, weight };
-}
-
-function checkDirectory(check: OptionCheck): string {
-  return checkPath(check, 'loraDirectory', 'loraDirectory');
-}
-
-function checkPath(check: OptionCheck, option: string, name: string): string {
-  const path = check.string(option, '', MAX_PATH_LENGTH);
-  const given = check.value(option);
-  if (given === undefined) {
-    check.problem({ name, expected: 'a path', received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
-  } else if (given === '' || path.includes('\0')) {
-    check.problem({ name, expected: 'a path', received: path === '' ? "''" : 'a path with a zero byte' });
-  }
-  return path;
 }
 
 function quietly<T>(read: () => T): T | undefined {

@@ -233,12 +233,14 @@ export interface NativeModel {
    * @param encoder index into `info.textEncoders`
    * @param tokens `[chunks, positions]`
    * @param clipSkip 1 = the last layer's output, 2 = the one before, ... at most `layers`
+   * @param vectors `[n, width]`: what takes the place of tokens `vocabulary` to `vocabulary + n - 1`, which are none
    */
   encodeText(
     encoder: number,
     tokens: Int32Array,
     clipSkip: number,
     cancellation: NativeCancellation,
+    vectors?: Float32Array,
   ): Promise<NativeTextEncoding>;
   /**
    * Makes these the open ControlNets: files, or diffusers folders, of the model's family, each path once and at most 64. One that
@@ -285,6 +287,13 @@ export interface NativeModel {
   dispose(): Promise<void>;
 }
 
+/** A tensor that was read from a file. */
+export interface NativeTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
 /** How fast the CPU multiplies two matrices of 3840x3840. */
 export interface NativeProductRate {
   /** The numbers that were multiplied. */
@@ -310,4 +319,9 @@ export interface NativeAddon {
     cancellation: NativeCancellation,
   ): Promise<NativeProductRate>;
   open(source: NativeSource, options: NativeOpenOptions): Promise<NativeModel>;
+  /**
+   * Reads a small file as a whole: its tensors of floating-point or quantized numbers, in float32; others are left out.
+   * @param mostValues more numbers than this in all are refused, before any is read
+   */
+  readTensors(path: string, mostValues: number, cancellation: NativeCancellation): Promise<NativeTensor[]>;
 }

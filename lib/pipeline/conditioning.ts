@@ -1,9 +1,11 @@
 // From the two prompts of a call to what the UNet is conditioned with.
 
+import { type EmbeddingReport, type Embeddings, loadEmbeddings } from '../embedding/load.ts';
 import { argumentError } from '../errors.ts';
 import { readLoraTags } from '../lora/tags.ts';
-import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
+import type { NativeAddon, NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
 import type { Size } from '../picture/resize.ts';
+import { parseAttention } from '../text/attention.ts';
 import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
 import { applyWeights } from '../text/weights.ts';
@@ -46,38 +48,72 @@ function onlyPrompt(info: NativeModelInfo, options: CheckedGenerationOptions): k
   return scale === 1 && imageCfgScale === 1 ? 'conditional' : undefined;
 }
 
-/** The prompts in chunks, for each text encoder: they differ in their padding. */
-export type PromptChunks = readonly Guided<readonly PromptChunk[]>[];
+/** The prompts in chunks for one text encoder. */
+export interface EncoderPrompts extends Guided<readonly PromptChunk[]> {
+  /** What the tokens behind the vocabulary stand for, `[n, width]`. */
+  readonly vectors: Float32Array;
+}
+
+/** The prompts of a call, ready for the text encoders. */
+export interface Prompts {
+  /** For each text encoder: they differ in their padding. */
+  readonly chunks: readonly EncoderPrompts[];
+  /** The embeddings that the prompts name. */
+  readonly embeddings: readonly EmbeddingReport[];
+}
 
 /** Token that OpenCLIP's text encoders were trained with behind the end of a prompt. OpenAI's had the end token. */
 const OPEN_CLIP_PAD = 0;
 
 /**
- * Splits both prompts into equally many chunks. Where the guidance scale leaves one of them out of account, the other
- * stands for both, so that it is not padded to the length of one that is never read.
+ * Reads the embeddings that the prompts name, and splits both prompts into equally many chunks.
  *
- * @throws RangeError `ERR_INVALID_ARG_VALUE` for malformed weights and for more than 64 chunks.
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for malformed weights and for more than 64 chunks; DiffusionError for embeddings that
+ *   cannot be had, see {@link loadEmbeddings}.
  */
-export function chunkPrompts(
+export async function readPrompts(
+  addon: NativeAddon,
   tokenizer: ClipTokenizer,
   info: NativeModelInfo,
   options: CheckedGenerationOptions,
-): PromptChunks {
+  signal: AbortSignal,
+): Promise<Prompts> {
+  const prompts = { ...options, prompt: readLoraTags(options.prompt).text };
+  const texts = [prompts.prompt, prompts.negativePrompt].flatMap((prompt) =>
+    parseAttention(prompt)
+      .flat()
+      .map(({ text }) => text),
+  );
+  const embeddings = await loadEmbeddings(addon, info, options, texts, signal);
+  return { chunks: chunkPrompts(tokenizer, info, prompts, embeddings), embeddings: embeddings.reports };
+}
+
+/**
+ * Splits both prompts into equally many chunks. Where the guidance scale leaves one of them out of account, the other
+ * stands for both, so that it is not padded to the length of one that is never read.
+ */
+function chunkPrompts(
+  tokenizer: ClipTokenizer,
+  info: NativeModelInfo,
+  options: CheckedGenerationOptions,
+  { triggers, vectors: allVectors }: Embeddings,
+): EncoderPrompts[] {
   const only = onlyPrompt(info, options);
-  return info.textEncoders.map(({ kind }) => {
+  return info.textEncoders.map(({ kind }, i) => {
+    const vectors = allVectors[i] as Float32Array;
     const pad = kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken;
     const chunk = (text: string, name: string) => {
-      const chunks = encodePrompt(text, { tokenizer, pad, name });
+      const chunks = encodePrompt(text, { tokenizer, pad, triggers, name });
       if (chunks.length <= MAX_CHUNKS) return chunks;
       const expected = `at most ${MAX_CHUNKS} chunks of 75 tokens`;
       throw argumentError([{ name, expected, received: `${chunks.length}`, code: 'ERR_INVALID_ARG_VALUE' }]);
     };
-    const positive = chunk(readLoraTags(options.prompt).text, 'prompt');
+    const positive = chunk(options.prompt, 'prompt');
     const negative = chunk(options.negativePrompt, 'negativePrompt');
-    if (only === 'conditional') return { conditional: positive, unconditional: positive };
-    if (only === 'unconditional') return { conditional: negative, unconditional: negative };
+    if (only === 'conditional') return { conditional: positive, unconditional: positive, vectors };
+    if (only === 'unconditional') return { conditional: negative, unconditional: negative, vectors };
     const [conditional, unconditional] = padChunks(positive, negative, chunk('', 'prompt')[0] as PromptChunk);
-    return { conditional, unconditional };
+    return { conditional, unconditional, vectors };
   });
 }
 
@@ -89,13 +125,13 @@ export function chunkPrompts(
  */
 export async function encodePrompts(
   networks: Networks,
-  prompts: PromptChunks,
+  { chunks }: Prompts,
   options: CheckedGenerationOptions,
   size: Size,
 ): Promise<Guided<Conditioning>> {
   const { info } = networks;
   const encoded: Guided<Encoded>[] = [];
-  for (const [i, prompt] of prompts.entries()) encoded.push(await encodeWith(networks, i, prompt, options.clipSkip));
+  for (const [i, prompt] of chunks.entries()) encoded.push(await encodeWith(networks, i, prompt, options.clipSkip));
   const numbers = vectorNumbers(info, options, size);
   const guidance = info.guidanceSize > 0 ? { guidance: embedGuidance(options.cfgScale, info.guidanceSize) } : {};
   const condition = (which: keyof Guided<Encoded>): Conditioning => {
@@ -124,14 +160,14 @@ interface Encoded {
 async function encodeWith(
   networks: Networks,
   encoder: number,
-  { conditional, unconditional }: Guided<readonly PromptChunk[]>,
+  { conditional, unconditional, vectors }: EncoderPrompts,
   clipSkip: number,
 ): Promise<Guided<Encoded>> {
   const { positions, width, projection } = networks.info.textEncoders[encoder] as NativeTextEncoder;
   const chunks = [...new Set([...conditional, ...unconditional])];
   const tokens = new Int32Array(chunks.length * positions);
   for (const [i, chunk] of chunks.entries()) tokens.set(chunk.tokens, i * positions);
-  const { hidden, pooled } = await networks.encodeText(encoder, tokens, clipSkip);
+  const { hidden, pooled } = await networks.encodeText(encoder, tokens, clipSkip, vectors);
   applyWeights(
     hidden,
     chunks.map(({ weights }) => weights),

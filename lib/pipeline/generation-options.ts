@@ -1,6 +1,7 @@
 // The options that all ways of drawing share: their types, defaults and limits.
 
 import { randomInt } from 'node:crypto';
+import { type CheckedEmbeddings, checkEmbeddings, type EmbeddingOption } from '../embedding/options.ts';
 import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
@@ -30,6 +31,13 @@ export interface GenerationOptions {
   loras?: readonly LoraOption[] | undefined;
   /** Folder of the LoRAs that are given by name. Default: names are paths. */
   loraDirectory?: string | undefined;
+  /**
+   * Embeddings of textual inversion, each with the word that stands for it in both prompts; at most 256. Default none. A word is
+   * found in any case where no letter or digit touches it, and takes the weight that it has in the prompt.
+   */
+  embeddings?: readonly EmbeddingOption[] | undefined;
+  /** Folder of embeddings: the name of each file, without its extension, is such a word. Default none. */
+  embeddingDirectory?: string | undefined;
   /** Sampling steps, 1 to 1000. Default 20. Custom sigmas bring their own number. */
   steps?: number | undefined;
   /**
@@ -105,7 +113,7 @@ export const ANY_MODEL: ModelLimits = {
 };
 
 /** The options of one call with every default filled in, known to be right. */
-export interface CheckedGenerationOptions {
+export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly prompt: string;
   readonly negativePrompt: string;
   readonly loras: readonly LoraRequest[];
@@ -139,6 +147,8 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'negativePrompt',
   'loras',
   'loraDirectory',
+  'embeddings',
+  'embeddingDirectory',
   'steps',
   'cfgScale',
   'seed',
@@ -183,6 +193,7 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     prompt: checkPrompt(check, 'prompt'),
     negativePrompt: checkNegativePrompt(check),
     ...checkLoras(check),
+    ...checkEmbeddings(check),
     steps: checkSteps(check, scheduler),
     cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
     seed: checkSeed(check, batchSize),

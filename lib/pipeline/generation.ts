@@ -1,5 +1,6 @@
 // The stages that all pipelines share: text, start, sampling, decoding.
 
+import type { EmbeddingReport } from '../embedding/load.ts';
 import type { GenerationParameters } from '../image/parameters.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import { findLoras } from '../lora/files.ts';
@@ -7,7 +8,7 @@ import type { NativeLoraReport } from '../native/contract.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
 import { PACKAGE_VERSION } from '../version.ts';
-import { encodePrompts, type PromptChunks } from './conditioning.ts';
+import { encodePrompts, type Prompts } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { Networks, Shape } from './networks.ts';
 import { createPreview } from './preview.ts';
@@ -54,6 +55,8 @@ export interface GenerationResult {
   readonly timings: Timings;
   /** The LoRAs that were applied: how many of their tensors changed the model, of how many in the file. */
   readonly loras: readonly NativeLoraReport[];
+  /** The embeddings that the prompts name. */
+  readonly embeddings: readonly EmbeddingReport[];
 }
 
 /** What the stages must know of a model besides its networks. */
@@ -77,14 +80,14 @@ export interface Task {
 /**
  * Draws the pictures of one call.
  *
- * @param prompts the prompts of `options` in chunks, for each text encoder.
+ * @param prompts the prompts of `options`, ready for the text encoders.
  * @param emit takes each finished step.
  */
 export async function generate(
   networks: Networks,
   model: PipelineModel,
   options: CheckedGenerationOptions,
-  prompts: PromptChunks,
+  prompts: Prompts,
   task: Task,
   emit: (step: GenerationStep) => void,
 ): Promise<GenerationResult> {
@@ -92,6 +95,7 @@ export async function generate(
   const shape: Shape = [options.batchSize, latentChannels, task.size.height / factor, task.size.width / factor];
   const preview = options.preview ? createPreview(networks.info, shape) : undefined;
 
+  const { embeddings } = prompts;
   const begun = performance.now();
   const loras = await networks.setLoras(await findLoras(options.loras, options.loraDirectory));
   const start = performance.now();
@@ -111,6 +115,7 @@ export async function generate(
   const images = await decodeImages(networks, latent, shape, task, (i) => ({
     ...parametersOf(options, task, model, i),
     ...(loras.length > 0 ? { loras } : {}),
+    ...(embeddings.length > 0 ? { embeddings } : {}),
   }));
   const end = performance.now();
   const timings = {
@@ -121,7 +126,7 @@ export async function generate(
     decoding: end - sampled,
     total: end - begun,
   };
-  return { images, seed: options.seed, timings, loras };
+  return { images, seed: options.seed, timings, loras, embeddings };
 }
 
 /** Decodes one picture after the other: the VAE takes far more memory than the UNet. */

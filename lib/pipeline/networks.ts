@@ -43,10 +43,16 @@ export class Networks {
   /**
    * @param encoder index into `info.textEncoders`.
    * @param tokens `[chunks, positions]`.
+   * @param vectors what tokens behind the vocabulary stand for, `[n, width]`.
    */
-  async encodeText(encoder: number, tokens: Int32Array, clipSkip: number): Promise<NativeTextEncoding> {
+  async encodeText(
+    encoder: number,
+    tokens: Int32Array,
+    clipSkip: number,
+    vectors?: Float32Array,
+  ): Promise<NativeTextEncoding> {
     const encoding = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.encodeText(encoder, tokens, clipSkip, flag),
+      this.#model.encodeText(encoder, tokens, clipSkip, flag, vectors),
     );
     for (const values of [encoding.hidden, encoding.pooled]) requireFinite(values, 'the text encoder');
     return encoding;

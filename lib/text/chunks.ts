@@ -2,11 +2,14 @@
 import { argumentError, describe } from '../errors.ts';
 import { parseAttention } from './attention.ts';
 import type { ClipTokenizer } from './tokenizer.ts';
+import { type Trigger, WordFinder } from './triggers.ts';
 
 /** Tokens in a chunk: the length of CLIP's position table. */
 export const CHUNK_LENGTH = 77;
 /** Tokens of the prompt in a chunk, between its start and its end token. */
-const CHUNK_BODY = CHUNK_LENGTH - 2;
+export const CHUNK_BODY = CHUNK_LENGTH - 2;
+
+const NO_TRIGGERS = new WordFinder<Trigger>([]);
 
 /** One input of the text encoder. */
 export interface PromptChunk {
@@ -20,6 +23,8 @@ export interface EncodePromptOptions {
   readonly tokenizer: ClipTokenizer;
   /** Token that fills the last chunk behind its end token: 49407 (the end token) for SD 1, 0 for SD 2. */
   readonly pad: number;
+  /** Words that stand for tokens of their own. Default none. */
+  readonly triggers?: WordFinder<Trigger> | undefined;
   /** The option that the text was given as, for the message of an error. Default `prompt`. */
   readonly name?: string;
 }
@@ -28,7 +33,8 @@ export interface EncodePromptOptions {
  * Splits a prompt of any length into chunks; an empty one gives one chunk without body. The attention syntax is that of
  * {@link parseAttention}. The texts between its weights are tokenized each for itself and cut every 75 tokens, wherever
  * that falls. `BREAK` fills the chunk that it stands in with end tokens (whatever `pad` is) and starts the next; at the
- * border of two chunks, and so at the start or after another `BREAK`, it does nothing.
+ * border of two chunks, and so at the start or after another `BREAK`, it does nothing. A trigger whose tokens do not fit into
+ * what is left of a chunk starts the next in the same way.
  *
  * This is the chunking of stable-diffusion.cpp. AUTOMATIC1111's web UI agrees up to 75 tokens; beyond, it moves the tokens
  * behind a comma among the last 20 of a chunk to the next chunk, makes an empty chunk of a `BREAK` at a border, and
@@ -37,23 +43,31 @@ export interface EncodePromptOptions {
  * @throws TypeError `ERR_INVALID_ARG_TYPE` where the prompt is not a string
  * @throws RangeError `ERR_INVALID_ARG_VALUE` for weights that {@link parseAttention} refuses
  */
-export function encodePrompt(prompt: string, { tokenizer, pad, name = 'prompt' }: EncodePromptOptions): PromptChunk[] {
+export function encodePrompt(prompt: string, options: EncodePromptOptions): PromptChunk[] {
+  const { tokenizer, pad, triggers = NO_TRIGGERS, name = 'prompt' } = options;
   if (typeof prompt !== 'string') {
     const received = describe(prompt);
     throw argumentError([{ name, expected: 'a string', received, code: 'ERR_INVALID_ARG_TYPE' }]);
   }
   const tokens: number[] = [];
   const weights: number[] = [];
-  for (const section of parseAttention(prompt, name)) {
-    // A section behind a BREAK starts a chunk, unless it starts one already.
+  const fillChunk = () => {
     while (tokens.length % CHUNK_BODY !== 0) {
       tokens.push(tokenizer.endToken);
       weights.push(1);
     }
+  };
+  for (const section of parseAttention(prompt, name)) {
+    // A section behind a BREAK starts a chunk, unless it starts one already.
+    fillChunk();
     for (const { text, weight } of section) {
-      for (const token of tokenizer.encode(text)) {
-        tokens.push(token);
-        weights.push(weight);
+      for (const part of triggers.split(text)) {
+        const some = typeof part === 'string' ? tokenizer.encode(part) : part.tokens;
+        if (typeof part !== 'string' && (tokens.length % CHUNK_BODY) + some.length > CHUNK_BODY) fillChunk();
+        for (const token of some) {
+          tokens.push(token);
+          weights.push(weight);
+        }
       }
     }
   }

@@ -1,4 +1,5 @@
 // What the addon exports: `NativeAddon` of lib/native/contract.ts.
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "ggml-backend.h"
 #include "ggml.h"
 #include "model/engine.h"
+#include "model/tensor_values.h"
 
 namespace diffusion::addon {
 
@@ -76,6 +78,21 @@ Napi::Value measure(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value read_small_file(const Napi::CallbackInfo & info) {
+    const auto env = info.Env();
+    return promise_of(env, [&] {
+        const auto path = read_string(info[0], "path");
+        const auto most = read_integer(info[1], "mostValues", 1, std::numeric_limits<int32_t>::max());
+        const auto cancellation = read_cancellation(info[2]);
+        return Environment::of(env).start_worker()->call(
+            env, cancellation, [path, most](auto &, const Cancellation & flag) -> Result {
+                return [tensors = read_tensors(path, most, flag)](Napi::Env env) mutable {
+                    return tensors_to_js(env, tensors);
+                };
+            });
+    });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     auto & environment = Environment::create(env);
     environment.model_class = Napi::Persistent(ModelClass::define(env));
@@ -86,6 +103,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("inspect", Napi::Function::New<inspect_files>(env, "inspect"));
     exports.Set("measureProduct", Napi::Function::New<measure>(env, "measureProduct"));
     exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
+    exports.Set("readTensors", Napi::Function::New<read_small_file>(env, "readTensors"));
     return exports;
 }
 

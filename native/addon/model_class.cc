@@ -117,8 +117,10 @@ Napi::Value ModelClass::encode_text(const Napi::CallbackInfo & info) {
         auto tokens = read_int32s(info[1], "tokens");
         const auto clip_skip = read_integer(info[2], "clipSkip", 1, most);
         const auto cancellation = read_cancellation(info[3]);
-        auto work = [encoder, tokens = std::move(tokens), clip_skip](auto & engine, const auto & flag) -> Result {
-            return [encoding = engine->encode_text(encoder, tokens, clip_skip, flag)](Napi::Env env) mutable {
+        auto vectors = info[4].IsUndefined() ? std::vector<float>() : read_floats(info[4], "vectors");
+        auto work = [encoder, tokens = std::move(tokens), vectors = std::move(vectors),
+                     clip_skip](auto & engine, const auto & flag) -> Result {
+            return [encoding = engine->encode_text(encoder, tokens, vectors, clip_skip, flag)](Napi::Env env) mutable {
                 return text_encoding_to_js(env, encoding);
             };
         };

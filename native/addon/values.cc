@@ -162,6 +162,18 @@ Napi::Value loras_to_js(Napi::Env env, const std::vector<LoraReport> & reports) 
     });
 }
 
+Napi::Value tensors_to_js(Napi::Env env, std::vector<FloatTensor> & tensors) {
+    auto array = Napi::Array::New(env, tensors.size());
+    for (size_t i = 0; i < tensors.size(); i++) {
+        auto item = Napi::Object::New(env);
+        item.Set("name", tensors[i].name);
+        item.Set("shape", array_to_js(env, tensors[i].shape, [&](int64_t side) { return number_to_js(env, side); }));
+        item.Set("values", floats_to_js(env, tensors[i].values));
+        array.Set(static_cast<uint32_t>(i), item);
+    }
+    return array;
+}
+
 Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate) {
     auto object = Napi::Object::New(env);
     object.Set("precision", rate.operand);

@@ -8,6 +8,7 @@
 #include "cpu/measure_product.h"
 #include "error.h"
 #include "model/engine.h"
+#include "model/tensor_values.h"
 
 namespace diffusion::addon {
 
@@ -17,6 +18,7 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection);
 Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info);
 Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries);
 Napi::Value loras_to_js(Napi::Env env, const std::vector<LoraReport> & reports);
+Napi::Value tensors_to_js(Napi::Env env, std::vector<FloatTensor> & tensors); // empties it
 Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate);
 Napi::Value text_encoding_to_js(Napi::Env env, TextEncoding & encoding); // empties it
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device);

@@ -105,10 +105,11 @@ Tensor ClipText::pool(Graph & graph, Tensor x, Tensor ends) const {
     return ggml_mul_mat(ctx, ggml_cont(ctx, ggml_transpose(ctx, transposed_projection_)), rows);
 }
 
-Tensor ClipText::build(Graph & graph, Tensor tokens, Tensor ends, int64_t clip_skip) const {
+Tensor ClipText::build(Graph & graph, const Inputs & in, int64_t clip_skip) const {
     ggml_context * ctx = graph.context();
-    const int64_t positions = tokens->ne[0], chunks = tokens->ne[1];
-    Tensor x = ggml_get_rows(ctx, token_embedding_, ggml_reshape_1d(ctx, tokens, positions * chunks));
+    const int64_t positions = in.tokens->ne[0], chunks = in.tokens->ne[1];
+    Tensor x = ggml_get_rows(ctx, token_embedding_, ggml_reshape_1d(ctx, in.tokens, positions * chunks));
+    if (in.vectors) x = ggml_get_rows(ctx, ggml_concat(ctx, x, in.vectors, 1), in.places);
     x = ggml_add(ctx, ggml_reshape_3d(ctx, x, config_.width, positions, chunks), position_embedding_);
     const int64_t last = config_.layers - clip_skip;
     for (int64_t i = 0; i <= last; i++) x = layer(graph, layers_[i], x);
@@ -116,7 +117,7 @@ Tensor ClipText::build(Graph & graph, Tensor tokens, Tensor ends, int64_t clip_s
     if (!config_.projection) return hidden;
     for (int64_t i = last + 1; i < config_.layers; i++) x = layer(graph, layers_[i], x);
     const auto row = [&](Tensor t) { return ggml_reshape_1d(ctx, t, ggml_nelements(t)); };
-    return ggml_concat(ctx, row(hidden), row(pool(graph, x, ends)), 0);
+    return ggml_concat(ctx, row(hidden), row(pool(graph, x, in.ends)), 0);
 }
 
 } // namespace diffusion

@@ -40,10 +40,18 @@ public:
 
     const ClipTextConfig & config() const { return config_; }
 
-    // tokens: i32 [positions, chunks]; ends: i32 [chunks], where each chunk's first end token is among all tokens. One row
-    // of numbers: the hidden states [width, positions, chunks] of the layer `clip_skip - 1` before the last, then the pooled
-    // output [projection, chunks] of the end tokens.
-    Tensor build(Graph & graph, Tensor tokens, Tensor ends, int64_t clip_skip) const;
+    struct Inputs {
+        Tensor tokens; // i32 [positions, chunks]
+        Tensor ends =
+            nullptr; // i32 [chunks], where each chunk's first end token is among all tokens; where there is a projection
+        Tensor vectors = nullptr; // [width, n] of words that have no token, or nothing
+        Tensor places =
+            nullptr; // i32 [positions * chunks], the row of each token among those of all tokens and the vectors behind
+    };
+
+    // One row of numbers: the hidden states [width, positions, chunks] of the layer `clip_skip - 1` before the last, then the
+    // pooled output [projection, chunks] of the end tokens.
+    Tensor build(Graph & graph, const Inputs & inputs, int64_t clip_skip) const;
 
 private:
     struct Layer {

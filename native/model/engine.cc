@@ -69,13 +69,43 @@ void check_control(const Control & control, size_t open, const Shape4 & latent, 
     if (!std::isfinite(control.strength)) invalid("strength: expected a finite number.");
 }
 
-// Where in all tokens each chunk has its first end token, which has the highest number.
+// Where in all tokens each chunk has its first end token, which has the highest number in the vocabulary.
 std::vector<int32_t> first_ends(const std::vector<int32_t> & tokens, int64_t positions) {
     std::vector<int32_t> ends;
     for (auto chunk = tokens.begin(); chunk != tokens.end(); chunk += positions) {
         ends.push_back(static_cast<int32_t>(std::max_element(chunk, chunk + positions) - tokens.begin()));
     }
     return ends;
+}
+
+// How many vectors there are.
+int64_t check_vectors(const std::vector<float> & vectors, int64_t width) {
+    constexpr int64_t most = 1 << 16;
+    const auto n = static_cast<int64_t>(vectors.size());
+    if (n % width != 0 || n / width > most) {
+        invalid("vectors: expected at most " + std::to_string(most) + " of " + std::to_string(width) + " numbers.");
+    }
+    return n / width;
+}
+
+// Tokens with others in place of those that stand for a vector, and the row that each has among those of all tokens and the
+// vectors behind them.
+struct TextRows {
+    std::vector<int32_t> tokens, places;
+};
+
+TextRows text_rows(const std::vector<int32_t> & tokens, int64_t vocabulary, int64_t n_vectors) {
+    TextRows rows{tokens, std::vector<int32_t>(tokens.size())};
+    for (size_t i = 0; i < tokens.size(); i++) {
+        const int32_t id = tokens[i];
+        if (id < 0 || id >= vocabulary + n_vectors) {
+            invalid("tokens: " + std::to_string(id) + " is neither in the vocabulary nor one of the vectors.");
+        }
+        const bool stands = id >= vocabulary;
+        rows.places[i] = static_cast<int32_t>(stands ? tokens.size() + id - vocabulary : i);
+        if (stands) rows.tokens[i] = 0;
+    }
+    return rows;
 }
 
 ModelInfo describe(const Networks & n, const EngineOptions & options) {
@@ -218,7 +248,8 @@ void Engine::set_control_nets(const std::vector<std::string> & paths, const Canc
     impl_->control_nets->open(paths, cancellation);
 }
 
-TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & tokens, int64_t clip_skip,
+TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & tokens,
+                                 const std::vector<float> & vectors, int64_t clip_skip,
                                  const Cancellation & cancellation) {
     const std::vector<const ClipText *> encoders = text_encoders(*impl_->networks);
     const auto n_encoders = static_cast<int64_t>(encoders.size());
@@ -234,14 +265,23 @@ TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & t
                 ".");
     }
     if (clip_skip < 1 || clip_skip > c.layers) invalid("clipSkip: expected 1 to " + std::to_string(c.layers) + ".");
-    for (const int32_t id : tokens) {
-        if (id < 0 || id >= c.vocabulary) invalid("tokens: " + std::to_string(id) + " is not in the vocabulary.");
-    }
-    std::vector<GraphInput> inputs = {{GGML_TYPE_I32, {c.positions, chunks, 1, 1}, tokens.data()}};
-    const std::vector<int32_t> ends = first_ends(tokens, c.positions);
+    const int64_t n_vectors = check_vectors(vectors, c.width);
+    const TextRows rows = text_rows(tokens, c.vocabulary, n_vectors);
+    std::vector<GraphInput> inputs = {{GGML_TYPE_I32, {c.positions, chunks, 1, 1}, rows.tokens.data()}};
+    const std::vector<int32_t> ends = first_ends(rows.tokens, c.positions);
     if (c.projection) inputs.push_back({GGML_TYPE_I32, {chunks, 1, 1, 1}, ends.data()});
+    if (n_vectors > 0) {
+        inputs.push_back({GGML_TYPE_F32, {c.width, n_vectors, 1, 1}, vectors.data()});
+        inputs.push_back({GGML_TYPE_I32, {static_cast<int64_t>(tokens.size()), 1, 1, 1}, rows.places.data()});
+    }
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
-        return text.build(graph, in[0], c.projection ? in[1] : nullptr, clip_skip);
+        ClipText::Inputs all{in[0]};
+        if (c.projection) all.ends = in[1];
+        if (n_vectors > 0) {
+            all.vectors = in[in.size() - 2];
+            all.places = in.back();
+        }
+        return text.build(graph, all, clip_skip);
     };
     TextEncoding result;
     const char * name = encoder == 0 ? "text encoder" : "second text encoder";

@@ -128,8 +128,9 @@ public:
     // Makes the ControlNets of these files and folders the open ones; those that are open stay so. Throws Error as `open` does,
     // and then changes nothing that a header could have told.
     void set_control_nets(const std::vector<std::string> & paths, const Cancellation &);
-    TextEncoding encode_text(int64_t encoder, const std::vector<int32_t> & tokens, int64_t clip_skip,
-                             const Cancellation &);
+    // `vectors`: [n, width]; a token beyond the vocabulary stands for one of them, in their order.
+    TextEncoding encode_text(int64_t encoder, const std::vector<int32_t> & tokens, const std::vector<float> & vectors,
+                             int64_t clip_skip, const Cancellation &);
     std::vector<float> predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
                                const Condition & condition, const Cancellation &);
     std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, const Cancellation &);

@@ -11,6 +11,7 @@
 #include "model/adapter.h"
 #include "model/lora_metadata.h"
 #include "model/lora_names.h"
+#include "model/tensor_values.h"
 
 namespace diffusion {
 
@@ -21,18 +22,14 @@ using Deltas = std::map<const Binding *, std::vector<std::unique_ptr<RowDelta>>>
 
 // [rows, columns]: the slowest dimension and all others.
 Matrix read_matrix(const StoredTensor & tensor, const std::string & path) {
-    const auto * traits = ggml_get_type_traits(tensor.type);
-    const bool convertible = tensor.supported && (tensor.type == GGML_TYPE_F32 || traits->to_float);
-    if (!convertible || tensor.n_elements() == 0) {
+    if (!has_values(tensor)) {
         throw unsupported_file(path, "the tensor " + quote(tensor.name) + " is empty or of the type " +
                                          tensor.type_name + ", expected floating-point numbers");
     }
     Matrix matrix;
     matrix.rows = tensor.n_dims > 0 ? tensor.ne[std::min(tensor.n_dims, GGML_MAX_DIMS) - 1] : 1;
     matrix.columns = tensor.n_elements() / matrix.rows;
-    matrix.values.resize(tensor.n_elements());
-    const std::vector<uint8_t> aligned(tensor.data, tensor.data + tensor.n_bytes);
-    read_row(tensor.type, aligned.data(), tensor.n_elements(), nullptr, 0, matrix.values.data());
+    matrix.values = read_values(tensor);
     return matrix;
 }
 

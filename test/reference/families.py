@@ -195,8 +195,8 @@ PICTURES = [
 ]
 
 
-def draw(options, model):
-    """What diffusers' pipeline draws with the noise of torch's CPU generator and Euler's method."""
+def draw(options, model, prepare=lambda pipeline: None):
+    """What diffusers' pipeline draws with the noise of torch's CPU generator and Euler's method, after `prepare`."""
     from text import clip_tokenizer
 
     tokenizer, open_clip_tokenizer = clip_tokenizer(), clip_tokenizer()
@@ -225,6 +225,7 @@ def draw(options, model):
             vae=model.vae, text_encoder=model.encoders[0].text_model, tokenizer=open_clip_tokenizer, unet=model.unet,
             scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
+    prepare(pipeline)
     [image] = pipeline(**arguments).images
     print(f"{options['model']} picture {image.shape}: mean {image.mean():.3f}, deviation {image.std():.3f}")
     assert image.std() > 0.05  # a flat picture would prove nothing

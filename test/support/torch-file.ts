@@ -38,20 +38,19 @@ function tensor({ dtype, shape, values }: TestTensor, index: number): Opcodes {
   ]);
 }
 
-/** Writes `tensors` under the key `state_dict`, and `others` beside it. */
+/** Writes `tensors` under `key`, or as they are where that is empty, and `others` beside it. */
 export function writeCheckpoint(
   path: string,
   tensors: readonly TestTensor[],
   others: readonly (readonly [key: string, value: Opcodes])[] = [],
+  key = 'state_dict',
 ): void {
-  const state = pickled.dict(tensors.map((each, i) => [each.name, tensor(each, i)] as const));
+  const state = tensors.map((each, i) => [each.name, tensor(each, i)] as const);
+  const root = key === '' ? state : [[key, pickled.dict(state)] as const];
   writeFileSync(
     path,
     zip([
-      [
-        'archive/data.pkl',
-        Buffer.concat([ascii('\x80\x02'), pickled.dict([...others, ['state_dict', state]]), ascii('.')]),
-      ],
+      ['archive/data.pkl', Buffer.concat([ascii('\x80\x02'), pickled.dict([...others, ...root]), ascii('.')])],
       ['archive/byteorder', ascii('little')],
       ...tensors.map(({ dtype, values }, i): [string, Buffer] => [
         `archive/data/${i}`,

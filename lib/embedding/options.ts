@@ -1,0 +1,68 @@
+// The options of a call that concern embeddings of textual inversion.
+
+import { basename, extname } from 'node:path';
+import { describe } from '../errors.ts';
+import { OptionCheck } from '../options.ts';
+
+/** One embedding of a call. */
+export interface EmbeddingOption {
+  /** A safetensors or PyTorch file. */
+  path: string;
+  /** The word in a prompt that stands for it, in any case. Default: the name of the file without its extension. */
+  token?: string | undefined;
+}
+
+/** A file and the word that stands for it. */
+export interface EmbeddingFile {
+  readonly token: string;
+  readonly path: string;
+}
+
+export interface CheckedEmbeddings {
+  readonly embeddings: readonly EmbeddingFile[];
+  readonly embeddingDirectory: string | undefined;
+}
+
+const MAX_EMBEDDINGS = 256;
+const MAX_TOKEN_LENGTH = 256;
+
+/** Checks `embeddings` and `embeddingDirectory`; problems stay with `check`. */
+export function checkEmbeddings(check: OptionCheck): CheckedEmbeddings {
+  const given = check.value('embeddings') ?? [];
+  const embeddings: EmbeddingFile[] = [];
+  const fits = Array.isArray(given) && given.length <= MAX_EMBEDDINGS;
+  if (!fits) {
+    const expected = `an array of at most ${MAX_EMBEDDINGS} { path, token }`;
+    const code = Array.isArray(given) ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
+    check.problem({ name: 'embeddings', expected, received: describe(given), code });
+  }
+  for (const [i, embedding] of fits ? given.entries() : []) {
+    const checked = check.attempt(() => checkEmbedding(embedding, `embeddings[${i}]`));
+    if (!checked) continue;
+    const twin = embeddings.find(({ token }) => token.toLowerCase() === checked.token.toLowerCase());
+    if (twin) {
+      const expected = 'a word of its own';
+      const received = `${describe(checked.token)}, which stands for ${describe(twin.path)} too`;
+      check.problem({ name: `embeddings[${i}].token`, expected, received });
+    }
+    embeddings.push(checked);
+  }
+  const embeddingDirectory =
+    check.value('embeddingDirectory') === undefined ? undefined : check.path('embeddingDirectory');
+  return { embeddings, embeddingDirectory };
+}
+
+function checkEmbedding(value: unknown, name: string): EmbeddingFile {
+  const check = new OptionCheck(value, ['path', 'token'], name, 'an object { path, token }');
+  const path = check.path('path', `${name}.path`);
+  const token = check.string('token', wordOf(path), MAX_TOKEN_LENGTH).trim();
+  if (token === '')
+    check.problem({ name: `${name}.token`, expected: 'a word', received: describe(check.value('token')) });
+  check.done();
+  return { token, path };
+}
+
+/** The word that stands for a file unless another is given. */
+export function wordOf(path: string): string {
+  return basename(path, extname(path)).normalize('NFC').trim();
+}
