@@ -1,5 +1,6 @@
 // Everything that the package exports.
 
+export type { ControlOptions, Preprocessor } from './control/options.ts';
 export type { EmbeddingReport } from './embedding/load.ts';
 export type { EmbeddingOption } from './embedding/options.ts';
 export {
@@ -10,7 +11,7 @@ export {
   type DiffusionErrorCode,
 } from './errors.ts';
 export type { PredictionType } from './guidance/index.ts';
-export type { GenerationParameters, ImageMetadata } from './image/parameters.ts';
+export type { ControlParameters, GenerationParameters, ImageMetadata } from './image/parameters.ts';
 export { readMetadata } from './image/read-metadata.ts';
 export type { RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './inspect.ts';
@@ -40,6 +41,7 @@ export type { PictureOptions } from './pipeline/picture-options.ts';
 export type { Run } from './pipeline/run.ts';
 export type { MaskedContent } from './pipeline/start.ts';
 export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';
+export { type CannyOptions, canny } from './preprocess/canny.ts';
 export {
   type Denoiser,
   SAMPLERS,

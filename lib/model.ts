@@ -1,5 +1,6 @@
 // An open model: loading it, asking it for pictures, giving it back.
 
+import { readControls } from './control/controls.ts';
 import { DiffusionError } from './errors.ts';
 import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
@@ -198,6 +199,16 @@ export class Model implements AsyncDisposable {
   }
 
   /**
+   * Frees the ControlNets that are open, when the runs that were begun before are done. Those of a run's `controls` stay open behind
+   * it, so that the next run with the same need not read them again; the first run with others closes what it does not use, and
+   * `dispose()` frees all.
+   */
+  async unloadControlNets(): Promise<void> {
+    const { signal } = this.#disposal;
+    await this.#queue.run(signal, () => new Networks(this.#addon, this.#native, signal).setControlNets([]));
+  }
+
+  /**
    * Starts a run.
    *
    * @param way the name of the method.
@@ -224,11 +235,12 @@ export class Model implements AsyncDisposable {
       const networks = new Networks(this.#addon, this.#native, signal);
       const task = untilAborted(prepare(checked, limits), signal);
       const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
+      const controls = untilAborted(readControls(checked.controls, task), signal);
       const drawing = this.#queue.run(signal, async () =>
-        generate(networks, this.info, checked, await prompts, await task, emit),
+        generate(networks, this.info, checked, await prompts, await task, await controls, emit),
       );
       // A picture or an embedding that cannot be read is told of at once, not when its turn comes.
-      const [result] = await Promise.all([drawing, task, prompts]);
+      const [result] = await Promise.all([drawing, task, prompts, controls]);
       return result;
     });
   }

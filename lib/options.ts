@@ -145,6 +145,18 @@ export class OptionCheck {
   }
 }
 
+/**
+ * The check of an object that is an option of a call: every key, in the check too, under its whole name, for messages.
+ *
+ * @param name of the option.
+ */
+export function within(value: unknown, name: string, known: readonly string[]): OptionCheck {
+  const isObject = typeof value === 'object' && value !== null && !isValue(value);
+  const named = (key: string) => `${name}.${key}`;
+  const entries = isObject && Object.fromEntries(Object.entries(value).map(([key, entry]) => [named(key), entry]));
+  return new OptionCheck(entries || value, known.map(named), name, `an object { ${known.join(', ')} }`);
+}
+
 /** An object that is a value of its own, and so no set of options, whatever its keys are. */
 function isValue(object: object): boolean {
   return Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof URL;

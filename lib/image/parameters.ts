@@ -31,6 +31,8 @@ export interface GenerationParameters {
   readonly loras?: readonly { path: string; weight: number; applied: number; tensors: number }[] | undefined;
   /** Embeddings that the prompts name, by the words that stand for them. */
   readonly embeddings?: readonly { token: string; path: string }[] | undefined;
+  /** ControlNets. */
+  readonly controls?: readonly ControlParameters[] | undefined;
   /** Of pictures that started from a picture. */
   readonly strength?: number | undefined;
   /** Of inpainted pictures. */
@@ -39,6 +41,16 @@ export interface GenerationParameters {
   readonly paddingMaskCrop?: number | undefined;
   /** Name and version of the program. */
   readonly version: string;
+}
+
+/** What made a picture besides the picture that a ControlNet followed. */
+export interface ControlParameters {
+  /** Path of the ControlNet. */
+  readonly model: string;
+  readonly preprocessor: string;
+  readonly strength: number;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** What a picture says about how it was made. Fields that it does not state are undefined. */
@@ -83,6 +95,7 @@ export function formatParameters(p: GenerationParameters): string {
     // A1111 writes the clip skip only where it is not the last layer, and so do its readers expect it.
     ['Clip skip', p.clipSkip === 1 ? undefined : p.clipSkip],
     ['Loras', p.loras?.map(describeLora).join(', ')],
+    ...(p.controls ?? []).map((control, i): [string, string] => [`ControlNet ${i}`, describeControl(control)]),
     ['Denoising strength', p.strength],
     ['Mask blur', p.maskBlur || undefined],
     ['Masked content', p.maskedContent],
@@ -98,6 +111,15 @@ export function formatParameters(p: GenerationParameters): string {
     .map(([key, value]) => `${key}: ${quote(String(value))}`);
   const negative = p.negativePrompt ? `\n${NEGATIVE} ${p.negativePrompt}` : '';
   return `${p.prompt}${negative}\n${settings.join(', ')}`.trim();
+}
+
+/** In the words of the ControlNet extension of A1111's web UI. */
+function describeControl({ model, preprocessor, strength, start, end }: ControlParameters): string {
+  const fields = { Module: preprocessor, Model: fileName(model), Weight: strength };
+  const all = { ...fields, 'Guidance Start': start, 'Guidance End': end };
+  return Object.entries(all)
+    .map(([key, value]) => `${key}: ${value}`)
+    .join(', ');
 }
 
 function describeLora({ path, weight, applied, tensors }: NonNullable<GenerationParameters['loras']>[number]): string {

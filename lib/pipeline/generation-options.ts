@@ -1,6 +1,7 @@
 // The options that all ways of drawing share: their types, defaults and limits.
 
 import { randomInt } from 'node:crypto';
+import { type CheckedControl, type ControlOptions, checkControls } from '../control/options.ts';
 import { type CheckedEmbeddings, checkEmbeddings, type EmbeddingOption } from '../embedding/options.ts';
 import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
@@ -29,6 +30,8 @@ export interface GenerationOptions {
    * calls with the same LoRAs share the work of applying them.
    */
   loras?: readonly LoraOption[] | undefined;
+  /** Pictures that ControlNets lead the drawing by, at most 8 together. Default none. */
+  controls?: readonly ControlOptions[] | undefined;
   /** Folder of the LoRAs that are given by name. Default: names are paths. */
   loraDirectory?: string | undefined;
   /**
@@ -117,6 +120,7 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly prompt: string;
   readonly negativePrompt: string;
   readonly loras: readonly LoraRequest[];
+  readonly controls: readonly CheckedControl[];
   readonly loraDirectory: string | undefined;
   readonly steps: number;
   readonly cfgScale: number;
@@ -146,6 +150,7 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'prompt',
   'negativePrompt',
   'loras',
+  'controls',
   'loraDirectory',
   'embeddings',
   'embeddingDirectory',
@@ -194,6 +199,7 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     negativePrompt: checkNegativePrompt(check),
     ...checkLoras(check),
     ...checkEmbeddings(check),
+    controls: checkControls(check),
     steps: checkSteps(check, scheduler),
     cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
     seed: checkSeed(check, batchSize),

@@ -1,7 +1,8 @@
 // The stages that all pipelines share: text, start, sampling, decoding.
 
+import { type Control, openControls, type View } from '../control/controls.ts';
 import type { EmbeddingReport } from '../embedding/load.ts';
-import type { GenerationParameters } from '../image/parameters.ts';
+import type { ControlParameters, GenerationParameters } from '../image/parameters.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import { findLoras } from '../lora/files.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
@@ -42,7 +43,7 @@ export interface Timings {
   /** Each step, with the time that `onStep` took. */
   readonly steps: readonly number[];
   readonly decoding: number;
-  /** The whole run, with the reading of LoRAs. */
+  /** The whole run, with the reading of LoRAs and ControlNets. */
   readonly total: number;
 }
 
@@ -69,6 +70,8 @@ export interface PipelineModel {
 export interface Task {
   /** Size in pixels that is drawn. */
   readonly size: Size;
+  /** The part of a whole picture that is drawn, where it is a part: what accompanies the picture is cut likewise. */
+  readonly part?: View['part'];
   /** Chooses where sampling starts, with the VAE where that is a picture. */
   begin(networks: Networks): Promise<Begin>;
   /** What becomes of each picture that was drawn, RGB; undefined where nothing does. */
@@ -81,6 +84,7 @@ export interface Task {
  * Draws the pictures of one call.
  *
  * @param prompts the prompts of `options`, ready for the text encoders.
+ * @param controls what ControlNets lead it by.
  * @param emit takes each finished step.
  */
 export async function generate(
@@ -89,6 +93,7 @@ export async function generate(
   options: CheckedGenerationOptions,
   prompts: Prompts,
   task: Task,
+  controls: readonly Control[],
   emit: (step: GenerationStep) => void,
 ): Promise<GenerationResult> {
   const { vaeScaleFactor: factor, latentChannels } = networks.info;
@@ -98,24 +103,35 @@ export async function generate(
   const { embeddings } = prompts;
   const begun = performance.now();
   const loras = await networks.setLoras(await findLoras(options.loras, options.loraDirectory));
+  const controlsAt = await openControls(networks, controls);
   const start = performance.now();
   const conditions = await encodePrompts(networks, prompts, options, task.size);
   const textEncoded = performance.now();
   const begin = await task.begin(networks);
   const imageEncoded = performance.now();
   const stepEnds = [imageEncoded];
-  const latent = await sampleLatents(networks, model.prediction, options, shape, conditions, begin, async (step) => {
-    const { index, total, sigma } = step;
-    const generationStep = { index, total, sigma, latent: step.latent.slice(), preview: preview?.(step.denoised) };
-    emit(generationStep);
-    await options.onStep?.(generationStep);
-    stepEnds.push(performance.now());
-  });
+  const latent = await sampleLatents(
+    networks,
+    model.prediction,
+    options,
+    shape,
+    conditions,
+    begin,
+    controlsAt,
+    async (step) => {
+      const { index, total, sigma } = step;
+      const generationStep = { index, total, sigma, latent: step.latent.slice(), preview: preview?.(step.denoised) };
+      emit(generationStep);
+      await options.onStep?.(generationStep);
+      stepEnds.push(performance.now());
+    },
+  );
   const sampled = performance.now();
   const images = await decodeImages(networks, latent, shape, task, (i) => ({
     ...parametersOf(options, task, model, i),
     ...(loras.length > 0 ? { loras } : {}),
     ...(embeddings.length > 0 ? { embeddings } : {}),
+    ...(controls.length > 0 ? { controls: controls.map(describeControl) } : {}),
   }));
   const end = performance.now();
   const timings = {
@@ -127,6 +143,10 @@ export async function generate(
     total: end - begun,
   };
   return { images, seed: options.seed, timings, loras, embeddings };
+}
+
+function describeControl({ model, preprocessor, strength, start, end }: Control): ControlParameters {
+  return { model, preprocessor, strength, start, end };
 }
 
 /** Decodes one picture after the other: the VAE takes far more memory than the UNet. */

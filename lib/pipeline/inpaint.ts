@@ -30,6 +30,8 @@ interface Scene {
   readonly picture: Pixels;
   readonly mask: Pixels;
   finish(drawn: Pixels): Promise<Pixels>;
+  /** The part of the whole picture that it is, where it is a part. */
+  readonly part?: Task['part'];
 }
 
 /**
@@ -52,6 +54,7 @@ export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimit
     size: { width: drawn.picture.width, height: drawn.picture.height },
     begin: (networks) => beginMasked(networks, options, drawn, cells),
     finish: drawn.finish,
+    ...(drawn.part ? { part: drawn.part } : {}),
     parameters: { strength, maskBlur, maskedContent, paddingMaskCrop },
   };
 }
@@ -99,6 +102,7 @@ async function regionScene(
   if (!region) throw emptyMask();
   const placement = place(region, size, 'fit');
   return {
+    part: { of: { width: picture.width, height: picture.height }, region },
     picture: await resize(crop(picture, region), placement, lanczos3),
     mask: await resize(crop(mask, region), placement, triangle),
     finish: async (drawn) => {

@@ -40,6 +40,11 @@ export class Networks {
     return callNative(this.#addon, this.signal, (flag) => this.#model.setLoras(loras, flag));
   }
 
+  /** Opens these ControlNets, files or folders, each once, and frees others that are open. */
+  async setControlNets(paths: readonly string[]): Promise<void> {
+    await callNative(this.#addon, this.signal, (flag) => this.#model.setControlNets(paths, flag));
+  }
+
   /**
    * @param encoder index into `info.textEncoders`.
    * @param tokens `[chunks, positions]`.

@@ -1,5 +1,6 @@
 // From a start to a latent: noise, schedule, guided network and sampler put together.
 
+import type { ControlsAt } from '../control/controls.ts';
 import { argumentError, describe } from '../errors.ts';
 import {
   classifierFreeGuidance,
@@ -9,7 +10,7 @@ import {
   type PredictEach,
   type PredictionType,
 } from '../guidance/index.ts';
-import type { NativeCondition, NativeModelInfo } from '../native/contract.ts';
+import type { NativeCondition, NativeControl, NativeModelInfo } from '../native/contract.ts';
 import { createBatchNoise } from '../noise/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
@@ -24,6 +25,7 @@ import type { Begin, Start } from './start.ts';
  *
  * @param shape of the latents.
  * @param begin chooses where sampling starts.
+ * @param controlsAt what ControlNets lead each step by.
  * @param onStep called after each step, and awaited.
  * @returns latents of `shape`, free of noise.
  * @throws TypeError or RangeError where a sampler of the user's gives anything else than such latents.
@@ -35,6 +37,7 @@ export async function sampleLatents(
   shape: Shape,
   conditions: Guided<Conditioning>,
   begin: Begin,
+  controlsAt: ControlsAt,
   onStep: (step: SamplerStep) => Promise<void>,
 ): Promise<Float32Array> {
   const table = stableDiffusionTable();
@@ -47,7 +50,11 @@ export async function sampleLatents(
   if (sigmas.length === 1) return start.latent;
 
   let finished = 0;
-  const predictEach = predictTogether(networks, shape, () => `step ${finished + 1} of ${sigmas.length - 1}`);
+  const total = sigmas.length - 1;
+  const predictEach = predictTogether(networks, shape, () => ({
+    when: `step ${finished + 1} of ${total}`,
+    controls: controlsAt(finished, total),
+  }));
   const predict = guide(predictEach, networks, options, withBeside(conditions, start, networks.info, shape));
   const denoise = keeping(denoiserFor(predict, prediction, table), start);
   const sampling = options.sampler(
@@ -107,18 +114,26 @@ function keeping(denoise: Denoiser, { sigmas, keep }: Start): Denoiser {
   return async (x, sigma) => keep(await denoise(sigma < first ? keep(x, sigma) : x, sigma), 0);
 }
 
+/** The step that is being taken. */
+interface Moment {
+  /** What to call it in an error message. */
+  readonly when: string;
+  readonly controls: readonly NativeControl[];
+}
+
 /** Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. */
-function predictTogether(networks: Networks, shape: Shape, when: () => string): PredictEach<Conditioning> {
+function predictTogether(networks: Networks, shape: Shape, now: () => Moment): PredictEach<Conditioning> {
   const [pictures, , height, width] = shape;
   return async (latent, timestep, conditions) => {
     const batch = conditions.length * pictures;
+    const { when, controls } = now();
     const latents = concat(conditions.map(({ beside }) => (beside ? sideBySide(latent, beside, pictures) : latent)));
     const predictions = await networks.predict(
       latents,
       [batch, latents.length / (batch * height * width), height, width],
       new Float32Array(batch).fill(timestep),
-      batchOf(conditions, pictures),
-      when(),
+      { ...batchOf(conditions, pictures), controls },
+      when,
     );
     return conditions.map((_, i) => predictions.subarray(i * latent.length, (i + 1) * latent.length));
   };

@@ -93,6 +93,9 @@ def goldens_of(g, kind, unet):
               encoder_hidden_states=context.to(n.dtype)).sample if vector is None else n.predict(latent, timesteps, context, vector, [(n.first, hints[0], 0.0)]))
     g.compute(f"{kind}.one", n, lambda: n.predict(latent, timesteps, context, vector, one))
     g.compute(f"{kind}.two", n, lambda: n.predict(latent, timesteps, context, vector, [*one, (n.second, hints[1], 1.25)]))
+    other = n.predict(latent, timesteps, context, vector, [(n.first, hints[1], 0.8)])
+    print(f"{kind}: another picture changes the prediction by {(other - g[f'{kind}.one']).std():.3f}")
+    assert (other - g[f"{kind}.one"]).std() > 0.05
     assert (g[f"{kind}.one"] - g[f"{kind}.none"]).std() > 0.05 and (g[f"{kind}.two"] - g[f"{kind}.one"]).std() > 0.05
     return n
 

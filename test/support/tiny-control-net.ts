@@ -15,6 +15,8 @@ export interface TinyControlNetOptions {
 }
 
 const prefix = 'control_model.';
+/** Keeps the picture from fading on its way through the layers without norms. */
+const HINT_GAIN = 2;
 let count = 0;
 
 /** Writes a ControlNet into a folder that goes away with the process. */
@@ -36,7 +38,7 @@ function controlTensors({ seed = 2, architecture = tinyArchitecture }: TinyContr
   const hints = [16, ...Array.from({ length: halvings }, (_, i) => [16 * (i + 1), 16 * (i + 2)]).flat(), modelChannels];
   let channels = 3;
   for (const [i, outputs] of hints.entries()) {
-    own.convolution(`${prefix}input_hint_block.${2 * i}`, outputs, channels, 3);
+    own.convolution(`${prefix}input_hint_block.${2 * i}`, outputs, channels, 3, HINT_GAIN);
     channels = outputs;
   }
 

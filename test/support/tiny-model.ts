@@ -117,8 +117,8 @@ export class Weights {
     if (bias) this.add(`${name}.bias`, [outputs], 0.01);
   }
 
-  convolution(name: string, outputs: number, inputs: number, side: number): void {
-    this.add(`${name}.weight`, [outputs, inputs, side, side], 0.7 / Math.sqrt(inputs * side * side));
+  convolution(name: string, outputs: number, inputs: number, side: number, gain = 0.7): void {
+    this.add(`${name}.weight`, [outputs, inputs, side, side], gain / Math.sqrt(inputs * side * side));
     this.add(`${name}.bias`, [outputs], 0.01);
   }
 

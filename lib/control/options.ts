@@ -1,0 +1,110 @@
+// The options of a call that concern ControlNets.
+
+import { describe } from '../errors.ts';
+import { type OptionCheck, within } from '../options.ts';
+import { checkPicture, type PictureInput } from '../picture/input.ts';
+import { RESIZE_MODES, type ResizeMode } from '../picture/resize.ts';
+import { type CannyOptions, type CheckedCannyOptions, checkCannyOptions } from '../preprocess/canny.ts';
+
+/** What is made of a picture before a ControlNet is shown it: see {@link ControlOptions.preprocessor}. */
+export type Preprocessor = 'none' | 'canny';
+
+/** The names in the order in which they are listed to users. */
+export const PREPROCESSORS: readonly Preprocessor[] = ['none', 'canny'];
+
+/** A picture that a ControlNet leads the drawing by (Zhang et al. 2023, arXiv:2302.05543). */
+export interface ControlOptions {
+  /**
+   * Path of the ControlNet: a file in the original spelling or in that of diffusers (safetensors, GGUF, `.pth`), or a diffusers
+   * folder. It must be made for models of this one's family. It stays open for the next call: see {@link Model.unloadControlNets}.
+   */
+  model: string;
+  /** The picture to follow, in what the ControlNet was trained with: edges, depth, a pose, ... What is transparent shows white. */
+  image: PictureInput;
+  /** Factor of what the ControlNet adds, 0 to 10. Default 1; 0 draws the picture that is drawn without it. */
+  strength?: number | undefined;
+  /**
+   * The part of the steps in which it is heard, as shares of all steps of the run, 0 to 1 and `start` below `end`: a step counts
+   * that begins at `start` or later and ends at `end` or earlier, as in diffusers. Defaults 0 and 1.
+   */
+  start?: number | undefined;
+  end?: number | undefined;
+  /** What is made of `image` first: its edges (`canny`), or nothing (`none`, default). */
+  preprocessor?: Preprocessor | undefined;
+  /** How edges are found, with the preprocessor `canny`. */
+  canny?: CannyOptions | undefined;
+  /** What becomes of a picture of another size than the one that is drawn, as in `img2img`. Default `fill`. */
+  resizeMode?: ResizeMode | undefined;
+}
+
+/** A control with every default filled in, known to be right. */
+export interface CheckedControl {
+  readonly model: string;
+  readonly image: PictureInput;
+  readonly strength: number;
+  readonly start: number;
+  readonly end: number;
+  readonly preprocessor: Preprocessor;
+  readonly canny: CheckedCannyOptions;
+  readonly resizeMode: ResizeMode;
+}
+
+const KEYS: readonly (keyof ControlOptions)[] = [
+  ...(['model', 'image', 'strength', 'start', 'end', 'preprocessor', 'canny', 'resizeMode'] as const),
+];
+const MAX_CONTROLS = 8;
+const MAX_STRENGTH = 10;
+const MAX_PATH_LENGTH = 4096;
+
+/** Checks the option `controls`; problems stay with `check`. */
+export function checkControls(check: OptionCheck): readonly CheckedControl[] {
+  const given = check.value('controls') ?? [];
+  if (!Array.isArray(given)) {
+    const expected = 'an array of { model, image }';
+    check.problem({ name: 'controls', expected, received: describe(given), code: 'ERR_INVALID_ARG_TYPE' });
+    return [];
+  }
+  if (given.length > MAX_CONTROLS) {
+    check.problem({ name: 'controls', expected: `at most ${MAX_CONTROLS} controls`, received: `${given.length}` });
+    return [];
+  }
+  const checked = given.map((control, i) => check.attempt(() => checkControl(control, `controls[${i}]`)));
+  return checked.filter((control) => control !== undefined);
+}
+
+function checkControl(value: unknown, name: string): CheckedControl {
+  const check = within(value, name, KEYS);
+  const share = { min: 0, max: 1 };
+  const control = {
+    model: checkModel(check, `${name}.model`),
+    image: checkPicture(check, `${name}.image`),
+    strength: check.number(`${name}.strength`, 1, { min: 0, max: MAX_STRENGTH }),
+    start: check.number(`${name}.start`, 0, share),
+    end: check.number(`${name}.end`, 1, share),
+    preprocessor: check.name(`${name}.preprocessor`, 'none', PREPROCESSORS),
+    canny: check.attempt(() => checkCannyOptions(check.value(`${name}.canny`) ?? {}, `${name}.canny`)),
+    resizeMode: check.name(`${name}.resizeMode`, 'fill', RESIZE_MODES),
+  };
+  const { start, end, preprocessor } = control;
+  if (start >= end) {
+    check.problem({ name: `${name}.start`, expected: `less than ${name}.end, ${end},`, received: `${start}` });
+  }
+  if (check.value(`${name}.canny`) !== undefined && preprocessor !== 'canny') {
+    const remedy = "Set preprocessor to 'canny', or leave it out";
+    check.problem({ name: `${name}.canny`, expected: 'none without that preprocessor', received: 'options', remedy });
+  }
+  check.done();
+  return control as CheckedControl;
+}
+
+function checkModel(check: OptionCheck, name: string): string {
+  const path = check.string(name, '', MAX_PATH_LENGTH);
+  const given = check.value(name);
+  const expected = 'the path of a ControlNet';
+  if (given === undefined) {
+    check.problem({ name, expected, received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
+  } else if (given === '' || path.includes('\0')) {
+    check.problem({ name, expected, received: given === '' ? "''" : 'a path with a zero byte' });
+  }
+  return path;
+}
