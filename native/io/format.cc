@@ -82,7 +82,7 @@ FileFormat recognise_format(const MappedFile & file) {
     const std::string_view text(reinterpret_cast<const char *>(file.data()), std::min<size_t>(file.size(), 4096));
     if (text.starts_with("GGUF")) return FileFormat::gguf;
     if (text.size() > 8 && text[8] == '{' && !is_printable(text.substr(0, 8))) return FileFormat::safetensors;
-    if (is_json_object(text)) return FileFormat::safetensors_index;
+    if (is_json_object(text)) return FileFormat::shard_index;
     if (text.starts_with("PK\x03\x04")) return FileFormat::torch_zip;
     if (is_pickle(text)) return FileFormat::torch_pickles;
     for (const Foreign & foreign : foreign_files) {

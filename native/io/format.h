@@ -5,7 +5,7 @@
 
 namespace diffusion {
 
-enum class FileFormat { safetensors, safetensors_index, gguf, torch_zip, torch_pickles };
+enum class FileFormat { safetensors, shard_index, gguf, torch_zip, torch_pickles };
 
 // Throws Error for anything else: model_unsupported, with what the file seems to be and what to do about it, or
 // model_corrupt where it looks like the beginning of a model file.

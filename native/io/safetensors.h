@@ -1,4 +1,4 @@
-// Readers of safetensors files and of the index that ties several of them together.
+// The reader of safetensors files.
 #pragma once
 
 #include <memory>
@@ -13,9 +13,5 @@ namespace diffusion {
 // overlap. A type or a rank that ggml lacks leaves the tensor in the table as not `supported`. Throws Error
 // (model_corrupt, model_unsupported, cancelled).
 TensorTable read_safetensors(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation);
-
-// Opens every shard that `weight_map` names, each a plain file name beside the index, and checks that the index and the
-// shards list the same tensors. Throws Error (file, model_corrupt, model_unsupported, cancelled).
-TensorTable read_safetensors_index(const MappedFile & index, const Cancellation & cancellation);
 
 } // namespace diffusion

@@ -6,6 +6,7 @@
 #include "io/gguf.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
+#include "io/shard_index.h"
 #include "io/torch_file.h"
 
 namespace diffusion {
@@ -18,9 +19,16 @@ TensorTable read(std::shared_ptr<const MappedFile> file, const Cancellation & ca
         case FileFormat::safetensors: return read_safetensors(std::move(file), cancellation);
         case FileFormat::torch_zip: return read_torch_zip(std::move(file), cancellation);
         case FileFormat::torch_pickles: return read_torch_pickles(std::move(file), cancellation);
-        case FileFormat::safetensors_index: break;
+        case FileFormat::shard_index: break;
     }
-    return read_safetensors_index(*file, cancellation);
+    // One index does not lead to another.
+    const auto read_shard = [&](std::shared_ptr<const MappedFile> shard) {
+        if (recognise_format(*shard) == FileFormat::shard_index) {
+            throw corrupt_file(file->path(), "names the shard " + quote(shard->path()) + ", which is an index itself");
+        }
+        return read(std::move(shard), cancellation);
+    };
+    return read_shard_index(*file, read_shard, cancellation);
 }
 
 } // namespace

@@ -87,7 +87,8 @@ fs::path find_weights(const fs::path & folder, const FolderPlace & place) {
     for (const std::string & name :
          {stem + ".safetensors", stem + ".safetensors.index.json", stem + ".fp16.safetensors",
           stem + ".safetensors.index.fp16.json", stem + ".fp16.safetensors.index.json", pickle_stem + ".bin",
-          pickle_stem + ".fp16.bin"}) {
+          pickle_stem + ".bin.index.json", pickle_stem + ".fp16.bin", pickle_stem + ".bin.index.fp16.json",
+          pickle_stem + ".fp16.bin.index.json"}) {
         fs::path candidate = folder / name;
         if (is_there(candidate)) return candidate;
     }
@@ -95,8 +96,8 @@ fs::path find_weights(const fs::path & folder, const FolderPlace & place) {
 }
 
 std::string looked_for(const FolderPlace & place) {
-    return std::string(place.stem) + ".safetensors, its .fp16 variant, their .index.json or " + place.pickle_stem +
-           ".bin";
+    return std::string(place.stem) + ".safetensors, " + place.pickle_stem +
+           ".bin, their .fp16 variants and the .index.json of each";
 }
 
 // A string in a JSON object; empty where the file or the key is not there.

@@ -141,7 +141,7 @@ const Row hostile_indexes[] = {
      "does not list the tensor 'b'"},
     {"tensor in two shards", R"({"weight_map":{"a":"one.safetensors","b":"copy.safetensors"}})", corrupt,
      "has already"},
-    {"an index as its own shard", R"({"weight_map":{"a":"hostile.json"}})", corrupt, ""},
+    {"an index as its own shard", R"({"weight_map":{"a":"hostile.json"}})", corrupt, "is an index itself"},
 };
 
 void refuses_hostile_indexes(const TemporaryFolder & folder) {

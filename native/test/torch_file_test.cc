@@ -240,6 +240,17 @@ void refuses_every_beginning(const TemporaryFolder & folder) {
     }
 }
 
+void reads_shards(const TemporaryFolder & folder) {
+    const auto shard = [](const char * name) {
+        return torch_zip(dict_value({text_value(name), vector_value("0", 4)}), {{"0", eight_bytes}}).file();
+    };
+    folder.write("one.bin", shard("a"));
+    folder.write("two.bin", shard("b"));
+    const TensorTable table =
+        open(folder.write("pytorch_model.bin.index.json", R"({"weight_map":{"a":"one.bin","b":"two.bin"}})"));
+    check(table.files().size() == 2 && table.tensors().size() == 2 && table.find("a") && table.find("b"), "shards");
+}
+
 void can_be_cancelled(const TemporaryFolder & folder) {
     const std::string path = folder.write("whole.ckpt", torch_zip("}").file());
     Cancellation cancelled;
@@ -254,6 +265,7 @@ int main() {
     reads_what_torch_saves();
     reads_an_embedding();
     reads_rare_forms(folder);
+    reads_shards(folder);
     refuses_broken_archives(folder);
     refuses_broken_old_files(folder);
     refuses_every_beginning(folder);

@@ -1,10 +1,11 @@
-// The index of a model in several safetensors files: {"weight_map": {tensor name: file name}}.
+// The index of a model in several files: {"weight_map": {tensor name: file name}}.
+#include "io/shard_index.h"
+
 #include <map>
 #include <string_view>
 
 #include "io/file_error.h"
 #include "io/json.h"
-#include "io/safetensors.h"
 
 namespace diffusion {
 
@@ -43,7 +44,9 @@ WeightMap read_weight_map(const MappedFile & index) {
 
 } // namespace
 
-TensorTable read_safetensors_index(const MappedFile & index, const Cancellation & cancellation) {
+TensorTable read_shard_index(const MappedFile & index,
+                             const std::function<TensorTable(std::shared_ptr<const MappedFile>)> & read,
+                             const Cancellation & cancellation) {
     const std::string & path = index.path();
     const WeightMap weight_map = read_weight_map(index);
     TensorTable table;
@@ -53,7 +56,7 @@ TensorTable read_safetensors_index(const MappedFile & index, const Cancellation 
         cancellation.throw_if_cancelled();
         const auto shard_path = (native_path(path).parent_path() / native_path(shard)).u8string();
         shards.emplace(shard, static_cast<int>(table.files().size()));
-        table.merge(read_safetensors(MappedFile::open({shard_path.begin(), shard_path.end()}), cancellation));
+        table.merge(read(MappedFile::open({shard_path.begin(), shard_path.end()})));
     }
     for (const auto & [name, shard] : weight_map) {
         const StoredTensor * tensor = table.find(name);
