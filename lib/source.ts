@@ -9,7 +9,7 @@ import { OptionCheck } from './options.ts';
 export const EMBEDDED_MODEL = fileURLToPath(new URL('../../models/emoji-64.safetensors', import.meta.url));
 
 /**
- * The files of a model: safetensors files, safetensors indexes (`*.index.json`), GGUF files, PyTorch checkpoints (`.ckpt`,
+ * The files of a model: safetensors files, indexes of shards (`*.index.json`), GGUF files, PyTorch checkpoints (`.ckpt`,
  * `.pt`, `.pth`, `.bin`; read as data, no code in them is run), or diffusers folders. A part given on its own replaces that of
  * `model`; at least one path must be given.
  */
