@@ -146,6 +146,8 @@ export interface NativeModelInfo {
   readonly vectorSize: number;
   /** Size of the embedding of the guidance scale that a distilled UNet takes instead of guidance (256 for LCM), or 0. */
   readonly guidanceSize: number;
+  /** Whether the UNet has a middle block with attention; some distilled ones have none. */
+  readonly middleAttention: boolean;
   /** One, or two for SDXL. The UNet attends to their hidden states side by side. */
   readonly textEncoders: readonly NativeTextEncoder[];
   readonly metadata: Readonly<Record<string, string>>;
@@ -190,6 +192,11 @@ export interface NativeCondition {
   readonly vector?: Float32Array;
   /** `[batch, guidanceSize]`; left out where that is 0. */
   readonly guidance?: Float32Array;
+  /**
+   * Makes the self-attention of the middle block the identity: what each pixel has to say goes to itself alone (perturbed-attention
+   * guidance). Default false. `ERR_MODEL_UNSUPPORTED` where the UNet has none there, see {@link NativeModelInfo.middleAttention}.
+   */
+  readonly identityAttention?: boolean;
   /** At most 64. */
   readonly controls?: readonly NativeControl[];
 }

@@ -3,14 +3,16 @@
 import { randomInt } from 'node:crypto';
 import { type CheckedControl, type ControlOptions, checkControls } from '../control/options.ts';
 import { type CheckedEmbeddings, checkEmbeddings, type EmbeddingOption } from '../embedding/options.ts';
+import { describe } from '../errors.ts';
 import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
 import { OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
-import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerName } from '../sampler/index.ts';
+import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerEntry, type SamplerName } from '../sampler/index.ts';
 import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
 import { parseAttention } from '../text/attention.ts';
+import { schedulePrompt } from '../text/editing.ts';
 import type { GenerationStep } from './generation.ts';
 
 /** Options of every call that draws. */
@@ -18,6 +20,10 @@ export interface GenerationOptions {
   /**
    * What to draw. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a
    * new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
+   * `[from:to:when]` is `from` at first and `to` after a share of the steps (`0.5`) or after a number of them (`5`), `[to:when]` and
+   * `[from::when]` have nothing before or after; `[a|b]` takes turns step by step. Steps are counted as in the web UI: those
+   * that are taken, from 0, so that the first text holds for one more; samplers that evaluate twice a step count twice; shares
+   * are of `steps`, whatever `strength` is.
    * `<lora:name:0.8>` stands for an entry of `loras`, wherever it is, and is no part of the text; without a number the weight
    * is 1. A name is that of a file in `loraDirectory`, with or without its extension, or a path: whoever writes the prompt chooses
    * which file is read as a LoRA.
@@ -48,6 +54,23 @@ export interface GenerationOptions {
    * the prompt more closely. Finite, at least 0. Default 7.
    */
   cfgScale?: number | undefined;
+  /**
+   * How much of the contrast that guidance adds is taken back, 0 (default, nothing) to 1: the guided prediction is brought
+   * towards the standard deviation of that for the prompt alone (Lin et al. 2023; `guidance_rescale` of diffusers). 0.7 is what
+   * its authors use for v-prediction.
+   */
+  cfgRescale?: number | undefined;
+  /**
+   * Scale of perturbed-attention guidance (Ahn et al. 2024): away from what the UNet predicts when each pixel of its middle block
+   * attends to itself alone. Costs one more pass a step. Finite, at least 0; default 0, none; 3 is a usual value.
+   */
+  pagScale?: number | undefined;
+  /**
+   * The part of the steps that are guided, as shares of those that are taken: from `floor(start x steps)` up to before
+   * `floor(end x steps)`. Outside of it the prompt alone counts, without `cfgScale`, `cfgRescale` and `pagScale`, and a step costs one pass
+   * (Kynkäänniemi et al. 2024). Default `[0, 1]`.
+   */
+  guidanceInterval?: readonly [start: number, end: number] | undefined;
   /** Seed of the noise, 0 to 2^53 - 1; picture i of a batch uses `seed + i`. -1 (default) draws one below 2^32. */
   seed?: number | undefined;
   /** Name of a sampler, or a function. Default `euler_a`. */
@@ -126,9 +149,14 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly cfgScale: number;
   /** Of edits alone. */
   readonly imageCfgScale?: number;
+  readonly cfgRescale: number;
+  readonly pagScale: number;
+  readonly guidanceInterval: readonly [start: number, end: number];
   readonly seed: number;
   readonly sampler: Sampler;
   readonly samplerName: string;
+  /** Evaluations of the network in a step, but for the last; 1 for a sampler of the user's. */
+  readonly evaluationsPerStep: number;
   /** A name, or the user's own sigmas. */
   readonly scheduler: SchedulerName | Float64Array;
   readonly eta: number | undefined;
@@ -156,6 +184,9 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'embeddingDirectory',
   'steps',
   'cfgScale',
+  'cfgRescale',
+  'pagScale',
+  'guidanceInterval',
   'seed',
   'sampler',
   'scheduler',
@@ -192,19 +223,24 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     check.problem({ name: 'prompt', expected: 'a string', received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
   }
   const batchSize = check.number('batchSize', 1, { min: 1, max: MAX_BATCH, integer: true });
-  const { sampler, samplerName, defaultScheduler } = checkSampler(check);
+  const { sampler, samplerName, defaultScheduler, evaluationsPerStep = 1 } = checkSampler(check);
   const scheduler = checkScheduler(check, defaultScheduler);
+  const steps = checkSteps(check, scheduler);
   return {
-    prompt: checkPrompt(check, 'prompt'),
-    negativePrompt: checkNegativePrompt(check),
+    prompt: checkPrompt(check, 'prompt', steps * evaluationsPerStep),
+    negativePrompt: checkNegativePrompt(check, steps * evaluationsPerStep),
     ...checkLoras(check),
     ...checkEmbeddings(check),
     controls: checkControls(check),
-    steps: checkSteps(check, scheduler),
+    steps,
     cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
+    cfgRescale: check.number('cfgRescale', 0, { min: 0, max: 1 }),
+    pagScale: check.number('pagScale', 0, { min: 0, max: Number.MAX_VALUE }),
+    guidanceInterval: checkInterval(check, 'guidanceInterval'),
     seed: checkSeed(check, batchSize),
     sampler,
     samplerName,
+    evaluationsPerStep,
     scheduler,
     eta: check.value('eta') === undefined ? undefined : check.number('eta', 0, { min: 0, max: 1 }),
     batchSize,
@@ -240,14 +276,18 @@ export function checkPixels(check: OptionCheck, width: number, height: number, b
   check.problem({ name: 'width x height x batchSize', expected, received: `${width} x ${height} x ${batchSize}` });
 }
 
-function checkPrompt(check: OptionCheck, name: 'prompt' | 'negativePrompt'): string {
+/** @param evaluations over which the prompt may change. */
+function checkPrompt(check: OptionCheck, name: 'prompt' | 'negativePrompt', evaluations: number): string {
   const prompt = check.string(name, '', MAX_PROMPT_LENGTH);
-  check.attempt(() => parseAttention(name === 'prompt' ? readLoraTags(prompt).text : prompt, name));
+  check.attempt(() => {
+    const stages = schedulePrompt(name === 'prompt' ? readLoraTags(prompt).text : prompt, evaluations, name);
+    for (const text of new Set(stages.map((stage) => stage.text))) parseAttention(text, name);
+  });
   return prompt;
 }
 
-function checkNegativePrompt(check: OptionCheck): string {
-  const prompt = checkPrompt(check, 'negativePrompt');
+function checkNegativePrompt(check: OptionCheck, evaluations: number): string {
+  const prompt = checkPrompt(check, 'negativePrompt', evaluations);
   if (hasLoraTag(prompt)) {
     const remedy = 'A LoRA holds for both prompts: name it in prompt or loras';
     check.problem({ name: 'negativePrompt', expected: 'a text without <lora:...>', received: 'one with it', remedy });
@@ -306,7 +346,20 @@ function checkSeed(check: OptionCheck, batchSize: number): number {
   return seed === -1 ? randomInt(2 ** 32) : seed;
 }
 
-function checkSampler(check: OptionCheck): { sampler: Sampler; samplerName: string; defaultScheduler: SchedulerName } {
+/** Two shares of a whole, the first below the second. */
+function checkInterval(check: OptionCheck, name: string): readonly [start: number, end: number] {
+  const value = check.value(name);
+  if (value === undefined) return [0, 1];
+  const expected = 'an array of two numbers from 0 to 1, the first below the second';
+  const [start, end, ...others] = Array.isArray(value) ? (value as unknown[]) : [];
+  const isNumbers = typeof start === 'number' && typeof end === 'number' && others.length === 0;
+  if (isNumbers && start >= 0 && start < end && end <= 1) return [start, end];
+  const code = isNumbers ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
+  check.problem({ name, expected, received: isNumbers ? `[${start}, ${end}]` : describe(value), code });
+  return [0, 1];
+}
+
+function checkSampler(check: OptionCheck): SamplerEntry & { samplerName: string } {
   const value = check.value('sampler');
   if (typeof value === 'function') {
     return { sampler: value as Sampler, samplerName: value.name || 'custom', defaultScheduler: 'discrete' };

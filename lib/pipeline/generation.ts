@@ -9,10 +9,11 @@ import type { NativeLoraReport } from '../native/contract.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
 import { PACKAGE_VERSION } from '../version.ts';
-import { encodePrompts, type Prompts } from './conditioning.ts';
+import { encodePrompts } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { Networks, Shape } from './networks.ts';
 import { createPreview } from './preview.ts';
+import type { Prompts } from './prompts.ts';
 import { sampleLatents } from './sampling.ts';
 import type { Begin } from './start.ts';
 

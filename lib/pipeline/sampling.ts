@@ -3,9 +3,10 @@
 import type { ControlsAt } from '../control/controls.ts';
 import { argumentError, describe } from '../errors.ts';
 import {
-  classifierFreeGuidance,
+  type Conditions,
   denoiserFor,
-  editGuidance,
+  guide,
+  NO_GUIDANCE,
   type Predict,
   type PredictEach,
   type PredictionType,
@@ -15,15 +16,18 @@ import { createBatchNoise } from '../noise/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
 import { untilAborted } from './abort.ts';
-import { type Conditioning, type Guided, guidanceScale } from './conditioning.ts';
+import { concat, repeat } from './arrays.ts';
+import type { Conditioning } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import { type Networks, requireFinite, type Shape } from './networks.ts';
+import { type Guided, guidanceOf } from './prompts.ts';
 import type { Begin, Start } from './start.ts';
 
 /**
  * Draws latents.
  *
  * @param shape of the latents.
+ * @param conditionsAt what the UNet is conditioned with at an evaluation, counted from 0.
  * @param begin chooses where sampling starts.
  * @param controlsAt what ControlNets lead each step by.
  * @param onStep called after each step, and awaited.
@@ -35,7 +39,7 @@ export async function sampleLatents(
   prediction: PredictionType,
   options: CheckedGenerationOptions,
   shape: Shape,
-  conditions: Guided<Conditioning>,
+  conditionsAt: (evaluation: number) => Guided<Conditioning>,
   begin: Begin,
   controlsAt: ControlsAt,
   onStep: (step: SamplerStep) => Promise<void>,
@@ -49,13 +53,19 @@ export async function sampleLatents(
   const { sigmas } = start;
   if (sigmas.length === 1) return start.latent;
 
-  let finished = 0;
   const total = sigmas.length - 1;
+  const progress = new Progress(options.evaluationsPerStep);
   const predictEach = predictTogether(networks, shape, () => ({
-    when: `step ${finished + 1} of ${total}`,
-    controls: controlsAt(finished, total),
+    when: `step ${progress.finished + 1} of ${total}`,
+    controls: controlsAt(progress.finished, total),
   }));
-  const predict = guide(predictEach, networks, options, withBeside(conditions, start, networks.info, shape));
+  const [first, end] = options.guidanceInterval.map((share) => Math.floor(share * total)) as [number, number];
+  const predict: Predict = (latent, timestep) => {
+    const conditions = allConditions(withBeside(conditionsAt(progress.next()), start, networks.info, shape));
+    const guided = progress.finished >= first && progress.finished < end;
+    const guidance = guided ? guidanceOf(networks.info, options) : NO_GUIDANCE;
+    return guide(predictEach, conditions, guidance, options.batchSize)(latent, timestep);
+  };
   const denoise = keeping(denoiserFor(predict, prediction, table), start);
   const sampling = options.sampler(
     async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
@@ -69,7 +79,7 @@ export async function sampleLatents(
         networks.signal.throwIfAborted();
         const latent = checkLatent(step?.latent, shape, 'the latent of a step of sampler');
         const denoised = checkLatent(step.denoised, shape, 'the denoised latent of a step of sampler');
-        finished = step.index + 1;
+        progress.finish(step.index + 1);
         await onStep({ ...step, latent, denoised });
       },
     },
@@ -79,18 +89,15 @@ export async function sampleLatents(
   return requireFinite(start.keep?.(latent, 0) ?? latent, 'the sampler');
 }
 
-function guide(
-  predictEach: PredictEach<Conditioning>,
-  { info }: Networks,
-  options: CheckedGenerationOptions,
-  { conditional, unconditional }: Guided<Conditioning>,
-): Predict {
-  const scale = guidanceScale(info, options);
-  const { imageCfgScale } = options;
-  if (imageCfgScale === undefined) return classifierFreeGuidance(predictEach, conditional, unconditional, scale);
-  const { beside = new Float32Array() } = unconditional;
-  const neither = { ...unconditional, beside: new Float32Array(beside.length) };
-  return editGuidance(predictEach, { both: conditional, picture: unconditional, neither }, scale, imageCfgScale);
+/** All that the network may be evaluated with. */
+function allConditions({ conditional, unconditional }: Guided<Conditioning>): Conditions<Conditioning> {
+  const { beside } = unconditional;
+  return {
+    conditional,
+    unconditional,
+    neither: beside ? { ...unconditional, beside: new Float32Array(beside.length) } : unconditional,
+    perturbed: { ...conditional, identityAttention: true },
+  };
 }
 
 /** The conditions with what the start puts beside the latents. What is of one picture serves all of the batch. */
@@ -121,8 +128,43 @@ interface Moment {
   readonly controls: readonly NativeControl[];
 }
 
-/** Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. */
+/** How far a run is. Evaluations are numbered so that each step has as many numbers as its sampler takes evaluations. */
+class Progress {
+  /** Steps. */
+  finished = 0;
+  readonly #perStep: number;
+  #inStep = 0;
+
+  constructor(perStep: number) {
+    this.#perStep = perStep;
+  }
+
+  /** Number of the evaluation that begins, from 0. A sampler of the user's that takes more of them stays at the step's last. */
+  next(): number {
+    return this.finished * this.#perStep + Math.min(this.#inStep++, this.#perStep - 1);
+  }
+
+  finish(finished: number): void {
+    this.finished = finished;
+    this.#inStep = 0;
+  }
+}
+
+/**
+ * Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. A perturbed
+ * network is another one, and has a batch of its own.
+ */
 function predictTogether(networks: Networks, shape: Shape, now: () => Moment): PredictEach<Conditioning> {
+  const together = predictAlike(networks, shape, now);
+  return async (latent, timestep, conditions) => {
+    const plain = conditions.filter(({ identityAttention }) => !identityAttention);
+    const perturbed = conditions.filter(({ identityAttention }) => identityAttention);
+    const predictions = plain.length > 0 ? await together(latent, timestep, plain) : [];
+    return perturbed.length > 0 ? [...predictions, ...(await together(latent, timestep, perturbed))] : predictions;
+  };
+}
+
+function predictAlike(networks: Networks, shape: Shape, now: () => Moment): PredictEach<Conditioning> {
   const [pictures, , height, width] = shape;
   return async (latent, timestep, conditions) => {
     const batch = conditions.length * pictures;
@@ -157,23 +199,10 @@ function batchOf(conditions: readonly Conditioning[], pictures: number): NativeC
   return {
     context: concat(conditions.map(({ context }) => repeat(context, pictures))),
     contextTokens: (conditions[0] as Conditioning).tokens,
+    ...(conditions[0]?.identityAttention && { identityAttention: true }),
     ...(vector && { vector }),
     ...(guidance && { guidance }),
   };
-}
-
-function repeat(values: Float32Array, times: number): Float32Array {
-  return times === 1 ? values : concat(Array.from({ length: times }, () => values));
-}
-
-function concat(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
 
 /** A sampler may be the user's own code: what it hands over need not be a latent. */

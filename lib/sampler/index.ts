@@ -14,6 +14,8 @@ export type { Denoiser, Sampler, SamplerContext, SamplerStep } from './types.ts'
 export interface SamplerEntry {
   readonly sampler: Sampler;
   readonly defaultScheduler: SchedulerName;
+  /** How often it evaluates the network in a step, but for the last. Default 1. */
+  readonly evaluationsPerStep?: number;
 }
 
 /**
@@ -23,9 +25,9 @@ export interface SamplerEntry {
 export const SAMPLERS = {
   euler: { sampler: euler, defaultScheduler: 'discrete' },
   euler_a: { sampler: eulerAncestral, defaultScheduler: 'discrete' },
-  heun: { sampler: heun, defaultScheduler: 'discrete' },
-  dpm2: { sampler: dpm2, defaultScheduler: 'discrete' },
-  'dpm++2s_a': { sampler: dpmpp2sAncestral, defaultScheduler: 'discrete' },
+  heun: { sampler: heun, defaultScheduler: 'discrete', evaluationsPerStep: 2 },
+  dpm2: { sampler: dpm2, defaultScheduler: 'discrete', evaluationsPerStep: 2 },
+  'dpm++2s_a': { sampler: dpmpp2sAncestral, defaultScheduler: 'discrete', evaluationsPerStep: 2 },
   'dpm++2m': { sampler: dpmpp2m, defaultScheduler: 'discrete' },
   'dpm++2mv2': { sampler: dpmpp2mV2, defaultScheduler: 'discrete' },
   'dpm++2m_sde': { sampler: dpmpp2mSde, defaultScheduler: 'discrete' },

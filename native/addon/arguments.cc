@@ -144,6 +144,7 @@ Condition read_condition(const Napi::Value & value) {
     condition.guidance = floats_or_none("guidance");
     const auto controls = object.Get("controls");
     if (!controls.IsUndefined()) condition.controls = read_array(controls, "controls", read_control);
+    condition.identity_attention = object.Get("identityAttention").ToBoolean();
     return condition;
 }
 

@@ -118,6 +118,7 @@ Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info) {
     object.Set("inChannels", number_to_js(env, info.in_channels));
     object.Set("vectorSize", number_to_js(env, info.vector_size));
     object.Set("guidanceSize", number_to_js(env, info.guidance_size));
+    object.Set("middleAttention", info.middle_attention);
     object.Set("textEncoders", array_to_js(env, info.text_encoders, [&](const TextEncoderInfo & text) {
                    auto item = Napi::Object::New(env);
                    item.Set("kind", text.kind);

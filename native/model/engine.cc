@@ -119,6 +119,7 @@ ModelInfo describe(const Networks & n, const EngineOptions & options) {
     info.in_channels = n.unet->config().in_channels;
     info.vector_size = n.unet->config().vector_size;
     info.guidance_size = n.unet->config().guidance_size;
+    info.middle_attention = n.unet->config().middle_transformers > 0;
     for (const ClipText * text : text_encoders(n)) {
         const ClipTextConfig & c = text->config();
         info.text_encoders.push_back({c.open_clip ? "openclip" : "clip", c.positions, c.vocabulary, c.layers, c.width,
@@ -306,6 +307,10 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
     check_rows("context", condition.context, batch * tokens, c.context_size);
     check_rows("vector", condition.vector, batch, c.vector_size);
     check_rows("guidance", condition.guidance, batch, c.guidance_size);
+    if (condition.identity_attention && c.middle_transformers == 0) {
+        throw Error(ErrorCode::model_unsupported,
+                    "The UNet of this model has no attention in its middle block to perturb.");
+    }
     std::vector<GraphInput> inputs = {
         image_input(latent, shape),
         {GGML_TYPE_F32, {batch, 1, 1, 1}, timesteps.data()},
@@ -314,7 +319,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
     if (c.vector_size) inputs.push_back({GGML_TYPE_F32, {c.vector_size, batch, 1, 1}, condition.vector.data()});
     if (c.guidance_size) inputs.push_back({GGML_TYPE_F32, {c.guidance_size, batch, 1, 1}, condition.guidance.data()});
     const size_t first_control = inputs.size();
-    std::string variant; // the ControlNets
+    std::string variant = condition.identity_attention ? "identity " : ""; // and the ControlNets
     for (const Control & control : condition.controls) {
         check_control(control, impl_->control_nets->size(), shape, impl_->info.vae_scale_factor);
         variant += std::to_string(impl_->control_nets->serial(control.net)) + ' ';
@@ -325,6 +330,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
         Unet::Inputs all{in[0], in[1], in[2]};
         if (c.vector_size) all.vector = in[3];
         if (c.guidance_size) all.guidance = in[first_control - 1];
+        if (condition.identity_attention) all.middle = SelfAttention::identity;
         std::vector<UnetResiduals> added;
         for (size_t i = 0; i < condition.controls.size(); i++) {
             const ControlNet & net = impl_->control_nets->net(condition.controls[i].net);

@@ -65,6 +65,7 @@ struct ModelInfo {
     int64_t in_channels = 0;
     int64_t vector_size = 0;
     int64_t guidance_size = 0;
+    bool middle_attention = false;
     std::vector<TextEncoderInfo> text_encoders;
     std::map<std::string, std::string> metadata;
     int64_t mapped_bytes = 0;
@@ -101,8 +102,9 @@ struct Control {
 struct Condition {
     std::vector<float> context; // [batch, context_tokens, context size]
     int64_t context_tokens = 0;
-    std::vector<float> vector;   // [batch, vector size]
-    std::vector<float> guidance; // [batch, guidance size]
+    std::vector<float> vector;       // [batch, vector size]
+    std::vector<float> guidance;     // [batch, guidance size]
+    bool identity_attention = false; // in the middle block
     std::vector<Control> controls;
 };
 

@@ -60,9 +60,9 @@ UnetBlock::Transformer UnetBlock::bind_transformer(WeightBinder & weights, const
     return result;
 }
 
-Tensor UnetBlock::build(Graph & graph, Tensor x, Tensor time, Tensor context) const {
+Tensor UnetBlock::build(Graph & graph, Tensor x, Tensor time, Tensor context, SelfAttention self) const {
     if (residual_) x = build_residual(graph, *residual_, x, time);
-    if (transformer_) x = build_transformer(graph, *transformer_, x, context);
+    if (transformer_) x = build_transformer(graph, *transformer_, x, context, self);
     return x;
 }
 
@@ -74,7 +74,8 @@ Tensor UnetBlock::build_residual(Graph & graph, const Residual & block, Tensor x
     return norm_conv2d(graph, block.norm2, unet_norm_eps, block.conv2, y, second);
 }
 
-Tensor UnetBlock::build_transformer(Graph & graph, const Transformer & block, Tensor x, Tensor context) {
+Tensor UnetBlock::build_transformer(Graph & graph, const Transformer & block, Tensor x, Tensor context,
+                                    SelfAttention self) {
     Tensor tokens = linear(graph, block.in, norm_tokens(graph, block.norm, transformer_eps, x));
     const auto add_to_tokens = [&](const Linear & layer, Tensor y) {
         Finish finish;
@@ -92,7 +93,11 @@ Tensor UnetBlock::build_transformer(Graph & graph, const Transformer & block, Te
             add_to_tokens(a.out, y);
         };
         Tensor y = layer_norm(graph, b.norm1, tokens);
-        attend(b.self, y, y);
+        if (self == SelfAttention::identity) {
+            add_to_tokens(b.self.out, linear(graph, b.self.v, y, for_products));
+        } else {
+            attend(b.self, y, y);
+        }
         attend(b.cross, layer_norm(graph, b.norm2, tokens), context);
         add_to_tokens(b.out, linear(graph, b.gated, layer_norm(graph, b.norm3, tokens), gated));
     }

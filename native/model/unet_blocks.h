@@ -30,6 +30,10 @@ struct UnetBlockSizes {
     int64_t heads = 8;
 };
 
+// What self-attention does: with `identity` each token attends to itself alone (perturbed-attention guidance, Ahn et al. 2024,
+// arXiv:2403.17377, eq. 14).
+enum class SelfAttention { attends, identity };
+
 // The tensors of one stage.
 class UnetBlock {
 public:
@@ -39,7 +43,8 @@ public:
     UnetBlock(WeightBinder & weights, const UnetBlockSizes & sizes, const std::string & prefix, int64_t channels);
 
     // x is an image; time [4 * model channels, batch], context [context size, tokens, batch].
-    Tensor build(Graph & graph, Tensor x, Tensor time, Tensor context) const;
+    Tensor build(Graph & graph, Tensor x, Tensor time, Tensor context,
+                 SelfAttention self = SelfAttention::attends) const;
 
 private:
     struct Residual {
@@ -68,7 +73,8 @@ private:
     static Transformer bind_transformer(WeightBinder & weights, const std::string & prefix,
                                         const UnetBlockSizes & sizes, int64_t channels, int64_t depth);
     static Tensor build_residual(Graph & graph, const Residual & block, Tensor x, Tensor time);
-    static Tensor build_transformer(Graph & graph, const Transformer & block, Tensor x, Tensor context);
+    static Tensor build_transformer(Graph & graph, const Transformer & block, Tensor x, Tensor context,
+                                    SelfAttention self);
 
     std::optional<Residual> residual_;
     std::optional<Transformer> transformer_;

@@ -174,7 +174,7 @@ UnetEncoder::Result UnetEncoder::build(Graph & graph, const Inputs & in, Tensor 
         if (s.downsample) x = conv2d(graph, *s.downsample, x, {Sampling::half});
         result.skips.push_back(x);
     }
-    for (const UnetBlock & block : middle_) x = block.build(graph, x, result.time, in.context);
+    for (const UnetBlock & block : middle_) x = block.build(graph, x, result.time, in.context, in.middle);
     result.middle = x;
     return result;
 }

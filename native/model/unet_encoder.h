@@ -56,6 +56,7 @@ public:
         Tensor context;            // [context size, tokens, batch]
         Tensor vector = nullptr;   // [vector size, batch], where the network takes one
         Tensor guidance = nullptr; // [guidance size, batch], likewise
+        SelfAttention middle = SelfAttention::attends;
     };
     struct Result {
         Tensor time;               // embedding of the timestep, activated

@@ -1,10 +1,12 @@
-// Prediction types against diffusers, and classifier-free guidance. Goldens: test/reference/prediction.py.
+// Prediction types against diffusers, and guidance. Goldens: test/reference/prediction.py; of guidance in test/pipeline.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  classifierFreeGuidance,
   denoiserFor,
+  type Guidance,
+  guide,
+  NO_GUIDANCE,
   PREDICTION_TYPES,
   type PredictEach,
   type PredictionType,
@@ -69,9 +71,11 @@ test('a noise level between two training steps reaches the network as a timestep
   assert.ok(Math.abs(timestep - 500.25) < 1e-9);
 });
 
+const PROMPTS = { conditional: 5, unconditional: -2, neither: -4, perturbed: 1 };
+
 test('a rejection of the network passes through the denoiser and the guidance', async () => {
   const reason = new Error('stop');
-  const guided = classifierFreeGuidance(() => Promise.reject(reason), 'prompt', '', 7);
+  const guided = guide(() => Promise.reject(reason), PROMPTS, { ...NO_GUIDANCE, scale: 7 }, 1);
   await assert.rejects(denoiserFor(guided, 'v', table)(new Float32Array(4), 1), reason);
 });
 
@@ -85,19 +89,40 @@ function constantNetwork() {
   return { evaluations, predictEach };
 }
 
-const scales: [scale: number, evaluated: number[], expected: number][] = [
-  [0, [-2], -2],
-  [0.5, [5, -2], 1.5],
-  [1, [5], 5],
-  [1.5, [5, -2], 8.5],
-  [7.5, [5, -2], 50.5],
-  [1e6, [5, -2], 6_999_998],
+const GUIDED: [guidance: Partial<Guidance>, evaluated: number[], expected: number][] = [
+  [{ scale: 0 }, [-2], -2],
+  [{ scale: 0.5 }, [5, -2], 1.5],
+  [{ scale: 1 }, [5], 5],
+  [{ scale: 1.5 }, [5, -2], 8.5],
+  [{ scale: 7.5 }, [5, -2], 50.5],
+  [{ scale: 1e6 }, [5, -2], 6_999_998],
+  [{ perturbedScale: 3 }, [5, 1], 17],
+  [{ scale: 1.5, perturbedScale: 3 }, [5, -2, 1], 20.5],
+  [{ scale: 0, perturbedScale: 3 }, [5, -2, 1], 10],
+  [{ imageScale: 1.5 }, [5, -2, -4], 6],
+  [{ imageScale: 2, scale: 2 }, [5, -4], 14],
+  [{ imageScale: 0, scale: 0 }, [-4], -4],
+  [{ imageScale: 2, scale: 0 }, [-2, -4], 0],
+  [{ rescale: 1 }, [5], 5],
+  [{ scale: 1.5, rescale: 1 }, [5, -2], 8.5],
 ];
-for (const [scale, evaluated, expected] of scales) {
-  test(`a guidance scale of ${scale} evaluates ${evaluated.length} of the conditions at once`, async () => {
+for (const [guidance, evaluated, expected] of GUIDED) {
+  test(`${JSON.stringify(guidance)} evaluates ${evaluated.length} of the conditions at once`, async () => {
     const { evaluations, predictEach } = constantNetwork();
-    const guided = classifierFreeGuidance(predictEach, 5, -2, scale);
+    const guided = guide(predictEach, PROMPTS, { ...NO_GUIDANCE, ...guidance }, 1);
     assert.deepEqual(await guided(new Float32Array(3), 10), new Float32Array(3).fill(expected));
     assert.deepEqual(evaluations, [evaluated]);
   });
 }
+
+test('rescaling gives each picture of a batch its own deviation, in part or whole', async () => {
+  const conditional = [1, 3, 10, 30];
+  const predictEach: PredictEach<number> = async (_latent, _timestep, conditions) =>
+    conditions.map((condition) => Float32Array.from(conditional, (value) => (condition === 5 ? value : 0)));
+  // Guided, the conditional prediction is twice itself; its deviation is half of that.
+  const rescaled = (rescale: number) =>
+    guide(predictEach, PROMPTS, { ...NO_GUIDANCE, scale: 2, rescale }, 2)(new Float32Array(4), 10);
+  assert.deepEqual(await rescaled(0), Float32Array.of(2, 6, 20, 60));
+  assert.deepEqual(await rescaled(1), Float32Array.of(1, 3, 10, 30));
+  assert.deepEqual(await rescaled(0.5), Float32Array.of(1.5, 4.5, 15, 45));
+});

@@ -1,0 +1,118 @@
+// Guidance: what becomes of the predictions for the prompt, for the negative prompt, and of a network that was held back.
+
+import type { Predict } from './prediction.ts';
+
+/**
+ * Evaluates the network on the same latent once for each condition, best as one batch.
+ *
+ * @param latent as in {@link Predict}.
+ * @param conditions one to four, each whatever the caller conditions the network with.
+ * @returns one prediction per condition, in their order, each as long as `latent`.
+ */
+export type PredictEach<Condition> = (
+  latent: Float32Array,
+  timestep: number,
+  conditions: readonly Condition[],
+) => Promise<readonly Float32Array[]>;
+
+/** How predictions are guided. */
+export interface Guidance {
+  /** Of classifier-free guidance: any finite number from 0; 1 is none. */
+  readonly scale: number;
+  /** Of guidance by the picture that an editing model sees: any finite number from 0; 1 is none. */
+  readonly imageScale: number;
+  /** Of perturbed-attention guidance: any finite number from 0; 0 is none. */
+  readonly perturbedScale: number;
+  /** How much of the conditional prediction's standard deviation the guided one gets, 0 (nothing) to 1 (all). */
+  readonly rescale: number;
+}
+
+/** Leaves the prediction for the prompt as it is. */
+export const NO_GUIDANCE: Guidance = { scale: 1, imageScale: 1, perturbedScale: 0, rescale: 0 };
+
+/** What the network is evaluated with. */
+export interface Conditions<Condition> {
+  /** The prompt. */
+  readonly conditional: Condition;
+  /** The negative prompt. */
+  readonly unconditional: Condition;
+  /** The negative prompt, without the picture that an editing model sees. */
+  readonly neither: Condition;
+  /** The prompt, for a network whose self-attention is perturbed. */
+  readonly perturbed: Condition;
+}
+
+const NAMES = ['conditional', 'unconditional', 'neither', 'perturbed'] as const satisfies (keyof Conditions<unknown>)[];
+
+/** The share that the prediction for each condition has in the guided one. */
+function weightsOf({ scale, imageScale, perturbedScale }: Guidance): Record<keyof Conditions<unknown>, number> {
+  return {
+    conditional: scale + perturbedScale,
+    unconditional: imageScale - scale,
+    neither: 1 - imageScale,
+    perturbed: -perturbedScale,
+  };
+}
+
+/** Which conditions have a part in the result; the others are not evaluated. */
+export function conditionsUsed(guidance: Guidance): Record<keyof Conditions<unknown>, boolean> {
+  const { conditional, unconditional, neither, perturbed } = weightsOf(guidance);
+  return {
+    conditional: conditional !== 0 || guidance.rescale > 0,
+    unconditional: unconditional !== 0,
+    neither: neither !== 0,
+    perturbed: perturbed !== 0,
+  };
+}
+
+/**
+ * Guides a prediction: neither + imageScale (unconditional - neither) + scale (conditional - unconditional) +
+ * perturbedScale (conditional - perturbed) (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598; InstructPix2Pix, Brooks
+ * et al. 2022, arXiv:2211.09800, eq. 3; perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377), then brings the
+ * standard deviation of each picture towards that of its conditional prediction (Lin et al. 2023, arXiv:2305.08891, eq. 15
+ * and 16).
+ *
+ * @param pictures in the batch of a latent.
+ */
+export function guide<Condition>(
+  predictEach: PredictEach<Condition>,
+  conditions: Conditions<Condition>,
+  guidance: Guidance,
+  pictures: number,
+): Predict {
+  const used = conditionsUsed(guidance);
+  const names = NAMES.filter((name) => used[name]);
+  const weights = names.map((name) => weightsOf(guidance)[name]);
+  return async (latent, timestep) => {
+    const predictions = await predictEach(
+      latent,
+      timestep,
+      names.map((name) => conditions[name]),
+    );
+    const [first] = predictions as readonly [Float32Array];
+    if (names.length === 1) return first;
+    const guided = first.map((_, i) =>
+      predictions.reduce((sum, prediction, k) => sum + (weights[k] as number) * (prediction[i] as number), 0),
+    );
+    // Where it counts, the conditional prediction is the first.
+    if (guidance.rescale > 0) rescale(guided, first, guidance.rescale, pictures);
+    return guided;
+  };
+}
+
+/** In place: `guided` times phi s + (1 - phi), s the ratio of the deviations of `conditional` and `guided`, for each picture. */
+function rescale(guided: Float32Array, conditional: Float32Array, phi: number, pictures: number): void {
+  const length = guided.length / pictures;
+  for (let start = 0; start < guided.length; start += length) {
+    const picture = guided.subarray(start, start + length);
+    const own = deviation(picture);
+    if (own === 0) continue;
+    const factor = phi * (deviation(conditional.subarray(start, start + length)) / own) + 1 - phi;
+    for (let i = 0; i < length; i++) picture[i] = factor * (picture[i] as number);
+  }
+}
+
+function deviation(values: Float32Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+}

@@ -1,0 +1,141 @@
+// From the two prompts of a call to chunks of tokens, as they are from one step to the next.
+
+import { type EmbeddingReport, type Embeddings, loadEmbeddings } from '../embedding/load.ts';
+import { argumentError } from '../errors.ts';
+import { conditionsUsed, type Guidance } from '../guidance/index.ts';
+import { readLoraTags } from '../lora/tags.ts';
+import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
+import { parseAttention } from '../text/attention.ts';
+import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
+import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
+import type { ClipTokenizer } from '../text/tokenizer.ts';
+import type { CheckedGenerationOptions } from './generation-options.ts';
+
+/** Something for the prompt and the same for the negative prompt. */
+export interface Guided<T> {
+  readonly conditional: T;
+  readonly unconditional: T;
+}
+
+/** The prompts as they are up to and with an evaluation of the UNet, counted from 0. */
+export interface ChunkStage {
+  readonly until: number;
+  /** For each text encoder: they differ in their padding. */
+  readonly chunks: readonly Guided<readonly PromptChunk[]>[];
+  /** Whether the negative prompt is empty. */
+  readonly emptyNegative: boolean;
+}
+
+/** The prompts of a call, ready for the text encoders. */
+export interface Prompts {
+  /** In order, at least one. Chunks that are the same text are the same object. */
+  readonly stages: readonly ChunkStage[];
+  /** For each text encoder, what the tokens behind the vocabulary stand for, `[n, width]`. */
+  readonly vectors: readonly Float32Array[];
+  /** The embeddings that the prompts name. */
+  readonly embeddings: readonly EmbeddingReport[];
+}
+
+/** Of one text of a prompt, and in all texts of both prompts together. */
+const MAX_CHUNKS = 64;
+const MAX_DIFFERENT_CHUNKS = 1024;
+/** Token that OpenCLIP's text encoders were trained with behind the end of a prompt. OpenAI's had the end token. */
+const OPEN_CLIP_PAD = 0;
+
+/** How predictions are guided where guidance is in force. UNets that take the scale as an input need no second evaluation. */
+export function guidanceOf({ guidanceSize }: NativeModelInfo, options: CheckedGenerationOptions): Guidance {
+  const { cfgScale, imageCfgScale = 1, pagScale, cfgRescale } = options;
+  const scale = guidanceSize > 0 ? 1 : cfgScale;
+  return { scale, imageScale: imageCfgScale, perturbedScale: pagScale, rescale: cfgRescale };
+}
+
+/**
+ * Reads the embeddings that the prompts name, and splits both prompts into equally many chunks, for each stage that edits and
+ * alternations make of them.
+ *
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for malformed weights, for more than 64 chunks in a text or 1024 in all, and as
+ *   {@link schedulePrompt}; DiffusionError for embeddings that cannot be had, see {@link loadEmbeddings}.
+ */
+export async function readPrompts(
+  addon: NativeAddon,
+  tokenizer: ClipTokenizer,
+  info: NativeModelInfo,
+  options: CheckedGenerationOptions,
+  signal: AbortSignal,
+): Promise<Prompts> {
+  const evaluations = options.steps * options.evaluationsPerStep;
+  const stages = {
+    conditional: schedulePrompt(readLoraTags(options.prompt).text, evaluations, 'prompt'),
+    unconditional: schedulePrompt(options.negativePrompt, evaluations, 'negativePrompt'),
+  };
+  const texts = new Set([...stages.conditional, ...stages.unconditional].map(({ text }) => text));
+  const plain = [...texts].flatMap((text) => parseAttention(text).flat()).map(({ text }) => text);
+  const embeddings = await loadEmbeddings(addon, info, options, plain, signal);
+  const used = promptsUsed(info, options);
+  const chunkers = info.textEncoders.map(({ kind }) =>
+    chunkerFor(tokenizer, kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken, embeddings.triggers),
+  );
+  return {
+    stages: chunkStages(stages, used, chunkers),
+    vectors: embeddings.vectors,
+    embeddings: embeddings.reports,
+  };
+}
+
+/** Which prompts have a part in any step. */
+function promptsUsed(info: NativeModelInfo, options: CheckedGenerationOptions): Guided<boolean> {
+  const { conditional, perturbed, unconditional, neither } = conditionsUsed(guidanceOf(info, options));
+  const [start, end] = options.guidanceInterval;
+  return { conditional: conditional || perturbed || start > 0 || end < 1, unconditional: unconditional || neither };
+}
+
+type Chunker = (text: string, name: string) => readonly PromptChunk[];
+
+/** Makes chunks of texts, of the same text once. */
+function chunkerFor(tokenizer: ClipTokenizer, pad: number, triggers: Embeddings['triggers']): Chunker {
+  const known = new Map<string, readonly PromptChunk[]>();
+  return (text, name) => {
+    const chunks = known.get(text) ?? encodePrompt(text, { tokenizer, pad, triggers, name });
+    known.set(text, chunks);
+    if (chunks.length > MAX_CHUNKS) throw tooMany(name, MAX_CHUNKS, `${chunks.length}`);
+    return chunks;
+  };
+}
+
+/**
+ * The stages of both prompts in one list. Where guidance leaves one prompt out of account, the other stands for both, so that it is
+ * not padded to the length of one that is never read.
+ */
+function chunkStages(
+  { conditional: positive, unconditional: negative }: Guided<readonly PromptStage[]>,
+  used: Guided<boolean>,
+  chunkers: readonly Chunker[],
+): ChunkStage[] {
+  const counted = [...(used.conditional ? positive : []), ...(used.unconditional ? negative : [])];
+  const ends = [...new Set(counted.map(({ until }) => until))].sort((a, b) => a - b);
+  const different = new Set<PromptChunk>();
+  return ends.map((until) => {
+    const [prompt, negativePrompt] = [stageAt(positive, until).text, stageAt(negative, until).text];
+    const chunks = chunkers.map((chunk) => {
+      if (!used.unconditional) return bothOf(chunk(prompt, 'prompt'));
+      if (!used.conditional) return bothOf(chunk(negativePrompt, 'negativePrompt'));
+      const pair = [chunk(prompt, 'prompt'), chunk(negativePrompt, 'negativePrompt')] as const;
+      const [conditional, unconditional] = padChunks(...pair, chunk('', 'prompt')[0] as PromptChunk);
+      return { conditional, unconditional };
+    });
+    for (const { conditional, unconditional } of chunks) {
+      for (const chunk of [...conditional, ...unconditional]) different.add(chunk);
+    }
+    if (different.size > MAX_DIFFERENT_CHUNKS * chunkers.length) throw tooMany('prompt', MAX_DIFFERENT_CHUNKS, 'more');
+    return { until, chunks, emptyNegative: negativePrompt === '' };
+  });
+}
+
+function bothOf<T>(one: T): Guided<T> {
+  return { conditional: one, unconditional: one };
+}
+
+function tooMany(name: string, most: number, received: string): Error {
+  const expected = `at most ${most} chunks of 75 tokens`;
+  return argumentError([{ name, expected, received, code: 'ERR_INVALID_ARG_VALUE' }]);
+}
