@@ -76,9 +76,9 @@ function buildParser(known: readonly Flag[]): Argv {
     });
 }
 
-function toYargs({ alias, kind, description }: Flag): Options {
+function toYargs({ alias, kind, description, group }: Flag): Options {
   const value: Options = kind === 'switch' ? { type: 'boolean' } : { type: 'string', nargs: 1 };
-  return { ...value, ...(alias ? { alias } : {}), description };
+  return { ...value, ...(alias ? { alias } : {}), ...(group ? { group } : {}), description };
 }
 
 function describeCommand(parser: Argv, command: CommandLine['command']): Argv {

@@ -24,7 +24,7 @@ export interface Flag {
   readonly alias?: string;
   readonly description: string;
   /** What its value is; a switch has none. */
-  readonly kind: 'text' | 'number' | 'sigmas' | 'switch';
+  readonly kind: 'text' | 'number' | 'numbers' | 'size' | 'corner' | 'switch';
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
   readonly option?:
     | keyof DrawingOptions
@@ -39,11 +39,14 @@ export interface Flag {
     | 'vae';
   /** The commands that have it, where not all that draw do. */
   readonly only?: readonly DrawingCommand[];
+  /** Heading that it stands under in the help, where it is not the general one. */
+  readonly group?: string;
 }
 
 const FROM_PICTURE: readonly DrawingCommand[] = ['img2img', 'inpaint', 'edit', 'depth2img'];
 const IN_PART: readonly DrawingCommand[] = ['img2img', 'inpaint', 'depth2img'];
 const WITH_MASK: readonly DrawingCommand[] = ['inpaint'];
+const SDXL = 'What SDXL is told beside the prompt:';
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -182,6 +185,24 @@ export const FLAGS: readonly Flag[] = [
   { name: 'steps', kind: 'number', option: 'steps', description: 'sampling steps (default: 20)' },
   { name: 'cfg-scale', kind: 'number', option: 'cfgScale', description: 'guidance scale (default: 7)' },
   {
+    name: 'cfg-rescale',
+    kind: 'number',
+    option: 'cfgRescale',
+    description: 'how much of the contrast that guidance adds is taken back, 0 to 1 (default: 0)',
+  },
+  {
+    name: 'pag-scale',
+    kind: 'number',
+    option: 'pagScale',
+    description: 'scale of perturbed-attention guidance, which costs one more pass a step (default: 0, none)',
+  },
+  {
+    name: 'guidance-interval',
+    kind: 'numbers',
+    option: 'guidanceInterval',
+    description: 'part of the steps that are guided, as shares (default: "0,1")',
+  },
+  {
     name: 'sampling-method',
     kind: 'text',
     option: 'sampler',
@@ -195,7 +216,7 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: 'sigmas',
-    kind: 'sigmas',
+    kind: 'numbers',
     option: 'scheduler',
     description: 'noise levels instead of a schedule: "14.6,7.8,3.5,0"',
   },
@@ -222,6 +243,41 @@ export const FLAGS: readonly Flag[] = [
     kind: 'number',
     option: 'clipSkip',
     description: 'layer of the text encoder counted from the last (default: that of the model)',
+  },
+  {
+    name: 'original-size',
+    kind: 'size',
+    option: 'originalSize',
+    group: SDXL,
+    description: 'size of the picture that the result is to look cropped from, 1024x768 (default: what is drawn)',
+  },
+  {
+    name: 'crop-top-left',
+    kind: 'corner',
+    option: 'cropTopLeft',
+    group: SDXL,
+    description: 'where in it the crop lies, "TOP,LEFT" in pixels (default: "0,0")',
+  },
+  {
+    name: 'target-size',
+    kind: 'size',
+    option: 'targetSize',
+    group: SDXL,
+    description: 'size of the crop (default: what is drawn)',
+  },
+  {
+    name: 'aesthetic-score',
+    kind: 'number',
+    option: 'aestheticScore',
+    group: SDXL,
+    description: 'of the refiner: how beautiful the result is to be, 0 to 10 (default: 6)',
+  },
+  {
+    name: 'negative-aesthetic-score',
+    kind: 'number',
+    option: 'negativeAestheticScore',
+    group: SDXL,
+    description: 'of the refiner: the same for the negative prompt (default: 2.5)',
   },
   {
     name: 'batch-count',

@@ -55,7 +55,8 @@ export function readRequest({ flags }: CommandLine): Request {
 /** Rewords an error about options so that it names the flags that set them. */
 export function inFlags(error: ArgumentError, { flags }: CommandLine): ArgumentError {
   const problems = error.problems.map((problem) => {
-    const setters = FLAGS.filter(({ option }) => option === problem.name);
+    // A part of an option's value has its own name, `targetSize.width`.
+    const setters = FLAGS.filter(({ option }) => option === problem.name.split('.')[0]);
     const flag = setters.find(({ name }) => flags[name] !== undefined) ?? setters[0];
     const name = flag ? `--${flag.name}` : problem.name;
     const missing = problem.received === 'undefined';
@@ -71,14 +72,26 @@ function readCount(value: string | true | undefined): number {
   return count;
 }
 
-function toValue({ kind }: Flag, value: string | true | undefined): unknown {
+function toValue({ kind, name }: Flag, value: string | true | undefined): unknown {
   if (kind === 'number') return toNumber(value);
-  if (kind === 'sigmas')
-    return String(value)
-      .replace(/^\[|\]$/g, '')
-      .split(',')
-      .map((part) => toNumber(part.trim()));
+  if (kind === 'numbers') return toNumbers(String(value).replace(/^\[|\]$/g, ''), ',');
+  if (kind === 'size') return toPair(name, String(value), 'x', ['width', 'height']);
+  if (kind === 'corner') return toPair(name, String(value), ',', ['top', 'left']);
   return value;
+}
+
+function toNumbers(text: string, separator: string): unknown[] {
+  return text.split(separator).map((part) => toNumber(part.trim()));
+}
+
+/** Two numbers as an object, under the names that the API has for them. */
+function toPair(flag: string, text: string, separator: string, keys: readonly [string, string]): object {
+  const numbers = toNumbers(text, separator);
+  if (numbers.length === 2 && numbers.every((value) => typeof value === 'number')) {
+    return { [keys[0]]: numbers[0], [keys[1]]: numbers[1] };
+  }
+  const form = keys.map((key) => key.toUpperCase()).join(separator);
+  throw new UsageError(`Expected ${form} in pixels for --${flag} but received '${text}'`);
 }
 
 /** What is no number stays as it was typed, so that the message about it can show it. */

@@ -27,6 +27,15 @@ export interface GenerationParameters {
   readonly clipSkip: number;
   readonly rng: string;
   readonly eta?: number | undefined;
+  /** Guidance beyond the scale; undefined where there is none. */
+  readonly cfgRescale?: number | undefined;
+  readonly pagScale?: number | undefined;
+  readonly guidanceInterval?: readonly number[] | undefined;
+  /** What SDXL was told beside the prompt: sizes as `1024x768`, a corner as `top, left`; undefined where that is the default. */
+  readonly originalSize?: string | undefined;
+  readonly cropTopLeft?: string | undefined;
+  readonly targetSize?: string | undefined;
+  readonly aestheticScores?: string | undefined;
   /** LoRAs: how many of their tensors were applied, of how many. */
   readonly loras?: readonly { path: string; weight: number; applied: number; tensors: number }[] | undefined;
   /** Embeddings that the prompts name, by the words that stand for them. */
@@ -103,6 +112,13 @@ export function formatParameters(p: GenerationParameters): string {
     ['Masked area padding', p.paddingMaskCrop],
     ['Embeddings', p.embeddings?.map(({ token, path }) => `${token} (${fileName(path)})`).join('; ')],
     ['Eta', p.eta],
+    ['CFG Rescale', p.cfgRescale],
+    ['PAG scale', p.pagScale],
+    ['Guidance interval', p.guidanceInterval?.join(', ')],
+    ['Original size', p.originalSize],
+    ['Crop top left', p.cropTopLeft],
+    ['Target size', p.targetSize],
+    ['Aesthetic scores', p.aestheticScores],
     ['RNG', toMetadataName.rng(p.rng)],
     ['Version', p.version],
   ];

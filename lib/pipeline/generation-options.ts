@@ -212,6 +212,8 @@ const MAX_BATCH = 64;
 /** Largest size or place that SDXL may be told. */
 const MAX_DISTANCE = 2 ** 20;
 const SCORE = { min: 0, max: 10 } as const;
+/** Those that the refiner of SDXL is used with. */
+export const DEFAULT_SCORES = { positive: 6, negative: 2.5 } as const;
 
 /**
  * Checks the options that all ways of drawing share; problems stay with `check`.
@@ -248,8 +250,8 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     originalSize: checkPair(check, 'originalSize', ['width', 'height']),
     cropTopLeft: checkPair(check, 'cropTopLeft', ['top', 'left']) ?? { top: 0, left: 0 },
     targetSize: checkPair(check, 'targetSize', ['width', 'height']),
-    aestheticScore: check.number('aestheticScore', 6, SCORE),
-    negativeAestheticScore: check.number('negativeAestheticScore', 2.5, SCORE),
+    aestheticScore: check.number('aestheticScore', DEFAULT_SCORES.positive, SCORE),
+    negativeAestheticScore: check.number('negativeAestheticScore', DEFAULT_SCORES.negative, SCORE),
     rng: check.name('rng', 'cuda', RNG_NAMES),
     signal: check.signal(),
     onStep: check.callback<NonNullable<GenerationOptions['onStep']>>('onStep'),

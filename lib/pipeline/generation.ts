@@ -10,7 +10,7 @@ import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
 import { PACKAGE_VERSION } from '../version.ts';
 import { encodePrompts } from './conditioning.ts';
-import type { CheckedGenerationOptions } from './generation-options.ts';
+import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
 import type { Networks, Shape } from './networks.ts';
 import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
@@ -178,6 +178,7 @@ function parametersOf(
   const { prompt, negativePrompt, steps, cfgScale, clipSkip, rng, eta, scheduler } = options;
   return {
     ...{ prompt, negativePrompt, steps, cfgScale, clipSkip, rng, eta },
+    ...steeringParameters(options),
     ...task.size,
     ...task.parameters,
     sampler: options.samplerName,
@@ -185,5 +186,22 @@ function parametersOf(
     seed: options.seed + index,
     model: model.name,
     version: `node-diffusion ${PACKAGE_VERSION}`,
+  };
+}
+
+/** What steers a picture beside prompts and scale, where it is not the default. */
+function steeringParameters(options: CheckedGenerationOptions): Partial<GenerationParameters> {
+  const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize } = options;
+  const { aestheticScore, negativeAestheticScore } = options;
+  const size = (given: Size | undefined) => given && `${given.width}x${given.height}`;
+  const usualScores = aestheticScore === DEFAULT_SCORES.positive && negativeAestheticScore === DEFAULT_SCORES.negative;
+  return {
+    cfgRescale: cfgRescale || undefined,
+    pagScale: pagScale || undefined,
+    guidanceInterval: guidanceInterval[0] > 0 || guidanceInterval[1] < 1 ? guidanceInterval : undefined,
+    originalSize: size(originalSize),
+    cropTopLeft: cropTopLeft.top || cropTopLeft.left ? `${cropTopLeft.top}, ${cropTopLeft.left}` : undefined,
+    targetSize: size(targetSize),
+    aestheticScores: usualScores ? undefined : `${aestheticScore}, ${negativeAestheticScore}`,
   };
 }
