@@ -162,7 +162,7 @@ export interface NativeModelInfo {
 
 /** What the operations of one kind cost in one network. */
 export interface NativeProfileEntry {
-  /** `text encoder`, `UNet`, `VAE decoder` or `VAE encoder`. */
+  /** `text encoder`, `UNet`, `VAE decoder`, `VAE encoder` or `upscaler`. */
   readonly network: string;
   /** `convolution`, `linear`, `attention`, ...; a name of ggml's where ggml computes it. */
   readonly operation: string;
@@ -301,6 +301,42 @@ export interface NativeTensor {
   readonly values: Float32Array;
 }
 
+/** What an open network from images to images is; read from its tensors. */
+export interface NativeImageNetworkInfo {
+  /** What it is for. */
+  readonly kind: 'upscaler';
+  /** `rrdbnet` for ESRGAN and Real-ESRGAN, `compact` for the small models of Real-ESRGAN (SRVGGNetCompact). */
+  readonly architecture: string;
+  /** Pixels that come out along a side of each that goes in. */
+  readonly scale: number;
+  /** Sides of what goes in are multiples of this. */
+  readonly multiple: number;
+  readonly outputChannels: number;
+  readonly parameters: number;
+  /** As in {@link NativeModelInfo}. */
+  readonly mappedBytes: number;
+  readonly allocatedBytes: number;
+  readonly device: string;
+  readonly threads: number;
+  readonly precision: string;
+}
+
+/** A network from images to images on its own worker thread, otherwise as {@link NativeModel}. */
+export interface NativeImageNetwork {
+  readonly info: NativeImageNetworkInfo;
+  /**
+   * @param image `[batch, 3, height, width]`, 0..1; sides multiples of `multiple`
+   * @returns `[batch, outputChannels, height * scale, width * scale]`, not clamped
+   */
+  evaluate(
+    image: Float32Array,
+    shape: readonly [number, number, number, number],
+    cancellation: NativeCancellation,
+  ): Promise<Float32Array>;
+  profile(): Promise<readonly NativeProfileEntry[]>;
+  dispose(): Promise<void>;
+}
+
 /** How fast the CPU multiplies two matrices of 3840x3840. */
 export interface NativeProductRate {
   /** The numbers that were multiplied. */
@@ -331,4 +367,9 @@ export interface NativeAddon {
    * @param mostValues more numbers than this in all are refused, before any is read
    */
   readTensors(path: string, mostValues: number, cancellation: NativeCancellation): Promise<NativeTensor[]>;
+  /**
+   * Opens a network from images to images, of a kind recognised by its tensors.
+   * @param path of a safetensors, GGUF or PyTorch file.
+   */
+  openImageNetwork(path: string, options: NativeOpenOptions): Promise<NativeImageNetwork>;
 }

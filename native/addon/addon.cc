@@ -8,6 +8,7 @@
 #include "addon/arguments.h"
 #include "addon/cancellation_class.h"
 #include "addon/environment.h"
+#include "addon/image_network_class.h"
 #include "addon/model_class.h"
 #include "addon/promise.h"
 #include "addon/values.h"
@@ -96,6 +97,7 @@ Napi::Value read_small_file(const Napi::CallbackInfo & info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     auto & environment = Environment::create(env);
     environment.model_class = Napi::Persistent(ModelClass::define(env));
+    environment.image_network_class = Napi::Persistent(ImageNetworkClass::define(env));
     exports.Set("build", build_info(env));
     exports.Set("Cancellation", CancellationClass::define(env));
     exports.Set("cores", Napi::Number::New(env, physical_cores()));
@@ -104,6 +106,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("measureProduct", Napi::Function::New<measure>(env, "measureProduct"));
     exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
     exports.Set("readTensors", Napi::Function::New<read_small_file>(env, "readTensors"));
+    exports.Set("openImageNetwork", Napi::Function::New<&ImageNetworkClass::open>(env, "openImageNetwork"));
     return exports;
 }
 

@@ -77,6 +77,7 @@ void Environment::end() {
     for (const auto & worker : workers_) worker->drop_references();
     workers_.clear();
     model_class.Reset();
+    image_network_class.Reset();
     line_.Release();
 }
 

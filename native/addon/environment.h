@@ -39,8 +39,8 @@ public:
     // Rejects the calls whose flag was raised while they waited for their turn.
     void reject_cancelled(Napi::Env env);
 
-    Napi::FunctionReference model_class;
-    // Set while `open` constructs a model: the worker that it takes.
+    Napi::FunctionReference model_class, image_network_class;
+    // Set while an instance of these is constructed: the worker that it takes.
     std::shared_ptr<Worker> opened;
 
 private:

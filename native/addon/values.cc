@@ -69,6 +69,14 @@ Napi::Value components_to_js(Napi::Env env, const std::vector<ComponentInfo> & c
     return array_to_js(env, components, [&](const auto & component) { return component_to_js(env, component); });
 }
 
+void set_compute_info(Napi::Object object, const ComputeInfo & info) {
+    object.Set("mappedBytes", number_to_js(object.Env(), info.mapped_bytes));
+    object.Set("allocatedBytes", number_to_js(object.Env(), info.allocated_bytes));
+    object.Set("device", info.device);
+    object.Set("threads", info.threads);
+    object.Set("precision", info.precision);
+}
+
 Napi::Value string_or_undefined(Napi::Env env, const std::string & text) {
     return text.empty() ? env.Undefined() : Napi::String::New(env, text);
 }
@@ -107,7 +115,19 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection) {
     return object;
 }
 
-Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info) {
+Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info) {
+    auto object = Napi::Object::New(env);
+    object.Set("kind", info.kind);
+    object.Set("architecture", info.architecture);
+    object.Set("scale", number_to_js(env, info.scale));
+    object.Set("multiple", number_to_js(env, info.multiple));
+    object.Set("outputChannels", number_to_js(env, info.output_channels));
+    object.Set("parameters", number_to_js(env, info.parameters));
+    set_compute_info(object, info.compute);
+    return object;
+}
+
+Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
     auto object = Napi::Object::New(env);
     object.Set("family", info.family);
     object.Set("prediction", info.prediction);
@@ -131,11 +151,7 @@ Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info) {
                    return item;
                }));
     object.Set("metadata", metadata_to_js(env, info.metadata));
-    object.Set("mappedBytes", number_to_js(env, info.mapped_bytes));
-    object.Set("allocatedBytes", number_to_js(env, info.allocated_bytes));
-    object.Set("device", info.device);
-    object.Set("threads", info.threads);
-    object.Set("precision", info.precision);
+    set_compute_info(object, info.compute);
     return object;
 }
 

@@ -9,13 +9,15 @@
 #include "error.h"
 #include "model/engine.h"
 #include "model/tensor_values.h"
+#include "model/image_engine.h"
 
 namespace diffusion::addon {
 
 // An Error with its code; a RangeError where an argument is to blame.
 Napi::Value error_to_js(Napi::Env env, const Error & error);
 Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection);
-Napi::Value model_info_to_js(Napi::Env env, const ModelInfo & info);
+Napi::Value info_to_js(Napi::Env env, const ModelInfo & info);
+Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info);
 Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries);
 Napi::Value loras_to_js(Napi::Env env, const std::vector<LoraReport> & reports);
 Napi::Value tensors_to_js(Napi::Env env, std::vector<FloatTensor> & tensors); // empties it

@@ -58,7 +58,7 @@ Worker::~Worker() {
 // --- The thread ------------------------------------------------------------------------------------------------------
 
 void Worker::run() {
-    std::unique_ptr<Engine> engine;
+    Owned engine;
     for (Job job; next(job);) {
         auto outcome = attempt(job, engine);
         job.work = nullptr; // the inputs are freed before the promise settles
@@ -80,7 +80,7 @@ bool Worker::next(Job & job) {
     return true;
 }
 
-Worker::Outcome Worker::attempt(const Job & job, std::unique_ptr<Engine> & engine) {
+Worker::Outcome Worker::attempt(const Job & job, Owned & engine) {
     try {
         job.cancellation.throw_if_cancelled();
         return job.work(engine, job.cancellation);

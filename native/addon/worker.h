@@ -1,4 +1,4 @@
-// One thread that works for one model: it runs calls in their order, and their promises settle on JavaScript's thread.
+// One thread that works for one model or network: it runs calls in their order, and their promises settle on JavaScript's thread.
 #pragma once
 
 #include <condition_variable>
@@ -15,16 +15,18 @@
 #include <napi.h>
 
 #include "addon/environment.h"
+#include "backend/log.h"
 #include "cancellation.h"
 #include "error.h"
-#include "model/engine.h"
 
 namespace diffusion::addon {
 
 // Makes the value that a promise resolves with, on JavaScript's thread.
 using Result = std::function<Napi::Value(Napi::Env)>;
+// What a worker owns, of a type that its calls agree on.
+using Owned = std::shared_ptr<void>;
 // The work of a call, on the worker's thread. The engine is empty until a call opens one.
-using Work = std::function<Result(std::unique_ptr<Engine> &, const Cancellation &)>;
+using Work = std::function<Result(Owned & engine, const Cancellation &)>;
 
 // Belongs to JavaScript's thread, but for the `report_` functions. No handle of JavaScript's ever leaves that thread.
 class Worker : public std::enable_shared_from_this<Worker> {
@@ -73,7 +75,7 @@ private:
 
     void run();
     bool next(Job & job);
-    static Outcome attempt(const Job & job, std::unique_ptr<Engine> & engine);
+    static Outcome attempt(const Job & job, Owned & engine);
 
     Call take_call(Napi::Env env, uint64_t id);
     void settle(Napi::Env env, uint64_t id, const Outcome & outcome);

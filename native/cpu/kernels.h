@@ -18,6 +18,8 @@ enum class Activation {
     silu,
     quick_gelu, // x sigmoid(1.702 x), of CLIP
     gelu,
+    relu,
+    leaky_relu, // 0.2 x left of zero, or as Product::slopes says
     gated_gelu, // the columns are pairs of a value and a gate: value gelu(gate) (Shazeer 2020)
 };
 
@@ -27,7 +29,7 @@ struct Segment {
     int64_t length; // a multiple of Kernels::depth
 };
 
-// y = activation(a b + bias + image_bias) + residual. Rows of y are pixels, or tokens; they lie in lines (all rows of a
+// y = scale activation(a b + bias + image_bias) + residual. Rows of y are pixels, or tokens; they lie in lines (all rows of a
 // matrix are one line), and these in images.
 struct Product {
     const void * a = nullptr;
@@ -39,7 +41,10 @@ struct Product {
     const float * bias = nullptr;       // [columns], or nullptr
     const float * image_bias = nullptr; // [columns, images], or nullptr
     const float * residual = nullptr;   // [columns, rows], or nullptr
+    const float * slopes = nullptr;     // [columns], or nullptr: see Activation
     Activation activation = Activation::none;
+    bool activate_last = false; // the sum with the residual
+    float scale = 1;
     void * y = nullptr; // [columns, rows]; half the columns where they are gated
     bool y_is_operand = false;
 };

@@ -93,17 +93,25 @@ template <typename T> void store_some(T * p, Vec x, int64_t n) {
     store(p, x, first(static_cast<int>(n)));
 }
 
-Vec activate(Activation activation, Vec x) {
-    switch (activation) {
+// Of `n` columns from `column` on.
+Vec activate(const Product & p, int64_t column, Vec x, int64_t n) {
+    switch (p.activation) {
     case Activation::silu: return silu(x);
     case Activation::quick_gelu: return mul(x, sigmoid(mul(x, splat(1.702f))));
     case Activation::gelu: return gelu(x);
+    case Activation::relu: return max(zero(), x); // in this order a NaN stays one
+    case Activation::leaky_relu: {
+        const Vec slope = p.slopes ? load_some(p.slopes + column, n) : splat(0.2f);
+        return fma(slope, min(zero(), x), max(zero(), x));
+    }
     default: return x;
     }
 }
 
 void store_result(const Product & p, int64_t row, int64_t column, int64_t columns, Vec x, int64_t n) {
+    if (p.scale != 1) x = mul(x, splat(p.scale));
     if (p.residual) x = add(x, load_some(p.residual + row * columns + column, n));
+    if (p.activate_last) x = activate(p, column, x, n);
     const int64_t at = row * columns + column;
     if (p.y_is_operand) {
         store_some(static_cast<Operand *>(p.y) + at, x, n);
@@ -129,7 +137,8 @@ void finish_row(const Product & p, int64_t row, int64_t column, int vectors, con
     for (int j = 0; j < vectors; j++) {
         const int64_t at = column + j * vector_width, n = p.columns - at;
         if (n <= 0) break;
-        store_result(p, row, at, p.columns, activate(p.activation, biased(at, sums + j * vector_width, n)), n);
+        const Vec x = biased(at, sums + j * vector_width, n);
+        store_result(p, row, at, p.columns, p.activate_last ? x : activate(p, at, x, n), n);
     }
 }
 

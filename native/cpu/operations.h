@@ -25,12 +25,13 @@ public:
         if (bias) bias_ = n++;
         if (finish.image_bias) image_bias_ = n++;
         if (finish.residual) residual_ = n++;
+        if (finish.slopes) slopes_ = n++;
     }
     // `product` with the pointers of node `y`.
     Product filled_in(Product product, Tensor y) const;
 
 private:
-    int bias_ = 0, image_bias_ = 0, residual_ = 0; // 0 where there is none
+    int bias_ = 0, image_bias_ = 0, residual_ = 0, slopes_ = 0; // 0 where there is none
 };
 
 // What `finish` says of a product with that matrix.

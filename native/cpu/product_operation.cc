@@ -68,6 +68,7 @@ Product ProductSources::filled_in(Product p, Tensor y) const {
     p.bias = source(bias_);
     p.image_bias = source(image_bias_);
     p.residual = source(residual_);
+    p.slopes = source(slopes_);
     p.y = y->data;
     return p;
 }
@@ -76,6 +77,8 @@ Product finished_product(const CpuPath & cpu, const PackedMatrix & matrix, const
     Product p;
     p.columns = matrix.columns();
     p.activation = finish.activation;
+    p.activate_last = finish.activate_last;
+    p.scale = finish.scale;
     p.y_is_operand = finish.for_products && cpu.kernels.operand != GGML_TYPE_F32;
     return p;
 }
@@ -93,7 +96,7 @@ Tensor add_product(Graph & graph, PackedMatrix & matrix, Tensor a, const RowLayo
     const ProductSources sources(bias, finish);
     return graph.add(std::make_unique<ProductOperation>(cpu, matrix, p, layout.segments, rows, sources),
                      p.y_is_operand ? cpu.kernels.operand : GGML_TYPE_F32, ne,
-                     {a, bias, finish.image_bias, finish.residual});
+                     {a, bias, finish.image_bias, finish.residual, finish.slopes});
 }
 
 } // namespace diffusion

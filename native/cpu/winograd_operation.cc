@@ -82,7 +82,7 @@ Tensor add_winograd(Graph & graph, PackedMatrix & matrix, Tensor a, Tensor bias,
     const ProductSources sources(bias, finish);
     return graph.add(std::make_unique<WinogradOperation>(cpu, matrix, p, sources, ne[3]),
                      p.y_is_operand ? cpu.kernels.operand : GGML_TYPE_F32, ne,
-                     {a, bias, finish.image_bias, finish.residual});
+                     {a, bias, finish.image_bias, finish.residual, finish.slopes});
 }
 
 } // namespace diffusion

@@ -33,13 +33,22 @@ Tensor multiply_columns(ggml_context * ctx, Tensor kernel, Tensor columns) {
     return ggml_reshape_4d(ctx, ggml_cont(ctx, ggml_permute(ctx, y, 1, 0, 2, 3)), width, rows, out, batch);
 }
 
-Tensor activate(ggml_context * ctx, Activation activation, Tensor x) {
-    switch (activation) {
+// PReLU: with a slope of its own left of zero for each channel.
+Tensor prelu(ggml_context * ctx, Tensor x, Tensor slopes) {
+    Tensor negative = ggml_relu(ctx, ggml_neg(ctx, x));
+    return ggml_sub(ctx, ggml_relu(ctx, x), ggml_mul(ctx, negative, per_channel(ctx, slopes)));
+}
+
+Tensor activate(ggml_context * ctx, const Finish & finish, Tensor x) {
+    switch (finish.activation) {
         case Activation::none: break;
         case Activation::silu: return ggml_silu(ctx, x);
         // Written out, because ggml's own goes through a table of halves.
         case Activation::quick_gelu: return ggml_mul(ctx, x, ggml_sigmoid(ctx, ggml_scale(ctx, x, 1.702f)));
         case Activation::gelu: return ggml_gelu_erf(ctx, x);
+        case Activation::relu: return ggml_relu(ctx, x);
+        case Activation::leaky_relu:
+            return finish.slopes ? prelu(ctx, x, finish.slopes) : ggml_leaky_relu(ctx, x, 0.2f, false);
         case Activation::gated_gelu: return ggml_geglu_erf_swapped(ctx, x);
     }
     return x;
@@ -51,8 +60,10 @@ Tensor apply(Graph & graph, const Finish & finish, Tensor y) {
         const Tensor b = finish.image_bias;
         y = ggml_add(ctx, y, ggml_reshape_4d(ctx, b, 1, 1, b->ne[0], b->ne[1]));
     }
-    y = activate(ctx, finish.activation, y);
+    if (!finish.activate_last) y = activate(ctx, finish, y);
+    if (finish.scale != 1) y = ggml_scale(ctx, y, finish.scale);
     if (finish.residual) y = ggml_add(ctx, y, finish.residual);
+    if (finish.activate_last) y = activate(ctx, finish, y);
     return graph.expand(y);
 }
 
@@ -115,6 +126,29 @@ int64_t image_width(const Graph & graph, Tensor image) {
 
 int64_t image_height(const Graph & graph, Tensor image) {
     return image->ne[graph.cpu() ? 2 : 1];
+}
+
+Tensor pixel_shuffle(Graph & graph, Tensor planes, int64_t r) {
+    ggml_context * ctx = graph.context();
+    const int64_t width = planes->ne[0], height = planes->ne[1], channels = planes->ne[2] / (r * r);
+    const int64_t batch = planes->ne[3];
+    // The channel's index counts columns first, then rows, then channels of the result.
+    Tensor y = ggml_reshape_4d(ctx, planes, width, height, r, r * channels * batch);
+    y = ggml_cont(ctx, ggml_permute(ctx, y, 1, 2, 0, 3)); // [r, width, height, r * channels * batch]
+    y = ggml_reshape_4d(ctx, y, r * width, height, r, channels * batch);
+    y = ggml_cont(ctx, ggml_permute(ctx, y, 0, 2, 1, 3)); // [r * width, r, height, channels * batch]
+    return graph.expand(ggml_reshape_4d(ctx, y, r * width, r * height, channels, batch));
+}
+
+Tensor pixel_unshuffle(Graph & graph, Tensor planes, int64_t r) {
+    ggml_context * ctx = graph.context();
+    const int64_t width = planes->ne[0] / r, height = planes->ne[1] / r, channels = planes->ne[2],
+                  batch = planes->ne[3];
+    Tensor y = ggml_reshape_4d(ctx, planes, r * width, r, height, channels * batch);
+    y = ggml_cont(ctx, ggml_permute(ctx, y, 0, 2, 1, 3)); // [r * width, height, r, channels * batch]
+    y = ggml_reshape_4d(ctx, y, r, width, height, r * channels * batch);
+    y = ggml_cont(ctx, ggml_permute(ctx, y, 2, 0, 1, 3)); // [width, height, r, r * channels * batch]
+    return graph.expand(ggml_reshape_4d(ctx, y, width, height, r * r * channels, batch));
 }
 
 Tensor concat(Graph & graph, Tensor image, Tensor other) {

@@ -27,6 +27,9 @@ struct Norm {
 struct Finish {
     Tensor image_bias = nullptr; // [out, batch]: added to every pixel of an image
     Activation activation = Activation::none;
+    Tensor slopes = nullptr;    // [out]: left of zero, of a leaky ReLU of an image (PReLU, He et al. 2015)
+    bool activate_last = false; // after the residual, not before
+    float scale = 1;
     Tensor residual = nullptr; // of the result's shape
     bool for_products = false; // only products read the result, so it may come in the type that they take
 };
@@ -48,6 +51,11 @@ Tensor to_image(Graph & graph, Tensor planes);
 Tensor from_image(Graph & graph, Tensor image);
 int64_t image_width(const Graph & graph, Tensor image);
 int64_t image_height(const Graph & graph, Tensor image);
+
+// Of planes: r x r channels become as many pixels, and the way back (Shi et al. 2016). [width, height, r r channels, batch] <->
+// [r width, r height, channels, batch]
+Tensor pixel_shuffle(Graph & graph, Tensor planes, int64_t r);
+Tensor pixel_unshuffle(Graph & graph, Tensor planes, int64_t r);
 
 // Side by side in the channels.
 Tensor concat(Graph & graph, Tensor image, Tensor other);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "io/mapped_file.h"
+#include "model/requirements.h"
 
 namespace diffusion {
 
@@ -102,7 +103,7 @@ std::unique_ptr<ControlNets::Entry> ControlNets::bind(const std::string & path,
     try {
         const ControlNetConfig config = ControlNet::read_config(*entry->weights);
         entry->net = std::make_unique<ControlNet>(*entry->weights, config);
-        require_sound(entry->tensors.table, *entry->weights);
+        require_sound(*entry->weights);
         require_fit(config, networks_, path);
     } catch (const Error & error) {
         const std::string what = error.what();

@@ -9,7 +9,6 @@
 
 #include "backend/device.h"
 #include "backend/memory.h"
-#include "graph/runner.h"
 #include "io/mapped_file.h"
 #include "model/control_nets.h"
 #include "model/networks.h"
@@ -22,33 +21,8 @@ namespace {
 constexpr double sd_scaling_factor = 0.18215;
 constexpr double xl_scaling_factor = 0.13025; // (Podell et al. 2023)
 
-// Bytes of weights, packed, up to which a model is faster to keep so than to hold in the file's form.
-constexpr size_t small_model = size_t{256} << 20;
-
 [[noreturn]] void invalid(const std::string & message) {
     throw Error(ErrorCode::invalid_argument, message);
-}
-
-// `scale` pixels lie along a side of the tensor's cell.
-void check_tensor(const char * name, size_t have, const Shape4 & shape, int64_t channels, int64_t scale = 1) {
-    // No side of a picture or a latent is longer, and no picture larger; with that no product here or in a graph overflows.
-    constexpr int64_t longest = 1 << 16, most_elements = int64_t{1} << 32, most_pixels = int64_t{1} << 28;
-    int64_t n = 1;
-    for (const int64_t side : shape) {
-        if (side < 1 || side > longest) invalid(std::string(name) + ": expected sides of 1 to 65536.");
-        n *= side;
-        if (n > most_elements) invalid(std::string(name) + ": expected at most 2^32 values.");
-    }
-    if (shape[2] * shape[3] > most_pixels / (scale * scale)) {
-        invalid(std::string(name) + ": expected at most 2^28 pixels in a picture.");
-    }
-    if (shape[1] != channels) invalid(std::string(name) + ": expected " + std::to_string(channels) + " channels.");
-    if (static_cast<int64_t>(have) != n) invalid(std::string(name) + ": the number of values does not fit the shape.");
-}
-
-// [batch, channels, height, width] as ggml counts dimensions.
-GraphInput image_input(const std::vector<float> & data, const Shape4 & s) {
-    return {GGML_TYPE_F32, {s[3], s[2], s[1], s[0]}, data.data()};
 }
 
 void check_rows(const char * name, const std::vector<float> & values, int64_t rows, int64_t size) {
@@ -61,7 +35,7 @@ void check_control(const Control & control, size_t open, const Shape4 & latent, 
     if (control.net < 0 || control.net >= static_cast<int64_t>(open)) {
         invalid("controls: expected the index of one of " + std::to_string(open) + " ControlNets.");
     }
-    check_tensor("hint", control.hint.size(), control.shape, 3);
+    check_image("hint", control.hint.size(), control.shape, 3);
     const int64_t height = latent[2] * scale, width = latent[3] * scale;
     if (control.shape != Shape4{1, 3, height, width}) {
         invalid("hint: expected the shape [1, 3, " + std::to_string(height) + ", " + std::to_string(width) + "].");
@@ -108,7 +82,7 @@ TextRows text_rows(const std::vector<int32_t> & tokens, int64_t vocabulary, int6
     return rows;
 }
 
-ModelInfo describe(const Networks & n, const EngineOptions & options) {
+ModelInfo describe(const Networks & n) {
     ModelInfo info;
     info.family = n.family;
     info.prediction = n.prediction;
@@ -126,8 +100,6 @@ ModelInfo describe(const Networks & n, const EngineOptions & options) {
                                       c.projection, c.clip_skip});
     }
     info.metadata = n.tensors.table.files().front().metadata;
-    info.device = options.device;
-    info.threads = options.threads;
     return info;
 }
 
@@ -139,36 +111,22 @@ struct Engine::Impl {
         const LogScope scope(on_log);
         networks = bind_networks(source, cancellation);
         require_runnable(*networks);
-        device.emplace(options.device, options.threads, options.precision);
-        weights.emplace(*networks->weights, device->backend(), options.on_progress, cancellation);
-        if (device->cpu()) {
-            int64_t numbers = 0;
-            for (const auto & binding : networks->weights->bindings()) numbers += ggml_nelements(binding.tensor);
-            PackedWeights & packed = device->cpu()->weights;
-            packed.keep_all = numbers * device->cpu()->kernels.operand_size <= small_model;
-            packed.on_packed = [this](Tensor tensor) {
-                if (weights->is_mapped(tensor) || control_nets->is_mapped(tensor))
-                    release_mapped(tensor->data, ggml_nbytes(tensor));
+        evaluator.emplace(*networks->weights, options, cancellation);
+        control_nets.emplace(*networks, evaluator->device(), evaluator->runner());
+        if (CpuPath * cpu = evaluator->device().cpu()) {
+            cpu->weights.on_packed = [this, own = cpu->weights.on_packed](Tensor tensor) {
+                if (control_nets->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
+                own(tensor);
             };
         }
-        if (options.profile) profile.emplace();
-        runner.emplace(*device, profile ? &*profile : nullptr);
-        control_nets.emplace(*networks, *device, *runner);
-        info = describe(*networks, options);
-        if (device->cpu()) info.precision = ggml_type_name(device->cpu()->kernels.operand);
-        info.mapped_bytes = weights->mapped_bytes();
-        info.allocated_bytes = weights->allocated_bytes();
+        info = describe(*networks);
+        info.compute = evaluator->info();
     }
 
     std::vector<float> run(const char * network, const std::string & variant, const std::vector<GraphInput> & inputs,
                            const Runner::Build & build, const Cancellation & cancellation) {
-        if (!device->cpu()) weights->update(cancellation);
-        if (info.mapped_bytes > 0) {
-            for (const StoredFile & file : networks->tensors.table.files()) file.mapping->check_unchanged();
-        }
         control_nets->check_unchanged();
-        const LogScope scope(on_log);
-        return runner->run(network, variant, inputs, build, cancellation);
+        return evaluator->run(network, variant, inputs, build, cancellation);
     }
 
     // What tells whether a set is the one in force: the files as they are, and their weights.
@@ -189,30 +147,14 @@ struct Engine::Impl {
         LoraSet wanted = lora_set(files);
         if (wanted == in_force) return;
         Loras next = read_loras(files, *networks->weights, cancellation);
-        for (const auto & [binding, delta] : next.deltas) {
-            if (device->cpu() || PlacedWeights::can_merge(binding->tensor->type)) continue;
-            throw Error(ErrorCode::model_unsupported, "A LoRA cannot be added on this device to weights of the type " +
-                                                          binding->stored->type_name +
-                                                          ". Use a model in another type.");
-        }
-        runner->clear();
-        for (const auto & [binding, delta] : loras.deltas) set_delta(*binding, nullptr);
-        for (const auto & [binding, delta] : next.deltas) set_delta(*binding, delta);
+        evaluator->exchange(loras.deltas, next.deltas);
         loras = std::move(next);
         in_force = std::move(wanted);
     }
 
-    void set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta) {
-        if (device->cpu()) return device->cpu()->weights.set_delta(binding.tensor, std::move(delta));
-        weights->set_delta(binding, std::move(delta));
-    }
-
     LogSink on_log;
     std::unique_ptr<Networks> networks;
-    std::optional<Device> device;
-    std::optional<PlacedWeights> weights;
-    std::optional<Profile> profile;
-    std::optional<Runner> runner;
+    std::optional<Evaluator> evaluator;
     Loras loras;
     LoraSet in_force;
     std::optional<ControlNets> control_nets;
@@ -235,7 +177,7 @@ const ModelInfo & Engine::info() const {
 }
 
 std::vector<ProfileEntry> Engine::profile() const {
-    return impl_->profile ? impl_->profile->entries() : std::vector<ProfileEntry>();
+    return impl_->evaluator->profile();
 }
 
 std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation) {
@@ -297,7 +239,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
                                    const std::vector<float> & timesteps, const Condition & condition,
                                    const Cancellation & cancellation) {
     const UnetConfig & c = impl_->networks->unet->config();
-    check_tensor("latent", latent.size(), shape, c.in_channels);
+    check_image("latent", latent.size(), shape, c.in_channels);
     const int64_t batch = shape[0];
     if (static_cast<int64_t>(timesteps.size()) != batch)
         invalid("timesteps: expected one for each latent of the batch.");
@@ -342,7 +284,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
 }
 
 std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, const Cancellation & cancellation) {
-    check_tensor("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
+    check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
         return impl_->networks->vae->build_decoder(graph, in[0]);
     };
@@ -350,7 +292,7 @@ std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shap
 }
 
 std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, const Cancellation & cancellation) {
-    check_tensor("image", image.size(), shape, 3);
+    check_image("image", image.size(), shape, 3);
     const AutoencoderConfig & c = impl_->networks->vae->config();
     if (shape[2] % c.scale_factor() != 0 || shape[3] % c.scale_factor() != 0) {
         invalid("image: expected sides that are multiples of " + std::to_string(c.scale_factor()) + ".");

@@ -11,10 +11,8 @@
 #include <variant>
 #include <vector>
 
-#include "backend/device.h"
-#include "backend/log.h"
 #include "cancellation.h"
-#include "graph/profile.h"
+#include "model/evaluator.h"
 #include "model/lora.h"
 #include "model/source.h"
 
@@ -68,23 +66,8 @@ struct ModelInfo {
     bool middle_attention = false;
     std::vector<TextEncoderInfo> text_encoders;
     std::map<std::string, std::string> metadata;
-    int64_t mapped_bytes = 0;
-    int64_t allocated_bytes = 0;
-    std::string device;
-    int threads = 0;
-    std::string precision; // of products: "f32" or "bf16"; "" where it is the device's own affair
+    ComputeInfo compute;
 };
-
-struct EngineOptions {
-    std::string device = "cpu";
-    int threads = 1;
-    Precision precision = Precision::automatic;
-    bool profile = false;                                         // see Engine::profile
-    std::function<void(int64_t done, int64_t total)> on_progress; // bytes; called on the opening thread
-    LogSink on_log;                                               // called on the thread that calls the engine
-};
-
-using Shape4 = std::array<int64_t, 4>; // [batch, channels, height, width]
 
 struct TextEncoding {
     std::vector<float> hidden, pooled;

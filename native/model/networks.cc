@@ -6,6 +6,7 @@
 #include "io/file_error.h"
 #include "model/names.h"
 #include "model/prediction.h"
+#include "model/requirements.h"
 
 namespace diffusion {
 
@@ -102,45 +103,13 @@ void describe_components(Networks & n) {
     }
 }
 
-// "a, b, c and 12 more". What comes from a file is to be quoted.
-std::string some_of(const std::vector<std::string> & names) {
-    std::string text;
-    for (size_t i = 0; i < std::min<size_t>(names.size(), 5); i++) text += (i ? ", " : "") + names[i];
-    if (names.size() > 5) text += " and " + std::to_string(names.size() - 5) + " more";
-    return text;
-}
-
-std::string where(const TensorTable & table) {
-    const auto & files = table.files();
-    std::string text = files.empty() ? "" : files.front().path;
-    return files.size() > 1 ? text + " and " + std::to_string(files.size() - 1) + " more" : text;
-}
-
 std::string where(const Networks & n) {
     return where(n.tensors.table);
 }
 
-std::vector<std::string> unused_tensors(const TensorTable & table, const WeightBinder & weights) {
-    std::vector<std::string> names;
-    for (const StoredTensor & tensor : table.tensors()) {
-        if (!weights.uses(tensor.name) && !ignorable(tensor.name)) names.push_back(tensor.name);
-    }
-    return names;
-}
-
 [[noreturn]] void refuse_unknown(const Networks & n) {
-    const TensorTable & table = n.tensors.table;
-    std::string found = "it holds no tensor at all";
-    if (!table.tensors().empty()) {
-        found = "it holds " + std::to_string(table.tensors().size()) + " tensors such as " +
-                quote(table.tensors().front().name);
-    }
-    if (!table.files().empty()) {
-        const auto & metadata = table.files().front().metadata;
-        const auto architecture = metadata.find("general.architecture");
-        if (architecture != metadata.end()) found += ", of the architecture " + quote(architecture->second);
-    }
-    throw Error(ErrorCode::model_unsupported, where(n) + ": expected a Stable Diffusion model, but " + found +
+    throw Error(ErrorCode::model_unsupported, where(n) + ": expected a Stable Diffusion model, but " +
+                                                  contents(n.tensors.table) +
                                                   ". Pass a checkpoint of Stable Diffusion 1.x, 2.x or XL.");
 }
 
@@ -204,7 +173,7 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
         n->problems.push_back("Expected a UNet that predicts epsilon or v, found one trained to predict " +
                               quote(prediction) + ".");
     }
-    n->unused = unused_tensors(table, *n->weights);
+    n->unused = unused_tensors(*n->weights);
     describe_components(*n);
     return n;
 }
@@ -215,26 +184,6 @@ std::vector<const ClipText *> text_encoders(const Networks & n) {
     if (n.text && !refiner) encoders.push_back(n.text.get());
     if (n.text_2) encoders.push_back(n.text_2.get());
     return encoders;
-}
-
-void require_sound(const TensorTable & table, const WeightBinder & weights) {
-    if (!weights.missing().empty()) {
-        throw Error(ErrorCode::model_incomplete, where(table) + ": " + std::to_string(weights.missing().size()) +
-                                                     " tensors are missing: " + some_of(weights.missing()) +
-                                                     ". The file is cut short or of another kind of model.");
-    }
-    if (!weights.mismatched().empty()) {
-        throw Error(ErrorCode::model_mismatch, where(table) + ": " + std::to_string(weights.mismatched().size()) +
-                                                   " tensors do not fit: " + some_of(weights.mismatched()) + ".");
-    }
-    const std::vector<std::string> unused = unused_tensors(table, weights);
-    if (!unused.empty()) {
-        std::vector<std::string> names; // as many as are shown
-        for (size_t i = 0; i < unused.size(); i++) names.push_back(i < 5 ? quote(unused[i]) : "");
-        throw Error(ErrorCode::model_unsupported,
-                    where(table) + ": " + std::to_string(unused.size()) + " tensors would go unused: " +
-                        some_of(names) + ". The picture would not be what the file stands for, so it is refused.");
-    }
 }
 
 void require_runnable(const Networks & n) {
@@ -256,7 +205,7 @@ void require_runnable(const Networks & n) {
         throw Error(ErrorCode::model_incomplete, where(n) + ": expected a whole model, but " + some_of(absent) +
                                                      (absent.size() > 1 ? " are" : " is") + " missing.");
     }
-    require_sound(n.tensors.table, *n.weights);
+    require_sound(*n.weights);
     require_matching_sizes(n);
 }
 

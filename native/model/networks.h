@@ -35,9 +35,6 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
 // The text encoders whose hidden states, side by side, the UNet attends to.
 std::vector<const ClipText *> text_encoders(const Networks & networks);
 
-// Throws Error (model_incomplete, model_mismatch, model_unsupported) where tensors are missing, do not fit or are of no use.
-void require_sound(const TensorTable & table, const WeightBinder & weights);
-
 // Throws the Error that says why these networks do not make a model that can run; returns where they do.
 void require_runnable(const Networks & networks);
 

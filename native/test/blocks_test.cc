@@ -171,6 +171,34 @@ void test_residual_blocks() {
                 false);
 }
 
+void test_finishes() {
+    const std::vector<Input> inputs = {
+        {{6, 5, 12, 2}}, {{3, 3, 12, 20}}, {{20, 1, 1, 1}}, {{20, 1, 1, 1}}, {{6, 5, 20, 2}}};
+    const auto finished = [](Finish finish, bool slopes, bool residual) {
+        return [=](Graph & graph, std::span<const Tensor> in) mutable {
+            if (slopes) finish.slopes = in[3];
+            if (residual) finish.residual = to_image(graph, in[4]);
+            return from_image(graph, conv2d(graph, {in[1], in[2]}, to_image(graph, in[0]), {}, finish));
+        };
+    };
+    Finish finish;
+    finish.activation = Activation::relu;
+    check_layer("ReLU", inputs, finished(finish, false, false), false);
+    finish.activate_last = true;
+    check_layer("ReLU of the sum", inputs, finished(finish, false, true), false);
+    finish = {};
+    finish.activation = Activation::leaky_relu;
+    check_layer("leaky ReLU", inputs, finished(finish, false, false), false);
+    finish.scale = -0.2f;
+    check_layer("PReLU and a scaled sum", inputs, finished(finish, true, true), false);
+
+    const auto shuffled = [](Graph & graph, std::span<const Tensor> in) {
+        Tensor y = to_image(graph, pixel_shuffle(graph, in[0], 2));
+        return pixel_unshuffle(graph, from_image(graph, y), 2);
+    };
+    check_layer("pixels to channels and back", {{{3, 2, 12, 2}}}, shuffled, false);
+}
+
 void test_products() {
     const auto product = [](Activation activation) {
         return [=](Graph & graph, std::span<const Tensor> in) {
@@ -216,6 +244,7 @@ void test_attention() {
 int main() {
     test_convolutions();
     test_residual_blocks();
+    test_finishes();
     test_products();
     test_attention();
     return finish();

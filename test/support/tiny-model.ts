@@ -317,7 +317,7 @@ function addOpenClip(weights: Weights, prefix: string, text: TinyTextEncoder, vo
 }
 
 /** Normal noise by Box and Muller's transform from a 32-bit generator (mulberry32: a Weyl sequence and a mixer). */
-function normalNoise(seed: number): () => number {
+export function normalNoise(seed: number): () => number {
   let state = seed >>> 0;
   const uniform = (): number => {
     state = (state + 0x6d2b79f5) >>> 0;

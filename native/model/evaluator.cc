@@ -1,0 +1,93 @@
+// See evaluator.h.
+#include "model/evaluator.h"
+
+#include "backend/memory.h"
+#include "io/mapped_file.h"
+
+namespace diffusion {
+
+namespace {
+
+// Bytes of weights, packed, up to which a model is faster to keep so than to hold in the file's form.
+constexpr size_t small_model = size_t{256} << 20;
+
+[[noreturn]] void invalid(const std::string & message) {
+    throw Error(ErrorCode::invalid_argument, message);
+}
+
+} // namespace
+
+void check_image(const char * name, size_t have, const Shape4 & shape, int64_t channels, int64_t scale) {
+    // No side of a picture or a latent is longer, and no picture larger; with that no product here or in a graph overflows.
+    constexpr int64_t longest = 1 << 16, most_elements = int64_t{1} << 32, most_pixels = int64_t{1} << 28;
+    int64_t n = 1;
+    for (const int64_t side : shape) {
+        if (side < 1 || side > longest) invalid(std::string(name) + ": expected sides of 1 to 65536.");
+        n *= side;
+        if (n > most_elements) invalid(std::string(name) + ": expected at most 2^32 values.");
+    }
+    if (shape[2] * shape[3] > most_pixels / (scale * scale)) {
+        invalid(std::string(name) + ": expected at most 2^28 pixels in a picture.");
+    }
+    if (shape[1] != channels) invalid(std::string(name) + ": expected " + std::to_string(channels) + " channels.");
+    if (static_cast<int64_t>(have) != n) invalid(std::string(name) + ": the number of values does not fit the shape.");
+}
+
+GraphInput image_input(const std::vector<float> & data, const Shape4 & s) {
+    return {GGML_TYPE_F32, {s[3], s[2], s[1], s[0]}, data.data()};
+}
+
+Evaluator::Evaluator(const WeightBinder & weights, const EngineOptions & options, const Cancellation & cancellation)
+    : table_(weights.table()), on_log_(options.on_log) {
+    device_.emplace(options.device, options.threads, options.precision);
+    weights_.emplace(weights, device_->backend(), options.on_progress, cancellation);
+    if (device_->cpu()) {
+        int64_t numbers = 0;
+        for (const auto & binding : weights.bindings()) numbers += ggml_nelements(binding.tensor);
+        PackedWeights & packed = device_->cpu()->weights;
+        packed.keep_all = numbers * device_->cpu()->kernels.operand_size <= small_model;
+        packed.on_packed = [this](Tensor tensor) {
+            if (weights_->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
+        };
+        info_.precision = ggml_type_name(device_->cpu()->kernels.operand);
+    }
+    if (options.profile) profile_.emplace();
+    runner_.emplace(*device_, profile_ ? &*profile_ : nullptr);
+    info_.device = options.device;
+    info_.threads = options.threads;
+    info_.mapped_bytes = weights_->mapped_bytes();
+    info_.allocated_bytes = weights_->allocated_bytes();
+}
+
+std::vector<float> Evaluator::run(const char * network, const std::string & variant,
+                                  const std::vector<GraphInput> & inputs, const Runner::Build & build,
+                                  const Cancellation & cancellation) {
+    if (!device_->cpu()) weights_->update(cancellation);
+    if (info_.mapped_bytes > 0) {
+        for (const StoredFile & file : table_.files()) file.mapping->check_unchanged();
+    }
+    const LogScope scope(on_log_);
+    return runner_->run(network, variant, inputs, build, cancellation);
+}
+
+void Evaluator::exchange(const Deltas & before, const Deltas & next) {
+    for (const auto & [binding, delta] : next) {
+        if (device_->cpu() || PlacedWeights::can_merge(binding->tensor->type)) continue;
+        throw Error(ErrorCode::model_unsupported, "A LoRA cannot be added on this device to weights of the type " +
+                                                      binding->stored->type_name + ". Use a model in another type.");
+    }
+    runner_->clear();
+    for (const auto & [binding, delta] : before) set_delta(*binding, nullptr);
+    for (const auto & [binding, delta] : next) set_delta(*binding, delta);
+}
+
+void Evaluator::set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta) {
+    if (device_->cpu()) return device_->cpu()->weights.set_delta(binding.tensor, std::move(delta));
+    weights_->set_delta(binding, std::move(delta));
+}
+
+std::vector<ProfileEntry> Evaluator::profile() const {
+    return profile_ ? profile_->entries() : std::vector<ProfileEntry>();
+}
+
+} // namespace diffusion

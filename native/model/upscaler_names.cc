@@ -1,0 +1,124 @@
+// See upscaler_names.h.
+#include "model/upscaler_names.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <string_view>
+
+namespace diffusion {
+
+namespace {
+
+// What BasicSR wraps the averaged weights in, and the others.
+constexpr std::string_view averaged = "params_ema.", plain = "params.";
+
+// Takes `prefix` off the front of `text`; false where it does not begin so.
+bool take(std::string_view & text, std::string_view prefix) {
+    if (!text.starts_with(prefix)) return false;
+    text.remove_prefix(prefix.size());
+    return true;
+}
+
+// Takes digits and the point behind them.
+std::optional<int> take_index(std::string_view & text) {
+    int index = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+    if (error != std::errc() || end == text.data() + text.size() || *end != '.') return std::nullopt;
+    text.remove_prefix(static_cast<size_t>(end - text.data()) + 1);
+    return index;
+}
+
+// `RDB1.conv2.weight`, or with the layer's place in a sequence `RDB1.conv2.0.weight`, as `rdb1.conv2.weight`.
+std::optional<std::string> dense_block_name(std::string_view local) {
+    if (!take(local, "RDB")) return std::nullopt;
+    std::string name(local);
+    const size_t sequence = name.find(".0.");
+    if (sequence != std::string::npos) name.erase(sequence, 2);
+    return "rdb" + name;
+}
+
+// Names of ESRGAN's first release.
+std::optional<std::string> release_name(std::string_view local) {
+    constexpr std::array<std::array<std::string_view, 2>, 3> beginnings = {
+        {{"trunk_conv.", "conv_body."}, {"upconv", "conv_up"}, {"HRconv.", "conv_hr."}}};
+    for (const auto & [from, to] : beginnings) {
+        if (take(local, from)) return std::string(to) + std::string(local);
+    }
+    if (!take(local, "RRDB_trunk.")) return std::nullopt;
+    const std::optional<int> block = take_index(local);
+    const std::optional<std::string> inner = block ? dense_block_name(local) : std::nullopt;
+    if (!inner) return std::nullopt;
+    return "body." + std::to_string(*block) + "." + *inner;
+}
+
+// Names of models trained with the code before that: `model.` and the layer's place in one sequence.
+class SequenceNames {
+public:
+    void note(std::string_view name) {
+        if (!take(name, "model.")) return;
+        const std::optional<int> place = take_index(name);
+        if (place && *place > 1) places_.insert(*place);
+    }
+
+    std::optional<std::string> convert(std::string_view name) const {
+        if (!take(name, "model.")) return std::nullopt;
+        const std::optional<int> place = take_index(name);
+        if (!place) return std::nullopt;
+        const std::string rest(name);
+        if (*place == 0) return "conv_first." + rest;
+        if (*place > 1) return after_body(*place) + rest;
+        if (!take(name, "sub.")) return std::nullopt;
+        const std::optional<int> block = take_index(name);
+        if (!block) return std::nullopt;
+        if (name == "weight" || name == "bias") return "conv_body." + std::string(name);
+        const std::optional<std::string> inner = dense_block_name(name);
+        if (!inner) return std::nullopt;
+        return "body." + std::to_string(*block) + "." + *inner;
+    }
+
+private:
+    // The last two layers come behind those that enlarge.
+    std::string after_body(int place) const {
+        const auto index = std::distance(places_.begin(), places_.find(place));
+        const auto left = static_cast<std::ptrdiff_t>(places_.size()) - index;
+        return left == 1 ? "conv_last." : left == 2 ? "conv_hr." : "conv_up" + std::to_string(index + 1) + ".";
+    }
+
+    std::set<int> places_;
+};
+
+} // namespace
+
+TensorTable canonical_upscaler(const TensorTable & table) {
+    const auto & tensors = table.tensors();
+    const auto starts_with = [](std::string_view prefix) {
+        return [prefix](const StoredTensor & tensor) { return std::string_view(tensor.name).starts_with(prefix); };
+    };
+    const bool is_averaged = std::ranges::any_of(tensors, starts_with(averaged));
+    const auto unwrapped = [&](const StoredTensor & tensor) {
+        std::string_view name = tensor.name;
+        take(name, is_averaged ? averaged : plain);
+        return name;
+    };
+    SequenceNames sequence;
+    for (const StoredTensor & tensor : tensors) sequence.note(unwrapped(tensor));
+
+    TensorTable result;
+    for (const StoredFile & file : table.files()) result.add_file(file);
+    result.reserve(tensors.size());
+    for (const StoredTensor & tensor : tensors) {
+        if (is_averaged && starts_with(plain)(tensor)) continue;
+        StoredTensor renamed = tensor;
+        const std::string_view name = unwrapped(tensor);
+        std::optional<std::string> canonical = sequence.convert(name);
+        if (!canonical) canonical = release_name(name);
+        renamed.name = canonical ? *canonical : std::string(name);
+        result.add(std::move(renamed));
+    }
+    return result;
+}
+
+} // namespace diffusion
