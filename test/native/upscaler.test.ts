@@ -175,8 +175,9 @@ describe('an image is refused', () => {
     const network = await open(path, { threads: 1 });
     const shape = [1, 3, 512, 512] as const;
     const running = network.evaluate(new Float32Array(3 * 512 * 512), shape, never);
+    const refused = assert.rejects(running, { code: 'ERR_DISPOSED' });
     await network.dispose();
-    await assert.rejects(running, { code: 'ERR_DISPOSED' });
+    await refused;
     await assert.rejects(network.evaluate(new Float32Array(12), [1, 3, 2, 2], never), { code: 'ERR_DISPOSED' });
   });
 
