@@ -8,8 +8,8 @@
 #include "cpu/measure_product.h"
 #include "error.h"
 #include "model/engine.h"
-#include "model/tensor_values.h"
 #include "model/image_engine.h"
+#include "model/tensor_values.h"
 
 namespace diffusion::addon {
 
