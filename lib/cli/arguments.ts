@@ -13,6 +13,8 @@ export interface CommandLine {
   readonly file?: string;
   /** Value of each flag that was given, by its long name: text as typed, true for a switch. */
   readonly flags: Readonly<Record<string, string | true>>;
+  /** The values of each flag that may be given several times, in their order. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
 const COMMANDS = [...DRAWING_COMMANDS, 'inspect', 'devices', 'metadata'] as const;
@@ -36,7 +38,7 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Command
   const parser = describeCommand(buildParser(known), command);
   const parsed = await parser.parse(rest);
   if (parsed.help || parsed.version) return undefined;
-  return { command, ...operand(command, parsed._.map(String)), flags: readFlags(parsed, known, rest) };
+  return { command, ...operand(command, parsed._.map(String)), ...readFlags(parsed, known, rest) };
 }
 
 /** Whether a command draws. */
@@ -128,17 +130,19 @@ function readFlags(
   parsed: Readonly<Record<string, unknown>>,
   known: readonly Flag[],
   words: readonly string[],
-): Record<string, string | true> {
+): Pick<CommandLine, 'flags' | 'lists'> {
   const flags: Record<string, string | true> = {};
+  const lists: Record<string, string[]> = {};
   for (const [key, value] of Object.entries(parsed)) {
     if (['_', '$0', 'help', 'version'].includes(key) || value === undefined) continue;
     const flag = known.find(({ name }) => name === key);
     if (!flag) throw new UsageError(unknownFlag(key, known, words));
-    if (Array.isArray(value)) throw new UsageError(`Expected --${key} once but received it ${value.length} times`);
-    if (value === false) throw new UsageError(`Expected no value for the switch --${key}`);
-    flags[key] = value as string | true;
+    if (flag.repeats) lists[key] = [value].flat() as string[];
+    else if (Array.isArray(value)) throw new UsageError(`Expected --${key} once but received it ${value.length} times`);
+    else if (value === false) throw new UsageError(`Expected no value for the switch --${key}`);
+    else flags[key] = value as string | true;
   }
-  return flags;
+  return { flags, lists };
 }
 
 /** The one complaint of the parser itself is of a missing value. */

@@ -4,6 +4,7 @@ import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable } from '../image/write-png.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
 import { readPicture } from '../picture/input.ts';
+import type { Pixels } from '../picture/pixels.ts';
 import { checkDepth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import { checkEditOptions } from '../pipeline/edit-options.ts';
 import type { GenerationResult, Timings } from '../pipeline/generation.ts';
@@ -97,11 +98,18 @@ async function checkRequest(
   if (previewPath !== undefined) await checkWritable(previewPath);
 }
 
-/** Reads the pictures that a command starts from, once for all that it draws and before the model is loaded. */
-async function readPictures({ options }: Request): Promise<Partial<Pick<Request['options'], PictureOption>>> {
+/** Reads the pictures of a command, once for all that it draws and before the model is loaded. */
+async function readPictures({
+  options,
+}: Request): Promise<Partial<Pick<Request['options'], PictureOption | 'controls'>>> {
   const given = PICTURES.filter((name) => options[name] !== undefined);
-  const entries = given.map(async (name) => [name, await readPicture(options[name], name)] as const);
-  return Object.fromEntries(await Promise.all(entries));
+  const { controls } = options;
+  const [pictures, hints] = await Promise.all([
+    Promise.all(given.map(async (name) => [name, await readPicture(options[name], name)] as const)),
+    controls && Promise.all(controls.map(({ image }) => readPicture(image, 'image'))),
+  ]);
+  const led = hints && controls?.map((control, i) => ({ ...control, image: hints[i] as Pixels }));
+  return { ...Object.fromEntries(pictures), ...(led && { controls: led }) };
 }
 
 function openModel({ source, load, verbose }: Request, signal: AbortSignal, progress: Progress): Promise<Model> {

@@ -1,5 +1,6 @@
 // The flags of the commands that draw: their names, what they mean, and the options of the API that they set.
 
+import type { ControlOptions } from '../control/options.ts';
 import { RESIZE_MODES } from '../picture/resize.ts';
 import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import type { EditOptions } from '../pipeline/edit-options.ts';
@@ -28,6 +29,7 @@ export interface Flag {
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
   readonly option?:
     | keyof DrawingOptions
+    | `controls[].${keyof ControlOptions}`
     | 'device'
     | 'threads'
     | 'precision'
@@ -37,6 +39,8 @@ export interface Flag {
     | 'textEncoder'
     | 'textEncoder2'
     | 'vae';
+  /** Whether it may be given several times. */
+  readonly repeats?: true;
   /** The commands that have it, where not all that draw do. */
   readonly only?: readonly DrawingCommand[];
   /** Heading that it stands under in the help, where it is not the general one. */
@@ -166,6 +170,42 @@ export const FLAGS: readonly Flag[] = [
     only: WITH_MASK,
     description: 'draw the masked region alone, at the full size, with that many pixels around it',
   },
+  {
+    name: 'control-net',
+    kind: 'text',
+    option: 'controls[].model',
+    repeats: true,
+    description: 'file of a ControlNet; all flags of controls may be given several times, for several controls',
+  },
+  {
+    name: 'control-image',
+    kind: 'text',
+    option: 'controls[].image',
+    repeats: true,
+    description: 'picture that the ControlNet follows',
+  },
+  {
+    name: 'control-strength',
+    kind: 'number',
+    option: 'controls[].strength',
+    repeats: true,
+    description: 'strength of the ControlNet (default: 1)',
+  },
+  {
+    name: 'control-start',
+    kind: 'number',
+    option: 'controls[].start',
+    repeats: true,
+    description: 'share of the steps before the ControlNet is heard, 0 to 1 (default: 0)',
+  },
+  {
+    name: 'control-end',
+    kind: 'number',
+    option: 'controls[].end',
+    repeats: true,
+    description: 'share of the steps after which it is heard no more (default: 1)',
+  },
+  { name: 'canny', kind: 'switch', description: 'show ControlNets the edges of their pictures' },
   {
     name: 'output',
     alias: 'o',

@@ -5,8 +5,10 @@ import type { LoadOptions } from '../load-options.ts';
 import { OptionCheck } from '../options.ts';
 import type { ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
+import { controlOption, readControlFlags } from './controls.ts';
 import { type DrawingOptions, FLAGS, type Flag } from './flags.ts';
 import { UsageError } from './usage-error.ts';
+import { toNumber } from './values.ts';
 
 /** What a command line asks for, in the terms of the API. Values are not checked yet. */
 export interface Request {
@@ -25,7 +27,8 @@ export interface Request {
 const MAX_COUNT = 10_000;
 
 /** @throws UsageError or RangeError for the flags that concern the command line alone. */
-export function readRequest({ flags }: CommandLine): Request {
+export function readRequest(commandLine: CommandLine): Request {
+  const { flags } = commandLine;
   if (flags.sigmas !== undefined && flags.scheduler !== undefined) {
     throw new UsageError('Expected either --sigmas or --scheduler but received both');
   }
@@ -43,7 +46,7 @@ export function readRequest({ flags }: CommandLine): Request {
       precision,
       prediction: prediction === 'eps' ? 'epsilon' : prediction,
     }) as Request['load'],
-    options: options as unknown as DrawingOptions,
+    options: withoutUndefined({ ...options, controls: readControlFlags(commandLine) }) as unknown as DrawingOptions,
     output: text(flags.output) ?? 'output.png',
     count: readCount(flags['batch-count']),
     previewPath: text(flags['preview-path']),
@@ -56,7 +59,8 @@ export function readRequest({ flags }: CommandLine): Request {
 export function inFlags(error: ArgumentError, { flags }: CommandLine): ArgumentError {
   const problems = error.problems.map((problem) => {
     // A part of an option's value has its own name, `targetSize.width`.
-    const setters = FLAGS.filter(({ option }) => option === problem.name.split('.')[0]);
+    const wanted = [controlOption(problem.name), problem.name.split('.')[0]];
+    const setters = FLAGS.filter(({ option }) => wanted.includes(option));
     const flag = setters.find(({ name }) => flags[name] !== undefined) ?? setters[0];
     const name = flag ? `--${flag.name}` : problem.name;
     const missing = problem.received === 'undefined';
@@ -92,11 +96,6 @@ function toPair(flag: string, text: string, separator: string, keys: readonly [s
   }
   const form = keys.map((key) => key.toUpperCase()).join(separator);
   throw new UsageError(`Expected ${form} in pixels for --${flag} but received '${text}'`);
-}
-
-/** What is no number stays as it was typed, so that the message about it can show it. */
-function toNumber(value: string | true | undefined): unknown {
-  return typeof value === 'string' && value.trim() !== '' && !Number.isNaN(Number(value)) ? Number(value) : value;
 }
 
 function text(value: string | true | undefined): string | undefined {

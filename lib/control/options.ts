@@ -87,7 +87,7 @@ function checkControl(value: unknown, name: string): CheckedControl {
   };
   const { start, end, preprocessor } = control;
   if (start >= end) {
-    check.problem({ name: `${name}.start`, expected: `less than ${name}.end, ${end},`, received: `${start}` });
+    check.problem({ name: `${name}.start`, expected: `less than the end, ${end},`, received: `${start}` });
   }
   if (check.value(`${name}.canny`) !== undefined && preprocessor !== 'canny') {
     const remedy = "Set preprocessor to 'canny', or leave it out";

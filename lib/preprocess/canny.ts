@@ -58,7 +58,8 @@ export function checkCannyOptions(options: unknown, name: string): CheckedCannyO
   const low = check.number(`${name}.low`, 100, { min: 0, max: MAX_GRADIENT });
   const high = check.number(`${name}.high`, Math.max(200, low), { min: 0, max: MAX_GRADIENT });
   const blur = check.number(`${name}.blur`, 0, { min: 0, max: MAX_BLUR });
-  if (low > high) check.problem({ name: `${name}.low`, expected: `at most ${name}.high, ${high}`, received: `${low}` });
+  if (low > high)
+    check.problem({ name: `${name}.low`, expected: `at most the high threshold, ${high},`, received: `${low}` });
   check.done();
   return { low, high, blur };
 }

@@ -189,7 +189,7 @@ const WRONG: Record<string, [controls: unknown, code: RegExp | string, message: 
   'a start behind the end': [
     [{ ...good, start: 0.8, end: 0.2 }],
     'ERR_INVALID_ARG_VALUE',
-    /less than controls\[0\]\.end, 0\.2, for controls\[0\]\.start but received 0\.8/,
+    /less than the end, 0\.2, for controls\[0\]\.start but received 0\.8/,
   ],
   'an empty part of the steps': [[{ ...good, end: 0 }], 'ERR_INVALID_ARG_VALUE', /less than/],
   'an end beyond 1': [[{ ...good, end: 2 }], 'ERR_INVALID_ARG_VALUE', /controls\[0\]\.end/],

@@ -66,7 +66,11 @@ const WRONG: Record<string, [image: unknown, options: unknown, message: RegExp]>
   'no picture': [undefined, {}, /picture.*for image/],
   'a threshold below 0': [picture, { low: -1 }, /options\.low.*-1/],
   'a threshold beyond all gradients': [picture, { high: 2041 }, /from 0 to 2040 for options\.high/],
-  'thresholds the wrong way round': [picture, { low: 200, high: 100 }, /at most options\.high, 100 for options\.low/],
+  'thresholds the wrong way round': [
+    picture,
+    { low: 200, high: 100 },
+    /at most the high threshold, 100, for options\.low/,
+  ],
   'a threshold that is NaN': [picture, { low: Number.NaN }, /options\.low but received NaN/],
   'a blur as text': [picture, { blur: '2' }, /options\.blur/],
   'an unknown option': [picture, { sigma: 1 }, /options\.sigma/],
