@@ -21,7 +21,7 @@ export function listDevices(): NativeDevice[] {
  *
  * @param source path of a model, or the paths of its parts.
  * @throws DiffusionError `ERR_FILE` or `ERR_MODEL_CORRUPT` where a file cannot be read or contradicts itself. A sound file that
- *   is no model of a known family is no error: its `family` is undefined.
+ *   is no model of a known family is no error: its `family` is undefined, and `kind` says what else it is.
  * @throws `signal.reason` once the signal has fired.
  */
 export async function inspectModel(

@@ -6,6 +6,16 @@ import type { CommandLine } from './arguments.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes, formatTable } from './units.ts';
 
+/** What goes with a model, for people. */
+const KINDS = {
+  lora: 'LoRA',
+  embedding: 'embedding of textual inversion',
+  controlnet: 'ControlNet',
+  taesd: 'TAESD, a small VAE',
+  upscaler: 'upscaler',
+  depth: 'depth estimator',
+};
+
 /** How many names of a list are shown; --json gives all. */
 const SHOWN = 10;
 
@@ -15,14 +25,15 @@ export async function runInspect({ file, flags }: CommandLine, signal: AbortSign
 }
 
 function describeInspection(found: NativeInspection): string {
-  const { files, family, layout, components } = found;
+  const { files, kind, family, layout, components } = found;
+  const goesWithModel = kind !== undefined && kind !== 'model';
   return [
     formatTable([
       ...files.map(({ path, format, bytes, tensors }) => [
         'file',
         `${path} (${format}, ${formatBytes(bytes)}, ${tensors} tensors)`,
       ]),
-      ['family', family ?? 'none that is known'],
+      ...(goesWithModel ? [['kind', KINDS[kind]]] : [['family', family ?? 'none that is known']]),
       ...(layout ? [['layout', layout]] : []),
       ...components.map((component) => [component.kind, describeComponent(component)]),
     ]),

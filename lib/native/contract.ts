@@ -63,6 +63,11 @@ export interface NativeInspection {
     readonly tensors: number;
   }[];
   /**
+   * What the tensors are for; a part of a model is one. Undefined where their names say nothing. What only goes with a model has no
+   * components, and no lists of names below.
+   */
+  readonly kind: 'model' | 'lora' | 'embedding' | 'controlnet' | 'taesd' | 'upscaler' | 'depth' | undefined;
+  /**
    * `sd1`, `sd2`, `sdxl` or `sdxl-refiner`, with `-inpaint`, `-depth` or `-edit` behind it where the UNet takes 9, 5 or 8 channels;
    * `sd3` and `flux`, which are known but not run; undefined where no known family matches.
    */

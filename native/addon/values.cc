@@ -105,6 +105,7 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection) {
                    item.Set("tensors", number_to_js(env, static_cast<int64_t>(file.n_tensors)));
                    return item;
                }));
+    object.Set("kind", string_or_undefined(env, inspection.kind));
     object.Set("family", string_or_undefined(env, inspection.family));
     object.Set("layout", string_or_undefined(env, inspection.layout));
     object.Set("components", components_to_js(env, inspection.components));

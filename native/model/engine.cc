@@ -311,6 +311,7 @@ Inspection inspect(const Source & source, const Cancellation & cancellation) {
     const auto n = bind_networks(source, cancellation);
     Inspection result;
     result.files = n->tensors.table.files();
+    result.kind = file_kind_name(n->kind);
     result.family = n->family;
     result.layout = n->tensors.layout;
     result.components = n->components;

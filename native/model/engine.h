@@ -30,6 +30,7 @@ struct ComponentInfo {
 
 struct Inspection {
     std::vector<StoredFile> files;
+    std::string kind;   // see file_kind_name()
     std::string family; // empty where unknown
     std::string layout;
     std::vector<ComponentInfo> components;

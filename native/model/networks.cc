@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "io/file_error.h"
+#include "model/file_kind.h"
 #include "model/names.h"
 #include "model/prediction.h"
 #include "model/requirements.h"
@@ -151,6 +152,9 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     n->tensors = open_source(source, cancellation);
     const TensorTable & table = n->tensors.table;
     n->weights = std::make_unique<WeightBinder>(table);
+    n->kind = file_kind(table);
+    // What only goes with a model may have names like those of its networks.
+    if (!what_to_do_with(n->kind).empty()) return n;
     n->unet = bind_one(*n, unet_prefix, [](WeightBinder & weights) {
         return std::make_unique<Unet>(weights, Unet::read_config(weights));
     });
@@ -187,6 +191,11 @@ std::vector<const ClipText *> text_encoders(const Networks & n) {
 }
 
 void require_runnable(const Networks & n) {
+    const std::string what = what_to_do_with(n.kind);
+    if (!what.empty()) {
+        throw Error(ErrorCode::model_unsupported,
+                    where(n) + ": expected a Stable Diffusion model, found " + what + ".");
+    }
     const std::vector<std::string> absent = absent_networks(n);
     if (n.family == "flux" || n.family == "sd3") {
         throw Error(ErrorCode::model_unsupported,

@@ -9,6 +9,7 @@
 #include "model/autoencoder.h"
 #include "model/clip_text.h"
 #include "model/engine.h"
+#include "model/file_kind.h"
 #include "model/source.h"
 #include "model/unet.h"
 
@@ -17,6 +18,7 @@ namespace diffusion {
 struct Networks {
     ModelTensors tensors;
     std::unique_ptr<WeightBinder> weights;
+    FileKind kind = FileKind::unknown;
     // nullptr where the files hold no tensor of the network.
     std::unique_ptr<ClipText> text;
     std::unique_ptr<ClipText> text_2; // of SDXL, which its refiner has alone

@@ -1,0 +1,21 @@
+// What a file of tensors is for, by their names: a model, or something that goes with one.
+#pragma once
+
+#include <string>
+
+#include "io/tensor_table.h"
+
+namespace diffusion {
+
+enum class FileKind { unknown, model, lora, embedding, control_net, taesd, upscaler, depth };
+
+// `table` under canonical names (names.h). A part of a model is a model.
+FileKind file_kind(const TensorTable & table);
+
+// As lib/native/contract.ts has it: "lora"; empty for `unknown`.
+std::string file_kind_name(FileKind kind);
+
+// "a LoRA; pass it as an entry of `loras`"; empty for `unknown` and `model`.
+std::string what_to_do_with(FileKind kind);
+
+} // namespace diffusion
