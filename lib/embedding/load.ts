@@ -47,7 +47,9 @@ export async function loadEmbeddings(
   signal: AbortSignal,
 ): Promise<Embeddings> {
   const files = await findEmbeddings(options, texts);
-  const read = await Promise.all(files.map((file) => readEmbedding(addon, textEncoders, file, signal)));
+  const read: ReadEmbedding[] = [];
+  // One after the other: each is read by a thread of its own.
+  for (const file of files) read.push(await readEmbedding(addon, textEncoders, file, signal));
   let next = textEncoders[0]?.vocabulary ?? 0;
   const triggers = read.map(({ token, vectors }) => {
     const tokens = Array.from({ length: vectors }, () => next++);

@@ -19,6 +19,14 @@ const ARCHITECTURES = { sd2: sd2Architecture, xl: xlArchitecture };
 type Name = keyof typeof ARCHITECTURES;
 type Picture = Txt2ImgOptions & { model: Name; image: string };
 
+/** A model with the whole vocabulary, written once: that takes seconds. */
+const written = new Map<Name, string>();
+function wordModel(name: Name): string {
+  const path = written.get(name) ?? tinyModel({ architecture: ARCHITECTURES[name], vocabulary: 49408 }).path;
+  written.set(name, path);
+  return path;
+}
+
 const WORDS = ['<cat-toy>', 'Shiny'];
 const folder = join(temporaryFolder(), 'embeddings');
 mkdirSync(folder);
@@ -86,8 +94,12 @@ for (const name of ['sd2', 'xl'] as const) {
 describe('txt2img with embeddings draws the pictures of diffusers', () => {
   for (const { image, model: name, ...options } of golden<Picture[]>('textual_inversion.json')) {
     it(name, async () => {
-      const { path } = tinyModel({ architecture: ARCHITECTURES[name], vocabulary: 49408 });
-      await using model = await loadModel(path, { device: 'cpu', threads: 1, precision: 'f32', prediction: 'epsilon' });
+      await using model = await loadModel(wordModel(name), {
+        device: 'cpu',
+        threads: 1,
+        precision: 'f32',
+        prediction: 'epsilon',
+      });
       const draw = async (more: Partial<Txt2ImgOptions>) => {
         const fixed = { sampler: 'euler', scheduler: 'discrete', rng: 'cpu' } as const;
         const { prediction: _, ...rest } = options as typeof options & { prediction?: string };
@@ -108,7 +120,7 @@ describe('embeddings of a model with one text encoder', () => {
   let draw: (options: Partial<Txt2ImgOptions>) => Promise<Uint8Array>;
   const three = vectors('sd2', '<cat-toy>');
   before(async () => {
-    model = await loadModel(tinyModel({ architecture: sd2Architecture, vocabulary: 49408 }).path, { threads: 1 });
+    model = await loadModel(wordModel('sd2'), { threads: 1 });
     draw = async (options) => {
       const { images } = await model.txt2img({ ...drawing, prompt: 'a shiny', ...options });
       return images[0]?.data as Uint8Array;
@@ -310,7 +322,7 @@ describe('embeddings of a model with one text encoder', () => {
 });
 
 test('an embedding for one text encoder does not fit SDXL, nor one with uneven parts', async () => {
-  await using model = await loadModel(tinyModel({ architecture: xlArchitecture, vocabulary: 49408 }).path, {
+  await using model = await loadModel(wordModel('xl'), {
     threads: 1,
   });
   const uneven = place('uneven.safetensors');
