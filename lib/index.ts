@@ -53,3 +53,11 @@ export {
 } from './sampler/index.ts';
 export { SCHEDULERS, type Schedule, type SchedulerName, SigmaTable, stableDiffusionTable } from './schedule/index.ts';
 export { EMBEDDED_MODEL, type ModelSource } from './source.ts';
+export {
+  loadUpscaler,
+  type UpscaleOptions,
+  type UpscaleProgress,
+  Upscaler,
+  type UpscalerInfo,
+  type UpscalerLoadOptions,
+} from './upscaler.ts';

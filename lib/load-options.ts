@@ -51,11 +51,13 @@ const KNOWN: readonly (keyof LoadOptions)[] = [
   'signal',
   'logger',
 ];
+/** Those of networks from images to images. */
+export const IMAGE_NETWORK_OPTIONS = KNOWN.filter((name) => name !== 'prediction');
 const MAX_THREADS = 512;
 
 /** @throws TypeError or RangeError with every problem that was found. */
-export function checkLoadOptions(options: unknown, addon: NativeAddon) {
-  const check = new OptionCheck(options, KNOWN);
+export function checkLoadOptions(options: unknown, addon: NativeAddon, known = KNOWN) {
+  const check = new OptionCheck(options, known);
   const devices = addon.devices();
   const fallback = devices.find(({ type }) => type === 'gpu')?.name ?? 'cpu';
   const checked = {

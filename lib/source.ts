@@ -52,7 +52,8 @@ export function modelName({ model, unet }: NativeSource): string {
   return basename(model ?? unet ?? '').replace(EXTENSION, '');
 }
 
-function checkPath(check: OptionCheck, part: string): string {
+/** Checks an option that is a path. */
+export function checkPath(check: OptionCheck, part: string): string {
   const path = check.string(part, '', MAX_PATH_LENGTH);
   const received = path === '' ? "''" : 'a path with a zero byte';
   if (check.value(part) === '' || path.includes('\0')) check.problem({ name: part, expected: 'a path', received });

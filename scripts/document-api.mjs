@@ -49,6 +49,14 @@ const SECTIONS = {
     'ProfileEntry',
     'RngName',
   ],
+  'Enlarging pictures': [
+    'loadUpscaler',
+    'UpscalerLoadOptions',
+    'Upscaler',
+    'UpscalerInfo',
+    'UpscaleOptions',
+    'UpscaleProgress',
+  ],
   'Pictures and their metadata': [
     'RgbImage',
     'canny',

@@ -3,7 +3,7 @@
 import yargs, { type Argv, type Options } from 'yargs';
 import { closest } from '../errors.ts';
 import { PACKAGE_VERSION } from '../version.ts';
-import { DRAWING_COMMANDS, type DrawingCommand, FLAGS, type Flag } from './flags.ts';
+import { DRAWING_COMMANDS, type DrawingCommand, FLAGS, type Flag, OWN_FLAGS } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A command line, understood. */
@@ -17,8 +17,7 @@ export interface CommandLine {
   readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
-const COMMANDS = [...DRAWING_COMMANDS, 'inspect', 'devices', 'metadata'] as const;
-const SHARED = ['json', 'verbose'];
+const COMMANDS = [...DRAWING_COMMANDS, 'upscale', 'inspect', 'devices', 'metadata'] as const;
 
 /**
  * @param argv without node and script.
@@ -32,7 +31,7 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Command
   const rest = named ? argv.slice(1) : argv;
   const command = named ?? drawingCommand(rest);
   const known = FLAGS.filter(({ name, only }) =>
-    isDrawing(command) ? only === undefined || only.includes(command) : SHARED.includes(name),
+    isDrawing(command) ? only === undefined || only.includes(command) : OWN_FLAGS[command].some((own) => own === name),
   );
   checkReservedNames(rest);
   const parser = describeCommand(buildParser(known), command);
@@ -88,6 +87,10 @@ function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
     return parser.usage('diffuse inspect FILE\n\nShow what a model file holds; reads its headers only.');
   if (command === 'devices') return parser.usage('diffuse devices\n\nList the devices that models can run on.');
   if (command === 'metadata') return parser.usage('diffuse metadata FILE\n\nShow how a PNG picture was made.');
+  if (command === 'upscale')
+    return parser
+      .usage('diffuse upscale -i PICTURE --upscale-model FILE [flags]\n\nEnlarge a picture.')
+      .example('diffuse upscale -i apple.png --upscale-model RealESRGAN_x4plus.pth -o large.png', '');
   if (command === 'img2img')
     return parser
       .usage('diffuse [img2img] -i PICTURE -p PROMPT [flags]\n\nDraw a picture from a picture and text.')
@@ -107,7 +110,7 @@ function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
   return parser
     .usage('diffuse [txt2img] -p PROMPT [flags]\n\nDraw a picture from text.')
     .epilog(
-      'Other commands: diffuse img2img, diffuse inpaint, diffuse edit, diffuse depth2img, diffuse inspect FILE, diffuse devices, diffuse metadata FILE',
+      'Other commands: diffuse img2img, diffuse inpaint, diffuse edit, diffuse depth2img, diffuse upscale, diffuse inspect FILE, diffuse devices, diffuse metadata FILE',
     )
     .example('diffuse -p "a red apple" -o apple.png', 'with the small model that comes along')
     .example('diffuse -m sd-v1-5.safetensors -p "a red apple" -W 512 -H 512 --steps 25 -s 42', '');

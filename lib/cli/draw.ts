@@ -14,11 +14,11 @@ import { checkInpaintOptions } from '../pipeline/inpaint-options.ts';
 import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { CommandLine } from './arguments.ts';
 import type { DrawingCommand } from './flags.ts';
-import { checkOutput, outputPaths, STANDARD_OUTPUT } from './output-path.ts';
+import { checkOutput, outputPaths, STANDARD_OUTPUT, writePicture } from './output-path.ts';
 import { formatProfile } from './profile.ts';
 import { Progress } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
-import { print, printJson } from './standard-output.ts';
+import { printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -56,7 +56,7 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
         signal,
         progress,
       );
-      await write(result.images[0] as RgbImage, path);
+      await writePicture(result.images[0] as RgbImage, path);
       const { seed: used, timings, loras, embeddings } = result;
       drawn.push({ file: path, seed: used, timings, loras, embeddings });
       progress.stop(`${path}: seed ${result.seed}, ${seconds(result.timings.total)}`);
@@ -138,11 +138,6 @@ async function draw(
     if (index + 1 === total) progress.start('decoding', 1);
   }
   return run;
-}
-
-async function write(image: RgbImage, path: string): Promise<void> {
-  if (path === STANDARD_OUTPUT) await print(await image.png());
-  else await image.save(path);
 }
 
 function log(message: string): void {

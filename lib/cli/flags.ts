@@ -8,6 +8,7 @@ import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import { MASKED_CONTENTS } from '../pipeline/start.ts';
 import { SAMPLER_NAMES } from '../sampler/index.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
+import type { UpscaleOptions } from '../upscaler.ts';
 
 /** The commands that draw. */
 export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth2img'] as const;
@@ -16,7 +17,7 @@ export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth
 export type DrawingCommand = (typeof DRAWING_COMMANDS)[number];
 
 /** The options of all of them. */
-export type DrawingOptions = InpaintOptions & EditOptions & Depth2ImgOptions;
+export type DrawingOptions = InpaintOptions & EditOptions & Depth2ImgOptions & Pick<UpscaleOptions, 'tileSize'>;
 
 /** One flag of the command line. */
 export interface Flag {
@@ -42,7 +43,7 @@ export interface Flag {
   /** Whether it may be given several times. */
   readonly repeats?: true;
   /** The commands that have it, where not all that draw do. */
-  readonly only?: readonly DrawingCommand[];
+  readonly only?: readonly (DrawingCommand | keyof typeof OWN_FLAGS)[];
   /** Heading that it stands under in the help, where it is not the general one. */
   readonly group?: string;
 }
@@ -51,6 +52,19 @@ const FROM_PICTURE: readonly DrawingCommand[] = ['img2img', 'inpaint', 'edit', '
 const IN_PART: readonly DrawingCommand[] = ['img2img', 'inpaint', 'depth2img'];
 const WITH_MASK: readonly DrawingCommand[] = ['inpaint'];
 const SDXL = 'What SDXL is told beside the prompt:';
+
+const EVERY_COMMAND = ['json', 'verbose'] as const;
+
+/** The flags of the commands that do not draw. */
+export const OWN_FLAGS = {
+  upscale: [
+    ...['init-img', 'output', 'upscale-model', 'upscale-tile-size', 'upscale-repeats'],
+    ...['threads', 'precision', 'device', ...EVERY_COMMAND],
+  ],
+  inspect: EVERY_COMMAND,
+  devices: EVERY_COMMAND,
+  metadata: EVERY_COMMAND,
+} as const;
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -324,6 +338,25 @@ export const FLAGS: readonly Flag[] = [
     alias: 'b',
     kind: 'number',
     description: 'pictures to draw one after the other, with seeds counting up (default: 1)',
+  },
+  {
+    name: 'upscale-model',
+    kind: 'text',
+    only: ['upscale'],
+    description: 'file of the upscaler: ESRGAN or Real-ESRGAN',
+  },
+  {
+    name: 'upscale-tile-size',
+    kind: 'number',
+    option: 'tileSize',
+    only: ['upscale'],
+    description: 'side in pixels of the tiles that the upscaler sees (default: 128)',
+  },
+  {
+    name: 'upscale-repeats',
+    kind: 'number',
+    only: ['upscale'],
+    description: 'how often to enlarge the picture (default: 1)',
   },
   {
     name: 'threads',

@@ -1,6 +1,8 @@
 // Where the pictures of a command go.
 
+import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable } from '../image/write-png.ts';
+import { print } from './standard-output.ts';
 import { UsageError } from './usage-error.ts';
 
 /** `-o` of a picture that goes to standard output. */
@@ -37,4 +39,10 @@ export async function checkOutput(output: string, count: number, json: boolean, 
   if (count > 1) throw new UsageError(`Expected one picture for standard output but --batch-count is ${count}`);
   if (json) throw new UsageError('Expected either -o - or --json: both would write to standard output');
   if (terminal) throw new UsageError('Expected a file or a pipe for -o - but standard output is a terminal');
+}
+
+/** Writes a picture to a file, or as PNG to standard output. */
+export async function writePicture(image: RgbImage, output: string): Promise<void> {
+  if (output === STANDARD_OUTPUT) await print(await image.png());
+  else await image.save(output);
 }

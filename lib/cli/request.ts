@@ -48,7 +48,7 @@ export function readRequest(commandLine: CommandLine): Request {
     }) as Request['load'],
     options: withoutUndefined({ ...options, controls: readControlFlags(commandLine) }) as unknown as DrawingOptions,
     output: text(flags.output) ?? 'output.png',
-    count: readCount(flags['batch-count']),
+    count: readCount(commandLine, 'batch-count', MAX_COUNT),
     previewPath: text(flags['preview-path']),
     json: flags.json === true,
     verbose: flags.verbose === true,
@@ -69,9 +69,11 @@ export function inFlags(error: ArgumentError, { flags }: CommandLine): ArgumentE
   return argumentError(problems);
 }
 
-function readCount(value: string | true | undefined): number {
-  const check = new OptionCheck({ '--batch-count': toNumber(value) }, ['--batch-count']);
-  const count = check.number('--batch-count', 1, { min: 1, max: MAX_COUNT, integer: true });
+/** A number of times, 1 where the flag is not given. */
+export function readCount({ flags }: CommandLine, flag: string, max: number): number {
+  const name = `--${flag}`;
+  const check = new OptionCheck({ [name]: toNumber(flags[flag]) }, [name]);
+  const count = check.number(name, 1, { min: 1, max, integer: true });
   check.done();
   return count;
 }
