@@ -77,9 +77,10 @@ function buildParser(known: readonly Flag[]): Argv {
     });
 }
 
-function toYargs({ alias, kind, description, group }: Flag): Options {
+/** The parser's own heading comes first only where flags name it. */
+function toYargs({ alias, kind, description, group = 'Options:' }: Flag): Options {
   const value: Options = kind === 'switch' ? { type: 'boolean' } : { type: 'string', nargs: 1 };
-  return { ...value, ...(alias ? { alias } : {}), ...(group ? { group } : {}), description };
+  return { ...value, ...(alias ? { alias } : {}), group, description };
 }
 
 function describeCommand(parser: Argv, command: CommandLine['command']): Argv {

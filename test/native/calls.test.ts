@@ -11,6 +11,7 @@ import { runInNewContext } from 'node:vm';
 import type { NativeModel, NativeProgress } from '../../lib/native/contract.ts';
 import { addon, DECODED_LENGTH, decode, encodeText, never, openTiny, predict, tiny } from '../support/addon.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
+import { distilledArchitecture } from '../support/tiny-architectures.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
 setFlagsFromString('--expose-gc');
@@ -38,6 +39,28 @@ test('a model tells what its tensors say', () => {
   const parameters = Object.fromEntries(info.components.map(({ kind, parameters }) => [kind, parameters]));
   assert.deepEqual(parameters, { ...tiny.sizes.parameters });
   assert.throws(() => Object.assign(model, { info: 1 }), TypeError);
+});
+
+test('self-attention in the middle block can be the identity, where there is any', async () => {
+  const latent = Float32Array.from({ length: 256 }, (_, i) => Math.sin(i));
+  const context = { context: new Float32Array(77 * 64).fill(0.1), contextTokens: 77 };
+  const evaluate = (opened: NativeModel, identityAttention?: boolean) =>
+    opened.predict(latent, [1, 4, 8, 8], new Float32Array([500]), { ...context, identityAttention } as never, never);
+  const plain = await evaluate(model);
+  assert.deepEqual(await evaluate(model, false), plain);
+  const perturbed = await evaluate(model, true);
+  assert.ok(perturbed.every(Number.isFinite));
+  assert.notDeepEqual(perturbed, plain);
+  // The two graphs do not take each other's place.
+  assert.deepEqual(await evaluate(model), plain);
+  assert.equal(model.info.middleAttention, true);
+  const without = await addon.open(
+    { model: tinyModel({ architecture: distilledArchitecture }).path },
+    { device: 'cpu', threads: 1, cancellation: never },
+  );
+  assert.equal(without.info.middleAttention, false);
+  await assert.rejects(evaluate(without, true), { code: 'ERR_MODEL_UNSUPPORTED', message: /middle block/ });
+  await without.dispose();
 });
 
 test('progress rises to the whole before the model is there, and ends with it', async () => {
