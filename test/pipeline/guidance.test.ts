@@ -1,11 +1,14 @@
 // Guided text to image and prompts that change on the way, against diffusers. Goldens: test/reference/guidance.py.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { type GenerationStep, loadModel, type Model, readMetadata, type Txt2ImgOptions } from '../../lib/index.ts';
 import { golden } from '../support/golden.ts';
+import { writeSafetensors } from '../support/safetensors.ts';
 import { distilledArchitecture, xlArchitecture } from '../support/tiny-architectures.ts';
-import { tinyModel } from '../support/tiny-model.ts';
+import { tinyControlNet } from '../support/tiny-control-net.ts';
+import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 
 type Golden = Txt2ImgOptions & {
   model: 'tiny' | 'xl';
@@ -44,6 +47,7 @@ describe('guided pictures end with the latents of diffusers', () => {
 });
 
 describe('steering', () => {
+  const tinyNet = tinyControlNet();
   let model: Model;
   const small = { prompt: 'a red apple', width: 16, height: 16, steps: 4, seed: 7, sampler: 'euler' } as const;
   const draw = (options: Partial<Txt2ImgOptions> = {}) => lastLatent(model, { ...small, ...options });
@@ -99,6 +103,36 @@ describe('steering', () => {
     const edited = await draw({ prompt: `[a:${long}:1]`, negativePrompt: '[a|b BREAK c]' });
     assert.notDeepEqual(edited, await draw({ prompt: 'a', negativePrompt: '[a|b BREAK c]' }));
     assert.deepEqual(await draw({ prompt: '([a:b:9]:1.3) [c]' }), await draw({ prompt: '(a:1.3) [c]' }));
+  });
+
+  test('image to image counts the steps that it takes, and shares are of all steps', async () => {
+    const image = { width: 16, height: 16, data: Uint8Array.from({ length: 3 * 16 * 16 }, (_, i) => (i * 37) % 256) };
+    const picture = async (prompt: string) => {
+      const { images } = await model.img2img({ ...small, image, strength: 0.5, prompt });
+      return images[0]?.data;
+    };
+    assert.deepEqual(await picture('[a:a pear:0.5]'), await picture('a'));
+    assert.deepEqual(await picture('[a:a pear:0.0]'), await picture('a pear'));
+    assert.notDeepEqual(await picture('a pear'), await picture('a'));
+  });
+
+  test('a ControlNet leads the perturbed network too', async () => {
+    const image = { width: 16, height: 16, data: Uint8Array.from({ length: 3 * 16 * 16 }, (_, i) => (i * 91) % 256) };
+    const led = (strength: number, cfgScale: number) =>
+      draw({ pagScale: 3, cfgScale, controls: [{ model: tinyNet, image, strength }] });
+    assert.deepEqual(await led(0, 1), await draw({ pagScale: 3, cfgScale: 1 }));
+    assert.notDeepEqual(await led(1, 1), await led(0, 1));
+    assert.notDeepEqual(await led(1, 5), await led(1, 1));
+  });
+
+  test('embeddings and edits go together', async () => {
+    const path = join(temporaryFolder(), 'shiny.safetensors');
+    const values = Float32Array.from({ length: 3 * 64 }, (_, i) => Math.sin(i));
+    writeSafetensors(path, [{ name: 'emb_params', dtype: 'f32', shape: [3, 64], values }]);
+    const embeddings = [{ path }];
+    const late = await draw({ prompt: 'a [b:shiny:1] cat', embeddings });
+    assert.notDeepEqual(late, await draw({ prompt: 'a [b:shiny:1] cat' }));
+    assert.deepEqual(await draw({ prompt: 'a [b:shiny:9] cat', embeddings }), await draw({ prompt: 'a b cat' }));
   });
 
   test('a picture says how it was guided', async () => {
