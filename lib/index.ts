@@ -38,6 +38,7 @@ export type { GenerationOptions } from './pipeline/generation-options.ts';
 export type { Img2ImgOptions } from './pipeline/img2img-options.ts';
 export type { InpaintOptions } from './pipeline/inpaint-options.ts';
 export type { PictureOptions } from './pipeline/picture-options.ts';
+export type { PreviewKind } from './pipeline/preview.ts';
 export type { Run } from './pipeline/run.ts';
 export type { MaskedContent } from './pipeline/start.ts';
 export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';

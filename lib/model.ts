@@ -221,10 +221,10 @@ export class Model implements AsyncDisposable {
     check: (limits: ModelLimits) => Checked,
     prepare: (checked: Checked, limits: ModelLimits) => Promise<Task>,
   ): Run<GenerationStep, GenerationResult> {
-    const { vaeScaleFactor, textEncoders, defaultWidth: width, defaultHeight: height } = this.info;
+    const { vaeScaleFactor, tinyAutoencoder, textEncoders, defaultWidth: width, defaultHeight: height } = this.info;
     const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
     const clipSkip = textEncoders[0]?.clipSkip ?? 1;
-    const limits = { vaeScaleFactor, textLayers, clipSkip, width, height };
+    const limits = { vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, width, height };
     let checked: Checked;
     try {
       checked = check(limits);

@@ -20,10 +20,13 @@ export interface ModelSource {
   textEncoder?: string | undefined;
   /** The second text encoder of SDXL (OpenCLIP bigG), which its refiner has alone. */
   textEncoder2?: string | undefined;
+  /** A VAE, or a tiny autoencoder in its place (TAESD, by madebyollin): fast, with less detail. */
   vae?: string | undefined;
+  /** A tiny autoencoder beside the VAE, for previews (`preview: 'tae'`). */
+  taesd?: string | undefined;
 }
 
-const PARTS: readonly (keyof ModelSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae'];
+const PARTS: readonly (keyof ModelSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae', 'taesd'];
 const MAX_PATH_LENGTH = 4096;
 
 /** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */

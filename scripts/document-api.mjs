@@ -35,6 +35,7 @@ const SECTIONS = {
     'RawPicture',
     'ResizeMode',
     'MaskedContent',
+    'PreviewKind',
     'LoraOption',
     'ControlOptions',
     'Preprocessor',

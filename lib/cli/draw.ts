@@ -94,6 +94,7 @@ async function checkRequest(
   const { seed } = CHECKS[command](options, ANY_MODEL);
   CHECKS[command]({ ...options, seed: seed + (count - 1) }, ANY_MODEL);
   await checkOutput(output, count, json, process.stdout.isTTY);
+  if (previewPath === undefined && options.preview) throw new UsageError('Expected --preview-path for --preview');
   if (previewPath === STANDARD_OUTPUT) throw new UsageError('Expected a file for --preview-path but received -');
   if (previewPath !== undefined) await checkWritable(previewPath);
 }
@@ -131,7 +132,8 @@ async function draw(
   progress: Progress,
 ): Promise<GenerationResult> {
   progress.start('sampling', options.steps ?? 20);
-  const run = model[command]({ ...options, signal, preview: previewPath !== undefined });
+  const preview = previewPath !== undefined && (options.preview ?? true);
+  const run = model[command]({ ...options, signal, preview });
   for await (const { index, total, preview } of run) {
     progress.step(index + 1, total);
     if (preview && previewPath !== undefined) await preview.save(previewPath);

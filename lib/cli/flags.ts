@@ -39,7 +39,8 @@ export interface Flag {
     | 'unet'
     | 'textEncoder'
     | 'textEncoder2'
-    | 'vae';
+    | 'vae'
+    | 'taesd';
   /** Whether it may be given several times. */
   readonly repeats?: true;
   /** The commands that have it, where not all that draw do. */
@@ -93,6 +94,13 @@ export const FLAGS: readonly Flag[] = [
     description: 'file of the second text encoder of SDXL, instead of the one in --model',
   },
   { name: 'vae', kind: 'text', option: 'vae', description: 'file of the VAE, instead of the one in --model' },
+  {
+    name: 'taesd',
+    kind: 'text',
+    option: 'taesd',
+    description: 'file of a tiny autoencoder, instead of the VAE: faster, with less detail',
+  },
+  { name: 'taesd-preview-only', kind: 'switch', description: 'use --taesd for previews only' },
   { name: 'prompt', alias: 'p', kind: 'text', option: 'prompt', description: 'what to draw' },
   {
     name: 'negative-prompt',
@@ -377,7 +385,14 @@ export const FLAGS: readonly Flag[] = [
     option: 'device',
     description: 'device to compute on, see `diffuse devices` (default: the first GPU, else cpu)',
   },
-  { name: 'preview-path', kind: 'text', description: 'PNG file to write a small preview to after each step' },
+  {
+    name: 'preview',
+    kind: 'text',
+    option: 'preview',
+    description:
+      'what previews are made by: proj, a small picture by a projection (default), or tae, a whole one by --taesd',
+  },
+  { name: 'preview-path', kind: 'text', description: 'PNG file to write a preview to after each step' },
   {
     name: 'json',
     kind: 'switch',

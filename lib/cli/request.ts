@@ -35,8 +35,9 @@ export function readRequest(commandLine: CommandLine): Request {
   const values: Record<string, unknown> = {};
   for (const flag of FLAGS)
     if (flag.option && flags[flag.name] !== undefined) values[flag.option] = toValue(flag, flags[flag.name]);
-  const { model, unet, textEncoder, textEncoder2, vae, device, threads, precision, prediction, ...options } = values;
-  const source = { model, unet, textEncoder, textEncoder2, vae };
+  const { model, unet, textEncoder, textEncoder2, vae, taesd, ...others } = values;
+  const { device, threads, precision, prediction, ...options } = others;
+  const source = { model, unet, textEncoder, textEncoder2, ...readVaes(commandLine, vae, taesd) };
   const named = Object.values(source).some((path) => path !== undefined);
   return {
     source: named ? (withoutUndefined(source) as ModelSource) : undefined,
@@ -53,6 +54,17 @@ export function readRequest(commandLine: CommandLine): Request {
     json: flags.json === true,
     verbose: flags.verbose === true,
   };
+}
+
+/** As in `sd-cli`, --taesd decodes in place of the VAE, unless it is for previews only. */
+function readVaes({ flags }: CommandLine, vae: unknown, taesd: unknown): { vae?: unknown; taesd?: unknown } {
+  const previewOnly = flags['taesd-preview-only'] === true;
+  if (previewOnly && taesd === undefined) throw new UsageError('Expected --taesd for --taesd-preview-only');
+  if (previewOnly || taesd === undefined) return { vae, taesd };
+  if (vae !== undefined) {
+    throw new UsageError('Expected either --vae or --taesd, or --taesd-preview-only beside both, but received both');
+  }
+  return { vae: taesd };
 }
 
 /** Rewords an error about options so that it names the flags that set them. */

@@ -39,12 +39,15 @@ export interface NativeSource {
   readonly textEncoder?: string;
   /** The second text encoder of SDXL, which its refiner has alone. */
   readonly textEncoder2?: string;
+  /** May be a tiny autoencoder (TAESD). */
   readonly vae?: string;
+  /** A tiny autoencoder beside the VAE, for previews. */
+  readonly taesd?: string;
 }
 
 /** One network found in the files. */
 export interface NativeComponent {
-  readonly kind: 'unet' | 'text_encoder' | 'text_encoder_2' | 'vae';
+  readonly kind: 'unet' | 'text_encoder' | 'text_encoder_2' | 'vae' | 'tiny_autoencoder';
   /** Parameters of its tensors, and their size in the file in bytes. */
   readonly parameters: number;
   readonly bytes: number;
@@ -143,8 +146,10 @@ export interface NativeModelInfo {
   readonly latentChannels: number;
   /** Pixels along one side of a latent's cell: 8 for SD 1.x. */
   readonly vaeScaleFactor: number;
-  /** Factor from VAE latent to diffusion latent: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL. */
+  /** Factor from VAE latent to diffusion latent: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 1 where the VAE is a tiny autoencoder. */
   readonly scalingFactor: number;
+  /** Whether a tiny autoencoder is there for previews: beside the VAE, or in its place. */
+  readonly tinyAutoencoder: boolean;
   /** Channels that the UNet takes: those of the latent, and more where it inpaints, edits or follows depth. */
   readonly inChannels: number;
   /** Numbers that the UNet adds to the embedding of the timestep (2816 for SDXL, 2560 for its refiner), or 0. */
@@ -167,7 +172,7 @@ export interface NativeModelInfo {
 
 /** What the operations of one kind cost in one network. */
 export interface NativeProfileEntry {
-  /** `text encoder`, `UNet`, `VAE decoder`, `VAE encoder` or `upscaler`. */
+  /** `text encoder`, `UNet`, `VAE decoder`, `VAE encoder`, `tiny decoder` or `upscaler`. */
   readonly network: string;
   /** `convolution`, `linear`, `attention`, ...; a name of ggml's where ggml computes it. */
   readonly operation: string;
@@ -290,6 +295,16 @@ export interface NativeModel {
    */
   encode(
     image: Float32Array,
+    shape: readonly [number, number, number, number],
+    cancellation: NativeCancellation,
+  ): Promise<Float32Array>;
+  /**
+   * Decodes by the tiny autoencoder; only where `info.tinyAutoencoder` says that there is one.
+   * @param latent `[batch, latentChannels, height, width]` of the diffusion
+   * @returns as {@link decode}
+   */
+  preview(
+    latent: Float32Array,
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
   ): Promise<Float32Array>;

@@ -14,6 +14,7 @@ import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/i
 import { parseAttention } from '../text/attention.ts';
 import { schedulePrompt } from '../text/editing.ts';
 import type { GenerationStep } from './generation.ts';
+import { PREVIEW_KINDS, type PreviewKind } from './preview.ts';
 
 /** Options of every call that draws. */
 export interface GenerationOptions {
@@ -106,8 +107,11 @@ export interface GenerationOptions {
   signal?: AbortSignal | undefined;
   /** Called after each step and awaited. What it throws ends the run. */
   onStep?: ((step: GenerationStep) => void | Promise<void>) | undefined;
-  /** Whether steps carry a small preview picture. Default false. */
-  preview?: boolean | undefined;
+  /**
+   * Whether steps carry a preview picture: `proj` (or true) a small one by a linear projection, which costs nothing; `tae` one of the
+   * whole size by the tiny autoencoder that the model was loaded with ({@link ModelSource}). Default false.
+   */
+  preview?: boolean | PreviewKind | undefined;
 }
 
 /** An upper left corner in pixels. */
@@ -124,6 +128,8 @@ export interface ModelLimits {
   readonly textLayers: number;
   /** Default layer. */
   readonly clipSkip: number;
+  /** Whether there is a tiny autoencoder. */
+  readonly tinyAutoencoder: boolean;
   /** Default size in pixels. */
   readonly width: number;
   readonly height: number;
@@ -134,6 +140,7 @@ export const ANY_MODEL: ModelLimits = {
   vaeScaleFactor: 1,
   textLayers: Number.MAX_VALUE,
   clipSkip: 1,
+  tinyAutoencoder: true,
   width: 512,
   height: 512,
 };
@@ -170,7 +177,7 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly rng: RngName;
   readonly signal: AbortSignal | undefined;
   readonly onStep: GenerationOptions['onStep'];
-  readonly preview: boolean;
+  readonly preview: PreviewKind | undefined;
 }
 
 /** The names of the options. */
@@ -255,8 +262,19 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     rng: check.name('rng', 'cuda', RNG_NAMES),
     signal: check.signal(),
     onStep: check.callback<NonNullable<GenerationOptions['onStep']>>('onStep'),
-    preview: check.boolean('preview', false),
+    preview: checkPreview(check, limits),
   };
+}
+
+function checkPreview(check: OptionCheck, { tinyAutoencoder }: ModelLimits): PreviewKind | undefined {
+  const value = check.value('preview');
+  if (typeof value !== 'string') return check.boolean('preview', false) ? 'proj' : undefined;
+  const kind = check.name('preview', 'proj', PREVIEW_KINDS);
+  if (kind === 'tae' && !tinyAutoencoder) {
+    const remedy = 'Load the model with { taesd }, or with a tiny autoencoder as { vae }';
+    check.problem({ name: 'preview', expected: 'proj or a model with a tiny autoencoder', received: "'tae'", remedy });
+  }
+  return kind;
 }
 
 /** Checks `width` and `height`; each is the fallback where it is not given. */

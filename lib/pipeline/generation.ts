@@ -28,8 +28,8 @@ export interface GenerationStep {
   /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`. */
   readonly latent: Float32Array;
   /**
-   * With `preview: true`, what the pictures look like so far: the denoised latent through a linear projection, one pixel a
-   * latent cell (an eighth of the width and height), the pictures of a batch side by side.
+   * With the option `preview`, what the pictures look like so far: the denoised latent through a linear projection, one pixel a
+   * latent cell (an eighth of the width and height), or decoded by a tiny autoencoder; the pictures of a batch side by side.
    */
   readonly preview: RgbImage | undefined;
 }
@@ -99,7 +99,7 @@ export async function generate(
 ): Promise<GenerationResult> {
   const { vaeScaleFactor: factor, latentChannels } = networks.info;
   const shape: Shape = [options.batchSize, latentChannels, task.size.height / factor, task.size.width / factor];
-  const preview = options.preview ? createPreview(networks.info, shape) : undefined;
+  const preview = options.preview ? createPreview(options.preview, networks, shape) : undefined;
 
   const { embeddings } = prompts;
   const begun = performance.now();
@@ -121,7 +121,13 @@ export async function generate(
     controlsAt,
     async (step) => {
       const { index, total, sigma } = step;
-      const generationStep = { index, total, sigma, latent: step.latent.slice(), preview: preview?.(step.denoised) };
+      const generationStep = {
+        index,
+        total,
+        sigma,
+        latent: step.latent.slice(),
+        preview: await preview?.(step.denoised),
+      };
       emit(generationStep);
       await options.onStep?.(generationStep);
       stepEnds.push(performance.now());

@@ -102,6 +102,12 @@ export class Networks {
     const planes = await callNative(this.#addon, this.signal, (flag) => this.#model.decode(scaled, shape, flag));
     return requireFinite(planes, 'the VAE decoder');
   }
+
+  /** Decodes diffusion latents by the tiny autoencoder, as {@link decode}. */
+  async preview(latent: Float32Array, shape: Shape): Promise<Float32Array> {
+    const planes = await callNative(this.#addon, this.signal, (flag) => this.#model.preview(latent, shape, flag));
+    return requireFinite(planes, 'the tiny autoencoder');
+  }
 }
 
 /**

@@ -1,9 +1,9 @@
-// Small pictures of a latent while it is being drawn, without the VAE.
+// Pictures of a latent while it is being drawn: small ones by a projection, or whole ones by a tiny autoencoder.
 
 import { DiffusionError } from '../errors.ts';
-import { RgbImage } from '../image/rgb-image.ts';
+import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
-import type { Shape } from './networks.ts';
+import type { Networks, Shape } from './networks.ts';
 
 /** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
 type Projection = readonly (readonly number[])[];
@@ -29,13 +29,48 @@ const STABLE_DIFFUSION_XL: Projection = [
 /** Metadata entry by which a model with a latent space of its own brings its projection, as JSON. */
 const METADATA_KEY = 'latent_rgb_projection';
 
+/** How previews are made: by the linear projection, or by the tiny autoencoder. */
+export type PreviewKind = 'proj' | 'tae';
+
+export const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae'];
+
+/** Makes the function that shows what denoised latents look like, the pictures of a batch side by side. */
+export function createPreview(
+  kind: PreviewKind,
+  networks: Networks,
+  shape: Shape,
+): (latent: Float32Array) => Promise<RgbImage> {
+  if (kind === 'tae') return (latent) => decodeTiny(networks, latent, shape);
+  const project = createProjection(networks.info, shape);
+  return async (latent) => project(latent);
+}
+
+async function decodeTiny(
+  networks: Networks,
+  latent: Float32Array,
+  [batch, channels, rows, columns]: Shape,
+): Promise<RgbImage> {
+  const { vaeScaleFactor: factor } = networks.info;
+  const [width, height] = [columns * factor, rows * factor];
+  const length = channels * rows * columns;
+  const data = new Uint8Array(3 * batch * width * height);
+  for (let i = 0; i < batch; i++) {
+    const one = latent.subarray(i * length, (i + 1) * length);
+    const bytes = await toRgbBytes(await networks.preview(one, [1, channels, rows, columns]));
+    for (let y = 0; y < height; y++) {
+      data.set(bytes.subarray(3 * y * width, 3 * (y + 1) * width), 3 * (y * batch + i) * width);
+    }
+  }
+  return new RgbImage(data, batch * width, height);
+}
+
 /**
  * Makes the function that projects denoised latents to a picture of one pixel a latent cell, the pictures of a batch side by
  * side.
  *
  * @throws DiffusionError `ERR_MODEL_CORRUPT` where the model brings a projection that is none.
  */
-export function createPreview(
+function createProjection(
   info: NativeModelInfo,
   [batch, channels, height, width]: Shape,
 ): (latent: Float32Array) => RgbImage {

@@ -166,6 +166,7 @@ Source read_source(const Napi::Value & value) {
     source.text_encoder = path("textEncoder");
     source.text_encoder_2 = path("textEncoder2");
     source.vae = path("vae");
+    source.tiny_autoencoder = path("taesd");
     if (source.model.empty() && source.unet.empty() && source.text_encoder.empty() && source.text_encoder_2.empty() &&
         source.vae.empty()) {
         throw_range_error(value.Env(), "Expected the path of a model, or of one of its parts, for source.");

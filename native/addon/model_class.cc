@@ -12,7 +12,8 @@ Napi::Function ModelClass::define(Napi::Env env) {
                         InstanceMethod<&ModelClass::set_control_nets>("setControlNets"),
                         InstanceMethod<&ModelClass::encode_text>("encodeText"),
                         InstanceMethod<&ModelClass::predict>("predict"), InstanceMethod<&ModelClass::decode>("decode"),
-                        InstanceMethod<&ModelClass::encode>("encode"), InstanceMethod("profile", &ModelClass::profile),
+                        InstanceMethod<&ModelClass::encode>("encode"), InstanceMethod<&ModelClass::preview>("preview"),
+                        InstanceMethod("profile", &ModelClass::profile),
                         InstanceMethod("dispose", &ModelClass::dispose)});
 }
 
@@ -95,6 +96,17 @@ Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
         return evaluate_array(info, read_cancellation(info[2]),
                               [image = std::move(image), shape](Engine & engine, const Cancellation & flag) {
                                   return engine.encode(image, shape, flag);
+                              });
+    });
+}
+
+Napi::Value ModelClass::preview(const Napi::CallbackInfo & info) {
+    return promise_of(info.Env(), [&] {
+        auto latent = read_floats(info[0], "latent");
+        const auto shape = read_shape(info[1], latent.size());
+        return evaluate_array(info, read_cancellation(info[2]),
+                              [latent = std::move(latent), shape](Engine & engine, const Cancellation & flag) {
+                                  return engine.preview(latent, shape, flag);
                               });
     });
 }

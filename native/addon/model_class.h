@@ -26,6 +26,7 @@ private:
     Napi::Value predict(const Napi::CallbackInfo & info);
     Napi::Value decode(const Napi::CallbackInfo & info);
     Napi::Value encode(const Napi::CallbackInfo & info);
+    Napi::Value preview(const Napi::CallbackInfo & info);
 };
 
 } // namespace diffusion::addon

@@ -136,6 +136,7 @@ Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
     object.Set("latentChannels", number_to_js(env, info.latent_channels));
     object.Set("vaeScaleFactor", number_to_js(env, info.vae_scale_factor));
     object.Set("scalingFactor", info.scaling_factor);
+    object.Set("tinyAutoencoder", info.tiny_autoencoder);
     object.Set("inChannels", number_to_js(env, info.in_channels));
     object.Set("vectorSize", number_to_js(env, info.vector_size));
     object.Set("guidanceSize", number_to_js(env, info.guidance_size));

@@ -107,7 +107,8 @@ Tensor convolve(Graph & graph, const Conv2d & layer, Tensor x, int stride, int p
             ggml_im2col(ctx, w, rows, stride, stride, padding, n > 1 ? 0 : padding, 1, 1, true, column_type);
         return multiply_columns(ctx, w, columns);
     });
-    return apply(graph, finish, ggml_add(ctx, y, per_channel(ctx, layer.bias)));
+    if (layer.bias) y = ggml_add(ctx, y, per_channel(ctx, layer.bias));
+    return apply(graph, finish, y);
 }
 
 } // namespace

@@ -14,7 +14,7 @@ struct Linear {
 
 struct Conv2d {
     Tensor weight = nullptr; // [kernel width, kernel height, in, out]
-    Tensor bias = nullptr;   // [out]
+    Tensor bias = nullptr;   // [out], or nullptr
 };
 
 // The affine part of a layer norm or a group norm.

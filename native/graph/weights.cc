@@ -154,8 +154,8 @@ Linear WeightBinder::linear(const std::string & prefix, int64_t in, int64_t out,
     return {weight(prefix + ".weight", {in, out}), bias ? parameter(prefix + ".bias", {out}) : nullptr};
 }
 
-Conv2d WeightBinder::conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel) {
-    return {weight(prefix + ".weight", {kernel, kernel, in, out}), parameter(prefix + ".bias", {out})};
+Conv2d WeightBinder::conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel, bool bias) {
+    return {weight(prefix + ".weight", {kernel, kernel, in, out}), bias ? parameter(prefix + ".bias", {out}) : nullptr};
 }
 
 Norm WeightBinder::norm(const std::string & prefix, int64_t channels) {

@@ -55,7 +55,7 @@ public:
     Tensor parameter(const std::string & name, std::initializer_list<int64_t> ne);
 
     Linear linear(const std::string & prefix, int64_t in, int64_t out, bool bias = true);
-    Conv2d conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel);
+    Conv2d conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel, bool bias = true);
     Norm norm(const std::string & prefix, int64_t channels);
 
     const std::vector<Binding> & bindings() const { return bindings_; }

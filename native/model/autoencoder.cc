@@ -125,6 +125,15 @@ Autoencoder::Autoencoder(WeightBinder & weights, const AutoencoderConfig & confi
     if (config.has_encoder) bind_encoder(weights);
 }
 
+VaeSizes Autoencoder::sizes() const {
+    VaeSizes sizes;
+    sizes.latent_channels = config_.latent_channels;
+    sizes.scale_factor = config_.scale_factor();
+    sizes.has_encoder = config_.has_encoder;
+    sizes.level_channels = config_.level_channels;
+    return sizes;
+}
+
 Tensor Autoencoder::residual(Graph & graph, const ResBlock & block, Tensor x) {
     Finish finish;
     finish.residual = block.skip ? pointwise(graph, *block.skip, x) : x;

@@ -7,6 +7,7 @@
 
 #include "graph/blocks.h"
 #include "graph/weights.h"
+#include "model/vae.h"
 
 namespace diffusion {
 
@@ -21,7 +22,7 @@ struct AutoencoderConfig {
     int64_t scale_factor() const { return int64_t{1} << (level_channels.size() - 1); }
 };
 
-class Autoencoder {
+class Autoencoder : public Vae {
 public:
     // Sizes from shapes. Throws Error (model_unsupported) for sizes that no autoencoder has.
     static AutoencoderConfig read_config(const WeightBinder & weights);
@@ -30,10 +31,9 @@ public:
 
     const AutoencoderConfig & config() const { return config_; }
 
-    // [width, height, latent channels, batch] -> [width * f, height * f, 3, batch]
-    Tensor build_decoder(Graph & graph, Tensor latent) const;
-    // [width, height, 3, batch] -> mean and log variance [width / f, height / f, 2 * latent channels, batch]
-    Tensor build_encoder(Graph & graph, Tensor image) const;
+    VaeSizes sizes() const override;
+    Tensor build_decoder(Graph & graph, Tensor latent) const override;
+    Tensor build_encoder(Graph & graph, Tensor image) const override;
 
 private:
     struct ResBlock {

@@ -44,7 +44,7 @@ void require_fit(const ControlNetConfig & c, const Networks & networks, const st
     if (c.skip_channels() != unet.skip_channels() || downsamplings(c) != downsamplings(unet)) {
         refuse(path, networks, "its blocks are other ones than those of the UNet");
     }
-    expect("pixels along a side of the latent's cells:", c.hint_factor(), networks.vae->config().scale_factor());
+    expect("pixels along a side of the latent's cells:", c.hint_factor(), networks.vae->sizes().scale_factor);
 }
 
 } // namespace

@@ -87,9 +87,11 @@ ModelInfo describe(const Networks & n) {
     info.family = n.family;
     info.prediction = n.prediction;
     info.components = n.components;
-    info.latent_channels = n.vae->config().latent_channels;
-    info.vae_scale_factor = n.vae->config().scale_factor();
-    info.scaling_factor = n.family.starts_with("sdxl") ? xl_scaling_factor : sd_scaling_factor;
+    const VaeSizes vae = n.vae->sizes();
+    info.latent_channels = vae.latent_channels;
+    info.vae_scale_factor = vae.scale_factor;
+    info.scaling_factor = vae.tiny ? 1 : n.family.starts_with("sdxl") ? xl_scaling_factor : sd_scaling_factor;
+    info.tiny_autoencoder = vae.tiny || n.tiny;
     info.in_channels = n.unet->config().in_channels;
     info.vector_size = n.unet->config().vector_size;
     info.guidance_size = n.unet->config().guidance_size;
@@ -101,6 +103,17 @@ ModelInfo describe(const Networks & n) {
     }
     info.metadata = n.tensors.table.files().front().metadata;
     return info;
+}
+
+// Latents as the moments of a distribution without spread.
+std::vector<float> without_variance(const std::vector<float> & latents, int64_t batch) {
+    constexpr float log_variance = -30; // as LDM cuts it off
+    const auto length = static_cast<int64_t>(latents.size()) / batch;
+    std::vector<float> moments(2 * latents.size(), log_variance);
+    for (int64_t i = 0; i < batch; i++) {
+        std::copy_n(latents.begin() + i * length, length, moments.begin() + 2 * i * length);
+    }
+    return moments;
 }
 
 } // namespace
@@ -293,18 +306,30 @@ std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shap
 
 std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, const Cancellation & cancellation) {
     check_image("image", image.size(), shape, 3);
-    const AutoencoderConfig & c = impl_->networks->vae->config();
-    if (shape[2] % c.scale_factor() != 0 || shape[3] % c.scale_factor() != 0) {
-        invalid("image: expected sides that are multiples of " + std::to_string(c.scale_factor()) + ".");
+    const VaeSizes sizes = impl_->networks->vae->sizes();
+    if (shape[2] % sizes.scale_factor != 0 || shape[3] % sizes.scale_factor != 0) {
+        invalid("image: expected sides that are multiples of " + std::to_string(sizes.scale_factor) + ".");
     }
-    if (!c.has_encoder) {
+    if (!sizes.has_encoder) {
         throw Error(ErrorCode::model_incomplete,
                     "The VAE of this model has no encoder. Pass a whole VAE (option `vae`).");
     }
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
         return impl_->networks->vae->build_encoder(graph, in[0]);
     };
-    return impl_->run("VAE encoder", "", {image_input(image, shape)}, build, cancellation);
+    std::vector<float> encoded = impl_->run("VAE encoder", "", {image_input(image, shape)}, build, cancellation);
+    return sizes.tiny ? without_variance(encoded, shape[0]) : encoded;
+}
+
+std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 shape, const Cancellation & cancellation) {
+    const Networks & networks = *impl_->networks;
+    if (!impl_->info.tiny_autoencoder) {
+        throw Error(ErrorCode::model_incomplete, "This model was opened without a tiny autoencoder for previews.");
+    }
+    check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
+    const Vae & tiny = networks.tiny ? *networks.tiny : *networks.vae;
+    const auto build = [&](Graph & graph, std::span<const Tensor> in) { return tiny.build_decoder(graph, in[0]); };
+    return impl_->run("tiny decoder", "", {image_input(latent, shape)}, build, cancellation);
 }
 
 Inspection inspect(const Source & source, const Cancellation & cancellation) {

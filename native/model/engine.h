@@ -61,6 +61,7 @@ struct ModelInfo {
     int64_t latent_channels = 0;
     int64_t vae_scale_factor = 0;
     double scaling_factor = 0;
+    bool tiny_autoencoder = false; // can preview
     int64_t in_channels = 0;
     int64_t vector_size = 0;
     int64_t guidance_size = 0;
@@ -121,6 +122,8 @@ public:
                                const Condition & condition, const Cancellation &);
     std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, const Cancellation &);
     std::vector<float> encode(const std::vector<float> & image, Shape4 shape, const Cancellation &);
+    // Decodes by the tiny autoencoder.
+    std::vector<float> preview(const std::vector<float> & latent, Shape4 shape, const Cancellation &);
 
 private:
     struct Impl;

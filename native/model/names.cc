@@ -229,6 +229,7 @@ const char * component_name(Component component) {
         case Component::text_encoder_2: return "second text encoder";
         case Component::vae: return "VAE";
         case Component::control_net: return "ControlNet";
+        case Component::tiny_autoencoder: return "tiny autoencoder";
         case Component::none: break;
     }
     return "model";

@@ -12,8 +12,8 @@ namespace diffusion {
 
 // `none` where a tensor belongs to no component that is known. The second text encoder is that of SDXL, which its refiner has
 // alone.
-enum class Component { none, unet, text_encoder, text_encoder_2, vae, control_net };
-inline constexpr size_t component_count = 6;
+enum class Component { none, unet, text_encoder, text_encoder_2, vae, control_net, tiny_autoencoder };
+inline constexpr size_t component_count = 7;
 
 const char * component_name(Component component); // for messages: "UNet", "text encoder", "VAE"
 

@@ -4,10 +4,13 @@
 #include <algorithm>
 
 #include "io/file_error.h"
+#include "model/autoencoder.h"
 #include "model/file_kind.h"
 #include "model/names.h"
 #include "model/prediction.h"
 #include "model/requirements.h"
+#include "model/tiny_autoencoder.h"
+#include "model/tiny_autoencoder_names.h"
 
 namespace diffusion {
 
@@ -78,6 +81,15 @@ void describe_text_encoder(Networks & n, const ClipText * text, const char * kin
     n.components.push_back(std::move(info));
 }
 
+std::map<std::string, ConfigValue> describe(const Vae & vae) {
+    const VaeSizes sizes = vae.sizes();
+    return {{"latentChannels", sizes.latent_channels},
+            {"levelChannels", sizes.level_channels},
+            {"scaleFactor", sizes.scale_factor},
+            {"encoder", sizes.has_encoder},
+            {"tiny", sizes.tiny}};
+}
+
 void describe_components(Networks & n) {
     const TensorTable & table = n.tensors.table;
     describe_text_encoder(n, n.text.get(), "text_encoder", text_prefix);
@@ -95,11 +107,12 @@ void describe_components(Networks & n) {
     }
     if (n.vae) {
         ComponentInfo info = describe(table, "vae", vae_prefix);
-        const AutoencoderConfig & c = n.vae->config();
-        info.config = {{"latentChannels", c.latent_channels},
-                       {"levelChannels", c.level_channels},
-                       {"scaleFactor", c.scale_factor()},
-                       {"encoder", c.has_encoder}};
+        info.config = describe(*n.vae);
+        n.components.push_back(std::move(info));
+    }
+    if (n.tiny) {
+        ComponentInfo info = describe(table, "tiny_autoencoder", tiny_preview_prefix);
+        info.config = describe(*n.tiny);
         n.components.push_back(std::move(info));
     }
 }
@@ -137,11 +150,19 @@ void require_matching_sizes(const Networks & n) {
                                                    std::to_string(context) + ", but the text encoder gives width " +
                                                    std::to_string(width) + ". Use a text encoder of the same family.");
     }
-    const int64_t latent = n.vae->config().latent_channels;
+    const int64_t latent = n.vae->sizes().latent_channels;
     if (latent > n.unet->config().in_channels || latent != n.unet->config().out_channels) {
         throw Error(ErrorCode::model_mismatch,
                     where(n) + ": the UNet works on latents of " + std::to_string(n.unet->config().out_channels) +
                         " channels, but the VAE has " + std::to_string(latent) + ". Use a VAE of the same family.");
+    }
+    if (!n.tiny) return;
+    const VaeSizes tiny = n.tiny->sizes(), vae = n.vae->sizes();
+    if (tiny.latent_channels != vae.latent_channels || tiny.scale_factor != vae.scale_factor) {
+        throw Error(ErrorCode::model_mismatch,
+                    where(n) + ": the tiny autoencoder takes latents of " + std::to_string(tiny.latent_channels) +
+                        " channels and cells of " + std::to_string(tiny.scale_factor) + " pixels, but the VAE has " +
+                        std::to_string(vae.latent_channels) + " and " + std::to_string(vae.scale_factor) + ".");
     }
 }
 
@@ -167,8 +188,13 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     };
     n->text = bind_text(text_prefix, Component::text_encoder, false);
     n->text_2 = bind_text(text_2_prefix, Component::text_encoder_2, true);
-    n->vae = bind_one(*n, vae_prefix, [](WeightBinder & weights) {
+    const bool tiny_vae = has_prefix(table, tiny_vae_prefix);
+    n->vae = bind_one(*n, vae_prefix, [&](WeightBinder & weights) -> std::unique_ptr<Vae> {
+        if (tiny_vae) return std::make_unique<TinyAutoencoder>(weights, tiny_vae_prefix);
         return std::make_unique<Autoencoder>(weights, Autoencoder::read_config(weights));
+    });
+    n->tiny = bind_one(*n, tiny_preview_prefix, [](WeightBinder & weights) -> std::unique_ptr<Vae> {
+        return std::make_unique<TinyAutoencoder>(weights, tiny_preview_prefix);
     });
     n->family = recognise(table, n->unet.get(), n->text_2.get());
     n->prediction = prediction_of(n->tensors, n->family);

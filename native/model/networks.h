@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "graph/weights.h"
-#include "model/autoencoder.h"
 #include "model/clip_text.h"
 #include "model/engine.h"
 #include "model/file_kind.h"
 #include "model/source.h"
 #include "model/unet.h"
+#include "model/vae.h"
 
 namespace diffusion {
 
@@ -23,7 +23,8 @@ struct Networks {
     std::unique_ptr<ClipText> text;
     std::unique_ptr<ClipText> text_2; // of SDXL, which its refiner has alone
     std::unique_ptr<Unet> unet;
-    std::unique_ptr<Autoencoder> vae;
+    std::unique_ptr<Vae> vae;
+    std::unique_ptr<Vae> tiny; // beside it, for previews
     std::string family;
     std::string prediction; // of the UNet: "epsilon" or "v"
     std::vector<ComponentInfo> components;

@@ -5,6 +5,7 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <system_error>
 
@@ -12,6 +13,7 @@
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "model/names.h"
+#include "model/tiny_autoencoder_names.h"
 
 namespace diffusion {
 
@@ -31,12 +33,13 @@ struct FolderPlace {
     const char * pickle_stem;
 };
 
-constexpr std::array<FolderPlace, 5> folder_places = {{
+constexpr std::array<FolderPlace, 6> folder_places = {{
     {Component::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
     {Component::text_encoder, "text_encoder", "model", "pytorch_model"},
     {Component::text_encoder_2, "text_encoder_2", "model", "pytorch_model"},
     {Component::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
     {Component::control_net, "controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {Component::tiny_autoencoder, "taesd", "diffusion_pytorch_model", "diffusion_pytorch_model"},
 }};
 
 // One file of the model, and what it is taken for.
@@ -75,7 +78,8 @@ Part open_part(const std::string & path, Component expected, Component only, con
     std::vector<std::string> names;
     names.reserve(part.table.tensors().size());
     for (const StoredTensor & tensor : part.table.tensors()) names.push_back(tensor.name);
-    part.names = canonical_names(names, expected);
+    const std::optional<CanonicalNames> tiny = tiny_autoencoder_names(names, only == Component::none ? expected : only);
+    part.names = tiny ? *tiny : canonical_names(names, expected);
     part.only = only;
     return part;
 }
@@ -152,6 +156,7 @@ public:
                                             {Component::text_encoder, source.text_encoder},
                                             {Component::text_encoder_2, source.text_encoder_2},
                                             {Component::vae, source.vae},
+                                            {Component::tiny_autoencoder, source.tiny_autoencoder},
                                             {Component::control_net, source.control_net}},
           model_(source.model) {
         std::erase_if(own_, [](const auto & entry) { return entry.second.empty(); });
@@ -177,7 +182,9 @@ private:
         bool found = false;
         for (const FolderPlace & place : folder_places) {
             // A whole pipeline's folder may have one beside the model, which is not a part of it.
-            if (place.component == Component::control_net || !is_there(folder / place.folder)) continue;
+            const bool beside =
+                place.component == Component::control_net || place.component == Component::tiny_autoencoder;
+            if (beside || !is_there(folder / place.folder)) continue;
             found = true;
             if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, Component::none);
         }

@@ -16,8 +16,9 @@ struct Source {
     std::string unet;
     std::string text_encoder;
     std::string vae;
-    std::string text_encoder_2{}; // the second of SDXL
-    std::string control_net{};    // taken from nothing but a part of its own
+    std::string text_encoder_2{};   // the second of SDXL
+    std::string tiny_autoencoder{}; // for previews
+    std::string control_net{};      // taken from nothing but a part of its own
 };
 
 // Prefixes of the canonical names.

@@ -5,7 +5,7 @@ import { type TestTensor, writeSafetensors } from './safetensors.ts';
 import { normalNoise, temporaryFolder } from './tiny-model.ts';
 
 /** A list of tensors under construction, of values that neither vanish nor explode through the layers. */
-class Layers {
+export class Layers {
   readonly tensors: TestTensor[] = [];
   readonly #normal: () => number;
 
