@@ -107,9 +107,9 @@ std::string what_to_do_with(FileKind kind) {
     switch (kind) {
         case FileKind::lora: return "a LoRA; give it as an entry of `loras` beside a model";
         case FileKind::embedding: return "an embedding of textual inversion; give it as an entry of `embeddings`";
-        case FileKind::control_net: return "a ControlNet; give it beside a model";
-        case FileKind::taesd: return "a TAESD, which stands in for a VAE";
-        case FileKind::upscaler: return "an upscaler, which draws nothing by itself";
+        case FileKind::control_net: return "a ControlNet; give it as an entry of `controls` beside a model";
+        case FileKind::taesd: return "a TAESD; give it as `taesd` beside a model";
+        case FileKind::upscaler: return "an upscaler; open it by loadUpscaler()";
         case FileKind::depth: return "a network that estimates depth, which draws nothing by itself";
         case FileKind::model:
         case FileKind::unknown: break;
