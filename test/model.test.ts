@@ -77,6 +77,17 @@ test('a run gives its steps as they finish', async () => {
   assert.equal((await run).images.length, 2);
 });
 
+test('previews by the VAE end in the picture, those with noise too', async () => {
+  for (const previewNoisy of [false, true]) {
+    const run = model.txt2img({ ...small, sampler: 'euler', preview: 'vae', previewNoisy });
+    const previews: (Uint8Array | undefined)[] = [];
+    for await (const { preview } of run) previews.push(preview?.data);
+    const [image] = (await run).images;
+    assert.deepEqual(previews.at(-1), image?.data);
+    assert.notDeepEqual(previews[0], image?.data);
+  }
+});
+
 test('a model may bring the projection of its previews', async () => {
   const previewOf = async (projection: string) => {
     const source = tinyModel({ vocabulary: 49408, metadata: { latent_rgb_projection: projection } }).path;

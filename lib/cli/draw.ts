@@ -94,7 +94,9 @@ async function checkRequest(
   const { seed } = CHECKS[command](options, ANY_MODEL);
   CHECKS[command]({ ...options, seed: seed + (count - 1) }, ANY_MODEL);
   await checkOutput(output, count, json, process.stdout.isTTY);
-  if (previewPath === undefined && options.preview) throw new UsageError('Expected --preview-path for --preview');
+  if (previewPath === undefined && (options.preview || options.previewNoisy)) {
+    throw new UsageError('Expected --preview-path for --preview and --preview-noisy');
+  }
   if (previewPath === STANDARD_OUTPUT) throw new UsageError('Expected a file for --preview-path but received -');
   if (previewPath !== undefined) await checkWritable(previewPath);
 }

@@ -390,8 +390,9 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     option: 'preview',
     description:
-      'what previews are made by: proj, a small picture by a projection (default), or tae, a whole one by --taesd',
+      'what previews are made by: proj, a small picture by a projection (default), or tae or vae, a whole one by --taesd or the VAE',
   },
+  { name: 'preview-noisy', kind: 'switch', option: 'previewNoisy', description: 'let previews show the noise, too' },
   { name: 'preview-path', kind: 'text', description: 'PNG file to write a preview to after each step' },
   {
     name: 'json',

@@ -109,9 +109,15 @@ export interface GenerationOptions {
   onStep?: ((step: GenerationStep) => void | Promise<void>) | undefined;
   /**
    * Whether steps carry a preview picture: `proj` (or true) a small one by a linear projection, which costs nothing; `tae` one of the
-   * whole size by the tiny autoencoder that the model was loaded with ({@link ModelSource}). Default false.
+   * whole size by the tiny autoencoder that the model was loaded with ({@link ModelSource}), `vae` one by that which decodes the
+   * result. Default false.
    */
   preview?: boolean | PreviewKind | undefined;
+  /**
+   * Whether previews show the latent with the noise that it has after the step, scaled to unit variance, instead of what the
+   * network takes the picture to be. Default false.
+   */
+  previewNoisy?: boolean | undefined;
 }
 
 /** An upper left corner in pixels. */
@@ -178,6 +184,7 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly signal: AbortSignal | undefined;
   readonly onStep: GenerationOptions['onStep'];
   readonly preview: PreviewKind | undefined;
+  readonly previewNoisy: boolean;
 }
 
 /** The names of the options. */
@@ -209,6 +216,7 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'signal',
   'onStep',
   'preview',
+  'previewNoisy',
 ];
 
 const MAX_PROMPT_LENGTH = 65_536;
@@ -263,6 +271,7 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     signal: check.signal(),
     onStep: check.callback<NonNullable<GenerationOptions['onStep']>>('onStep'),
     preview: checkPreview(check, limits),
+    previewNoisy: check.boolean('previewNoisy', false),
   };
 }
 
@@ -272,7 +281,12 @@ function checkPreview(check: OptionCheck, { tinyAutoencoder }: ModelLimits): Pre
   const kind = check.name('preview', 'proj', PREVIEW_KINDS);
   if (kind === 'tae' && !tinyAutoencoder) {
     const remedy = 'Load the model with { taesd }, or with a tiny autoencoder as { vae }';
-    check.problem({ name: 'preview', expected: 'proj or a model with a tiny autoencoder', received: "'tae'", remedy });
+    check.problem({
+      name: 'preview',
+      expected: 'proj, vae or a model with a tiny autoencoder',
+      received: "'tae'",
+      remedy,
+    });
   }
   return kind;
 }

@@ -8,6 +8,7 @@ import { findLoras } from '../lora/files.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
+import { linear } from '../sampler/walk.ts';
 import { PACKAGE_VERSION } from '../version.ts';
 import { encodePrompts } from './conditioning.ts';
 import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
@@ -28,8 +29,9 @@ export interface GenerationStep {
   /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`. */
   readonly latent: Float32Array;
   /**
-   * With the option `preview`, what the pictures look like so far: the denoised latent through a linear projection, one pixel a
-   * latent cell (an eighth of the width and height), or decoded by a tiny autoencoder; the pictures of a batch side by side.
+   * With the option `preview`, what the pictures look like so far: the denoised latent (with `previewNoisy` the noisy one) through
+   * a linear projection, one pixel a latent cell (an eighth of the width and height), or decoded; the pictures of a batch side by
+   * side.
    */
   readonly preview: RgbImage | undefined;
 }
@@ -119,14 +121,15 @@ export async function generate(
     conditions,
     begin,
     controlsAt,
-    async (step) => {
+    async (step, reached) => {
       const { index, total, sigma } = step;
+      const shown = options.previewNoisy ? linear([1 / Math.hypot(1, reached), step.latent]) : step.denoised;
       const generationStep = {
         index,
         total,
         sigma,
         latent: step.latent.slice(),
-        preview: await preview?.(step.denoised),
+        preview: await preview?.(shown),
       };
       emit(generationStep);
       await options.onStep?.(generationStep);

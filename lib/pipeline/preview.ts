@@ -1,4 +1,4 @@
-// Pictures of a latent while it is being drawn: small ones by a projection, or whole ones by a tiny autoencoder.
+// Pictures of a latent while it is being drawn: small ones by a projection, or whole ones by an autoencoder.
 
 import { DiffusionError } from '../errors.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
@@ -29,23 +29,25 @@ const STABLE_DIFFUSION_XL: Projection = [
 /** Metadata entry by which a model with a latent space of its own brings its projection, as JSON. */
 const METADATA_KEY = 'latent_rgb_projection';
 
-/** How previews are made: by the linear projection, or by the tiny autoencoder. */
-export type PreviewKind = 'proj' | 'tae';
+/** How previews are made: by the linear projection, by the tiny autoencoder, or by the one that decodes the result. */
+export type PreviewKind = 'proj' | 'tae' | 'vae';
 
-export const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae'];
+export const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae', 'vae'];
 
-/** Makes the function that shows what denoised latents look like, the pictures of a batch side by side. */
+/** Makes the function that shows what latents look like, the pictures of a batch side by side. */
 export function createPreview(
   kind: PreviewKind,
   networks: Networks,
   shape: Shape,
 ): (latent: Float32Array) => Promise<RgbImage> {
-  if (kind === 'tae') return (latent) => decodeTiny(networks, latent, shape);
+  if (kind === 'tae') return (latent) => decode((one, of) => networks.preview(one, of), networks, latent, shape);
+  if (kind === 'vae') return (latent) => decode((one, of) => networks.decode(one, of), networks, latent, shape);
   const project = createProjection(networks.info, shape);
   return async (latent) => project(latent);
 }
 
-async function decodeTiny(
+async function decode(
+  decodeOne: Networks['decode'],
   networks: Networks,
   latent: Float32Array,
   [batch, channels, rows, columns]: Shape,
@@ -56,7 +58,7 @@ async function decodeTiny(
   const data = new Uint8Array(3 * batch * width * height);
   for (let i = 0; i < batch; i++) {
     const one = latent.subarray(i * length, (i + 1) * length);
-    const bytes = await toRgbBytes(await networks.preview(one, [1, channels, rows, columns]));
+    const bytes = await toRgbBytes(await decodeOne(one, [1, channels, rows, columns]));
     for (let y = 0; y < height; y++) {
       data.set(bytes.subarray(3 * y * width, 3 * (y + 1) * width), 3 * (y * batch + i) * width);
     }

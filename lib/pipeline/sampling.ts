@@ -30,7 +30,7 @@ import type { Begin, Start } from './start.ts';
  * @param conditionsAt what the UNet is conditioned with at an evaluation, counted from 0.
  * @param begin chooses where sampling starts.
  * @param controlsAt what ControlNets lead each step by.
- * @param onStep called after each step, and awaited.
+ * @param onStep called after each step with the noise level that it has reached, and awaited.
  * @returns latents of `shape`, free of noise.
  * @throws TypeError or RangeError where a sampler of the user's gives anything else than such latents.
  */
@@ -42,7 +42,7 @@ export async function sampleLatents(
   conditionsAt: (evaluation: number) => Guided<Conditioning>,
   begin: Begin,
   controlsAt: ControlsAt,
-  onStep: (step: SamplerStep) => Promise<void>,
+  onStep: (step: SamplerStep, sigma: number) => Promise<void>,
 ): Promise<Float32Array> {
   const table = stableDiffusionTable();
   const { scheduler, eta } = options;
@@ -80,7 +80,7 @@ export async function sampleLatents(
         const latent = checkLatent(step?.latent, shape, 'the latent of a step of sampler');
         const denoised = checkLatent(step.denoised, shape, 'the denoised latent of a step of sampler');
         progress.finish(step.index + 1);
-        await onStep({ ...step, latent, denoised });
+        await onStep({ ...step, latent, denoised }, sigmas[step.index + 1] ?? 0);
       },
     },
   );

@@ -181,7 +181,9 @@ describe('pictures', () => {
       code: 'ERR_INVALID_ARG_VALUE',
       message: /taesd/,
     });
-    await assert.rejects(async () => plain.txt2img({ ...options, preview: 'vae' as 'tae' }), { message: /proj, tae/ });
+    await assert.rejects(async () => plain.txt2img({ ...options, preview: 'tiny' as 'tae' }), {
+      message: /proj, tae, vae/,
+    });
   });
 
   it('come from the command line too', async () => {
@@ -209,7 +211,7 @@ describe('pictures', () => {
     for (const [flags, message] of [
       [['--vae', whole], /either --vae or --taesd/],
       [['--preview', 'tae'], /--preview-path/],
-      [['--preview', 'vae', '--preview-path', preview], /proj, tae/],
+      [['--preview', 'tiny', '--preview-path', preview], /proj, tae, vae/],
     ] as const) {
       const failed = await diffuse([...args, ...flags]);
       assert.deepEqual([failed.code, message.test(failed.stderr)], [2, true], failed.stderr);
