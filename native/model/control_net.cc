@@ -67,6 +67,7 @@ Tensor ControlNet::embed_hint(Graph & graph, Tensor hint) const {
 
 UnetResiduals ControlNet::build(Graph & graph, UnetEncoder::Inputs in, Tensor hint, Tensor strength) const {
     ggml_context * ctx = graph.context();
+    in.middle = SelfAttention::attends; // what is done to the UNet's own attention is not meant for this one
     const Tensor latent = in.latent;
     if (latent->ne[2] != config_.in_channels) {
         in.latent = ggml_cont(ctx, ggml_view_4d(ctx, latent, latent->ne[0], latent->ne[1], config_.in_channels,

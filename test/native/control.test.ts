@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, test } from 'node:test';
-import type { NativeControl, NativeModel } from '../../lib/native/contract.ts';
+import type { NativeCondition, NativeControl, NativeModel } from '../../lib/native/contract.ts';
 import { embedNumbers } from '../../lib/pipeline/embeddings.ts';
 import { addon, never } from '../support/addon.ts';
 import { assertClose } from '../support/compare.ts';
@@ -48,7 +48,12 @@ function control(kind: string, net: number, strength: number): NativeControl {
   return { net, hint: hint.values, shape: hint.shape, strength };
 }
 
-async function predict(model: NativeModel, kind: string, controls: readonly NativeControl[]): Promise<Float32Array> {
+async function predict(
+  model: NativeModel,
+  kind: string,
+  controls: readonly NativeControl[],
+  more: Partial<NativeCondition> = {},
+): Promise<Float32Array> {
   const latent = tensor(`${kind}.latent`);
   const { numbers } = KINDS[kind] as (typeof KINDS)['tiny'];
   const pooled = numbers && tensor(`${kind}.pooled`).values;
@@ -63,6 +68,7 @@ async function predict(model: NativeModel, kind: string, controls: readonly Nati
       contextTokens: 77,
       ...(rows && { vector: Float32Array.from(rows) }),
       controls,
+      ...more,
     },
     never,
   );
@@ -84,6 +90,14 @@ for (const [kind, { architecture }] of Object.entries(KINDS)) {
     });
   });
 }
+
+test('what is done to the attention of the UNet is not done to that of the ControlNet', async () => {
+  const model = await open(tinyArchitecture);
+  await model.setControlNets([tinyControlNet()], never);
+  const prediction = await predict(model, 'tiny', [control('tiny', 0, 0.8)], { identityAttention: true });
+  assertClose(prediction, tensor('tiny.identity').values, 2e-5);
+  await model.dispose();
+});
 
 const renamed = (rename: (name: string) => string) => (tensors: TestTensor[]) =>
   tensors.map((t) => ({ ...t, name: rename(t.name) }));

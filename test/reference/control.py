@@ -19,6 +19,7 @@ import torch
 import transformers
 from diffusers import ControlNetModel, EulerDiscreteScheduler, MultiControlNetModel, StableDiffusionControlNetPipeline
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+from diffusers.models.attention_processor import PAGIdentitySelfAttnProcessor2_0
 from families import MODELS, Model
 from img2img import base, picture
 from networks import HERE, SCHEDULE, TINY, Goldens, Networks, checkpoint
@@ -93,6 +94,18 @@ def goldens_of(g, kind, unet):
               encoder_hidden_states=context.to(n.dtype)).sample if vector is None else n.predict(latent, timesteps, context, vector, [(n.first, hints[0], 0.0)]))
     g.compute(f"{kind}.one", n, lambda: n.predict(latent, timesteps, context, vector, one))
     g.compute(f"{kind}.two", n, lambda: n.predict(latent, timesteps, context, vector, [*one, (n.second, hints[1], 1.25)]))
+    if kind == "tiny":
+        # Of its two halves the processor perturbs the second. Of the UNet alone, as in diffusers' pipelines.
+        twice = lambda x: torch.cat([x, x])
+        attends = dict(unet.attn_processors)
+        unet.set_attn_processor({name: PAGIdentitySelfAttnProcessor2_0() if "mid_block" in name and "attn1" in name else processor
+                                 for name, processor in attends.items()})
+        g.compute("tiny.identity", n, lambda: n.predict(
+            twice(latent), twice(timesteps), twice(context), None, [(n.first, hints[0], 0.8)])[2:])
+        unet.set_attn_processor(attends)
+        perturbed = (g["tiny.identity"] - g["tiny.one"]).std()
+        print(f"tiny: its perturbed attention changes the prediction by {perturbed:.4f}")
+        assert perturbed > 0.0005
     other = n.predict(latent, timesteps, context, vector, [(n.first, hints[1], 0.8)])
     print(f"{kind}: another picture changes the prediction by {(other - g[f'{kind}.one']).std():.3f}")
     assert (other - g[f"{kind}.one"]).std() > 0.05
