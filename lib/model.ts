@@ -234,7 +234,7 @@ export class Model implements AsyncDisposable {
       return new Run([], () => Promise.reject(error));
     }
     return new Run([checked.signal, this.#disposal.signal], async (signal, emit) => {
-      const networks = new Networks(this.#addon, this.#native, signal);
+      const networks = new Networks(this.#addon, this.#native, signal, checked.wrap);
       const task = untilAborted(prepare(checked, limits), signal);
       const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
       const controls = untilAborted(readControls(checked.controls, task), signal);

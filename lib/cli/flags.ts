@@ -393,6 +393,9 @@ export const FLAGS: readonly Flag[] = [
       'what previews are made by: proj, a small picture by a projection (default), or tae or vae, a whole one by --taesd or the VAE',
   },
   { name: 'preview-noisy', kind: 'switch', option: 'previewNoisy', description: 'let previews show the noise, too' },
+  { name: 'circular', kind: 'switch', description: 'draw a picture that can be laid beside itself without a seam' },
+  { name: 'circularx', kind: 'switch', description: 'the same, side by side only' },
+  { name: 'circulary', kind: 'switch', description: 'the same, one above the other only' },
   { name: 'preview-path', kind: 'text', description: 'PNG file to write a preview to after each step' },
   {
     name: 'json',

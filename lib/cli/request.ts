@@ -47,13 +47,23 @@ export function readRequest(commandLine: CommandLine): Request {
       precision,
       prediction: prediction === 'eps' ? 'epsilon' : prediction,
     }) as Request['load'],
-    options: withoutUndefined({ ...options, controls: readControlFlags(commandLine) }) as unknown as DrawingOptions,
+    options: withoutUndefined({
+      ...options,
+      ...readTileable(commandLine),
+      controls: readControlFlags(commandLine),
+    }) as unknown as DrawingOptions,
     output: text(flags.output) ?? 'output.png',
     count: readCount(commandLine, 'batch-count', MAX_COUNT),
     previewPath: text(flags['preview-path']),
     json: flags.json === true,
     verbose: flags.verbose === true,
   };
+}
+
+function readTileable({ flags }: CommandLine): { tileable?: boolean | 'x' | 'y' } {
+  const { circular, circularx, circulary } = flags;
+  if (circular || (circularx && circulary)) return { tileable: true };
+  return circularx ? { tileable: 'x' } : circulary ? { tileable: 'y' } : {};
 }
 
 /** As in `sd-cli`, --taesd decodes in place of the VAE, unless it is for previews only. */

@@ -193,6 +193,9 @@ export interface NativeTextEncoding {
   readonly pooled: Float32Array;
 }
 
+/** Along which sides convolutions take a picture for joined, so that the result can be laid side by side. */
+export type NativeWrap = 'x' | 'y' | 'xy';
+
 /** What a UNet is conditioned with. */
 export interface NativeCondition {
   /** `[batch, contextTokens, context size]`: hidden states, of two text encoders side by side. */
@@ -209,6 +212,7 @@ export interface NativeCondition {
   readonly identityAttention?: boolean;
   /** At most 64. */
   readonly controls?: readonly NativeControl[];
+  readonly wrap?: NativeWrap;
 }
 
 /** A picture that a ControlNet leads the UNet by. */
@@ -287,6 +291,7 @@ export interface NativeModel {
     latent: Float32Array,
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
+    wrap?: NativeWrap,
   ): Promise<Float32Array>;
   /**
    * VAE encoder.
@@ -297,6 +302,7 @@ export interface NativeModel {
     image: Float32Array,
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
+    wrap?: NativeWrap,
   ): Promise<Float32Array>;
   /**
    * Decodes by the tiny autoencoder; only where `info.tinyAutoencoder` says that there is one.
@@ -307,6 +313,7 @@ export interface NativeModel {
     latent: Float32Array,
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
+    wrap?: NativeWrap,
   ): Promise<Float32Array>;
   /** What the evaluations so far cost, the most expensive operations first; empty without the option `profile`. */
   profile(): Promise<readonly NativeProfileEntry[]>;

@@ -6,6 +6,7 @@ import { type CheckedEmbeddings, checkEmbeddings, type EmbeddingOption } from '.
 import { describe } from '../errors.ts';
 import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
+import type { NativeWrap } from '../native/contract.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
 import { OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
@@ -103,6 +104,11 @@ export interface GenerationOptions {
   negativeAestheticScore?: number | undefined;
   /** Which generator of torch the noise reproduces: that of a GPU (`cuda`, default) or of the CPU (`cpu`). */
   rng?: RngName | undefined;
+  /**
+   * Whether the picture can be laid beside itself without a seam: along both sides (true), side by side (`x`) or one above the other
+   * (`y`). Convolutions then see the other side where the picture ends. Default false.
+   */
+  tileable?: boolean | 'x' | 'y' | undefined;
   /** Cancels the run, at any moment: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
   /** Called after each step and awaited. What it throws ends the run. */
@@ -183,6 +189,7 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly rng: RngName;
   readonly signal: AbortSignal | undefined;
   readonly onStep: GenerationOptions['onStep'];
+  readonly wrap: NativeWrap | undefined;
   readonly preview: PreviewKind | undefined;
   readonly previewNoisy: boolean;
 }
@@ -215,6 +222,7 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'rng',
   'signal',
   'onStep',
+  'tileable',
   'preview',
   'previewNoisy',
 ];
@@ -270,9 +278,16 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     rng: check.name('rng', 'cuda', RNG_NAMES),
     signal: check.signal(),
     onStep: check.callback<NonNullable<GenerationOptions['onStep']>>('onStep'),
+    wrap: checkTileable(check),
     preview: checkPreview(check, limits),
     previewNoisy: check.boolean('previewNoisy', false),
   };
+}
+
+function checkTileable(check: OptionCheck): NativeWrap | undefined {
+  const value = check.value('tileable');
+  if (typeof value === 'string') return check.name<NativeWrap>('tileable', 'x', ['x', 'y']);
+  return check.boolean('tileable', false) ? 'xy' : undefined;
 }
 
 function checkPreview(check: OptionCheck, { tinyAutoencoder }: ModelLimits): PreviewKind | undefined {

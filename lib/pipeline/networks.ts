@@ -9,6 +9,7 @@ import type {
   NativeModel,
   NativeModelInfo,
   NativeTextEncoding,
+  NativeWrap,
 } from '../native/contract.ts';
 import { callNative } from './native-call.ts';
 
@@ -27,12 +28,15 @@ export class Networks {
   readonly signal: AbortSignal;
   readonly #addon: NativeAddon;
   readonly #model: NativeModel;
+  readonly #wrap: NativeWrap | undefined;
 
-  constructor(addon: NativeAddon, model: NativeModel, signal: AbortSignal) {
+  /** @param wrap sides along which all of them but the text encoders take a picture for joined. */
+  constructor(addon: NativeAddon, model: NativeModel, signal: AbortSignal, wrap?: NativeWrap) {
     this.info = model.info;
     this.#addon = addon;
     this.#model = model;
     this.signal = signal;
+    this.#wrap = wrap;
   }
 
   /** Puts these LoRAs in force, and no others. */
@@ -75,8 +79,9 @@ export class Networks {
     condition: NativeCondition,
     when: string,
   ): Promise<Float32Array> {
+    const wrapped = this.#wrap ? { ...condition, wrap: this.#wrap } : condition;
     const prediction = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.predict(latent, shape, timesteps, condition, flag),
+      this.#model.predict(latent, shape, timesteps, wrapped, flag),
     );
     return requireFinite(prediction, `the UNet at ${when}`);
   }
@@ -88,7 +93,9 @@ export class Networks {
    * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]` of the VAE's latent: mean, then log variance.
    */
   async encode(planes: Float32Array, shape: Shape): Promise<Float32Array> {
-    const moments = await callNative(this.#addon, this.signal, (flag) => this.#model.encode(planes, shape, flag));
+    const moments = await callNative(this.#addon, this.signal, (flag) =>
+      this.#model.encode(planes, shape, flag, this.#wrap),
+    );
     return requireFinite(moments, 'the VAE encoder');
   }
 
@@ -99,13 +106,17 @@ export class Networks {
    */
   async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
     const scaled = latent.map((value) => value / this.info.scalingFactor);
-    const planes = await callNative(this.#addon, this.signal, (flag) => this.#model.decode(scaled, shape, flag));
+    const planes = await callNative(this.#addon, this.signal, (flag) =>
+      this.#model.decode(scaled, shape, flag, this.#wrap),
+    );
     return requireFinite(planes, 'the VAE decoder');
   }
 
   /** Decodes diffusion latents by the tiny autoencoder, as {@link decode}. */
   async preview(latent: Float32Array, shape: Shape): Promise<Float32Array> {
-    const planes = await callNative(this.#addon, this.signal, (flag) => this.#model.preview(latent, shape, flag));
+    const planes = await callNative(this.#addon, this.signal, (flag) =>
+      this.#model.preview(latent, shape, flag, this.#wrap),
+    );
     return requireFinite(planes, 'the tiny autoencoder');
   }
 }

@@ -82,9 +82,10 @@ Napi::Value ModelClass::decode(const Napi::CallbackInfo & info) {
     return promise_of(info.Env(), [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
+        const auto wrap = read_wrap(info[3]);
         return evaluate_array(info, read_cancellation(info[2]),
-                              [latent = std::move(latent), shape](Engine & engine, const Cancellation & flag) {
-                                  return engine.decode(latent, shape, flag);
+                              [latent = std::move(latent), shape, wrap](Engine & engine, const Cancellation & flag) {
+                                  return engine.decode(latent, shape, wrap, flag);
                               });
     });
 }
@@ -93,9 +94,10 @@ Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
     return promise_of(info.Env(), [&] {
         auto image = read_floats(info[0], "image");
         const auto shape = read_shape(info[1], image.size());
+        const auto wrap = read_wrap(info[3]);
         return evaluate_array(info, read_cancellation(info[2]),
-                              [image = std::move(image), shape](Engine & engine, const Cancellation & flag) {
-                                  return engine.encode(image, shape, flag);
+                              [image = std::move(image), shape, wrap](Engine & engine, const Cancellation & flag) {
+                                  return engine.encode(image, shape, wrap, flag);
                               });
     });
 }
@@ -104,9 +106,10 @@ Napi::Value ModelClass::preview(const Napi::CallbackInfo & info) {
     return promise_of(info.Env(), [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
+        const auto wrap = read_wrap(info[3]);
         return evaluate_array(info, read_cancellation(info[2]),
-                              [latent = std::move(latent), shape](Engine & engine, const Cancellation & flag) {
-                                  return engine.preview(latent, shape, flag);
+                              [latent = std::move(latent), shape, wrap](Engine & engine, const Cancellation & flag) {
+                                  return engine.preview(latent, shape, wrap, flag);
                               });
     });
 }

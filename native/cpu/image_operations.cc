@@ -63,8 +63,15 @@ public:
     Prepare(const CpuPath & cpu, bool silu, const Placement & placement, int64_t width, int64_t height,
             int64_t channels, int64_t batch)
         : kernels_(cpu.kernels), silu_(silu), placement_(placement), batch_(batch) {
-        for (int64_t x = 0; x < placement.width; x++) columns_.push_back(x * width / placement.width);
-        for (int64_t y = 0; y < placement.height; y++) lines_.push_back(y * height / placement.height);
+        const auto source = [](int64_t place, int64_t places, int64_t side) {
+            return static_cast<int32_t>((place + places) % places * side / places);
+        };
+        const int64_t left = placement.wrap.x ? placement.before : 0, right = placement.wrap.x ? placement.after : 0;
+        for (int64_t x = -left; x < placement.width + right; x++) columns_.push_back(source(x, placement.width, width));
+        for (int64_t y = -placement.before; y < placement.height + placement.after; y++) {
+            const bool inside = y >= 0 && y < placement.height;
+            lines_.push_back(inside || placement.wrap.y ? source(y, placement.height, height) : -1);
+        }
         parts_ = std::min(parts_for(placement.width * placement.height * channels), placement.height);
     }
     const char * name() const override { return silu_ ? "group norm, SiLU" : "layout"; }
@@ -82,8 +89,7 @@ private:
         const Tensor x = y->src[0], factors = y->src[1];
         const size_t pixel = y->ne[0] * kernels_.operand_size;
         char * const to = static_cast<char *>(y->data) + (image * y->ne[2] + line) * y->ne[1] * pixel;
-        const int64_t inner = line - placement_.before;
-        if (inner < 0 || inner >= placement_.height) {
+        if (lines_[line] < 0) {
             std::memset(to, 0, y->ne[1] * pixel);
             return;
         }
@@ -94,17 +100,17 @@ private:
         n.height = x->ne[2];
         n.silu = silu_;
         const float * channels = factors ? static_cast<const float *>(factors->data) + image * 2 * n.channels : nullptr;
-        std::memset(to, 0, placement_.before * pixel);
-        kernels_.prepare_line(n, channels, image, lines_[inner], columns_.data(), placement_.width,
-                              to + placement_.before * pixel, y->ne[0]);
-        std::memset(to + (placement_.before + placement_.width) * pixel, 0, placement_.after * pixel);
+        const int64_t count = columns_.size(), left = placement_.wrap.x ? 0 : placement_.before;
+        std::memset(to, 0, left * pixel);
+        kernels_.prepare_line(n, channels, image, lines_[line], columns_.data(), count, to + left * pixel, y->ne[0]);
+        std::memset(to + (left + count) * pixel, 0, (y->ne[1] - left - count) * pixel);
     }
 
     const Kernels & kernels_;
     bool silu_;
     Placement placement_;
     int64_t batch_, parts_;
-    std::vector<int32_t> columns_, lines_; // of the image, for each of its place's
+    std::vector<int32_t> columns_, lines_; // of the image, for each of its place's; -1 for zeros
 };
 
 class Concat : public Operation {

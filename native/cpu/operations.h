@@ -58,7 +58,8 @@ Tensor add_group_factors(Graph & graph, const Norm & norm, float eps, Tensor ima
 // How an image is laid out for a product: resized by nearest neighbour to width and height, with zeros around it.
 struct Placement {
     int64_t width = 0, height = 0;
-    int64_t before = 0, after = 0; // pixels of zeros left and at the top, right and at the bottom
+    int64_t before = 0, after = 0; // pixels left and at the top, right and at the bottom: zeros, or
+    Wrap wrap;                     // those of the other side
 };
 
 // The image in operands, after the group norm with these factors (or as it is, without) and SiLU where `silu` says so.

@@ -84,8 +84,27 @@ Tensor from_tokens(ggml_context * ctx, Tensor tokens, int64_t width, int64_t hei
     return ggml_reshape_4d(ctx, planes, width, height, tokens->ne[0], tokens->ne[2]);
 }
 
+// With pixels left and above, and right and below: those of the other side where the graph wraps, zeros where not.
+Tensor with_border(Graph & graph, Tensor x, int before, int after) {
+    ggml_context * ctx = graph.context();
+    const Wrap wrap = graph.wrap();
+    const auto pad = [&](bool circular, bool along_x, bool along_y) {
+        const auto pad_ext = circular ? ggml_pad_ext_circular : ggml_pad_ext;
+        const int bx = along_x ? before : 0, ax = along_x ? after : 0, by = along_y ? before : 0,
+                  ay = along_y ? after : 0;
+        return pad_ext(ctx, x, bx, ax, by, ay, 0, 0, 0, 0);
+    };
+    if (wrap.x == wrap.y) return pad(wrap.x, true, true);
+    x = pad(true, wrap.x, wrap.y);
+    return pad(false, wrap.y, wrap.x);
+}
+
 Tensor convolve(Graph & graph, const Conv2d & layer, Tensor x, int stride, int padding, const Finish & finish) {
     ggml_context * ctx = graph.context();
+    if (padding > 0 && (graph.wrap().x || graph.wrap().y)) {
+        x = with_border(graph, x, padding, padding);
+        padding = 0;
+    }
     const Tensor w = layer.weight;
     const int64_t kernel_height = w->ne[1], out = w->ne[3], batch = x->ne[3];
     const int64_t width = (x->ne[0] + 2 * padding - w->ne[0]) / stride + 1;
@@ -96,7 +115,7 @@ Tensor convolve(Graph & graph, const Conv2d & layer, Tensor x, int stride, int p
     const double columns_size = 1.0 * w->ne[0] * kernel_height * w->ne[2] * width * height * batch;
     const int64_t n = graph.slices(columns_size * (2.0 * out + Graph::number_work), height);
     // A slice sees its own rows only, so the rows above and below the image must exist.
-    Tensor padded = n > 1 ? ggml_pad_ext(ctx, x, 0, 0, padding, padding, 0, 0, 0, 0) : x;
+    Tensor padded = n > 1 && padding > 0 ? ggml_pad_ext(ctx, x, 0, 0, padding, padding, 0, 0, 0, 0) : x;
     Tensor y = graph.in_slices(n, {width, height, out, batch}, 1, [&](int64_t begin, int64_t end) {
         Tensor rows = padded;
         if (n > 1) {
@@ -162,7 +181,7 @@ Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling 
     switch (sampling.kind) {
         case Sampling::all: break;
         case Sampling::half: return convolve(graph, layer, image, 2, 1, finish);
-        case Sampling::half_shifted: return convolve(graph, layer, ggml_pad(ctx, image, 1, 1, 0, 0), 2, 0, finish);
+        case Sampling::half_shifted: return convolve(graph, layer, with_border(graph, image, 0, 1), 2, 0, finish);
         case Sampling::resized:
             image = ggml_interpolate(ctx, image, sampling.width, sampling.height, image->ne[2], image->ne[3],
                                      GGML_SCALE_MODE_NEAREST);

@@ -34,7 +34,7 @@ struct Finish {
     bool for_products = false; // only products read the result, so it may come in the type that they take
 };
 
-// Which pixels of an image a 3x3 convolution is laid over.
+// Which pixels of an image a 3x3 convolution is laid over. Where the graph wraps, the other side of the image stands for zeros.
 struct Sampling {
     enum Kind {
         all,          // with one pixel of zeros around the image

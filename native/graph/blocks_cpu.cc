@@ -9,8 +9,8 @@ namespace diffusion::cpu {
 
 namespace {
 
-Placement around(Tensor image, int64_t before, int64_t after) {
-    return {image->ne[1], image->ne[2], before, after};
+Placement around(const Graph & graph, Tensor image, int64_t before, int64_t after) {
+    return {image->ne[1], image->ne[2], before, after, graph.wrap()};
 }
 
 // x in the type that products take, whatever came before.
@@ -19,7 +19,7 @@ Tensor as_operand(Graph & graph, Tensor x) {
     if (x->type == kernels.operand && x->ne[0] % kernels.depth == 0) return x;
     return graph.once(x, [&] {
         Tensor rows = ggml_reshape_3d(graph.context(), x, x->ne[0], x->ne[1], x->ne[2] * x->ne[3]);
-        Tensor y = add_prepared(graph, rows, nullptr, false, around(rows, 0, 0));
+        Tensor y = add_prepared(graph, rows, nullptr, false, around(graph, rows, 0, 0));
         return ggml_reshape_4d(graph.context(), y, y->ne[0], x->ne[1], x->ne[2], x->ne[3]);
     });
 }
@@ -86,7 +86,7 @@ Tensor concat(Graph & graph, Tensor image, Tensor other) {
 }
 
 Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling & sampling, const Finish & finish) {
-    Placement place = around(image, sampling.kind == Sampling::half_shifted ? 0 : 1, 1);
+    Placement place = around(graph, image, sampling.kind == Sampling::half_shifted ? 0 : 1, 1);
     if (sampling.kind == Sampling::resized) {
         place.width = sampling.width;
         place.height = sampling.height;
@@ -98,11 +98,12 @@ Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling 
 Tensor norm_conv2d(Graph & graph, const Norm & norm, float eps, const Conv2d & layer, Tensor image,
                    const Finish & finish) {
     Tensor factors = add_group_factors(graph, norm, eps, image);
-    return convolve(graph, layer, add_prepared(graph, image, factors, true, around(image, 1, 1)), 1, finish);
+    return convolve(graph, layer, add_prepared(graph, image, factors, true, around(graph, image, 1, 1)), 1, finish);
 }
 
 Tensor norm_tokens(Graph & graph, const Norm & norm, float eps, Tensor image) {
-    Tensor y = add_prepared(graph, image, add_group_factors(graph, norm, eps, image), false, around(image, 0, 0));
+    Tensor y =
+        add_prepared(graph, image, add_group_factors(graph, norm, eps, image), false, around(graph, image, 0, 0));
     return ggml_reshape_3d(graph.context(), y, y->ne[0], y->ne[1] * y->ne[2], y->ne[3]);
 }
 

@@ -17,6 +17,11 @@ namespace diffusion {
 
 class CpuPath;
 
+// Which sides of an image convolutions take for joined, so that what they make can be laid side by side.
+struct Wrap {
+    bool x = false, y = false;
+};
+
 class Graph {
 public:
     // More tensors than any network of this package needs; a file that asks for more is refused, not evaluated.
@@ -34,6 +39,9 @@ public:
     ggml_context * context() const { return context_; }
     ggml_cgraph * nodes() const { return nodes_; }
     CpuPath * cpu() const { return cpu_; }
+
+    Wrap wrap() const { return wrap_; }
+    void set_wrap(Wrap wrap) { wrap_ = wrap; }
 
     // Appends what `tensor` depends on to the order of evaluation. Blocks call it as they go, so that the recursion over
     // dependencies stays shallow. Throws Error (model_unsupported) when the graph is about to outgrow its capacity.
@@ -78,6 +86,7 @@ private:
     ggml_cgraph * nodes_ = nullptr;
     double node_work_;
     CpuPath * cpu_;
+    Wrap wrap_;
     std::vector<std::unique_ptr<Task>> tasks_;
     std::map<Tensor, Tensor> made_;
     size_t scratch_each_ = 0;

@@ -105,6 +105,11 @@ ModelInfo describe(const Networks & n) {
     return info;
 }
 
+// What tells graphs that wrap from others.
+std::string variant_of(Wrap wrap) {
+    return std::string(wrap.x ? "x" : "") + (wrap.y ? "y" : "") + ' ';
+}
+
 // Latents as the moments of a distribution without spread.
 std::vector<float> without_variance(const std::vector<float> & latents, int64_t batch) {
     constexpr float log_variance = -30; // as LDM cuts it off
@@ -274,7 +279,8 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
     if (c.vector_size) inputs.push_back({GGML_TYPE_F32, {c.vector_size, batch, 1, 1}, condition.vector.data()});
     if (c.guidance_size) inputs.push_back({GGML_TYPE_F32, {c.guidance_size, batch, 1, 1}, condition.guidance.data()});
     const size_t first_control = inputs.size();
-    std::string variant = condition.identity_attention ? "identity " : ""; // and the ControlNets
+    // And the ControlNets.
+    std::string variant = variant_of(condition.wrap) + (condition.identity_attention ? "identity " : "");
     for (const Control & control : condition.controls) {
         check_control(control, impl_->control_nets->size(), shape, impl_->info.vae_scale_factor);
         variant += std::to_string(impl_->control_nets->serial(control.net)) + ' ';
@@ -282,6 +288,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
         inputs.push_back({GGML_TYPE_F32, {1, 1, 1, 1}, &control.strength});
     }
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        graph.set_wrap(condition.wrap);
         Unet::Inputs all{in[0], in[1], in[2]};
         if (c.vector_size) all.vector = in[3];
         if (c.guidance_size) all.guidance = in[first_control - 1];
@@ -296,15 +303,18 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
     return impl_->run("UNet", variant, inputs, build, cancellation);
 }
 
-std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, const Cancellation & cancellation) {
+std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, Wrap wrap,
+                                  const Cancellation & cancellation) {
     check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        graph.set_wrap(wrap);
         return impl_->networks->vae->build_decoder(graph, in[0]);
     };
-    return impl_->run("VAE decoder", "", {image_input(latent, shape)}, build, cancellation);
+    return impl_->run("VAE decoder", variant_of(wrap), {image_input(latent, shape)}, build, cancellation);
 }
 
-std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, const Cancellation & cancellation) {
+std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, Wrap wrap,
+                                  const Cancellation & cancellation) {
     check_image("image", image.size(), shape, 3);
     const VaeSizes sizes = impl_->networks->vae->sizes();
     if (shape[2] % sizes.scale_factor != 0 || shape[3] % sizes.scale_factor != 0) {
@@ -315,21 +325,27 @@ std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape
                     "The VAE of this model has no encoder. Pass a whole VAE (option `vae`).");
     }
     const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        graph.set_wrap(wrap);
         return impl_->networks->vae->build_encoder(graph, in[0]);
     };
-    std::vector<float> encoded = impl_->run("VAE encoder", "", {image_input(image, shape)}, build, cancellation);
+    std::vector<float> encoded =
+        impl_->run("VAE encoder", variant_of(wrap), {image_input(image, shape)}, build, cancellation);
     return sizes.tiny ? without_variance(encoded, shape[0]) : encoded;
 }
 
-std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 shape, const Cancellation & cancellation) {
+std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 shape, Wrap wrap,
+                                   const Cancellation & cancellation) {
     const Networks & networks = *impl_->networks;
     if (!impl_->info.tiny_autoencoder) {
         throw Error(ErrorCode::model_incomplete, "This model was opened without a tiny autoencoder for previews.");
     }
     check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
     const Vae & tiny = networks.tiny ? *networks.tiny : *networks.vae;
-    const auto build = [&](Graph & graph, std::span<const Tensor> in) { return tiny.build_decoder(graph, in[0]); };
-    return impl_->run("tiny decoder", "", {image_input(latent, shape)}, build, cancellation);
+    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+        graph.set_wrap(wrap);
+        return tiny.build_decoder(graph, in[0]);
+    };
+    return impl_->run("tiny decoder", variant_of(wrap), {image_input(latent, shape)}, build, cancellation);
 }
 
 Inspection inspect(const Source & source, const Cancellation & cancellation) {

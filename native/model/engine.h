@@ -91,6 +91,7 @@ struct Condition {
     std::vector<float> guidance;     // [batch, guidance size]
     bool identity_attention = false; // in the middle block
     std::vector<Control> controls;
+    Wrap wrap;
 };
 
 class Engine {
@@ -120,10 +121,10 @@ public:
                              int64_t clip_skip, const Cancellation &);
     std::vector<float> predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
                                const Condition & condition, const Cancellation &);
-    std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, const Cancellation &);
-    std::vector<float> encode(const std::vector<float> & image, Shape4 shape, const Cancellation &);
+    std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, Wrap wrap, const Cancellation &);
+    std::vector<float> encode(const std::vector<float> & image, Shape4 shape, Wrap wrap, const Cancellation &);
     // Decodes by the tiny autoencoder.
-    std::vector<float> preview(const std::vector<float> & latent, Shape4 shape, const Cancellation &);
+    std::vector<float> preview(const std::vector<float> & latent, Shape4 shape, Wrap wrap, const Cancellation &);
 
 private:
     struct Impl;

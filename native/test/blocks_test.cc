@@ -171,6 +171,26 @@ void test_residual_blocks() {
                 false);
 }
 
+void test_wrapping() {
+    for (const Wrap wrap : {Wrap{true, false}, Wrap{false, true}, Wrap{true, true}}) {
+        const auto wrapped = [&](Sampling sampling) {
+            return [=](Graph & graph, std::span<const Tensor> in) {
+                graph.set_wrap(wrap);
+                return convolution(sampling)(graph, in);
+            };
+        };
+        const std::string name =
+            std::string("convolution that wraps along") + (wrap.x ? " x" : "") + (wrap.y ? " y" : "");
+        const Input kernel{{3, 3, 5, 40}}, bias{{40, 1, 1, 1}};
+        check_layer(name, {{{7, 9, 5, 2}}, kernel, bias}, wrapped({}));
+        check_layer(name + ", every second pixel", {{{6, 8, 5, 2}}, kernel, bias}, wrapped({Sampling::half}));
+        check_layer(name + ", every second, shifted", {{{8, 6, 5, 2}}, kernel, bias},
+                    wrapped({Sampling::half_shifted}));
+        check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, wrapped({Sampling::resized, 7, 10}));
+        check_layer(name + ", wide", {{{34, 32, 66, 1}}, {{3, 3, 66, 70}}, {{70, 1, 1, 1}}}, wrapped({}));
+    }
+}
+
 void test_finishes() {
     const std::vector<Input> inputs = {
         {{6, 5, 12, 2}}, {{3, 3, 12, 20}}, {{20, 1, 1, 1}}, {{20, 1, 1, 1}}, {{6, 5, 20, 2}}};
@@ -244,6 +264,7 @@ void test_attention() {
 int main() {
     test_convolutions();
     test_residual_blocks();
+    test_wrapping();
     test_finishes();
     test_products();
     test_attention();
