@@ -1,7 +1,7 @@
 // An open model: loading it, asking it for pictures, giving it back.
 
 import { readControls } from './control/controls.ts';
-import { argumentError, DiffusionError } from './errors.ts';
+import { DiffusionError } from './errors.ts';
 import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
@@ -10,8 +10,7 @@ import { depth2img } from './pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 import { edit } from './pipeline/edit.ts';
 import { checkEditOptions, type EditOptions } from './pipeline/edit-options.ts';
-import { requireFit, type Way } from './pipeline/fit.ts';
-
+import { requireFit, requireReaders, type Way } from './pipeline/fit.ts';
 import { type GenerationResult, type GenerationStep, generate, type Task } from './pipeline/generation.ts';
 import type { CheckedGenerationOptions, ModelLimits } from './pipeline/generation-options.ts';
 import { img2img } from './pipeline/img2img.ts';
@@ -229,7 +228,7 @@ export class Model implements AsyncDisposable {
     try {
       checked = check(limits);
       requireFit(this.info, way);
-      checkGuidance(this.info, checked);
+      requireReaders(this.info, checked);
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
@@ -278,14 +277,6 @@ function checkTextEncoders({ textEncoders }: NativeModelInfo): void {
     const received = `one with ${positions} positions and ${vocabulary} tokens`;
     throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
   }
-}
-
-/** Perturbed-attention guidance needs attention to perturb, which the middle of some distilled UNets lacks. */
-function checkGuidance({ middleAttention }: NativeModelInfo, { pagScale }: CheckedGenerationOptions): void {
-  if (pagScale === 0 || middleAttention) return;
-  const expected = '0, since the UNet of this model has no attention in its middle block,';
-  const received = String(pagScale);
-  throw argumentError([{ name: 'pagScale', expected, received, code: 'ERR_INVALID_ARG_VALUE' }]);
 }
 
 /** Side in pixels of the pictures that the published models of a family were trained on. */

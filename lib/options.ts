@@ -63,18 +63,14 @@ export class OptionCheck {
     return fallback;
   }
 
-  /**
-   * A path of a file or folder, which must be given.
-   *
-   * @param whole what to call it in a message.
-   */
-  path(name: string, whole = name): string {
+  /** A path of a file or folder, which must be given. */
+  path(name: string): string {
     const value = this.value(name);
     const [expected, code] = ['a path', 'ERR_INVALID_ARG_TYPE'] as const;
-    if (typeof value !== 'string') this.problem({ name: whole, expected, received: describe(value), code });
+    if (typeof value !== 'string') this.problem({ name, expected, received: describe(value), code });
     else if (value.length > MAX_PATH_LENGTH || value === '' || value.includes('\0')) {
       const received = value.includes('\0') ? 'one with a zero byte' : describe(value);
-      this.problem({ name: whole, expected: `a path of 1 to ${MAX_PATH_LENGTH} characters`, received });
+      this.problem({ name, expected: `a path of 1 to ${MAX_PATH_LENGTH} characters`, received });
     } else return value;
     return '';
   }
@@ -169,5 +165,6 @@ function didYouMean(word: string, known: readonly string[]): { remedy?: string }
 
 function describeRule({ min, max, integer }: NumberRule): string {
   const kind = integer ? 'an integer' : 'a finite number';
-  return max < Number.MAX_VALUE ? `${kind} from ${min} to ${max}` : `${kind} of at least ${min}`;
+  if (max < Number.MAX_VALUE) return `${kind} from ${min} to ${max}`;
+  return min > -Number.MAX_VALUE ? `${kind} of at least ${min}` : kind;
 }

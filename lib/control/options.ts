@@ -54,7 +54,6 @@ const KEYS: readonly (keyof ControlOptions)[] = [
 ];
 const MAX_CONTROLS = 8;
 const MAX_STRENGTH = 10;
-const MAX_PATH_LENGTH = 4096;
 
 /** Checks the option `controls`; problems stay with `check`. */
 export function checkControls(check: OptionCheck): readonly CheckedControl[] {
@@ -68,7 +67,7 @@ export function checkControls(check: OptionCheck): readonly CheckedControl[] {
     check.problem({ name: 'controls', expected: `at most ${MAX_CONTROLS} controls`, received: `${given.length}` });
     return [];
   }
-  const checked = given.map((control, i) => check.attempt(() => checkControl(control, `controls[${i}]`)));
+  const checked = Array.from(given, (control, i) => check.attempt(() => checkControl(control, `controls[${i}]`)));
   return checked.filter((control) => control !== undefined);
 }
 
@@ -76,7 +75,7 @@ function checkControl(value: unknown, name: string): CheckedControl {
   const check = within(value, name, KEYS);
   const share = { min: 0, max: 1 };
   const control = {
-    model: checkModel(check, `${name}.model`),
+    model: check.path(`${name}.model`),
     image: checkPicture(check, `${name}.image`),
     strength: check.number(`${name}.strength`, 1, { min: 0, max: MAX_STRENGTH }),
     start: check.number(`${name}.start`, 0, share),
@@ -95,16 +94,4 @@ function checkControl(value: unknown, name: string): CheckedControl {
   }
   check.done();
   return control as CheckedControl;
-}
-
-function checkModel(check: OptionCheck, name: string): string {
-  const path = check.string(name, '', MAX_PATH_LENGTH);
-  const given = check.value(name);
-  const expected = 'the path of a ControlNet';
-  if (given === undefined) {
-    check.problem({ name, expected, received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
-  } else if (given === '' || path.includes('\0')) {
-    check.problem({ name, expected, received: given === '' ? "''" : 'a path with a zero byte' });
-  }
-  return path;
 }

@@ -2,7 +2,7 @@
 
 import { basename, extname } from 'node:path';
 import { describe } from '../errors.ts';
-import { OptionCheck } from '../options.ts';
+import { type OptionCheck, within } from '../options.ts';
 
 /** One embedding of a call. */
 export interface EmbeddingOption {
@@ -53,11 +53,11 @@ export function checkEmbeddings(check: OptionCheck): CheckedEmbeddings {
 }
 
 function checkEmbedding(value: unknown, name: string): EmbeddingFile {
-  const check = new OptionCheck(value, ['path', 'token'], name, 'an object { path, token }');
-  const path = check.path('path', `${name}.path`);
-  const token = check.string('token', wordOf(path), MAX_TOKEN_LENGTH).trim();
+  const check = within(value, name, ['path', 'token']);
+  const path = check.path(`${name}.path`);
+  const token = check.string(`${name}.token`, wordOf(path), MAX_TOKEN_LENGTH).trim();
   if (token === '')
-    check.problem({ name: `${name}.token`, expected: 'a word', received: describe(check.value('token')) });
+    check.problem({ name: `${name}.token`, expected: 'a word', received: describe(check.value(`${name}.token`)) });
   check.done();
   return { token, path };
 }

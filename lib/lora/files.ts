@@ -19,13 +19,13 @@ export function findLoras(loras: readonly LoraRequest[], directory: string | und
 }
 
 async function findLora(name: string, directory: string | undefined): Promise<string> {
-  const beginnings = [...(directory === undefined ? [] : [join(directory, name)]), resolve(name)];
+  const beginnings = new Set([...(directory === undefined ? [] : [resolve(join(directory, name))]), resolve(name)]);
   for (const beginning of beginnings) {
     for (const extension of EXTENSIONS) {
       if (await isFile(beginning + extension)) return beginning + extension;
     }
   }
-  const places = beginnings.map((path) => `'${path}'`).join(' or ');
+  const places = [...beginnings].map((path) => `'${path}'`).join(' or ');
   const remedy = 'Give the path of the file, or its name and the folder of LoRAs';
   throw new DiffusionError('ERR_FILE', `Expected a LoRA at ${places}, with or without ${EXTENSIONS[1]}. ${remedy}`);
 }

@@ -1,7 +1,7 @@
 // The options of a call that concern LoRAs.
 
 import { describe } from '../errors.ts';
-import { OptionCheck } from '../options.ts';
+import { type OptionCheck, within } from '../options.ts';
 import { readLoraTags } from './tags.ts';
 
 /** One LoRA of a call. */
@@ -25,35 +25,41 @@ export function checkLoras(check: OptionCheck): {
   loras: readonly LoraRequest[];
   loraDirectory: string | undefined;
 } {
-  const given = check.value('loras') ?? [];
-  const prompt = check.value('prompt');
-  const loras: LoraRequest[] = [];
-  if (Array.isArray(given)) {
-    for (const [i, lora] of given.entries()) {
-      const checked = check.attempt(() => checkLora(lora, `loras[${i}]`));
-      if (checked) loras.push(checked);
-    }
-  } else {
-    const received = describe(given);
-    check.problem({ name: 'loras', expected: 'an array of { path, weight }', received, code: 'ERR_INVALID_ARG_TYPE' });
-  }
-  // What is wrong with a tag was said when the prompt was checked.
-  if (typeof prompt === 'string') loras.push(...(quietly(() => readLoraTags(prompt).tags) ?? []));
-  if (loras.length > MAX_LORAS) {
-    check.problem({
-      name: 'loras',
-      expected: `at most ${MAX_LORAS} LoRAs, those of the prompt among them,`,
-      received: `${loras.length}`,
-    });
-  }
+  const loras = [...checkList(check), ...tagsOf(check.value('prompt'))];
+  if (loras.length > MAX_LORAS) refuseCount(check, loras.length);
   const loraDirectory = check.value('loraDirectory') === undefined ? undefined : check.path('loraDirectory');
   return { loras, loraDirectory };
 }
 
+function checkList(check: OptionCheck): LoraRequest[] {
+  const given = check.value('loras') ?? [];
+  if (!Array.isArray(given)) {
+    const received = describe(given);
+    check.problem({ name: 'loras', expected: 'an array of { path, weight }', received, code: 'ERR_INVALID_ARG_TYPE' });
+    return [];
+  }
+  if (given.length > MAX_LORAS) {
+    refuseCount(check, given.length);
+    return [];
+  }
+  const checked = Array.from(given, (lora, i) => check.attempt(() => checkLora(lora, `loras[${i}]`)));
+  return checked.filter((lora) => lora !== undefined);
+}
+
+function refuseCount(check: OptionCheck, count: number): void {
+  const expected = `at most ${MAX_LORAS} LoRAs, those of the prompt among them,`;
+  check.problem({ name: 'loras', expected, received: String(count) });
+}
+
+/** What is wrong with a tag was said when the prompt was checked. */
+function tagsOf(prompt: unknown): readonly LoraRequest[] {
+  return typeof prompt === 'string' ? (quietly(() => readLoraTags(prompt).tags) ?? []) : [];
+}
+
 function checkLora(value: unknown, name: string): LoraRequest {
-  const check = new OptionCheck(value, ['path', 'weight'], name, 'an object { path, weight }');
-  const path = check.path('path', `${name}.path`);
-  const weight = check.number('weight', 1, { min: -Number.MAX_VALUE, max: Number.MAX_VALUE });
+  const check = within(value, name, ['path', 'weight']);
+  const path = check.path(`${name}.path`);
+  const weight = check.number(`${name}.weight`, 1, { min: -Number.MAX_VALUE, max: Number.MAX_VALUE });
   check.done();
   return { name: path, weight };
 }

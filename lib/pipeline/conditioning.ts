@@ -7,6 +7,7 @@ import { stageAt } from '../text/editing.ts';
 import { applyWeights } from '../text/weights.ts';
 import { concat } from './arrays.ts';
 import { embedGuidance, embedNumbers } from './embeddings.ts';
+import { isXlBase } from './fit.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { Networks } from './networks.ts';
 import type { ChunkStage, Guided, Prompts } from './prompts.ts';
@@ -107,6 +108,7 @@ function conditionsOf(
     const hidden = parts.map((chunks) => concat(chunks.map((chunk) => chunk.hidden)));
     const context = sideBySide(hidden, tokens);
     const pooled = Float32Array.from(parts.at(-1)?.[0]?.pooled ?? []);
+    // diffusers and stable-diffusion.cpp give SDXL zeros for an empty negative prompt, as it was trained; its refiner was not.
     const zero = which === 'unconditional' && stage.emptyNegative && isXlBase(info);
     if (zero) for (const values of [context, pooled]) values.fill(0);
     const vector = numbers ? { vector: Float32Array.of(...pooled, ...embedNumbers(numbers[which])) } : {};
@@ -128,14 +130,6 @@ function sideBySide(parts: readonly Float32Array[], tokens: number): Float32Arra
     column += own;
   }
   return joined;
-}
-
-/**
- * SDXL was trained with zeros in place of empty prompts, and diffusers and stable-diffusion.cpp give its UNet zeros for an empty
- * negative prompt. Its refiner was not.
- */
-function isXlBase({ family }: NativeModelInfo): boolean {
-  return family.startsWith('sdxl') && !family.startsWith('sdxl-refiner');
 }
 
 /**

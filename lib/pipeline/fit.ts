@@ -1,7 +1,8 @@
-// Which ways of drawing fit a model: what its UNet takes beside the latent tells what it was trained for.
+// Which ways of drawing and which options fit a model: what its UNet takes tells what it was trained for.
 
-import { DiffusionError } from '../errors.ts';
+import { type ArgumentProblem, argumentError, DiffusionError } from '../errors.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
+import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
 
 /** A way of drawing: the name of a method of a model. */
 export type Way = 'txt2img' | 'img2img' | 'inpaint' | 'edit' | 'depth2img';
@@ -45,4 +46,49 @@ export function requireFit(info: NativeModelInfo, way: Way): void {
   const received = `the UNet of this one (${info.family}) ${companion ? DESCRIPTIONS[companion] : `takes ${taken}`}`;
   const remedy = companion ? `. Draw with ${WAYS[companion].join(', ')}` : '';
   throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}${remedy}`);
+}
+
+/** What SDXL is told beside the prompt: base models and the refiner take different parts of it. */
+type Told = 'originalSize' | 'cropTopLeft' | 'targetSize' | 'aestheticScore' | 'negativeAestheticScore';
+
+const TOLD: Readonly<Record<'base' | 'refiner', readonly Told[]>> = {
+  base: ['originalSize', 'cropTopLeft', 'targetSize'],
+  refiner: ['originalSize', 'cropTopLeft', 'aestheticScore', 'negativeAestheticScore'],
+};
+
+/** Whether a model is SDXL but not its refiner, which was trained otherwise. */
+export function isXlBase({ family }: Pick<NativeModelInfo, 'family'>): boolean {
+  return family.startsWith('sdxl') && !family.startsWith('sdxl-refiner');
+}
+
+/** @throws RangeError `ERR_INVALID_ARG_VALUE` for options that nothing in a model reads, so that none is silently without effect. */
+export function requireReaders(
+  info: Pick<NativeModelInfo, 'family' | 'vectorSize' | 'middleAttention'>,
+  options: CheckedGenerationOptions,
+): void {
+  const problems: ArgumentProblem[] = [];
+  const refuse = (name: string, expected: string, received: string) =>
+    problems.push({ name, expected, received, code: 'ERR_INVALID_ARG_VALUE' });
+  if (options.pagScale !== 0 && !info.middleAttention) {
+    const expected = '0, since the UNet of this model has no attention in its middle block,';
+    refuse('pagScale', expected, String(options.pagScale));
+  }
+  const read = info.vectorSize === 0 ? [] : TOLD[isXlBase(info) ? 'base' : 'refiner'];
+  for (const name of toldTo(options)) {
+    if (!read.includes(name)) refuse(name, `none, since this model (${info.family}) takes none,`, 'one');
+  }
+  if (problems.length > 0) throw argumentError(problems);
+}
+
+/** Those that are not what they are by default. */
+function toldTo(options: CheckedGenerationOptions): Told[] {
+  const { originalSize, cropTopLeft, targetSize, aestheticScore, negativeAestheticScore } = options;
+  const given: Record<Told, boolean> = {
+    originalSize: originalSize !== undefined,
+    cropTopLeft: cropTopLeft.top !== 0 || cropTopLeft.left !== 0,
+    targetSize: targetSize !== undefined,
+    aestheticScore: aestheticScore !== DEFAULT_SCORES.positive,
+    negativeAestheticScore: negativeAestheticScore !== DEFAULT_SCORES.negative,
+  };
+  return (Object.keys(given) as Told[]).filter((name) => given[name]);
 }

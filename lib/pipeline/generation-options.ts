@@ -8,7 +8,7 @@ import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.t
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import type { NativeWrap } from '../native/contract.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
-import { OptionCheck } from '../options.ts';
+import { type OptionCheck, within } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
 import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerEntry, type SamplerName } from '../sampler/index.ts';
 import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
@@ -91,7 +91,7 @@ export interface GenerationOptions {
   clipSkip?: number | undefined;
   /**
    * SDXL: size in pixels of the picture that the result is to look cropped from; small ones look blurred. Default: the size that
-   * is drawn. Each side 0 to 2^20.
+   * is drawn. Each side 0 to 2^20. This and the four below are errors with models that are not told of it.
    */
   originalSize?: Size | undefined;
   /** SDXL: where the crop's upper left corner lies in that picture, in pixels. Default `{ top: 0, left: 0 }`. */
@@ -362,12 +362,7 @@ function checkPair<Key extends string>(
   const value = check.object<Record<Key, unknown>>(name);
   if (value === undefined) return undefined;
   return check.attempt(() => {
-    // Under their whole names, for messages.
-    const named = Object.fromEntries(Object.entries(value).map(([key, number]) => [`${name}.${key}`, number]));
-    const pair = new OptionCheck(
-      named,
-      keys.map((key) => `${name}.${key}`),
-    );
+    const pair = within(value, name, keys);
     const read = (key: Key) => {
       const whole = `${name}.${key}`;
       if (pair.value(whole) === undefined) {

@@ -31,7 +31,7 @@ test('flags set the options that steer', async () => {
     '--original-size',
     '640x480',
   ];
-  const more = ['--crop-top-left', '12,34', '--target-size', '512x384', '--aesthetic-score', '7'];
+  const more = ['--crop-top-left', '12,34', '--target-size', '512x384'];
   const { code, stderr } = await diffuse([...draw, '-p', prompt, '-o', output, ...flags, ...more]);
   assert.deepEqual([code, stderr], [0, '']);
   await using opened = await loadModel(model, { threads: 1 });
@@ -41,14 +41,13 @@ test('flags set the options that steer', async () => {
     originalSize: { width: 640, height: 480 },
     cropTopLeft: { top: 12, left: 34 },
     targetSize: { width: 512, height: 384 },
-    aestheticScore: 7,
   });
   assert.deepEqual(await readFile(output), Buffer.from((await images[0]?.png()) as Uint8Array));
   const { fields } = await readMetadata(output);
-  const names = ['Guidance interval', 'Original size', 'Crop top left', 'Target size', 'Aesthetic scores'];
+  const names = ['Guidance interval', 'Original size', 'Crop top left', 'Target size'];
   assert.deepEqual(
     names.map((name) => fields[name]),
-    ['0, 0.9', '640x480', '12, 34', '512x384', '7, 2.5'],
+    ['0, 0.9', '640x480', '12, 34', '512x384'],
   );
 });
 
@@ -60,6 +59,7 @@ const REFUSED: [flag: string, value: string, message: RegExp][] = [
   ['--crop-top-left', '1x2', /Expected TOP,LEFT in pixels for --crop-top-left/],
   ['--crop-top-left', '1.5,2', /an integer .* for --crop-top-left but received 1.5/],
   ['--aesthetic-score', '11', /from 0 to 10 for --aesthetic-score/],
+  ['--aesthetic-score', '7', /Expected none, since this model \(sdxl\) takes none, for --aesthetic-score/],
   ['--cfg-rescale', '2', /from 0 to 1 for --cfg-rescale/],
   ['--pag-scale', 'much', /for --pag-scale but received 'much'/],
   ['--guidance-interval', '0.8,0.2', /the first below the second for --guidance-interval/],

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import { type LoadOptions, loadModel, type Txt2ImgOptions } from '../../lib/index.ts';
+import { type ArgumentError, type LoadOptions, loadModel, type Txt2ImgOptions } from '../../lib/index.ts';
 import { psnr } from '../support/compare.ts';
 import { golden } from '../support/golden.ts';
 import {
@@ -60,15 +60,43 @@ async function draw(architecture: TinyModelArchitecture, variants: Partial<Txt2I
 }
 
 test('the refiner of SDXL heeds sizes and scores', async () => {
-  const [plain, sized, scored, negative, target] = await draw(refinerArchitecture, [
+  const [plain, sized, scored, negative] = await draw(refinerArchitecture, [
     {},
     { originalSize: { width: 4000, height: 3000 } },
     { aestheticScore: 1 },
     { negativeAestheticScore: 9 },
-    { targetSize: { width: 4000, height: 3000 } },
   ]);
   for (const other of [sized, scored, negative]) assert.notDeepEqual(other, plain);
-  assert.deepEqual(target, plain, 'it takes no target size');
+});
+
+test('what a model is not told beside the prompt is refused, not passed over', async () => {
+  const told = {
+    originalSize: { width: 10, height: 10 },
+    cropTopLeft: { top: 1, left: 0 },
+    targetSize: { width: 10, height: 10 },
+    aestheticScore: 7,
+    negativeAestheticScore: 1,
+  };
+  const refused = async (architecture: TinyModelArchitecture) => {
+    await using model = await load(architecture);
+    const problems = await Promise.all(
+      Object.entries(told).map(async ([name, value]) => {
+        const run = model.txt2img({ ...DRAWING, [name]: value });
+        return run.then(
+          () => [],
+          (error: unknown) => (error as ArgumentError).problems.flatMap(({ code, name }) => [code, name]),
+        );
+      }),
+    );
+    return problems.flat();
+  };
+  const code = 'ERR_INVALID_ARG_VALUE';
+  assert.deepEqual(
+    await refused(sd2Architecture),
+    Object.keys(told).flatMap((name) => [code, name]),
+  );
+  assert.deepEqual(await refused(xlArchitecture), [code, 'aestheticScore', code, 'negativeAestheticScore']);
+  assert.deepEqual(await refused(refinerArchitecture), [code, 'targetSize']);
 });
 
 test('a UNet that takes the guidance scale as an input is evaluated without a negative prompt', async () => {

@@ -361,7 +361,12 @@ describe('txt2img with LoRAs', () => {
     ['loras that are no array', { loras: 'x' }, 'ERR_INVALID_ARG_TYPE', /an array of/],
     ['a lora without a path', { loras: [{}] }, 'ERR_INVALID_ARG_TYPE', /loras\[0\]\.path/],
     ['a lora with an unknown key', { loras: [{ path: 'x', scale: 1 }] }, 'ERR_UNKNOWN_OPTION', /scale/],
-    ['a weight of NaN', { loras: [{ path: 'x', weight: Number.NaN }] }, 'ERR_INVALID_ARG_VALUE', /weight/],
+    [
+      'a weight of NaN',
+      { loras: [{ path: 'x', weight: Number.NaN }] },
+      'ERR_INVALID_ARG_VALUE',
+      /finite number for loras\[0\]\.weight/,
+    ],
     ['too many', { loras: Array.from({ length: 65 }, () => ({ path: 'x' })) }, 'ERR_INVALID_ARG_VALUE', /at most 64/],
     ['a name that is nowhere', { prompt: '<lora:nowhere:1>', loraDirectory: folder }, 'ERR_FILE', /nowhere' or '/],
   ];
