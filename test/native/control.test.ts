@@ -9,6 +9,7 @@ import type { NativeCondition, NativeControl, NativeModel } from '../../lib/nati
 import { embedNumbers } from '../../lib/pipeline/embeddings.ts';
 import { addon, never } from '../support/addon.ts';
 import { assertClose } from '../support/compare.ts';
+import { writeGguf } from '../support/gguf.ts';
 import { golden, goldenTensors } from '../support/golden.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import {
@@ -19,6 +20,7 @@ import {
 } from '../support/tiny-architectures.ts';
 import { tinyControlNet } from '../support/tiny-control-net.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
+import { writeCheckpoint } from '../support/torch-file.ts';
 
 type Shape = readonly [number, number, number, number];
 
@@ -110,6 +112,16 @@ describe('a ControlNet is recognised in every spelling', () => {
     writeSafetensors(join(folder, 'diffusion_pytorch_model.safetensors'), diffusers(tensors));
     return tensors;
   };
+  const tensorsOf = (): TestTensor[] => {
+    let tensors: TestTensor[] = [];
+    tinyControlNet({
+      edit: (all) => {
+        tensors = all;
+        return all;
+      },
+    });
+    return tensors;
+  };
   const spellings: Record<string, () => string> = {
     'the original, without a prefix': () =>
       tinyControlNet({ edit: renamed((name) => name.slice('control_model.'.length)) }),
@@ -117,6 +129,16 @@ describe('a ControlNet is recognised in every spelling', () => {
     'a diffusers folder': () => {
       tinyControlNet({ edit: toFolder });
       return folder;
+    },
+    'a PyTorch checkpoint': () => {
+      const path = join(temporaryFolder(), 'control.pth');
+      writeCheckpoint(path, tensorsOf(), [], '');
+      return path;
+    },
+    GGUF: () => {
+      const path = join(temporaryFolder(), 'control.gguf');
+      writeGguf(path, tensorsOf(), () => 'f32');
+      return path;
     },
     'beside a whole model': () =>
       tinyControlNet({
