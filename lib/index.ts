@@ -35,6 +35,7 @@ export type { Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 export type { EditOptions } from './pipeline/edit-options.ts';
 export type { GenerationResult, GenerationStep, Timings } from './pipeline/generation.ts';
 export type { GenerationOptions } from './pipeline/generation-options.ts';
+export type { HiresOptions, HiresUpscaler } from './pipeline/hires-options.ts';
 export type { Img2ImgOptions } from './pipeline/img2img-options.ts';
 export type { InpaintOptions } from './pipeline/inpaint-options.ts';
 export type { PictureOptions } from './pipeline/picture-options.ts';

@@ -10,9 +10,17 @@ import { depth2img } from './pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 import { edit } from './pipeline/edit.ts';
 import { checkEditOptions, type EditOptions } from './pipeline/edit-options.ts';
-import { requireFit, requireReaders, type Way } from './pipeline/fit.ts';
-import { type GenerationResult, type GenerationStep, generate, type Task } from './pipeline/generation.ts';
+import { requireFit, requireLatentAlone, requireReaders, type Way } from './pipeline/fit.ts';
+import {
+  type GenerationResult,
+  type GenerationStep,
+  generate,
+  type SecondPass,
+  type Task,
+} from './pipeline/generation.ts';
 import type { CheckedGenerationOptions, ModelLimits } from './pipeline/generation-options.ts';
+import { secondSteps } from './pipeline/hires.ts';
+import type { CheckedHires } from './pipeline/hires-options.ts';
 import { img2img } from './pipeline/img2img.ts';
 import { checkImg2ImgOptions, type Img2ImgOptions } from './pipeline/img2img-options.ts';
 import { inpaint } from './pipeline/inpaint.ts';
@@ -229,6 +237,7 @@ export class Model implements AsyncDisposable {
       checked = check(limits);
       requireFit(this.info, way);
       requireReaders(this.info, checked);
+      if (hiresOf(checked)) requireLatentAlone(this.info, 'hires');
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
@@ -237,13 +246,26 @@ export class Model implements AsyncDisposable {
       const task = untilAborted(prepare(checked, limits), signal);
       const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
       const controls = untilAborted(readControls(checked.controls, task), signal);
+      const second = untilAborted(this.#prepareSecond(checked, signal), signal);
       const drawing = this.#queue.run(signal, async () =>
-        generate(networks, this.info, checked, await prompts, await task, await controls, emit),
+        generate(networks, this.info, checked, await prompts, await task, await controls, await second, emit),
       );
       // A picture or an embedding that cannot be read is told of at once, not when its turn comes.
-      const [result] = await Promise.all([drawing, task, prompts, controls]);
+      const [result] = await Promise.all([drawing, task, prompts, controls, second]);
       return result;
     });
+  }
+
+  /** Prompts and controls of a second pass, where there is one. */
+  async #prepareSecond(checked: CheckedGenerationOptions, signal: AbortSignal): Promise<SecondPass | undefined> {
+    const hires = hiresOf(checked);
+    if (!hires) return undefined;
+    const options = { ...checked, steps: secondSteps(checked, hires) };
+    const [prompts, controls] = await Promise.all([
+      readPrompts(this.#addon, this.#tokenizer, this.info, options, signal),
+      readControls(checked.controls, Promise.resolve({ size: hires.size })),
+    ]);
+    return { prompts, controls };
   }
 
   /**
@@ -258,6 +280,13 @@ export class Model implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+/** The second pass, which one way of drawing may have. */
+function hiresOf(
+  checked: CheckedGenerationOptions & { readonly hires?: CheckedHires | undefined },
+): CheckedHires | undefined {
+  return checked.hires;
 }
 
 /** Runs a callback of the user's; what it throws aborts the work that it belongs to. */

@@ -26,6 +26,8 @@ const SECTIONS = {
     'NativeModelInfo',
     'GenerationOptions',
     'Txt2ImgOptions',
+    'HiresOptions',
+    'HiresUpscaler',
     'PictureOptions',
     'Img2ImgOptions',
     'InpaintOptions',

@@ -4,8 +4,10 @@ import type { ControlOptions } from '../control/options.ts';
 import { RESIZE_MODES } from '../picture/resize.ts';
 import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import type { EditOptions } from '../pipeline/edit-options.ts';
+import { HIRES_UPSCALERS, type HiresOptions } from '../pipeline/hires-options.ts';
 import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import { MASKED_CONTENTS } from '../pipeline/start.ts';
+import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { SAMPLER_NAMES } from '../sampler/index.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
 import type { UpscaleOptions } from '../upscaler.ts';
@@ -17,7 +19,11 @@ export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth
 export type DrawingCommand = (typeof DRAWING_COMMANDS)[number];
 
 /** The options of all of them. */
-export type DrawingOptions = InpaintOptions & EditOptions & Depth2ImgOptions & Pick<UpscaleOptions, 'tileSize'>;
+export type DrawingOptions = InpaintOptions &
+  EditOptions &
+  Depth2ImgOptions &
+  Pick<UpscaleOptions, 'tileSize'> &
+  Pick<Txt2ImgOptions, 'hires'>;
 
 /** One flag of the command line. */
 export interface Flag {
@@ -40,7 +46,8 @@ export interface Flag {
     | 'textEncoder'
     | 'textEncoder2'
     | 'vae'
-    | 'taesd';
+    | 'taesd'
+    | `hires.${keyof HiresOptions}`;
   /** Whether it may be given several times. */
   readonly repeats?: true;
   /** The commands that have it, where not all that draw do. */
@@ -66,6 +73,27 @@ export const OWN_FLAGS = {
   devices: EVERY_COMMAND,
   metadata: EVERY_COMMAND,
 } as const;
+
+const HIRES = 'A second, larger pass:';
+const TEXT_ALONE: readonly DrawingCommand[] = ['txt2img'];
+
+const HIRES_FLAGS: readonly Flag[] = (
+  [
+    ['hires-scale', 'number', 'scale', 'how much larger (default: 2)'],
+    ['hires-width', 'number', 'width', 'width in pixels, with --hires-height instead of --hires-scale'],
+    ['hires-height', 'number', 'height', 'height in pixels'],
+    ['hires-steps', 'number', 'steps', 'steps of the second pass (default: those of the first)'],
+    ['hires-denoising-strength', 'number', 'denoisingStrength', 'how much is drawn anew (default: 0.7)'],
+    [
+      'hires-upscaler',
+      'text',
+      'upscaler',
+      `${HIRES_UPSCALERS.join(', ')}, or the file of an upscaler (default: latent)`,
+    ],
+  ] as const
+).map(([name, kind, option, description]) => {
+  return { name, kind, option: `hires.${option}` as const, description, only: TEXT_ALONE, group: HIRES };
+});
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -393,6 +421,15 @@ export const FLAGS: readonly Flag[] = [
       'what previews are made by: proj, a small picture by a projection (default), or tae or vae, a whole one by --taesd or the VAE',
   },
   { name: 'preview-noisy', kind: 'switch', option: 'previewNoisy', description: 'let previews show the noise, too' },
+  ...HIRES_FLAGS,
+  {
+    name: 'hires',
+    kind: 'switch',
+    option: 'hires',
+    only: TEXT_ALONE,
+    group: HIRES,
+    description: 'draw the picture again, enlarged',
+  },
   { name: 'circular', kind: 'switch', description: 'draw a picture that can be laid beside itself without a seam' },
   { name: 'circularx', kind: 'switch', description: 'the same, side by side only' },
   { name: 'circulary', kind: 'switch', description: 'the same, one above the other only' },

@@ -3,6 +3,7 @@
 import { type ArgumentError, argumentError } from '../errors.ts';
 import type { LoadOptions } from '../load-options.ts';
 import { OptionCheck } from '../options.ts';
+import { HIRES_UPSCALERS } from '../pipeline/hires-options.ts';
 import type { ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import { controlOption, readControlFlags } from './controls.ts';
@@ -36,7 +37,8 @@ export function readRequest(commandLine: CommandLine): Request {
   for (const flag of FLAGS)
     if (flag.option && flags[flag.name] !== undefined) values[flag.option] = toValue(flag, flags[flag.name]);
   const { model, unet, textEncoder, textEncoder2, vae, taesd, ...others } = values;
-  const { device, threads, precision, prediction, ...options } = others;
+  const { device, threads, precision, prediction, ...rest } = others;
+  const options = withHires(rest);
   const source = { model, unet, textEncoder, textEncoder2, ...readVaes(commandLine, vae, taesd) };
   const named = Object.values(source).some((path) => path !== undefined);
   return {
@@ -66,6 +68,24 @@ function readTileable({ flags }: CommandLine): { tileable?: boolean | 'x' | 'y' 
   return circularx ? { tileable: 'x' } : circulary ? { tileable: 'y' } : {};
 }
 
+/** Names of upscalers as `sd-cli` spells them, `Latent (nearest)`, become those of the API; the rest is a path. */
+function upscalerName(text: string): string {
+  const name = text.toLowerCase().replace(/^latent \((\w+)\)$/, 'latent-$1');
+  return HIRES_UPSCALERS.some((known) => known === name) ? name : text;
+}
+
+/** The flags of the second pass as the option that they make together. */
+function withHires(values: Record<string, unknown>): Record<string, unknown> {
+  const prefix = 'hires.';
+  const isPart = (key: string) => key.startsWith(prefix);
+  const parts = Object.entries(values).filter(([key]) => isPart(key));
+  if (parts.length === 0) return values;
+  if (!values.hires) throw new UsageError('Expected --hires beside the flags of a second pass');
+  const hires = Object.fromEntries(parts.map(([key, value]) => [key.slice(prefix.length), value]));
+  if (typeof hires.upscaler === 'string') hires.upscaler = upscalerName(hires.upscaler);
+  return { ...Object.fromEntries(Object.entries(values).filter(([key]) => !isPart(key))), hires };
+}
+
 /** As in `sd-cli`, --taesd decodes in place of the VAE, unless it is for previews only. */
 function readVaes({ flags }: CommandLine, vae: unknown, taesd: unknown): { vae?: unknown; taesd?: unknown } {
   const previewOnly = flags['taesd-preview-only'] === true;
@@ -81,7 +101,7 @@ function readVaes({ flags }: CommandLine, vae: unknown, taesd: unknown): { vae?:
 export function inFlags(error: ArgumentError, { flags }: CommandLine): ArgumentError {
   const problems = error.problems.map((problem) => {
     // A part of an option's value has its own name, `targetSize.width`.
-    const wanted = [controlOption(problem.name), problem.name.split('.')[0]];
+    const wanted = [controlOption(problem.name), problem.name, problem.name.split('.')[0]];
     const setters = FLAGS.filter(({ option }) => wanted.includes(option));
     const flag = setters.find(({ name }) => flags[name] !== undefined) ?? setters[0];
     const name = flag ? `--${flag.name}` : problem.name;

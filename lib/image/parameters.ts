@@ -44,6 +44,8 @@ export interface GenerationParameters {
   readonly controls?: readonly ControlParameters[] | undefined;
   /** Of pictures that started from a picture. */
   readonly strength?: number | undefined;
+  /** Of pictures that were drawn in two passes: the size of the second. */
+  readonly hires?: { readonly size: string; readonly steps: number; readonly upscaler: string } | undefined;
   /** Of inpainted pictures. */
   readonly maskBlur?: number | undefined;
   readonly maskedContent?: string | undefined;
@@ -106,6 +108,9 @@ export function formatParameters(p: GenerationParameters): string {
     ['Loras', p.loras?.map(describeLora).join(', ')],
     ...(p.controls ?? []).map((control, i): [string, string] => [`ControlNet ${i}`, describeControl(control)]),
     ['Denoising strength', p.strength],
+    ['Hires resize', p.hires?.size],
+    ['Hires steps', p.hires?.steps],
+    ['Hires upscaler', p.hires?.upscaler],
     ['Mask blur', p.maskBlur || undefined],
     ['Masked content', p.maskedContent],
     ['Inpaint area', p.paddingMaskCrop === undefined ? undefined : 'Only masked'],

@@ -36,6 +36,17 @@ export function companionOf({
   return extra === latentChannels + 1 ? 'mask' : undefined;
 }
 
+/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where the UNet takes anything beside the latent, which a second pass lacks. */
+export function requireLatentAlone(info: NativeModelInfo, option: string): void {
+  const companion = companionOf(info);
+  if (companion === undefined || companion === 'nothing') return;
+  const received = `the UNet of this one (${info.family}) ${DESCRIPTIONS[companion]}`;
+  throw new DiffusionError(
+    'ERR_MODEL_UNSUPPORTED',
+    `Expected a model that ${DESCRIPTIONS.nothing} for ${option} but ${received}`,
+  );
+}
+
 /** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model does not draw that way, naming the way in which it does. */
 export function requireFit(info: NativeModelInfo, way: Way): void {
   const companion = companionOf(info);

@@ -8,10 +8,13 @@ import { findLoras } from '../lora/files.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
+import type { SamplerStep } from '../sampler/index.ts';
 import { linear } from '../sampler/walk.ts';
 import { PACKAGE_VERSION } from '../version.ts';
 import { encodePrompts } from './conditioning.ts';
 import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
+import { enlargeLatents, fromLatents, secondOptions, secondSteps } from './hires.ts';
+import type { CheckedHires } from './hires-options.ts';
 import type { Networks, Shape } from './networks.ts';
 import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
@@ -20,13 +23,13 @@ import type { Begin } from './start.ts';
 
 /** One finished sampling step. Its arrays are copies, the caller's to keep. */
 export interface GenerationStep {
-  /** Counts from 0. */
+  /** Counts from 0, through both passes where there are two (`hires`). */
   readonly index: number;
-  /** Number of steps of the run. */
+  /** Number of steps of the run, of both passes together. */
   readonly total: number;
   /** Noise level that the step started from. */
   readonly sigma: number;
-  /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`. */
+  /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`; larger in a second pass. */
   readonly latent: Float32Array;
   /**
    * With the option `preview`, what the pictures look like so far: the denoised latent (with `previewNoisy` the noisy one) through
@@ -43,6 +46,8 @@ export interface Timings {
   readonly imageEncoding: number;
   /** All steps. */
   readonly sampling: number;
+  /** Between two passes, with the VAE where a picture is enlarged; next to nothing where there is one pass. */
+  readonly enlarging: number;
   /** Each step, with the time that `onStep` took. */
   readonly steps: readonly number[];
   readonly decoding: number;
@@ -79,8 +84,16 @@ export interface Task {
   begin(networks: Networks): Promise<Begin>;
   /** What becomes of each picture that was drawn, RGB; undefined where nothing does. */
   readonly finish?: (drawn: Pixels) => Promise<Pixels>;
+  /** A second, larger pass over what the first drew. */
+  readonly hires?: CheckedHires | undefined;
   /** Generation parameters that only this pipeline has. */
   readonly parameters?: Partial<GenerationParameters>;
+}
+
+/** What the second pass of a task has of its own: prompts for its steps, controls of its size. */
+export interface SecondPass {
+  readonly prompts: Prompts;
+  readonly controls: readonly Control[];
 }
 
 /**
@@ -88,6 +101,7 @@ export interface Task {
  *
  * @param prompts the prompts of `options`, ready for the text encoders.
  * @param controls what ControlNets lead it by.
+ * @param second where the task has a second pass.
  * @param emit takes each finished step.
  */
 export async function generate(
@@ -97,62 +111,118 @@ export async function generate(
   prompts: Prompts,
   task: Task,
   controls: readonly Control[],
+  second: SecondPass | undefined,
   emit: (step: GenerationStep) => void,
 ): Promise<GenerationResult> {
-  const { vaeScaleFactor: factor, latentChannels } = networks.info;
-  const shape: Shape = [options.batchSize, latentChannels, task.size.height / factor, task.size.width / factor];
-  const preview = options.preview ? createPreview(options.preview, networks, shape) : undefined;
-
+  const { hires } = task;
   const { embeddings } = prompts;
-  const begun = performance.now();
+  const clock = new Clock();
   const loras = await networks.setLoras(await findLoras(options.loras, options.loraDirectory));
-  const controlsAt = await openControls(networks, controls);
-  const start = performance.now();
-  const conditions = await encodePrompts(networks, prompts, options, task.size);
-  const textEncoded = performance.now();
-  const begin = await task.begin(networks);
-  const imageEncoded = performance.now();
-  const stepEnds = [imageEncoded];
-  const latent = await sampleLatents(
-    networks,
-    model.prediction,
-    options,
-    shape,
-    conditions,
-    begin,
-    controlsAt,
-    async (step, reached) => {
-      const { index, total, sigma } = step;
-      const shown = options.previewNoisy ? linear([1 / Math.hypot(1, reached), step.latent]) : step.denoised;
-      const generationStep = {
-        index,
-        total,
-        sigma,
-        latent: step.latent.slice(),
-        preview: await preview?.(shown),
-      };
-      emit(generationStep);
-      await options.onStep?.(generationStep);
-      stepEnds.push(performance.now());
-    },
-  );
-  const sampled = performance.now();
-  const images = await decodeImages(networks, latent, shape, task, (i) => ({
+  const after = hires ? secondSteps(options, hires) : 0;
+  const first: Pass = { options, size: task.size, prompts, controls, before: 0, after };
+  let latent = await drawPass(networks, model, first, (one) => task.begin(one), clock, emit);
+  let size = task.size;
+  if (hires && second) {
+    const shape = latentShape(networks.info, options, size);
+    const large = await clock.time('enlarging', () => enlargeLatents(networks, latent, shape, hires));
+    const before = clock.steps;
+    const pass: Pass = { ...second, options: secondOptions(options, hires), size: hires.size, before, after: 0 };
+    latent = await drawPass(networks, model, pass, async () => fromLatents(large, after), clock, emit);
+    size = hires.size;
+  }
+  const parameters = (i: number): GenerationParameters => ({
     ...parametersOf(options, task, model, i),
     ...(loras.length > 0 ? { loras } : {}),
     ...(embeddings.length > 0 ? { embeddings } : {}),
     ...(controls.length > 0 ? { controls: controls.map(describeControl) } : {}),
-  }));
-  const end = performance.now();
-  const timings = {
-    textEncoding: textEncoded - start,
-    imageEncoding: imageEncoded - textEncoded,
-    sampling: sampled - imageEncoded,
-    steps: stepEnds.slice(1).map((time, i) => time - (stepEnds[i] as number)),
-    decoding: end - sampled,
-    total: end - begun,
+  });
+  const shape = latentShape(networks.info, options, size);
+  const images = await clock.time('decoding', () => decodeImages(networks, latent, shape, size, task, parameters));
+  return { images, seed: options.seed, timings: clock.timings(), loras, embeddings };
+}
+
+/** One way down the noise levels. */
+interface Pass extends SecondPass {
+  readonly options: CheckedGenerationOptions;
+  /** In pixels. */
+  readonly size: Size;
+  /** Steps of the other passes. */
+  readonly before: number;
+  readonly after: number;
+}
+
+function latentShape(
+  { vaeScaleFactor: factor, latentChannels }: Networks['info'],
+  { batchSize }: CheckedGenerationOptions,
+  { width, height }: Size,
+): Shape {
+  return [batchSize, latentChannels, height / factor, width / factor];
+}
+
+async function drawPass(
+  networks: Networks,
+  model: PipelineModel,
+  { options, size, prompts, controls, before, after }: Pass,
+  start: (networks: Networks) => Promise<Begin>,
+  clock: Clock,
+  emit: (step: GenerationStep) => void,
+): Promise<Float32Array> {
+  const shape = latentShape(networks.info, options, size);
+  const preview = options.preview ? createPreview(options.preview, networks, shape) : undefined;
+  const controlsAt = await openControls(networks, controls);
+  const conditions = await clock.time('textEncoding', () => encodePrompts(networks, prompts, options, size));
+  const begin = await clock.time('imageEncoding', () => start(networks));
+  const onStep = async (step: SamplerStep, reached: number) => {
+    const shown = options.previewNoisy ? linear([1 / Math.hypot(1, reached), step.latent]) : step.denoised;
+    const generationStep = {
+      index: before + step.index,
+      total: before + step.total + after,
+      sigma: step.sigma,
+      latent: step.latent.slice(),
+      preview: await preview?.(shown),
+    };
+    emit(generationStep);
+    await options.onStep?.(generationStep);
+    clock.step();
   };
-  return { images, seed: options.seed, timings, loras, embeddings };
+  return clock.time('sampling', () =>
+    sampleLatents(networks, model.prediction, options, shape, conditions, begin, controlsAt, onStep),
+  );
+}
+
+type Stage = 'textEncoding' | 'imageEncoding' | 'sampling' | 'enlarging' | 'decoding';
+
+/** Takes the times of a run. */
+class Clock {
+  readonly #begun = performance.now();
+  readonly #stages: Record<Stage, number> = {
+    ...{ textEncoding: 0, imageEncoding: 0, sampling: 0, enlarging: 0, decoding: 0 },
+  };
+  readonly #steps: number[] = [];
+  #last = 0;
+
+  async time<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    this.#last = start;
+    const result = await work();
+    this.#stages[stage] += performance.now() - start;
+    return result;
+  }
+
+  step(): void {
+    const now = performance.now();
+    this.#steps.push(now - this.#last);
+    this.#last = now;
+  }
+
+  /** How many there were. */
+  get steps(): number {
+    return this.#steps.length;
+  }
+
+  timings(): Timings {
+    return { ...this.#stages, steps: this.#steps, total: performance.now() - this.#begun };
+  }
 }
 
 function describeControl({ model, preprocessor, strength, start, end }: Control): ControlParameters {
@@ -164,7 +234,8 @@ async function decodeImages(
   networks: Networks,
   latents: Float32Array,
   [batch, channels, height, width]: Shape,
-  { size, finish }: Task,
+  size: Size,
+  { finish }: Task,
   parameters: (index: number) => GenerationParameters,
 ): Promise<RgbImage[]> {
   const length = channels * height * width;

@@ -10,6 +10,7 @@ import {
   type GenerationOptions,
   type ModelLimits,
 } from './generation-options.ts';
+import { type CheckedHires, checkHires, type HiresOptions } from './hires-options.ts';
 
 /** Options of {@link Model.txt2img}. */
 export interface Txt2ImgOptions extends GenerationOptions {
@@ -19,12 +20,18 @@ export interface Txt2ImgOptions extends GenerationOptions {
    */
   width?: number | undefined;
   height?: number | undefined;
+  /**
+   * A second pass over the picture, enlarged: the first settles what is where at the size that the model was trained for, the second
+   * draws the detail of the large picture. True for the defaults. Default false.
+   */
+  hires?: boolean | HiresOptions | undefined;
 }
 
 /** The options of one call with every default filled in, known to be right. */
 export interface CheckedTxt2ImgOptions extends CheckedGenerationOptions {
   readonly width: number;
   readonly height: number;
+  readonly hires: CheckedHires | undefined;
 }
 
 /**
@@ -33,9 +40,10 @@ export interface CheckedTxt2ImgOptions extends CheckedGenerationOptions {
  * @throws TypeError or RangeError with every problem that was found.
  */
 export function checkTxt2ImgOptions(options: unknown, limits: ModelLimits): CheckedTxt2ImgOptions {
-  const check = new OptionCheck(options, [...GENERATION_OPTIONS, 'width', 'height']);
+  const check = new OptionCheck(options, [...GENERATION_OPTIONS, 'width', 'height', 'hires']);
   const size = checkSides(check, limits.vaeScaleFactor, limits);
-  const checked = { ...checkGenerationOptions(check, limits), ...size };
+  const shared = checkGenerationOptions(check, limits);
+  const checked = { ...shared, ...size, hires: checkHires(check, limits, { ...shared, ...size }) };
   checkPixels(check, size.width, size.height, checked.batchSize);
   check.done();
   return checked;

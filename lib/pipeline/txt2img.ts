@@ -1,15 +1,18 @@
 // Text to image.
 
 import type { Task } from './generation.ts';
+import { checkHiresUpscaler, hiresParameters } from './hires.ts';
 import { fromNoise } from './start.ts';
 import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
 import { besideWholeMask, seesMask } from './whole-mask.ts';
 
 /** The work of a text-to-image call: it starts from noise alone. A model for inpainting is shown that everything is masked. */
-export async function txt2img({ width, height }: CheckedTxt2ImgOptions): Promise<Task> {
+export async function txt2img({ width, height, hires }: CheckedTxt2ImgOptions): Promise<Task> {
   const size = { width, height };
+  if (hires) await checkHiresUpscaler(hires);
   return {
     size,
     begin: async (networks) => (seesMask(networks.info) ? besideWholeMask(networks, size) : fromNoise),
+    ...(hires && { hires, parameters: hiresParameters(hires) }),
   };
 }

@@ -1,0 +1,134 @@
+// The second pass of a picture: what the first drew is enlarged, gets noise again and is drawn to its end ("hires fix").
+
+import { basename } from 'node:path';
+import type { GenerationParameters } from '../image/parameters.ts';
+import { toRgbBytes } from '../image/rgb-image.ts';
+import type { Pixels } from '../picture/pixels.ts';
+import { lanczos3 } from '../picture/resample.ts';
+import { place, resize, type Size } from '../picture/resize.ts';
+import { linear } from '../sampler/walk.ts';
+import { loadUpscaler, type Upscaler } from '../upscaler.ts';
+import { concat } from './arrays.ts';
+import { encodePicture } from './encode.ts';
+import type { CheckedGenerationOptions } from './generation-options.ts';
+import type { CheckedHires } from './hires-options.ts';
+import { type Interpolation, interpolate } from './interpolate.ts';
+import type { Networks, Shape } from './networks.ts';
+import { type Begin, meanLatent } from './start.ts';
+
+const INTERPOLATIONS: Readonly<Record<string, Interpolation>> = {
+  latent: 'bilinear',
+  'latent-nearest': 'nearest',
+  'latent-bicubic': 'bicubic',
+};
+
+/**
+ * Opens an upscaler that is given by its path once and closes it again, so that a file that is none is told of before anything is
+ * drawn.
+ *
+ * @throws as {@link loadUpscaler}.
+ */
+export async function checkHiresUpscaler({ upscaler }: CheckedHires): Promise<void> {
+  if (typeof upscaler !== 'string' || upscaler === 'lanczos' || upscaler in INTERPOLATIONS) return;
+  const opened = await loadUpscaler(upscaler);
+  await opened.dispose();
+}
+
+/**
+ * The latents of the first pass at the size of the second. A picture that was enlarged is encoded to the mean of its latent.
+ *
+ * @param shape of the latents.
+ */
+export async function enlargeLatents(
+  networks: Networks,
+  latents: Float32Array,
+  shape: Shape,
+  { size, upscaler }: CheckedHires,
+): Promise<Float32Array> {
+  const [batch, channels, height, width] = shape;
+  const { vaeScaleFactor: factor } = networks.info;
+  const way = typeof upscaler === 'string' ? INTERPOLATIONS[upscaler] : undefined;
+  if (way) {
+    return interpolate(latents, { width, height }, { width: size.width / factor, height: size.height / factor }, way);
+  }
+  const length = channels * height * width;
+  const enlarged: Float32Array[] = [];
+  const opened =
+    typeof upscaler === 'string' && upscaler !== 'lanczos' ? await openBeside(networks, upscaler) : undefined;
+  try {
+    for (let i = 0; i < batch; i++) {
+      const one = latents.subarray(i * length, (i + 1) * length);
+      const planes = await networks.decode(one, [1, channels, height, width]);
+      const drawn: Pixels = {
+        width: width * factor,
+        height: height * factor,
+        channels: 3,
+        data: await toRgbBytes(planes),
+      };
+      const picture = await enlargePicture(drawn, size, opened ?? upscaler, networks.signal);
+      const { scalingFactor, ...posterior } = await encodePicture(networks, picture);
+      enlarged.push(meanLatent({ ...posterior, scalingFactor }).map((value) => scalingFactor * value));
+    }
+  } finally {
+    await opened?.dispose();
+  }
+  return concat(enlarged);
+}
+
+function openBeside({ info: { device, threads }, signal }: Networks, path: string): Promise<Upscaler> {
+  return loadUpscaler(path, { device, threads, signal });
+}
+
+async function enlargePicture(
+  picture: Pixels,
+  size: Size,
+  upscaler: string | Upscaler,
+  signal: AbortSignal,
+): Promise<Pixels> {
+  if (typeof upscaler === 'string') return resize(picture, place(picture, size, 'stretch'), lanczos3);
+  const { width, height, data } = await upscaler.upscale(picture, { signal });
+  return resize({ width, height, channels: 3, data }, place({ width, height }, size, 'stretch'), lanczos3);
+}
+
+/** Starts from latents with noise: the last `steps` of a schedule's levels are left. */
+export function fromLatents(latents: Float32Array, steps: number): Begin {
+  return (sigmas, noise) => {
+    const rest = sigmas.subarray(Math.max(sigmas.length - 1 - steps, 0));
+    return { latent: linear([1, latents], [rest[0] as number, noise()]), sigmas: rest };
+  };
+}
+
+/** Steps of the second pass: the last of the user's own levels, where there are any. */
+export function secondSteps(
+  { scheduler }: CheckedGenerationOptions,
+  { steps, denoisingStrength }: CheckedHires,
+): number {
+  if (typeof scheduler === 'string') return steps;
+  return Math.max(Math.floor((scheduler.length - 1) * denoisingStrength), 1);
+}
+
+/** The options of the second pass: a schedule of which its steps are the last. */
+export function secondOptions(options: CheckedGenerationOptions, hires: CheckedHires): CheckedGenerationOptions {
+  return { ...options, steps: Math.floor(hires.steps / hires.denoisingStrength) };
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  latent: 'Latent',
+  'latent-nearest': 'Latent (nearest)',
+  'latent-bicubic': 'Latent (bicubic)',
+  lanczos: 'Lanczos',
+};
+
+/** What pictures say of their second pass, in the words of AUTOMATIC1111's web UI. */
+export function hiresParameters({
+  size,
+  steps,
+  denoisingStrength,
+  upscaler,
+}: CheckedHires): Partial<GenerationParameters> {
+  const name = typeof upscaler === 'string' ? (WORDS[upscaler] ?? basename(upscaler)) : upscaler.info.architecture;
+  return {
+    strength: denoisingStrength,
+    hires: { size: `${size.width}x${size.height}`, steps, upscaler: name },
+  };
+}
