@@ -203,18 +203,14 @@ std::string read_string(const Napi::Value & value, const char * name) {
 }
 
 std::vector<LoraFile> read_loras(const Napi::Value & value) {
-    if (!value.IsArray()) throw_unexpected(value, "an array", "loras");
-    const auto array = value.As<Napi::Array>();
-    std::vector<LoraFile> files;
-    for (uint32_t i = 0; i < array.Length(); i++) {
-        const auto item = read_object(array.Get(i), "a LoRA");
+    return read_array(value, "loras", [](const Napi::Value & entry) {
+        const auto item = read_object(entry, "a LoRA");
         const auto weight = item.Get("weight");
         if (!weight.IsNumber()) throw_unexpected(weight, "a finite number", "weight");
         const double number = weight.As<Napi::Number>().DoubleValue();
-        if (!std::isfinite(number)) throw_range_error(value.Env(), "Expected a finite number for weight.");
-        files.push_back({read_string(item.Get("path"), "path"), number});
-    }
-    return files;
+        if (!std::isfinite(number)) throw_range_error(entry.Env(), "Expected a finite number for weight.");
+        return LoraFile{read_string(item.Get("path"), "path"), number};
+    });
 }
 
 int read_threads(const Napi::Value & value) {

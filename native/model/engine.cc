@@ -164,7 +164,7 @@ struct Engine::Impl {
     void set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation) {
         LoraSet wanted = lora_set(files);
         if (wanted == in_force) return;
-        Loras next = read_loras(files, *networks->weights, cancellation);
+        Loras next = read_loras(files, *networks->weights, evaluator->device().backends().back(), cancellation);
         evaluator->exchange(loras.deltas, next.deltas);
         loras = std::move(next);
         in_force = std::move(wanted);

@@ -6,11 +6,13 @@
 #include <functional>
 #include <optional>
 
+#include "backend/memory.h"
 #include "io/file_error.h"
 #include "io/mapped_file.h"
 #include "model/adapter.h"
 #include "model/lora_metadata.h"
 #include "model/lora_names.h"
+#include "model/requirements.h"
 #include "model/tensor_values.h"
 
 namespace diffusion {
@@ -45,6 +47,11 @@ public:
     void add(LoraPart part, const StoredTensor & tensor) { tensors_[part] = &tensor; }
     bool has(LoraPart part) const { return tensors_.count(part) > 0; }
     int64_t count() const { return static_cast<int64_t>(tensors_.size()); }
+    int64_t numbers() const {
+        int64_t sum = 0;
+        for (const auto & [part, tensor] : tensors_) sum += tensor->n_elements();
+        return sum;
+    }
 
     // What the adapter adds to a weight of that size, times `weight`.
     std::unique_ptr<RowDelta> delta(int64_t rows, int64_t columns, double weight, const PeftConfig & peft) const {
@@ -162,17 +169,24 @@ std::map<std::string, Parts> group(const TensorTable & table, const std::string 
         parts.add(key->part, tensor);
     }
     if (adapters.empty()) {
-        throw unsupported_file(path, table.tensors().empty()
-                                         ? "holds no tensors"
-                                         : "holds no LoRA; its first tensor is " + quote(table.tensors().front().name));
+        throw unsupported_file(path, "expected a LoRA, but " + contents(table));
     }
     return adapters;
 }
 
-LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas & deltas,
+// Ranks are whatever a file says, so that its numbers have no other bound than its size.
+void require_memory_for(const std::map<std::string, Parts> & adapters, const LoraTargets & targets, ggml_backend_t host,
+                        const std::string & path) {
+    int64_t numbers = 0;
+    for (const auto & [layer, parts] : adapters) numbers += targets.find(layer) ? parts.numbers() : 0;
+    require_memory(static_cast<size_t>(numbers) * sizeof(float), host, "the LoRA " + quote(path));
+}
+
+LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas & deltas, ggml_backend_t host,
                      const Cancellation & cancellation) {
     const TensorTable table = TensorTable::open(file.path, cancellation);
     const auto adapters = group(table, file.path);
+    require_memory_for(adapters, targets, host, file.path);
     const auto peft = read_peft_metadata(table.files().front());
     LoraReport report{file.path, file.weight, 0, static_cast<int64_t>(table.tensors().size())};
     for (const auto & [layer, parts] : adapters) {
@@ -195,12 +209,13 @@ LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas 
 
 } // namespace
 
-Loras read_loras(const std::vector<LoraFile> & files, const WeightBinder & weights, const Cancellation & cancellation) {
+Loras read_loras(const std::vector<LoraFile> & files, const WeightBinder & weights, ggml_backend_t host,
+                 const Cancellation & cancellation) {
     Loras loras;
     if (files.empty()) return loras;
     const LoraTargets targets(weights);
     Deltas deltas;
-    for (const LoraFile & file : files) loras.reports.push_back(read_lora(file, targets, deltas, cancellation));
+    for (const LoraFile & file : files) loras.reports.push_back(read_lora(file, targets, deltas, host, cancellation));
     for (auto & [binding, parts] : deltas) {
         loras.deltas[binding] = parts.size() == 1 ? std::move(parts.front()) : sum_delta(std::move(parts));
     }

@@ -33,7 +33,9 @@ struct Loras {
 
 // Forms: LoRA and LoCon (with and without a Tucker core), LoHa, LoKr. Throws Error: file, model_corrupt; model_incomplete where
 // half of an adapter is missing; model_unsupported for files without adapters and for DoRA; model_mismatch where a file changes
-// no layer of this model, or one of another shape; cancelled.
-Loras read_loras(const std::vector<LoraFile> & files, const WeightBinder & weights, const Cancellation & cancellation);
+// no layer of this model, or one of another shape; out_of_memory where `host`, the backend of the machine's own memory, has not
+// enough for the numbers of a file; cancelled.
+Loras read_loras(const std::vector<LoraFile> & files, const WeightBinder & weights, ggml_backend_t host,
+                 const Cancellation & cancellation);
 
 } // namespace diffusion
