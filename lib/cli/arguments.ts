@@ -54,27 +54,36 @@ function drawingCommand(words: readonly string[]): DrawingCommand {
   return has('init-img', 'i') ? 'img2img' : 'txt2img';
 }
 
+/** What the types of yargs lack. */
+interface UsageConfiguration {
+  usageConfiguration(settings: { 'hide-types': boolean }): Argv;
+}
+
 function buildParser(known: readonly Flag[]): Argv {
   const options = Object.fromEntries(known.map((flag) => [flag.name, toYargs(flag)]));
-  return yargs([])
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'boolean-negation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'short-option-groups': false,
-      'strip-aliased': true,
-    })
-    .locale('en')
-    .options(options)
-    .help('help')
-    .alias('help', 'h')
-    .version(PACKAGE_VERSION)
-    .exitProcess(false)
-    .fail((message, error) => {
-      throw new UsageError(parserMessage(message ?? error.message));
-    });
+  return (
+    (yargs([]) as Argv & UsageConfiguration)
+      // All flags but switches take a text as far as the parser knows, so the types that it would show say nothing.
+      .usageConfiguration({ 'hide-types': true })
+      .parserConfiguration({
+        'camel-case-expansion': false,
+        'dot-notation': false,
+        'boolean-negation': false,
+        'parse-numbers': false,
+        'parse-positional-numbers': false,
+        'short-option-groups': false,
+        'strip-aliased': true,
+      })
+      .locale('en')
+      .options(options)
+      .help('help')
+      .alias('help', 'h')
+      .version(PACKAGE_VERSION)
+      .exitProcess(false)
+      .fail((message, error) => {
+        throw new UsageError(parserMessage(message ?? error.message));
+      })
+  );
 }
 
 /** The parser's own heading comes first only where flags name it. */

@@ -60,6 +60,7 @@ const FROM_PICTURE: readonly DrawingCommand[] = ['img2img', 'inpaint', 'edit', '
 const IN_PART: readonly DrawingCommand[] = ['img2img', 'inpaint', 'depth2img'];
 const WITH_MASK: readonly DrawingCommand[] = ['inpaint'];
 const SDXL = 'What SDXL is told beside the prompt:';
+const CONTROLS = 'ControlNets:';
 
 const EVERY_COMMAND = ['json', 'verbose'] as const;
 
@@ -225,6 +226,7 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     option: 'controls[].model',
     repeats: true,
+    group: CONTROLS,
     description: 'file of a ControlNet; all flags of controls may be given several times, for several controls',
   },
   {
@@ -232,6 +234,7 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     option: 'controls[].image',
     repeats: true,
+    group: CONTROLS,
     description: 'picture that the ControlNet follows',
   },
   {
@@ -239,6 +242,7 @@ export const FLAGS: readonly Flag[] = [
     kind: 'number',
     option: 'controls[].strength',
     repeats: true,
+    group: CONTROLS,
     description: 'strength of the ControlNet (default: 1)',
   },
   {
@@ -246,6 +250,7 @@ export const FLAGS: readonly Flag[] = [
     kind: 'number',
     option: 'controls[].start',
     repeats: true,
+    group: CONTROLS,
     description: 'share of the steps before the ControlNet is heard, 0 to 1 (default: 0)',
   },
   {
@@ -253,9 +258,10 @@ export const FLAGS: readonly Flag[] = [
     kind: 'number',
     option: 'controls[].end',
     repeats: true,
+    group: CONTROLS,
     description: 'share of the steps after which it is heard no more (default: 1)',
   },
-  { name: 'canny', kind: 'switch', description: 'show ControlNets the edges of their pictures' },
+  { name: 'canny', kind: 'switch', group: CONTROLS, description: 'show ControlNets the edges of their pictures' },
   {
     name: 'output',
     alias: 'o',
