@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { type GenerationStep, loadModel, type Model, readMetadata, type Txt2ImgOptions } from '../../lib/index.ts';
-import { golden } from '../support/golden.ts';
+import { floats, golden } from '../support/golden.ts';
 import { writeSafetensors } from '../support/safetensors.ts';
 import { distilledArchitecture, xlArchitecture } from '../support/tiny-architectures.ts';
 import { tinyControlNet } from '../support/tiny-control-net.ts';
@@ -37,7 +37,7 @@ describe('guided pictures end with the latents of diffusers', () => {
         prediction,
       });
       const actual = await lastLatent(model, options);
-      const expected = new Float32Array(Uint8Array.from(Buffer.from(latent, 'base64')).buffer);
+      const expected = floats(latent);
       assert.equal(actual.length, expected.length);
       const largest = Math.max(...expected.map(Math.abs));
       const error = Math.max(...expected.map((value, i) => Math.abs(value - (actual[i] as number)))) / largest;

@@ -8,15 +8,8 @@ import { crop } from '../../lib/picture/pixels.ts';
 import { lanczos3 } from '../../lib/picture/resample.ts';
 import { place, type ResizeMode, resize } from '../../lib/picture/resize.ts';
 import { assertClose, psnr } from '../support/compare.ts';
-import { golden } from '../support/golden.ts';
+import { bytes, floats, type GoldenPicture, type GoldenRun, golden, pixels } from '../support/golden.ts';
 import { tinyModel } from '../support/tiny-model.ts';
-
-interface Encoded {
-  width: number;
-  height: number;
-  /** Base64 of `[height, width, channels]` bytes. */
-  data: string;
-}
 
 interface Options {
   prompt: string;
@@ -30,28 +23,18 @@ interface Options {
   prediction: 'epsilon' | 'v';
 }
 
-interface Case {
-  options: Options;
-  /** Base64 of the last latent, float32. */
-  latent: string;
-  /** Base64 of `[height, width, 3]` bytes each. */
-  images: string[];
-}
+type Case = GoldenRun<Options>;
 
 const goldens = golden<{
-  image: Encoded;
-  mask: Encoded;
-  largeImage: Encoded;
-  smallMask: Encoded;
+  image: GoldenPicture;
+  mask: GoldenPicture;
+  largeImage: GoldenPicture;
+  smallMask: GoldenPicture;
   img2img: Case[];
   inpaint: Case[];
   inpaintRegion: Case[];
   resized: { mode: ResizeMode; width: number; height: number; image: string }[];
 }>('img2img.json');
-
-const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'));
-const floats = (base64: string) => new Float32Array(bytes(base64).buffer);
-const pixels = ({ width, height, data }: Encoded) => ({ width, height, data: bytes(data) });
 
 const models = new Map<string, Model>();
 before(async () => {

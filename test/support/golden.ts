@@ -17,3 +17,24 @@ export function golden<T>(name: string): T {
 export function goldenTensors(name: string): ReturnType<typeof readSafetensors> {
   return readSafetensors(reference(name));
 }
+
+/** A picture in a golden file. */
+export interface GoldenPicture {
+  width: number;
+  height: number;
+  /** Base64 of `[height, width, channels]` bytes. */
+  data: string;
+}
+
+/** What a pipeline drew with some options. */
+export interface GoldenRun<Options> {
+  options: Options;
+  /** Base64 of the last latent, float32. */
+  latent: string;
+  /** Base64 of `[height, width, 3]` bytes each. */
+  images: string[];
+}
+
+export const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'));
+export const floats = (base64: string) => new Float32Array(bytes(base64).buffer);
+export const pixels = ({ width, height, data }: GoldenPicture) => ({ width, height, data: bytes(data) });
