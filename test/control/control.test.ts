@@ -102,6 +102,14 @@ test('img2img and inpaint follow controls too', async () => {
   for (const [i, data] of led.entries()) assert.notDeepEqual(data, free[i], `way ${i}`);
 });
 
+test('the second pass of a larger picture follows the control at its own size', async () => {
+  const drawn = async (controls: readonly ControlOptions[]) => draw(controls, { hires: true });
+  const last = { model: net, image: hint, preprocessor: 'canny' as const };
+  const [led, free] = [await drawn([last]), await drawn([])];
+  assert.deepEqual([led.width, led.height], [2 * width, 2 * height]);
+  assert.notDeepEqual(led.data, free.data);
+});
+
 test('the part of a picture that is inpainted follows that part of the control', async () => {
   const mask = { width, height, data: new Uint8Array(width * height) };
   for (let y = 8; y < 16; y++) mask.data.fill(255, y * width + 8, y * width + 16);
