@@ -5,7 +5,8 @@ import { OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
 import { checkPath } from '../source.ts';
 import { Upscaler } from '../upscaler.ts';
-import { checkPixels, checkSides, type ModelLimits } from './generation-options.ts';
+import type { ModelLimits } from './generation-options.ts';
+import { checkPixels, checkSides } from './side-options.ts';
 
 /** Options of {@link Txt2ImgOptions.hires}. */
 export interface HiresOptions {

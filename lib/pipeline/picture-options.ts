@@ -6,12 +6,11 @@ import { RESIZE_MODES, type ResizeMode, type Size } from '../picture/resize.ts';
 import {
   type CheckedGenerationOptions,
   checkGenerationOptions,
-  checkPixels,
-  checkSides,
   GENERATION_OPTIONS,
   type GenerationOptions,
   type ModelLimits,
 } from './generation-options.ts';
+import { checkPixels, checkSides } from './side-options.ts';
 
 /** Options of every call that starts from a picture. */
 export interface PictureOptions extends GenerationOptions {

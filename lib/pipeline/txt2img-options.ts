@@ -4,13 +4,12 @@ import { OptionCheck } from '../options.ts';
 import {
   type CheckedGenerationOptions,
   checkGenerationOptions,
-  checkPixels,
-  checkSides,
   GENERATION_OPTIONS,
   type GenerationOptions,
   type ModelLimits,
 } from './generation-options.ts';
 import { type CheckedHires, checkHires, type HiresOptions } from './hires-options.ts';
+import { checkPixels, checkSides } from './side-options.ts';
 
 /** Options of {@link Model.txt2img}. */
 export interface Txt2ImgOptions extends GenerationOptions {
