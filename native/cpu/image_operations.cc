@@ -60,9 +60,9 @@ private:
 
 class Prepare : public Operation {
 public:
-    Prepare(const CpuPath & cpu, bool silu, const Placement & placement, int64_t width, int64_t height,
+    Prepare(const CpuPath & cpu, Activation activation, const Placement & placement, int64_t width, int64_t height,
             int64_t channels, int64_t batch)
-        : kernels_(cpu.kernels), silu_(silu), placement_(placement), batch_(batch) {
+        : kernels_(cpu.kernels), activation_(activation), placement_(placement), batch_(batch) {
         const auto source = [](int64_t place, int64_t places, int64_t side) {
             return static_cast<int32_t>((place + places) % places * side / places);
         };
@@ -74,7 +74,7 @@ public:
         }
         parts_ = std::min(parts_for(placement.width * placement.height * channels), placement.height);
     }
-    const char * name() const override { return silu_ ? "group norm, SiLU" : "layout"; }
+    const char * name() const override { return activation_ == Activation::silu ? "group norm, SiLU" : "layout"; }
     int64_t parts() const override { return parts_ * batch_; }
 
     void compute(Tensor y, int64_t part, Worker &) override {
@@ -98,7 +98,7 @@ private:
         n.channels = x->ne[0];
         n.width = x->ne[1];
         n.height = x->ne[2];
-        n.silu = silu_;
+        n.activation = activation_;
         const float * channels = factors ? static_cast<const float *>(factors->data) + image * 2 * n.channels : nullptr;
         const int64_t count = columns_.size(), left = placement_.wrap.x ? 0 : placement_.before;
         std::memset(to, 0, left * pixel);
@@ -107,7 +107,7 @@ private:
     }
 
     const Kernels & kernels_;
-    bool silu_;
+    Activation activation_;
     Placement placement_;
     int64_t batch_, parts_;
     std::vector<int32_t> columns_, lines_; // of the image, for each of its place's; -1 for zeros
@@ -144,11 +144,11 @@ Tensor add_group_factors(Graph & graph, const Norm & norm, float eps, Tensor ima
                      {sums, image, norm.weight, norm.bias});
 }
 
-Tensor add_prepared(Graph & graph, Tensor image, Tensor factors, bool silu, const Placement & place) {
+Tensor add_prepared(Graph & graph, Tensor image, Tensor factors, Activation activation, const Placement & place) {
     const CpuPath & cpu = *graph.cpu();
     const int64_t around = place.before + place.after;
     return graph.add(
-        std::make_unique<Prepare>(cpu, silu, place, image->ne[1], image->ne[2], image->ne[0], image->ne[3]),
+        std::make_unique<Prepare>(cpu, activation, place, image->ne[1], image->ne[2], image->ne[0], image->ne[3]),
         cpu.kernels.operand,
         {GGML_PAD(image->ne[0], cpu.kernels.depth), place.width + around, place.height + around, image->ne[3]},
         {image, factors});

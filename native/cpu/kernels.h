@@ -75,7 +75,7 @@ struct Normalization {
     const float * bias = nullptr; // [channels]
     int64_t groups = 0;
     float eps = 0;
-    bool silu = false;
+    Activation activation = Activation::none; // or silu, or relu
 };
 
 struct AttentionHead {

@@ -53,14 +53,25 @@ void group_factors(const Normalization & n, int64_t image, float * factors) {
     }
 }
 
-template <bool normalize, bool activate>
+template <bool normalize, Activation activation>
 void prepare_pixel(const float * x, const float * factors, int64_t channels, Operand * y) {
     for (int64_t c = 0; c < channels; c += vector_width) {
         const int64_t n = channels - c;
         Vec v = load_some(x + c, n);
         if (normalize) v = fma(v, load_some(factors + c, n), load_some(factors + channels + c, n));
-        if (activate) v = silu(v);
+        if (activation == Activation::silu) v = silu(v);
+        if (activation == Activation::relu) v = max(zero(), v); // in this order a NaN stays one
         store_some(y + c, v, n);
+    }
+}
+
+using Preparation = void (*)(const float * x, const float * factors, int64_t channels, Operand * y);
+
+template <bool normalize> Preparation preparation(Activation activation) {
+    switch (activation) {
+    case Activation::silu: return prepare_pixel<normalize, Activation::silu>;
+    case Activation::relu: return prepare_pixel<normalize, Activation::relu>;
+    default: return prepare_pixel<normalize, Activation::none>;
     }
 }
 
@@ -68,9 +79,7 @@ void prepare_line(const Normalization & n, const float * factors, int64_t image,
                   int64_t n_columns, void * y, int64_t padded) {
     const float * from = n.x + (image * n.height + line) * n.width * n.channels;
     auto * to = static_cast<Operand *>(y);
-    const auto prepare = !factors ? prepare_pixel<false, false>
-                         : n.silu ? prepare_pixel<true, true>
-                                  : prepare_pixel<true, false>;
+    const auto prepare = factors ? preparation<true>(n.activation) : preparation<false>(n.activation);
     for (int64_t i = 0; i < n_columns; i++, to += padded) {
         prepare(from + columns[i] * n.channels, factors, n.channels, to);
         for (int64_t c = n.channels; c < padded; c++) to[c] = 0;

@@ -62,11 +62,16 @@ struct Placement {
     Wrap wrap;                     // those of the other side
 };
 
-// The image in operands, after the group norm with these factors (or as it is, without) and SiLU where `silu` says so.
-Tensor add_prepared(Graph & graph, Tensor image, Tensor factors, bool silu, const Placement & placement);
+// The image in operands, after the group norm with these factors (or as it is, without) and an activation: none, SiLU or ReLU.
+Tensor add_prepared(Graph & graph, Tensor image, Tensor factors, Activation activation, const Placement & placement);
+
+// See the layers of these names in blocks.h.
+Tensor add_group_norm(Graph & graph, Tensor image, Tensor factors, Tensor residual, bool relu);
+Tensor add_max_pool(Graph & graph, Tensor image);
+Tensor add_bilinear(Graph & graph, Tensor image, int64_t width, int64_t height, bool align_corners);
 
 Tensor add_concat(Graph & graph, Tensor image, Tensor other);
-Tensor add_layer_norm(Graph & graph, const Norm & norm, Tensor x, bool for_products);
+Tensor add_layer_norm(Graph & graph, const Norm & norm, Tensor x, bool for_products, float eps);
 Tensor add_attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal);
 
 } // namespace diffusion

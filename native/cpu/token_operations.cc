@@ -9,7 +9,8 @@ namespace {
 
 class LayerNorm : public Operation {
 public:
-    LayerNorm(const CpuPath & cpu, int64_t channels, int64_t rows) : kernels_(cpu.kernels), rows_(rows) {
+    LayerNorm(const CpuPath & cpu, int64_t channels, int64_t rows, float eps)
+        : kernels_(cpu.kernels), rows_(rows), eps_(eps) {
         parts_ = std::min(parts_for(rows * channels), rows);
     }
     const char * name() const override { return "layer norm"; }
@@ -19,7 +20,7 @@ public:
         const Tensor x = y->src[0];
         const auto data = [&](int i) { return static_cast<const float *>(y->src[i]->data); };
         for (int64_t row = rows_ * part / parts_; row < rows_ * (part + 1) / parts_; row++) {
-            kernels_.layer_norm(data(0) + row * x->ne[0], x->ne[0], data(1), data(2), 1e-5f,
+            kernels_.layer_norm(data(0) + row * x->ne[0], x->ne[0], data(1), data(2), eps_,
                                 static_cast<char *>(y->data) + row * y->nb[1], y->type != GGML_TYPE_F32);
         }
     }
@@ -27,6 +28,7 @@ public:
 private:
     const Kernels & kernels_;
     int64_t rows_, parts_;
+    float eps_;
 };
 
 // A part is a stretch of a head's queries.
@@ -70,9 +72,9 @@ private:
 
 } // namespace
 
-Tensor add_layer_norm(Graph & graph, const Norm & norm, Tensor x, bool for_products) {
+Tensor add_layer_norm(Graph & graph, const Norm & norm, Tensor x, bool for_products, float eps) {
     const CpuPath & cpu = *graph.cpu();
-    return graph.add(std::make_unique<LayerNorm>(cpu, x->ne[0], ggml_nrows(x)),
+    return graph.add(std::make_unique<LayerNorm>(cpu, x->ne[0], ggml_nrows(x), eps),
                      for_products ? cpu.kernels.operand : GGML_TYPE_F32, {x->ne[0], x->ne[1], x->ne[2], x->ne[3]},
                      {x, norm.weight, norm.bias});
 }

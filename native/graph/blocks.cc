@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "cpu/operations.h"
 #include "graph/blocks_cpu.h"
 
 namespace diffusion {
@@ -67,7 +68,7 @@ Tensor apply(Graph & graph, const Finish & finish, Tensor y) {
     return graph.expand(y);
 }
 
-Tensor group_norm(Graph & graph, const Norm & norm, float eps, Tensor x) {
+Tensor normed(Graph & graph, const Norm & norm, float eps, Tensor x) {
     ggml_context * ctx = graph.context();
     Tensor y = ggml_group_norm(ctx, x, group_count, eps);
     return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
@@ -130,6 +131,21 @@ Tensor convolve(Graph & graph, const Conv2d & layer, Tensor x, int stride, int p
     return apply(graph, finish, y);
 }
 
+Tensor convolve(Graph & graph, const Conv2d & layer, Tensor x, Activation before, const Sampling & sampling,
+                const Finish & finish) {
+    ggml_context * ctx = graph.context();
+    Finish first;
+    first.activation = before;
+    x = activate(ctx, first, x);
+    if (sampling.kind == Sampling::resized) {
+        x = ggml_interpolate(ctx, x, sampling.width, sampling.height, x->ne[2], x->ne[3], GGML_SCALE_MODE_NEAREST);
+    }
+    const auto [left, right] = sampling.margins(layer.weight->ne[0]);
+    const bool even = left == right;
+    if (!even) x = with_border(graph, x, static_cast<int>(left), static_cast<int>(right));
+    return convolve(graph, layer, x, static_cast<int>(sampling.stride()), even ? static_cast<int>(left) : 0, finish);
+}
+
 } // namespace
 
 Tensor to_image(Graph & graph, Tensor planes) {
@@ -175,24 +191,37 @@ Tensor concat(Graph & graph, Tensor image, Tensor other) {
     return graph.cpu() ? cpu::concat(graph, image, other) : ggml_concat(graph.context(), image, other, 2);
 }
 
-Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling & sampling, const Finish & finish) {
-    if (graph.cpu()) return cpu::conv2d(graph, layer, image, sampling, finish);
-    ggml_context * ctx = graph.context();
-    switch (sampling.kind) {
-        case Sampling::all: break;
-        case Sampling::half: return convolve(graph, layer, image, 2, 1, finish);
-        case Sampling::half_shifted: return convolve(graph, layer, with_border(graph, image, 0, 1), 2, 0, finish);
-        case Sampling::resized:
-            image = ggml_interpolate(ctx, image, sampling.width, sampling.height, image->ne[2], image->ne[3],
-                                     GGML_SCALE_MODE_NEAREST);
-    }
-    return convolve(graph, layer, image, 1, 1, finish);
+Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling & sampling, const Finish & finish,
+              Activation before) {
+    if (graph.cpu()) return cpu::conv2d(graph, layer, image, sampling, finish, before);
+    return convolve(graph, layer, image, before, sampling, finish);
 }
 
 Tensor norm_conv2d(Graph & graph, const Norm & norm, float eps, const Conv2d & layer, Tensor image,
-                   const Finish & finish) {
-    if (graph.cpu()) return cpu::norm_conv2d(graph, norm, eps, layer, image, finish);
-    return convolve(graph, layer, ggml_silu(graph.context(), group_norm(graph, norm, eps, image)), 1, 1, finish);
+                   const Finish & finish, Activation activation, const Sampling & sampling) {
+    if (graph.cpu()) return cpu::norm_conv2d(graph, norm, eps, layer, image, finish, activation, sampling);
+    return convolve(graph, layer, normed(graph, norm, eps, image), activation, sampling, finish);
+}
+
+Tensor group_norm(Graph & graph, const Norm & norm, float eps, Tensor image, Tensor residual, bool relu) {
+    if (graph.cpu()) return cpu::group_norm(graph, norm, eps, image, residual, relu);
+    Finish finish;
+    finish.residual = residual;
+    finish.activation = relu ? Activation::relu : Activation::none;
+    finish.activate_last = true;
+    return apply(graph, finish, normed(graph, norm, eps, image));
+}
+
+Tensor max_pool(Graph & graph, Tensor image) {
+    if (graph.cpu()) return add_max_pool(graph, image);
+    Tensor padded = ggml_pad(graph.context(), image, 1, 1, 0, 0);
+    return graph.expand(ggml_pool_2d(graph.context(), padded, GGML_OP_POOL_MAX, 3, 3, 2, 2, 0, 0));
+}
+
+Tensor bilinear(Graph & graph, Tensor image, int64_t width, int64_t height, bool align_corners) {
+    if (graph.cpu()) return add_bilinear(graph, image, width, height, align_corners);
+    const uint32_t mode = GGML_SCALE_MODE_BILINEAR | (align_corners ? GGML_SCALE_FLAG_ALIGN_CORNERS : 0);
+    return graph.expand(ggml_interpolate(graph.context(), image, width, height, image->ne[2], image->ne[3], mode));
 }
 
 Tensor pointwise(Graph & graph, const Linear & layer, Tensor image) {
@@ -201,9 +230,19 @@ Tensor pointwise(Graph & graph, const Linear & layer, Tensor image) {
     return from_tokens(graph.context(), tokens, image->ne[0], image->ne[1]);
 }
 
+Tensor to_tokens(Graph & graph, Tensor image) {
+    if (!graph.cpu()) return to_tokens(graph.context(), image);
+    return ggml_reshape_3d(graph.context(), image, image->ne[0], image->ne[1] * image->ne[2], image->ne[3]);
+}
+
+Tensor from_tokens(Graph & graph, Tensor tokens, int64_t width, int64_t height) {
+    if (!graph.cpu()) return from_tokens(graph.context(), tokens, width, height);
+    return ggml_reshape_4d(graph.context(), tokens, tokens->ne[0], width, height, tokens->ne[2]);
+}
+
 Tensor norm_tokens(Graph & graph, const Norm & norm, float eps, Tensor image) {
     if (graph.cpu()) return cpu::norm_tokens(graph, norm, eps, image);
-    return to_tokens(graph.context(), group_norm(graph, norm, eps, image));
+    return to_tokens(graph.context(), normed(graph, norm, eps, image));
 }
 
 Tensor add_tokens(Graph & graph, const Linear & layer, Tensor tokens, Tensor image) {
@@ -227,10 +266,10 @@ Tensor linear(Graph & graph, const Linear & layer, Tensor x, const Finish & fini
     return apply(graph, finish, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
 }
 
-Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x, bool last) {
-    if (graph.cpu()) return cpu::layer_norm(graph, norm, x, last);
+Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x, bool last, float eps) {
+    if (graph.cpu()) return cpu::layer_norm(graph, norm, x, last, eps);
     ggml_context * ctx = graph.context();
-    return ggml_add(ctx, ggml_mul(ctx, ggml_norm(ctx, x, 1e-5f), norm.weight), norm.bias);
+    return ggml_add(ctx, ggml_mul(ctx, ggml_norm(ctx, x, eps), norm.weight), norm.bias);
 }
 
 Tensor attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {

@@ -34,16 +34,27 @@ struct Finish {
     bool for_products = false; // only products read the result, so it may come in the type that they take
 };
 
-// Which pixels of an image a 3x3 convolution is laid over. Where the graph wraps, the other side of the image stands for zeros.
+// Which pixels of an image a convolution is laid over. Where the graph wraps, the other side of the image stands for zeros.
 struct Sampling {
     enum Kind {
-        all,          // with one pixel of zeros around the image
+        all,          // with half a kernel of zeros around the image: one pixel for 3x3
         half,         // every second in both directions, likewise
-        half_shifted, // every second, with zeros on the right and at the bottom only
+        half_shifted, // every second, with zeros for whole kernels, of an odd number one less on the left and at the top
         resized,      // those of the image resized to `width` by `height` by nearest neighbour, and zeros around it
     };
     Kind kind = all;
     int64_t width = 0, height = 0;
+
+    int64_t stride() const { return kind == half || kind == half_shifted ? 2 : 1; }
+    // Pixels of zeros before the first and behind the last, for a kernel of that many pixels.
+    struct Margins {
+        int64_t before, after;
+    };
+    Margins margins(int64_t kernel) const {
+        if (kind != half_shifted) return {kernel / 2, kernel / 2};
+        const int64_t zeros = kernel > 2 ? kernel - 2 : 0;
+        return {zeros / 2, zeros - zeros / 2};
+    }
 };
 
 // [width, height, channels, batch] <-> an image.
@@ -60,18 +71,34 @@ Tensor pixel_unshuffle(Graph & graph, Tensor planes, int64_t r);
 // Side by side in the channels.
 Tensor concat(Graph & graph, Tensor image, Tensor other);
 
+// `before` is done to the pixels first: nothing, SiLU or ReLU.
 Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling & sampling = {},
-              const Finish & finish = {});
+              const Finish & finish = {}, Activation before = Activation::none);
 
 // 32 groups, as everywhere in Stable Diffusion.
 inline constexpr int group_count = 32;
 
-// Group norm, SiLU and a 3x3 convolution.
+// Group norm, SiLU or another activation as of conv2d, and a convolution.
 Tensor norm_conv2d(Graph & graph, const Norm & norm, float eps, const Conv2d & layer, Tensor image,
-                   const Finish & finish = {});
+                   const Finish & finish = {}, Activation activation = Activation::silu,
+                   const Sampling & sampling = {});
+
+// Group norm, what is added to it, and ReLU, where these are asked for.
+Tensor group_norm(Graph & graph, const Norm & norm, float eps, Tensor image, Tensor residual, bool relu);
+
+// The largest of 3x3 pixels at every second one in both directions, with zeros on the right and at the bottom. For sides that are even,
+// and numbers that are not negative.
+Tensor max_pool(Graph & graph, Tensor image);
+
+// Resized by linear interpolation; with `align_corners` the outermost pixels lie where they lay, otherwise the edges do.
+Tensor bilinear(Graph & graph, Tensor image, int64_t width, int64_t height, bool align_corners);
 
 // A 1x1 convolution.
 Tensor pointwise(Graph & graph, const Linear & layer, Tensor image);
+
+// The pixels of images as tokens, and the way back.
+Tensor to_tokens(Graph & graph, Tensor image);
+Tensor from_tokens(Graph & graph, Tensor tokens, int64_t width, int64_t height);
 
 // The pixels of the normed image as tokens, and the way back: image + layer(tokens).
 Tensor norm_tokens(Graph & graph, const Norm & norm, float eps, Tensor image);
@@ -80,7 +107,7 @@ Tensor add_tokens(Graph & graph, const Linear & layer, Tensor tokens, Tensor ima
 Tensor linear(Graph & graph, const Linear & layer, Tensor x, const Finish & finish = {});
 
 // For products to read, unless it is the `last` layer of a network.
-Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x, bool last = false);
+Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x, bool last = false, float eps = 1e-5f);
 
 // softmax(q k^T / sqrt(head size)) v, heads side by side in the channels.
 // q [channels, queries, batch]; k, v [channels, keys, batch] -> [channels, queries, batch]

@@ -19,7 +19,7 @@ Tensor as_operand(Graph & graph, Tensor x) {
     if (x->type == kernels.operand && x->ne[0] % kernels.depth == 0) return x;
     return graph.once(x, [&] {
         Tensor rows = ggml_reshape_3d(graph.context(), x, x->ne[0], x->ne[1], x->ne[2] * x->ne[3]);
-        Tensor y = add_prepared(graph, rows, nullptr, false, around(graph, rows, 0, 0));
+        Tensor y = add_prepared(graph, rows, nullptr, Activation::none, around(graph, rows, 0, 0));
         return ggml_reshape_4d(graph.context(), y, y->ne[0], x->ne[1], x->ne[2], x->ne[3]);
     });
 }
@@ -56,6 +56,23 @@ Tensor convolve(Graph & graph, const Conv2d & layer, Tensor a, int64_t stride, c
                        {w->ne[3], width, height, a->ne[3]}, layer.bias, finish);
 }
 
+// How the image is laid out for that.
+Placement placement(const Graph & graph, Tensor image, Tensor kernel, const Sampling & sampling) {
+    const auto [before, after] = sampling.margins(kernel->ne[0]);
+    Placement place = around(graph, image, before, after);
+    if (sampling.kind == Sampling::resized) {
+        place.width = sampling.width;
+        place.height = sampling.height;
+    }
+    return place;
+}
+
+Tensor convolve(Graph & graph, const Conv2d & layer, Tensor image, Tensor factors, Activation before,
+                const Sampling & sampling, const Finish & finish) {
+    Tensor a = add_prepared(graph, image, factors, before, placement(graph, image, layer.weight, sampling));
+    return convolve(graph, layer, a, sampling.stride(), finish);
+}
+
 // A product of the rows of x, [in, ...] -> [out, ...].
 Tensor multiply(Graph & graph, const Linear & layer, Tensor x, const Finish & finish) {
     Tensor a = as_operand(graph, x);
@@ -85,25 +102,24 @@ Tensor concat(Graph & graph, Tensor image, Tensor other) {
     return add_concat(graph, image, other);
 }
 
-Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling & sampling, const Finish & finish) {
-    Placement place = around(graph, image, sampling.kind == Sampling::half_shifted ? 0 : 1, 1);
-    if (sampling.kind == Sampling::resized) {
-        place.width = sampling.width;
-        place.height = sampling.height;
-    }
-    const bool half = sampling.kind == Sampling::half || sampling.kind == Sampling::half_shifted;
-    return convolve(graph, layer, add_prepared(graph, image, nullptr, false, place), half ? 2 : 1, finish);
+Tensor conv2d(Graph & graph, const Conv2d & layer, Tensor image, const Sampling & sampling, const Finish & finish,
+              Activation before) {
+    return convolve(graph, layer, image, nullptr, before, sampling, finish);
 }
 
 Tensor norm_conv2d(Graph & graph, const Norm & norm, float eps, const Conv2d & layer, Tensor image,
-                   const Finish & finish) {
+                   const Finish & finish, Activation activation, const Sampling & sampling) {
     Tensor factors = add_group_factors(graph, norm, eps, image);
-    return convolve(graph, layer, add_prepared(graph, image, factors, true, around(graph, image, 1, 1)), 1, finish);
+    return convolve(graph, layer, image, factors, activation, sampling, finish);
+}
+
+Tensor group_norm(Graph & graph, const Norm & norm, float eps, Tensor image, Tensor residual, bool relu) {
+    return add_group_norm(graph, image, add_group_factors(graph, norm, eps, image), residual, relu);
 }
 
 Tensor norm_tokens(Graph & graph, const Norm & norm, float eps, Tensor image) {
-    Tensor y =
-        add_prepared(graph, image, add_group_factors(graph, norm, eps, image), false, around(graph, image, 0, 0));
+    Tensor y = add_prepared(graph, image, add_group_factors(graph, norm, eps, image), Activation::none,
+                            around(graph, image, 0, 0));
     return ggml_reshape_3d(graph.context(), y, y->ne[0], y->ne[1] * y->ne[2], y->ne[3]);
 }
 
@@ -119,8 +135,8 @@ Tensor linear(Graph & graph, const Linear & layer, Tensor x, const Finish & fini
     return multiply(graph, layer, x, finish);
 }
 
-Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x, bool last) {
-    return add_layer_norm(graph, norm, x, !last);
+Tensor layer_norm(Graph & graph, const Norm & norm, Tensor x, bool last, float eps) {
+    return add_layer_norm(graph, norm, x, !last, eps);
 }
 
 Tensor attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {

@@ -219,6 +219,62 @@ void test_finishes() {
     check_layer("pixels to channels and back", {{{3, 2, 12, 2}}}, shuffled, false);
 }
 
+// Convolutions of other kernels and without a bias, and what stands between them.
+void test_residual_networks() {
+    const auto laid_over = [](Sampling sampling, Activation before) {
+        return [=](Graph & graph, std::span<const Tensor> in) {
+            return from_image(graph, conv2d(graph, {in[1], nullptr}, to_image(graph, in[0]), sampling, {}, before));
+        };
+    };
+    for (const int64_t kernel : {1, 3, 7}) {
+        const std::vector<Input> inputs = {{{16, 10, 3, 2}}, {{kernel, kernel, 3, 40}}};
+        const std::string name = "a kernel of " + std::to_string(kernel);
+        check_layer(name, inputs, laid_over({}, Activation::none));
+        check_layer(name + ", every second pixel", inputs, laid_over({Sampling::half_shifted}, Activation::none));
+        check_layer(name + " after ReLU", inputs, laid_over({}, Activation::relu));
+    }
+    const Input channels{{64, 1, 1, 1}};
+    const auto normed = [](Graph & graph, std::span<const Tensor> in) {
+        Tensor y = norm_conv2d(graph, {in[1], in[2]}, 1e-5f, {in[3], nullptr}, to_image(graph, in[0]), {},
+                               Activation::relu, {Sampling::half_shifted});
+        return from_image(graph, y);
+    };
+    for (const int64_t kernel : {1, 3}) {
+        check_layer("group norm, ReLU and a convolution",
+                    {{{8, 6, 64, 2}}, channels, channels, {{kernel, kernel, 64, 32}}}, normed, false);
+    }
+    for (const bool relu : {false, true}) {
+        const auto sum = [relu](Graph & graph, std::span<const Tensor> in) {
+            Tensor image = to_image(graph, in[0]);
+            return from_image(graph, group_norm(graph, {in[1], in[2]}, 1e-5f, image, relu ? image : nullptr, relu));
+        };
+        check_layer("group norm and a sum", {{{9, 7, 64, 2}}, channels, channels}, sum, false);
+    }
+}
+
+void test_resizing() {
+    const auto pooled = [](Graph & graph, std::span<const Tensor> in) {
+        Tensor image = group_norm(graph, {in[1], in[2]}, 1e-5f, to_image(graph, in[0]), nullptr, true);
+        return from_image(graph, max_pool(graph, image));
+    };
+    check_layer("pooling", {{{8, 6, 64, 2}}, {{64, 1, 1, 1}}, {{64, 1, 1, 1}}}, pooled, false);
+    const auto resized = [](int64_t width, int64_t height, bool align_corners) {
+        return [=](Graph & graph, std::span<const Tensor> in) {
+            return from_image(graph, bilinear(graph, to_image(graph, in[0]), width, height, align_corners));
+        };
+    };
+    for (const bool align_corners : {false, true}) {
+        check_layer("enlarged", {{{7, 5, 6, 2}}}, resized(14, 10, align_corners), false);
+        check_layer("made smaller", {{{7, 5, 6, 2}}}, resized(4, 3, align_corners), false);
+        check_layer("one pixel", {{{1, 1, 6, 1}}}, resized(2, 3, align_corners), false);
+    }
+    const auto tokens = [](Graph & graph, std::span<const Tensor> in) {
+        Tensor y = to_tokens(graph, to_image(graph, in[0]));
+        return from_image(graph, from_tokens(graph, layer_norm(graph, {in[1], in[2]}, y, true, 1e-2f), 5, 3));
+    };
+    check_layer("pixels as tokens", {{{5, 3, 32, 2}}, {{32, 1, 1, 1}}, {{32, 1, 1, 1}}}, tokens, false);
+}
+
 void test_products() {
     const auto product = [](Activation activation) {
         return [=](Graph & graph, std::span<const Tensor> in) {
@@ -266,6 +322,8 @@ int main() {
     test_residual_blocks();
     test_wrapping();
     test_finishes();
+    test_residual_networks();
+    test_resizing();
     test_products();
     test_attention();
     return finish();

@@ -1,0 +1,161 @@
+// Operations on images in f32 that no product reads: a group norm with what is added to it, pooling and resizing.
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/operations.h"
+
+namespace diffusion {
+
+namespace {
+
+const float * numbers(Tensor x) {
+    return static_cast<const float *>(x->data);
+}
+
+// A part is a stretch of pixels of one image.
+class GroupNorm : public Operation {
+public:
+    GroupNorm(Tensor image, bool residual, bool relu)
+        : pixels_(image->ne[1] * image->ne[2]), batch_(image->ne[3]), residual_(residual), relu_(relu) {
+        parts_ = std::min(parts_for(pixels_ * image->ne[0]), pixels_);
+    }
+    const char * name() const override { return "group norm, sum"; }
+    int64_t parts() const override { return parts_ * batch_; }
+
+    void compute(Tensor y, int64_t part, Worker &) override {
+        const int64_t channels = y->ne[0], image = part / parts_, i = part % parts_;
+        const float * factors = numbers(y->src[1]) + image * 2 * channels;
+        const int64_t begin = image * pixels_ + pixels_ * i / parts_,
+                      end = image * pixels_ + pixels_ * (i + 1) / parts_;
+        for (int64_t pixel = begin; pixel < end; pixel++) {
+            const int64_t at = pixel * channels;
+            const float * x = numbers(y->src[0]) + at;
+            const float * residual = residual_ ? numbers(y->src[2]) + at : nullptr;
+            float * to = static_cast<float *>(y->data) + at;
+            for (int64_t c = 0; c < channels; c++) to[c] = x[c] * factors[c] + factors[channels + c];
+            if (residual) {
+                for (int64_t c = 0; c < channels; c++) to[c] += residual[c];
+            }
+            if (relu_) {
+                for (int64_t c = 0; c < channels; c++) to[c] = to[c] < 0 ? 0 : to[c];
+            }
+        }
+    }
+
+private:
+    int64_t pixels_, batch_, parts_;
+    bool residual_, relu_;
+};
+
+// What makes one line of an image from another image; a part is a stretch of lines.
+class LineOperation : public Operation {
+public:
+    LineOperation(int64_t width, int64_t height, int64_t channels, int64_t batch)
+        : lines_(height * batch), parts_(std::min(parts_for(4 * width * height * batch * channels), lines_)) {}
+    int64_t parts() const override { return parts_; }
+
+    void compute(Tensor y, int64_t part, Worker &) override {
+        const Tensor x = y->src[0];
+        for (int64_t line = lines_ * part / parts_; line < lines_ * (part + 1) / parts_; line++) {
+            const int64_t image = line / y->ne[2];
+            write_line(x, numbers(x) + image * x->ne[0] * x->ne[1] * x->ne[2], line % y->ne[2],
+                       static_cast<float *>(y->data) + line * y->ne[0] * y->ne[1]);
+        }
+    }
+
+protected:
+    // Line `line` to `to`; `from` is the image of x that it is made of.
+    virtual void write_line(Tensor x, const float * from, int64_t line, float * to) const = 0;
+
+private:
+    int64_t lines_, parts_;
+};
+
+class MaxPool : public LineOperation {
+public:
+    using LineOperation::LineOperation;
+    const char * name() const override { return "pooling"; }
+
+protected:
+    void write_line(Tensor x, const float * from, int64_t line, float * to) const override {
+        const int64_t channels = x->ne[0], width = x->ne[1], height = x->ne[2];
+        for (int64_t column = 0; column < width / 2; column++, to += channels) {
+            std::fill(to, to + channels, 0.0f);
+            for (int64_t v = 2 * line; v < std::min(2 * line + 3, height); v++) {
+                for (int64_t u = 2 * column; u < std::min(2 * column + 3, width); u++) {
+                    const float * pixel = from + (v * width + u) * channels;
+                    // In this order a NaN stays one.
+                    for (int64_t c = 0; c < channels; c++) to[c] = pixel[c] <= to[c] ? to[c] : pixel[c];
+                }
+            }
+        }
+    }
+};
+
+// The two pixels between which one lies along a side, and the share of the second.
+struct Neighbours {
+    int64_t first, second;
+    float share;
+};
+
+std::vector<Neighbours> neighbours(int64_t from, int64_t to, bool align_corners) {
+    std::vector<Neighbours> all;
+    for (int64_t i = 0; i < to; i++) {
+        const double at =
+            align_corners ? (to > 1 ? static_cast<double>(i) * (from - 1) / (to - 1) : 0) : (i + 0.5) * from / to - 0.5;
+        const double inside = std::clamp<double>(at, 0, from - 1);
+        const auto first = static_cast<int64_t>(inside);
+        all.push_back({first, std::min(first + 1, from - 1), static_cast<float>(inside - first)});
+    }
+    return all;
+}
+
+class Bilinear : public LineOperation {
+public:
+    Bilinear(Tensor image, int64_t width, int64_t height, bool align_corners)
+        : LineOperation(width, height, image->ne[0], image->ne[3]),
+          columns_(neighbours(image->ne[1], width, align_corners)),
+          lines_(neighbours(image->ne[2], height, align_corners)) {}
+    const char * name() const override { return "resizing"; }
+
+protected:
+    void write_line(Tensor x, const float * from, int64_t line, float * to) const override {
+        const int64_t channels = x->ne[0], width = x->ne[1];
+        const Neighbours & down = lines_[line];
+        const float * above = from + down.first * width * channels;
+        const float * below = from + down.second * width * channels;
+        for (const Neighbours & across : columns_) {
+            const float *a = above + across.first * channels, *b = above + across.second * channels;
+            const float *c = below + across.first * channels, *d = below + across.second * channels;
+            for (int64_t i = 0; i < channels; i++) {
+                const float upper = a[i] + across.share * (b[i] - a[i]);
+                const float lower = c[i] + across.share * (d[i] - c[i]);
+                to[i] = upper + down.share * (lower - upper);
+            }
+            to += channels;
+        }
+    }
+
+private:
+    std::vector<Neighbours> columns_, lines_;
+};
+
+} // namespace
+
+Tensor add_group_norm(Graph & graph, Tensor image, Tensor factors, Tensor residual, bool relu) {
+    return graph.add(std::make_unique<GroupNorm>(image, residual != nullptr, relu), GGML_TYPE_F32,
+                     {image->ne[0], image->ne[1], image->ne[2], image->ne[3]}, {image, factors, residual});
+}
+
+Tensor add_max_pool(Graph & graph, Tensor image) {
+    const int64_t width = image->ne[1] / 2, height = image->ne[2] / 2;
+    return graph.add(std::make_unique<MaxPool>(width, height, image->ne[0], image->ne[3]), GGML_TYPE_F32,
+                     {image->ne[0], width, height, image->ne[3]}, {image});
+}
+
+Tensor add_bilinear(Graph & graph, Tensor image, int64_t width, int64_t height, bool align_corners) {
+    return graph.add(std::make_unique<Bilinear>(image, width, height, align_corners), GGML_TYPE_F32,
+                     {image->ne[0], width, height, image->ne[3]}, {image});
+}
+
+} // namespace diffusion
