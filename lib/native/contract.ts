@@ -331,8 +331,11 @@ export interface NativeTensor {
 /** What an open network from images to images is; read from its tensors. */
 export interface NativeImageNetworkInfo {
   /** What it is for. */
-  readonly kind: 'upscaler';
-  /** `rrdbnet` for ESRGAN and Real-ESRGAN, `compact` for the small models of Real-ESRGAN (SRVGGNetCompact). */
+  readonly kind: 'upscaler' | 'depth';
+  /**
+   * `rrdbnet` for ESRGAN and Real-ESRGAN, `compact` for the small models of Real-ESRGAN (SRVGGNetCompact); `dpt` and `dpt-hybrid` for
+   * the depth networks of MiDaS 3.
+   */
   readonly architecture: string;
   /** Pixels that come out along a side of each that goes in. */
   readonly scale: number;
@@ -353,7 +356,7 @@ export interface NativeImageNetwork {
   readonly info: NativeImageNetworkInfo;
   /**
    * @param image `[batch, 3, height, width]`, 0..1; sides multiples of `multiple`
-   * @returns `[batch, outputChannels, height * scale, width * scale]`, not clamped
+   * @returns `[batch, outputChannels, height * scale, width * scale]`, not clamped; depth: how near, from 0 on, in no unit
    */
   evaluate(
     image: Float32Array,
@@ -396,7 +399,8 @@ export interface NativeAddon {
   readTensors(path: string, mostValues: number, cancellation: NativeCancellation): Promise<NativeTensor[]>;
   /**
    * Opens a network from images to images, of a kind recognised by its tensors.
-   * @param path of a safetensors, GGUF or PyTorch file.
+   * @param path of a safetensors, GGUF or PyTorch file. Depth: also one of a model that draws with depth, whose network for that is
+   *   taken, or a folder of transformers or diffusers.
    */
   openImageNetwork(path: string, options: NativeOpenOptions): Promise<NativeImageNetwork>;
 }

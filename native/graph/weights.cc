@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <set>
 
 #include "backend/memory.h"
@@ -36,6 +37,18 @@ size_t element_alignment(ggml_type type) {
 
 bool is_aligned(const StoredTensor & stored) {
     return reinterpret_cast<uintptr_t>(stored.data) % element_alignment(stored.type) == 0;
+}
+
+// All numbers of a tensor, in f32.
+std::vector<float> numbers_of(const StoredTensor & stored) {
+    const std::vector<uint8_t> raw(stored.data, stored.data + stored.n_bytes); // aligned, whatever the file has
+    std::vector<float> values(stored.n_elements());
+    if (stored.type == GGML_TYPE_F32) {
+        std::memcpy(values.data(), raw.data(), raw.size());
+    } else {
+        ggml_get_type_traits(stored.type)->to_float(raw.data(), values.data(), stored.n_elements());
+    }
+    return values;
 }
 
 // Writes `stored` into `tensor`, which is of its type or f32. A conversion goes piece by piece: beside a tensor that just
@@ -105,15 +118,19 @@ int64_t WeightBinder::count(const std::string & prefix) const {
     return found.empty() ? 0 : found.back() + 1;
 }
 
-Tensor WeightBinder::weight(const std::string & name, std::initializer_list<int64_t> ne) {
-    return bind(name, ne, false);
+Tensor WeightBinder::weight(const std::string & name, Shape ne) {
+    return bind(name, ne, ne, false);
 }
 
-Tensor WeightBinder::parameter(const std::string & name, std::initializer_list<int64_t> ne) {
-    return bind(name, ne, true);
+Tensor WeightBinder::parameter(const std::string & name, Shape ne) {
+    return bind(name, ne, ne, true);
 }
 
-Tensor WeightBinder::bind(const std::string & name, std::initializer_list<int64_t> ne, bool to_f32) {
+Tensor WeightBinder::transformed(const std::string & name, Shape stored_ne, Shape ne, Transform transform) {
+    return bind(name, stored_ne, ne, true, std::move(transform));
+}
+
+Tensor WeightBinder::bind(const std::string & name, Shape stored_ne, Shape ne, bool to_f32, Transform transform) {
     const StoredTensor * stored = table_.find(name);
     if (!stored) {
         missing_.push_back(name);
@@ -123,8 +140,8 @@ Tensor WeightBinder::bind(const std::string & name, std::initializer_list<int64_
         mismatched_.push_back(name + ": needed in two places of the network");
         return nullptr;
     }
-    const std::string wanted = shape_text(ne.begin(), static_cast<int>(ne.size()));
-    if (!same_shape(*stored, ne)) {
+    const std::string wanted = shape_text(stored_ne.begin(), static_cast<int>(stored_ne.size()));
+    if (!same_shape(*stored, stored_ne)) {
         mismatched_.push_back(name + ": expected shape " + wanted + ", found " +
                               shape_text(stored->ne, std::min(stored->n_dims, GGML_MAX_DIMS)));
         return nullptr;
@@ -146,7 +163,7 @@ Tensor WeightBinder::bind(const std::string & name, std::initializer_list<int64_
     }
     Tensor tensor = ggml_new_tensor(context_, type, static_cast<int>(ne.size()), ne.begin());
     ggml_set_name(tensor, name.c_str());
-    bindings_.push_back({tensor, stored});
+    bindings_.push_back({tensor, stored, std::move(transform)});
     return tensor;
 }
 
@@ -169,7 +186,7 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
     const bool host = ggml_backend_buft_is_host(buft);
     const size_t alignment = ggml_backend_buft_get_alignment(buft);
     const auto stays_mapped = [&](const WeightBinder::Binding & b) {
-        return host && b.tensor->type == b.stored->type && is_aligned(*b.stored);
+        return host && !b.transform && b.tensor->type == b.stored->type && is_aligned(*b.stored);
     };
     const auto padded = [&](Tensor tensor) {
         return GGML_PAD(ggml_backend_buft_get_alloc_size(buft, tensor), alignment);
@@ -215,7 +232,12 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
             ggml_backend_tensor_alloc(allocated, binding.tensor, next);
             next += padded(binding.tensor);
             binder.table().files()[binding.stored->file].mapping->check_unchanged();
-            write(*binding.stored, binding.tensor);
+            if (binding.transform) {
+                const std::vector<float> values = binding.transform(numbers_of(*binding.stored));
+                ggml_backend_tensor_set(binding.tensor, values.data(), 0, ggml_nbytes(binding.tensor));
+            } else {
+                write(*binding.stored, binding.tensor);
+            }
         }
         done += static_cast<int64_t>(binding.stored->n_bytes);
         if (progress) progress(done, total);

@@ -25,9 +25,14 @@ namespace diffusion {
 // reported at once; the network is usable only if `missing()` and `mismatched()` are empty.
 class WeightBinder {
 public:
+    // Numbers that take the place of those of a file.
+    using Transform = std::function<std::vector<float>(const std::vector<float> &)>;
+    using Shape = std::initializer_list<int64_t>;
+
     struct Binding {
         Tensor tensor;
         const StoredTensor * stored;
+        Transform transform; // nullptr: as they are, or converted to f32
     };
 
     // `table` must outlive the binder.
@@ -50,9 +55,11 @@ public:
 
     // A matrix or kernel in the type that the file has. Dimensions of size 1 may stand anywhere, so that a 1x1
     // convolution may be stored as a matrix and the other way round.
-    Tensor weight(const std::string & name, std::initializer_list<int64_t> ne);
+    Tensor weight(const std::string & name, Shape ne);
     // A small tensor that element-wise operations take: converted to f32.
-    Tensor parameter(const std::string & name, std::initializer_list<int64_t> ne);
+    Tensor parameter(const std::string & name, Shape ne);
+    // A tensor of shape `ne` that is computed in f32, once, from the one of shape `stored_ne`.
+    Tensor transformed(const std::string & name, Shape stored_ne, Shape ne, Transform transform);
 
     Linear linear(const std::string & prefix, int64_t in, int64_t out, bool bias = true);
     Conv2d conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel, bool bias = true);
@@ -64,7 +71,7 @@ public:
     bool uses(const std::string & name) const { return used_.count(name) > 0; }
 
 private:
-    Tensor bind(const std::string & name, std::initializer_list<int64_t> ne, bool to_f32);
+    Tensor bind(const std::string & name, Shape stored_ne, Shape ne, bool to_f32, Transform transform = nullptr);
 
     const TensorTable & table_;
     ggml_context * context_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include "backend/memory.h"
 #include "model/requirements.h"
+#include "model/source.h"
 
 namespace diffusion {
 
@@ -19,7 +20,7 @@ std::unique_ptr<ImageEngine> ImageEngine::open(const std::string & path, const E
 
 ImageEngine::ImageEngine(const std::string & path, const EngineOptions & options, const Cancellation & cancellation) {
     const LogScope scope(options.on_log);
-    table_ = canonical_image_network(TensorTable::open(path, cancellation));
+    table_ = canonical_image_network(TensorTable::open(depth_estimator_file(path), cancellation));
     weights_ = std::make_unique<WeightBinder>(table_);
     network_ = bind_image_network(*weights_);
     require_sound(*weights_);

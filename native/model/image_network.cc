@@ -2,6 +2,8 @@
 #include "model/image_network.h"
 
 #include "model/compact_net.h"
+#include "model/dpt.h"
+#include "model/dpt_names.h"
 #include "model/requirements.h"
 #include "model/rrdb_net.h"
 #include "model/upscaler_names.h"
@@ -9,15 +11,17 @@
 namespace diffusion {
 
 TensorTable canonical_image_network(const TensorTable & table) {
-    return canonical_upscaler(table);
+    return holds_dpt(table) ? canonical_dpt(table) : canonical_upscaler(table);
 }
 
 std::unique_ptr<ImageNetwork> bind_image_network(WeightBinder & weights) {
     if (RrdbNet::matches(weights)) return std::make_unique<RrdbNet>(weights);
     if (CompactNet::matches(weights)) return std::make_unique<CompactNet>(weights);
+    if (Dpt::matches(weights)) return std::make_unique<Dpt>(weights);
     throw Error(ErrorCode::model_unsupported,
-                where(weights.table()) + ": expected an upscaler, but " + contents(weights.table()) +
-                    ". Pass a file of ESRGAN or Real-ESRGAN (RRDBNet or SRVGGNetCompact).");
+                where(weights.table()) + ": expected an upscaler or a depth estimator, but " +
+                    contents(weights.table()) +
+                    ". Pass a file of ESRGAN or Real-ESRGAN (RRDBNet or SRVGGNetCompact), or of MiDaS 3 (DPT).");
 }
 
 } // namespace diffusion

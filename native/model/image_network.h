@@ -11,8 +11,8 @@ namespace diffusion {
 
 // What such a network is, by its tensors.
 struct ImageNetworkKind {
-    std::string kind;         // what it is for: "upscaler"
-    std::string architecture; // "rrdbnet", "compact"
+    std::string kind;         // what it is for: "upscaler" or "depth"
+    std::string architecture; // "rrdbnet", "compact", "dpt", "dpt-hybrid"
     int64_t scale = 1;        // pixels that come out along a side of each that goes in
     int64_t multiple = 1;     // of which sides of what goes in must be
     int64_t output_channels = 3;

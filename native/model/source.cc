@@ -278,4 +278,14 @@ ModelTensors open_source(const Source & source, const Cancellation & cancellatio
     return Opener(source, cancellation).open();
 }
 
+std::string depth_estimator_file(const std::string & path) {
+    const FolderPlace place = {Component::none, "depth_estimator", "model", "pytorch_model"};
+    const fs::path folder = native_path(path);
+    for (const fs::path & candidate : {folder / place.folder, folder}) {
+        const fs::path weights = is_directory(path) ? find_weights(candidate, place) : fs::path();
+        if (!weights.empty()) return utf8(weights);
+    }
+    return path;
+}
+
 } // namespace diffusion

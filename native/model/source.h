@@ -41,4 +41,7 @@ struct ModelTensors {
 // that of `model`. Tensors of no known component keep their own names. Throws Error.
 ModelTensors open_source(const Source & source, const Cancellation & cancellation);
 
+// Of a folder, the weights of the depth estimator in it: that of a diffusers model, or of transformers. Any other path as it is.
+std::string depth_estimator_file(const std::string & path);
+
 } // namespace diffusion

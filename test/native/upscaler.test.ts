@@ -78,7 +78,7 @@ const BAD_FILES: readonly (readonly [what: string, path: () => string, code: str
     'a Stable Diffusion model',
     () => tiny.path,
     'ERR_MODEL_UNSUPPORTED',
-    /expected an upscaler, but it holds \d+ tensors/,
+    /expected an upscaler or a depth estimator, but it holds \d+ tensors/,
   ],
   ['no tensor', () => writeUpscaler([]), 'ERR_MODEL_UNSUPPORTED', /no tensor at all/],
   ['a missing tensor', () => edited((all) => all.slice(0, -1)), 'ERR_MODEL_INCOMPLETE', /conv_last\.bias/],

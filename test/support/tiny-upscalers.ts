@@ -19,9 +19,9 @@ export class Layers {
     this.tensors.push({ name, dtype: 'f32', shape, values });
   }
 
-  conv(name: string, outputs: number, inputs: number): void {
-    this.add(`${name}.weight`, [outputs, inputs, 3, 3], 1 / Math.sqrt(9 * inputs));
-    this.add(`${name}.bias`, [outputs], 0.05);
+  conv(name: string, outputs: number, inputs: number, side = 3, bias = true): void {
+    this.add(`${name}.weight`, [outputs, inputs, side, side], 1 / Math.sqrt(side * side * inputs));
+    if (bias) this.add(`${name}.bias`, [outputs], 0.05);
   }
 }
 
