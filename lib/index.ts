@@ -1,6 +1,15 @@
 // Everything that the package exports.
 
 export type { ControlOptions, Preprocessor } from './control/options.ts';
+export {
+  DepthEstimator,
+  type DepthEstimatorInfo,
+  type EstimateDepthOptions,
+  type EstimateOptions,
+  estimateDepth,
+  loadDepthEstimator,
+} from './depth/depth-estimator.ts';
+export { DepthMap } from './depth/depth-map.ts';
 export type { EmbeddingReport } from './embedding/load.ts';
 export type { EmbeddingOption } from './embedding/options.ts';
 export {
@@ -15,7 +24,7 @@ export type { ControlParameters, GenerationParameters, ImageMetadata } from './i
 export { readMetadata } from './image/read-metadata.ts';
 export type { RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './inspect.ts';
-export type { LoadOptions, Logger } from './load-options.ts';
+export type { ComputeOptions, LoadOptions, Logger } from './load-options.ts';
 export type { LoraOption } from './lora/options.ts';
 export { loadModel, type Model, type ModelInfo } from './model.ts';
 export type {
@@ -61,5 +70,4 @@ export {
   type UpscaleProgress,
   Upscaler,
   type UpscalerInfo,
-  type UpscalerLoadOptions,
 } from './upscaler.ts';

@@ -12,8 +12,8 @@ export interface Logger {
   error?(message: string): void;
 }
 
-/** Options of {@link loadModel}. */
-export interface LoadOptions {
+/** Options of loading any network: what computes, and who is told. */
+export interface ComputeOptions {
   /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
   device?: string | undefined;
   /**
@@ -27,10 +27,6 @@ export interface LoadOptions {
    * it there. Only `auto` is for GPUs.
    */
   precision?: (typeof PRECISIONS)[number] | undefined;
-  /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
-  prediction?: PredictionType | undefined;
-  /** Take the time of every operation, for {@link Model.profile}; threads then stop after each one. Default: false. */
-  profile?: boolean | undefined;
   /** Called while weights are read. What it throws ends the load. */
   onProgress?: ((progress: NativeProgress) => void) | undefined;
   /** Cancels the load: it rejects with `signal.reason`. */
@@ -39,46 +35,79 @@ export interface LoadOptions {
   logger?: Logger | undefined;
 }
 
+/** Options of {@link loadModel}. */
+export interface LoadOptions extends ComputeOptions {
+  /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
+  prediction?: PredictionType | undefined;
+  /** Take the time of every operation, for {@link Model.profile}; threads then stop after each one. Default: false. */
+  profile?: boolean | undefined;
+}
+
+/** The options of one load with every default filled in, known to be right. */
+export interface CheckedComputeOptions {
+  readonly device: string;
+  readonly threads: number;
+  readonly precision: (typeof PRECISIONS)[number];
+  readonly profile?: boolean;
+  readonly onProgress: ComputeOptions['onProgress'];
+  readonly signal: AbortSignal | undefined;
+  readonly logger: Logger | undefined;
+}
+
 /** Names of precisions, as users give them. */
 export const PRECISIONS = ['auto', 'f32', 'bf16'] as const;
-const KNOWN: readonly (keyof LoadOptions)[] = [
+/** The names of the options. */
+export const COMPUTE_OPTIONS: readonly (keyof ComputeOptions)[] = [
   'device',
   'threads',
   'precision',
-  'prediction',
-  'profile',
   'onProgress',
   'signal',
   'logger',
 ];
-/** Those of networks from images to images. */
-export const IMAGE_NETWORK_OPTIONS = KNOWN.filter((name) => name !== 'prediction');
 const MAX_THREADS = 512;
 
-/** @throws TypeError or RangeError with every problem that was found. */
-export function checkLoadOptions(options: unknown, addon: NativeAddon, known = KNOWN) {
-  const check = new OptionCheck(options, known);
-  const devices = addon.devices();
-  const fallback = devices.find(({ type }) => type === 'gpu')?.name ?? 'cpu';
+/**
+ * Checks the options of loading a network that does not draw.
+ *
+ * @throws TypeError or RangeError with every problem that was found.
+ */
+export function checkNetworkOptions(options: unknown, addon: NativeAddon): CheckedComputeOptions {
+  const check = new OptionCheck(options, COMPUTE_OPTIONS);
+  const checked = checkComputeOptions(check, addon);
+  check.done();
+  return checked;
+}
+
+/**
+ * Checks the options of loading a model.
+ *
+ * @throws TypeError or RangeError with every problem that was found.
+ */
+export function checkLoadOptions(options: unknown, addon: NativeAddon) {
+  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'prediction', 'profile']);
   const checked = {
-    device: check.name(
-      'device',
-      fallback,
-      devices.map(({ name }) => name),
-    ),
-    threads: check.number('threads', Math.min(addon.cores, MAX_THREADS), {
-      min: 1,
-      max: MAX_THREADS,
-      integer: true,
-    }),
-    precision: check.name('precision', 'auto', PRECISIONS),
+    ...checkComputeOptions(check, addon),
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
     profile: check.boolean('profile', false),
+  };
+  check.done();
+  return checked;
+}
+
+/** Checks the options of loading any network; problems stay with `check`. */
+export function checkComputeOptions(check: OptionCheck, addon: NativeAddon): CheckedComputeOptions {
+  const devices = addon.devices();
+  const fallback = devices.find(({ type }) => type === 'gpu')?.name ?? 'cpu';
+  const names = devices.map(({ name }) => name);
+  const threads = { min: 1, max: MAX_THREADS, integer: true };
+  return {
+    device: check.name('device', fallback, names),
+    threads: check.number('threads', Math.min(addon.cores, MAX_THREADS), threads),
+    precision: check.name('precision', 'auto', PRECISIONS),
     onProgress: check.callback<(progress: NativeProgress) => void>('onProgress'),
     signal: check.signal(),
     logger: check.object<Logger>('logger'),
   };
-  check.done();
-  return checked;
 }

@@ -1,11 +1,13 @@
 // An open model: loading it, asking it for pictures, giving it back.
 
 import { readControls } from './control/controls.ts';
+import { DepthSource } from './depth/depth-source.ts';
 import { DiffusionError } from './errors.ts';
 import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
-import { follow, untilAborted } from './pipeline/abort.ts';
+import { openNative } from './open.ts';
+import { untilAborted } from './pipeline/abort.ts';
 import { depth2img } from './pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 import { edit } from './pipeline/edit.ts';
@@ -69,34 +71,21 @@ export async function loadModel(
   source: string | ModelSource = EMBEDDED_MODEL,
   options: LoadOptions = {},
 ): Promise<Model> {
-  const files = checkSource(source);
+  const { depthModel, ...files } = checkSource(source);
   const addon = loadAddon();
-  const { prediction, onProgress, signal, logger, ...computing } = checkLoadOptions(options, addon);
-  const controller = new AbortController();
-  const unfollow = follow(controller, [signal]);
+  const { prediction, ...computing } = checkLoadOptions(options, addon);
+  const opening = openNative(addon, computing, (native) => addon.open(files, native));
+  const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
   try {
-    const opening = callNative(addon, controller.signal, (cancellation) =>
-      addon.open(files, {
-        ...computing,
-        cancellation,
-        onLog: (level, message) => logger?.[level]?.(message),
-        onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
-      }),
-    );
-    const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
-    try {
-      // The last report of progress may have come with the end of the load.
-      controller.signal.throwIfAborted();
-      checkTextEncoders(native.info);
-    } catch (error) {
-      await native.dispose();
-      throw error;
-    }
-    const info = describeModel(native.info, modelName(files), prediction);
-    return new Model(addon, native, tokenizer, info);
-  } finally {
-    unfollow();
+    computing.signal?.throwIfAborted();
+    checkTextEncoders(native.info);
+  } catch (error) {
+    await native.dispose();
+    throw error;
   }
+  const info = describeModel(native.info, modelName(files), prediction);
+  const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
+  return new Model(addon, native, tokenizer, info, depth);
 }
 
 /** A model in memory, on a thread of its own. Made by {@link loadModel}. */
@@ -106,14 +95,16 @@ export class Model implements AsyncDisposable {
   readonly #native: NativeModel;
   readonly #tokenizer: ClipTokenizer;
   readonly #queue = new SerialQueue();
+  readonly #depth: DepthSource;
   readonly #disposal = new AbortController();
 
   /** @internal */
-  constructor(addon: NativeAddon, native: NativeModel, tokenizer: ClipTokenizer, info: ModelInfo) {
+  constructor(addon: NativeAddon, native: NativeModel, tokenizer: ClipTokenizer, info: ModelInfo, depth: DepthSource) {
     this.#addon = addon;
     this.#native = native;
     this.#tokenizer = tokenizer;
     this.info = info;
+    this.#depth = depth;
   }
 
   /**
@@ -177,16 +168,20 @@ export class Model implements AsyncDisposable {
 
   /**
    * Draws a picture anew with its depth kept, with a model that was made for it (Stable Diffusion 2 depth: a UNet of 5 channels).
-   * Runs as {@link txt2img} does.
+   * The depth is estimated by the network that such models have beside them, unless it is given. Runs as {@link txt2img} does.
    *
    * ```ts
-   * const { images } = await model.depth2img({ image: 'room.png', depth: 'room-depth.png', prompt: 'a room of ice', strength: 0.9 });
+   * const { images } = await model.depth2img({ image: 'room.png', prompt: 'a room of ice', strength: 0.9 });
    * ```
    *
    * @returns a run as of {@link img2img}.
    */
   depth2img(options: Depth2ImgOptions): Run<GenerationStep, GenerationResult> {
-    return this.#draw('depth2img', (limits) => checkDepth2ImgOptions(options, limits), depth2img);
+    return this.#draw(
+      'depth2img',
+      (limits) => checkDepth2ImgOptions(options, limits),
+      (checked, limits) => depth2img(checked, limits, this.#depth),
+    );
   }
 
   /**
@@ -245,7 +240,7 @@ export class Model implements AsyncDisposable {
       const networks = new Networks(this.#addon, this.#native, signal, checked.wrap);
       const task = untilAborted(prepare(checked, limits), signal);
       const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
-      const controls = untilAborted(readControls(checked.controls, task), signal);
+      const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
       const second = untilAborted(this.#prepareSecond(checked, signal), signal);
       const drawing = this.#queue.run(signal, async () =>
         generate(networks, this.info, checked, await prompts, await task, await controls, await second, emit),
@@ -274,7 +269,7 @@ export class Model implements AsyncDisposable {
    */
   async dispose(): Promise<void> {
     this.#disposal.abort(new DiffusionError('ERR_DISPOSED', 'The model was disposed of. Load it again to use it'));
-    await this.#native.dispose();
+    await Promise.all([this.#native.dispose(), this.#depth.dispose()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -287,15 +282,6 @@ function hiresOf(
   checked: CheckedGenerationOptions & { readonly hires?: CheckedHires | undefined },
 ): CheckedHires | undefined {
   return checked.hires;
-}
-
-/** Runs a callback of the user's; what it throws aborts the work that it belongs to. */
-function guard(controller: AbortController, callback: () => void): void {
-  try {
-    callback();
-  } catch (error) {
-    controller.abort(error);
-  }
 }
 
 /** The tokenizer is CLIP's: a text encoder of other sizes was made for another one. */

@@ -24,27 +24,33 @@ export interface ModelSource {
   vae?: string | undefined;
   /** A tiny autoencoder beside the VAE, for previews (`preview: 'tae'`). */
   taesd?: string | undefined;
+  /**
+   * What estimates depth for {@link Model.depth2img}, as of {@link loadDepthEstimator}. Default: the network that models made for depth
+   * have beside them. It is opened when it is first needed.
+   */
+  depthModel?: string | undefined;
 }
 
-const PARTS: readonly (keyof ModelSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae', 'taesd'];
+const PARTS: readonly (keyof NativeSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae', 'taesd'];
 const MAX_PATH_LENGTH = 4096;
 
 /** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */
-export function checkSource(source: unknown): NativeSource {
+export function checkSource(source: unknown): NativeSource & Pick<ModelSource, 'depthModel'> {
   const check = new OptionCheck(
     typeof source === 'string' ? { model: source } : source,
-    PARTS,
+    [...PARTS, 'depthModel'],
     'source',
     'a path or an object',
   );
   const given = PARTS.filter((part) => check.value(part) !== undefined);
   const paths = given.map((part) => [part, checkPath(check, part)] as const);
+  const depthModel = check.value('depthModel') === undefined ? {} : { depthModel: checkPath(check, 'depthModel') };
   check.done();
   if (given.length === 0) {
     check.problem({ name: 'model', expected: 'the path of a model', received: 'none' });
     check.done();
   }
-  return Object.fromEntries(paths);
+  return { ...Object.fromEntries(paths), ...depthModel };
 }
 
 /** What ends the names of model files. Another point in a name may belong to it, as in that of the folder `sd-1.5`. */

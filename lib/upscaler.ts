@@ -2,9 +2,10 @@
 
 import { argumentError, DiffusionError } from './errors.ts';
 import { RgbImage } from './image/rgb-image.ts';
-import { checkLoadOptions, IMAGE_NETWORK_OPTIONS, type LoadOptions } from './load-options.ts';
-import type { NativeAddon, NativeImageNetwork, NativeImageNetworkInfo, NativeProgress } from './native/contract.ts';
+import { type ComputeOptions, checkNetworkOptions } from './load-options.ts';
+import type { NativeAddon, NativeImageNetwork, NativeImageNetworkInfo } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
+import { openNative } from './open.ts';
 import { OptionCheck } from './options.ts';
 import { checkPicture, type PictureInput, readPicture } from './picture/input.ts';
 import { MAX_PICTURE_PIXELS } from './picture/limits.ts';
@@ -16,9 +17,6 @@ import { follow } from './pipeline/abort.ts';
 import { callNative } from './pipeline/native-call.ts';
 import { requireFinite } from './pipeline/networks.ts';
 import { checkPath } from './source.ts';
-
-/** Options of {@link loadUpscaler}: as of {@link loadModel}. */
-export type UpscalerLoadOptions = Omit<LoadOptions, 'prediction'>;
 
 /** What an open upscaler is, read from its tensors. */
 export type UpscalerInfo = NativeImageNetworkInfo;
@@ -53,36 +51,15 @@ export interface UpscaleProgress {
  * @param path of a `.pth`, `.safetensors` or `.gguf` file.
  * @throws as {@link loadModel}.
  */
-export async function loadUpscaler(path: string, options: UpscalerLoadOptions = {}): Promise<Upscaler> {
+export async function loadUpscaler(path: string, options: ComputeOptions = {}): Promise<Upscaler> {
   const file = checkFile(path);
   const addon = loadAddon();
-  const checked = checkLoadOptions(options, addon, IMAGE_NETWORK_OPTIONS);
-  const { prediction: _, onProgress, signal, logger, ...computing } = checked;
-  const controller = new AbortController();
-  const unfollow = follow(controller, [signal]);
-  const report = (progress: NativeProgress) => {
-    try {
-      onProgress?.(progress);
-    } catch (error) {
-      controller.abort(error);
-    }
-  };
-  try {
-    const native = await callNative(addon, controller.signal, (cancellation) =>
-      addon.openImageNetwork(file, {
-        ...computing,
-        cancellation,
-        onLog: (level, message) => logger?.[level]?.(message),
-        onProgress: report,
-      }),
-    );
-    if (native.info.kind === 'upscaler' && !controller.signal.aborted) return new Upscaler(addon, native);
-    await native.dispose();
-    controller.signal.throwIfAborted();
-    throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected an upscaler but '${file}' holds a ${native.info.kind}`);
-  } finally {
-    unfollow();
-  }
+  const checked = checkNetworkOptions(options, addon);
+  const native = await openNative(addon, checked, (opening) => addon.openImageNetwork(file, opening));
+  const { kind } = native.info;
+  if (kind === 'upscaler') return new Upscaler(addon, native);
+  await native.dispose();
+  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected an upscaler but '${file}' holds a ${kind} network`);
 }
 
 /** An upscaler in memory, on a thread of its own. Made by {@link loadUpscaler}. */

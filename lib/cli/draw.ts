@@ -3,7 +3,7 @@
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable } from '../image/write-png.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
-import { readPicture } from '../picture/input.ts';
+import { type PictureInput, readPicture } from '../picture/input.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import { checkDepth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import { checkEditOptions } from '../pipeline/edit-options.ts';
@@ -108,7 +108,7 @@ async function readPictures({
   const given = PICTURES.filter((name) => options[name] !== undefined);
   const { controls } = options;
   const [pictures, hints] = await Promise.all([
-    Promise.all(given.map(async (name) => [name, await readPicture(options[name], name)] as const)),
+    Promise.all(given.map(async (name) => [name, await readPicture(options[name] as PictureInput, name)] as const)),
     controls && Promise.all(controls.map(({ image }) => readPicture(image, 'image'))),
   ]);
   const led = hints && controls?.map((control, i) => ({ ...control, image: hints[i] as Pixels }));

@@ -1,12 +1,12 @@
 // The pictures that ControlNets follow, from a file to the network, and when each is heard.
 
+import type { DepthSource } from '../depth/depth-source.ts';
 import { argumentError } from '../errors.ts';
 import type { NativeControl } from '../native/contract.ts';
 import { readPicture } from '../picture/input.ts';
-import { crop, type Pixels, toRgb } from '../picture/pixels.ts';
+import { crop, type Pixels, toPlanes, toRgb } from '../picture/pixels.ts';
 import { lanczos3, type Rectangle } from '../picture/resample.ts';
 import { place, resize, type Size } from '../picture/resize.ts';
-import { eachRow } from '../picture/slices.ts';
 import type { Networks, Shape } from '../pipeline/networks.ts';
 import { findEdges } from '../preprocess/canny.ts';
 import type { CheckedControl } from './options.ts';
@@ -32,19 +32,38 @@ export type ControlsAt = (step: number, total: number) => readonly NativeControl
 /**
  * Reads the pictures of controls, and fits them to what is drawn once that is known.
  *
- * @throws DiffusionError, RangeError as {@link readPicture}; RangeError for a picture of another size that may not be resized.
+ * @param depth estimates depth where a control asks for that.
+ * @throws DiffusionError, RangeError as {@link readPicture}, {@link DepthSource.estimator}; RangeError for a picture of another size that may not be resized.
  */
-export async function readControls(controls: readonly CheckedControl[], view: Promise<View>): Promise<Control[]> {
+export async function readControls(
+  controls: readonly CheckedControl[],
+  view: Promise<View>,
+  depth: DepthSource,
+  signal: AbortSignal,
+): Promise<Control[]> {
   const reading = controls.map(({ image }, i) => readPicture(image, `controls[${i}].image`).then(toRgb));
   const pictures = await Promise.all(reading);
   const fitting = await view;
   const read: Control[] = [];
   for (const [i, control] of controls.entries()) {
     const fitted = await fit(pictures[i] as Pixels, control, fitting, `controls[${i}].image`);
-    const hint = control.preprocessor === 'canny' ? await findEdges(fitted, control.canny) : fitted;
-    read.push({ ...control, hint: await toHint(hint), shape: [1, 3, hint.height, hint.width] });
+    const hint = await preprocess(fitted, control, depth, signal);
+    read.push({ ...control, hint: await toPlanes(hint, 0), shape: [1, 3, hint.height, hint.width] });
   }
   return read;
+}
+
+/** What a ControlNet is shown of a picture. */
+async function preprocess(
+  picture: Pixels,
+  { preprocessor, canny }: CheckedControl,
+  depth: DepthSource,
+  signal: AbortSignal,
+): Promise<Pixels> {
+  if (preprocessor === 'none') return picture;
+  if (preprocessor === 'canny') return findEdges(picture, canny);
+  const estimator = await depth.estimator();
+  return { ...(await (await estimator.estimateOf(picture, signal)).picture()), channels: 3 };
 }
 
 /**
@@ -77,18 +96,4 @@ async function fit(
   const resized = await resize(picture, place(picture, whole, resizeMode), lanczos3);
   if (!part) return resized;
   return resize(crop(resized, part.region), place(part.region, size, 'fit'), lanczos3);
-}
-
-/** RGB of 0..255 to planes of 0..1. */
-async function toHint({ width, height, data }: Pixels): Promise<Float32Array> {
-  const pixels = width * height;
-  const planes = new Float32Array(3 * pixels);
-  await eachRow(height, 8 * width, (row) => {
-    for (let i = row * width; i < (row + 1) * width; i++) {
-      for (let channel = 0; channel < 3; channel++) {
-        planes[channel * pixels + i] = (data[3 * i + channel] as number) / 255;
-      }
-    }
-  });
-  return planes;
 }

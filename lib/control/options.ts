@@ -7,10 +7,10 @@ import { RESIZE_MODES, type ResizeMode } from '../picture/resize.ts';
 import { type CannyOptions, type CheckedCannyOptions, checkCannyOptions } from '../preprocess/canny.ts';
 
 /** What is made of a picture before a ControlNet is shown it: see {@link ControlOptions.preprocessor}. */
-export type Preprocessor = 'none' | 'canny';
+export type Preprocessor = 'none' | 'canny' | 'depth';
 
 /** The names in the order in which they are listed to users. */
-export const PREPROCESSORS: readonly Preprocessor[] = ['none', 'canny'];
+export const PREPROCESSORS: readonly Preprocessor[] = ['none', 'canny', 'depth'];
 
 /** A picture that a ControlNet leads the drawing by (Zhang et al. 2023, arXiv:2302.05543). */
 export interface ControlOptions {
@@ -29,7 +29,10 @@ export interface ControlOptions {
    */
   start?: number | undefined;
   end?: number | undefined;
-  /** What is made of `image` first: its edges (`canny`), or nothing (`none`, default). */
+  /**
+   * What is made of `image` first: its edges (`canny`), its depth (`depth`, estimated by `depthModel` of the model's source), or nothing
+   * (`none`, default).
+   */
   preprocessor?: Preprocessor | undefined;
   /** How edges are found, with the preprocessor `canny`. */
   canny?: CannyOptions | undefined;

@@ -342,6 +342,8 @@ export interface NativeImageNetworkInfo {
   /** Sides of what goes in are multiples of this. */
   readonly multiple: number;
   readonly outputChannels: number;
+  /** Side in pixels of the pictures that it was made for; 0 where that does not matter. */
+  readonly side: number;
   readonly parameters: number;
   /** As in {@link NativeModelInfo}. */
   readonly mappedBytes: number;

@@ -43,17 +43,19 @@ export async function toGray({ width, height, data }: Pixels): Promise<Pixels> {
 }
 
 /**
- * Network input of RGB: 0..255 to -1..1.
+ * Network input of RGB: 0..255 to `low`..1.
  *
+ * @param low -1, as the VAE takes it, or 0.
  * @returns planes `[3, height, width]`
  */
-export async function toPlanes({ width, height, data }: Pixels): Promise<Float32Array> {
+export async function toPlanes({ width, height, data }: Pixels, low: -1 | 0 = -1): Promise<Float32Array> {
   const pixels = width * height;
   const planes = new Float32Array(3 * pixels);
+  const peak = 255 / (1 - low);
   await eachRow(height, PER_PIXEL * width, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       for (let channel = 0; channel < 3; channel++) {
-        planes[channel * pixels + i] = (data[3 * i + channel] as number) / 127.5 - 1;
+        planes[channel * pixels + i] = (data[3 * i + channel] as number) / peak + low;
       }
     }
   });

@@ -22,6 +22,15 @@ const sinc = (x: number) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)
 /** Lanczos's filter with three lobes, for pictures. */
 export const lanczos3: Kernel = { radius: 3, weight: (x) => sinc(x) * sinc(x / 3) };
 
+/** Cubic convolution (Keys 1981), with Pillow's and MATLAB's coefficient: for pictures that networks were trained on so. */
+export const cubic: Kernel = {
+  radius: 2,
+  weight: (distance) => {
+    const x = Math.abs(distance);
+    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : ((-0.5 * x + 2.5) * x - 4) * x + 2;
+  },
+};
+
 /** Linear interpolation, for masks: it does not overshoot. */
 export const triangle: Kernel = { radius: 1, weight: (x) => 1 - Math.abs(x) };
 

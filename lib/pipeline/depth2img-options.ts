@@ -1,5 +1,6 @@
 // The options of a call that keeps the depth of a picture.
 
+import { DepthMap } from '../depth/depth-map.ts';
 import { OptionCheck } from '../options.ts';
 import { checkPicture, type PictureInput } from '../picture/input.ts';
 import type { ModelLimits } from './generation-options.ts';
@@ -13,14 +14,15 @@ import {
 /** Options of {@link Model.depth2img}. */
 export interface Depth2ImgOptions extends Img2ImgOptions {
   /**
-   * How near everything in `image` is: white is near, black is far. A picture of another size is stretched to that of `image`.
+   * How near everything in `image` is: a {@link DepthMap}, or a picture in which white is near and black is far. One of another size is
+   * stretched to that of `image`. Default: it is estimated by the network beside the model, or by `depthModel` of its source.
    */
-  depth: PictureInput;
+  depth?: PictureInput | DepthMap | undefined;
 }
 
 /** The options of one call with every default filled in, known to be right. */
 export interface CheckedDepth2ImgOptions extends CheckedImg2ImgOptions {
-  readonly depth: PictureInput;
+  readonly depth: PictureInput | DepthMap | undefined;
 }
 
 const KNOWN: readonly (keyof Depth2ImgOptions)[] = [...IMG2IMG_OPTIONS, 'depth'];
@@ -32,7 +34,12 @@ const KNOWN: readonly (keyof Depth2ImgOptions)[] = [...IMG2IMG_OPTIONS, 'depth']
  */
 export function checkDepth2ImgOptions(options: unknown, limits: ModelLimits): CheckedDepth2ImgOptions {
   const check = new OptionCheck(options, KNOWN);
-  const checked = { ...checkOptionsOfImg2Img(check, limits), depth: checkPicture(check, 'depth') };
+  const checked = { ...checkOptionsOfImg2Img(check, limits), depth: checkDepth(check) };
   check.done();
   return checked;
+}
+
+function checkDepth(check: OptionCheck): CheckedDepth2ImgOptions['depth'] {
+  const depth = check.value('depth');
+  return depth === undefined || depth instanceof DepthMap ? depth : checkPicture(check, 'depth');
 }

@@ -1,7 +1,9 @@
 // Depth to image: a picture is drawn anew with its depth kept, with models made for that.
 
-import { depthOfLatent, nearnessOf } from '../picture/depth.ts';
-import { readPicture } from '../picture/input.ts';
+import { DepthMap } from '../depth/depth-map.ts';
+import type { DepthSource } from '../depth/depth-source.ts';
+import { depthOfLatent, type Nearness, nearnessOf } from '../picture/depth.ts';
+import { type PictureInput, readPicture } from '../picture/input.ts';
 import { toGray } from '../picture/pixels.ts';
 import type { CheckedDepth2ImgOptions } from './depth2img-options.ts';
 import { encodePicture } from './encode.ts';
@@ -13,21 +15,32 @@ import { fromNoise, fromPicture, withBeside } from './start.ts';
 /**
  * The work of a depth-to-image call: it starts as image to image does, and the UNet sees the depth beside the latent.
  *
- * @throws as {@link readSized}.
+ * @param source estimates depth where none is given.
+ * @throws as {@link readSized} and {@link DepthSource.estimator}.
  */
-export async function depth2img(options: CheckedDepth2ImgOptions, limits: ModelLimits): Promise<Task> {
+export async function depth2img(
+  { depth, ...options }: CheckedDepth2ImgOptions,
+  limits: ModelLimits,
+  source: DepthSource,
+): Promise<Task> {
   const { strength } = options;
-  const [{ picture, size, placement, original }, depth] = await Promise.all([
+  const [{ picture, size, placement, original }, given] = await Promise.all([
     readSized(options, limits),
-    readPicture(options.depth, 'depth').then(toGray),
+    depth && readNearness(depth),
   ]);
-  const cells = await depthOfLatent(nearnessOf(depth), original, placement, limits.vaeScaleFactor);
+  const estimator = given ? undefined : await source.estimator();
   return {
     size,
     begin: async (networks) => {
+      const nearness = given ?? (await estimator?.nearness(original, networks.signal));
+      const cells = await depthOfLatent(nearness as Nearness, original, placement, limits.vaeScaleFactor);
       const begin = strength === 1 ? fromNoise : fromPicture(await encodePicture(networks, picture), strength);
       return withBeside(begin, cells);
     },
     parameters: { strength },
   };
+}
+
+async function readNearness(depth: PictureInput | DepthMap): Promise<Nearness> {
+  return depth instanceof DepthMap ? depth : nearnessOf(await toGray(await readPicture(depth, 'depth')));
 }

@@ -123,6 +123,7 @@ Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info) {
     object.Set("scale", number_to_js(env, info.scale));
     object.Set("multiple", number_to_js(env, info.multiple));
     object.Set("outputChannels", number_to_js(env, info.output_channels));
+    object.Set("side", number_to_js(env, info.side));
     object.Set("parameters", number_to_js(env, info.parameters));
     set_compute_info(object, info.compute);
     return object;

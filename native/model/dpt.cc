@@ -210,6 +210,7 @@ ImageNetworkKind Dpt::kind() const {
     kind.architecture = backbone_ ? "dpt-hybrid" : "dpt";
     kind.multiple = 2 * patch;
     kind.output_channels = 1;
+    kind.side = grid_ * patch;
     return kind;
 }
 

@@ -16,6 +16,7 @@ struct ImageNetworkKind {
     int64_t scale = 1;        // pixels that come out along a side of each that goes in
     int64_t multiple = 1;     // of which sides of what goes in must be
     int64_t output_channels = 3;
+    int64_t side = 0; // of the pictures that it was made for; 0 where that does not matter
 };
 
 class ImageNetwork {

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import transformers
 from diffusers import StableDiffusionDepth2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline
+from depth import network_for, processor_of_tiny, state
 from families import FIRST, HERE, MODELS, Model
 from img2img import DEFAULTS, PREDICTIONS, SCHEDULERS, base, picture, rectangle, sized
 from networks import SCHEDULE
@@ -34,6 +35,7 @@ KINDS = {
     "depth": ({**MODELS["sd2"], "unet": {**MODELS["sd2"]["unet"], "in_channels": 5}}, [
         {"strength": 0.7},
         {"strength": 0.9, "batchSize": 2, "sampler": "euler_a", "prediction": "v", "steps": 5},
+        {"strength": 0.8, "steps": 4, "estimated": True},
     ]),
 }
 
@@ -51,12 +53,19 @@ class Oracle:
         tokens = self.tokenizer(prompt, padding="max_length", max_length=77, return_tensors="pt").input_ids
         return self.model.hidden(0, tokens, 2 if self.kind == "depth" else 1)
 
+    def estimator(self, options):
+        """The hybrid network of depth.py for pictures of 64x32, to which it brings the picture."""
+        if "estimated" not in options:
+            return {"depth_estimator": None, "feature_extractor": None}
+        network = network_for(True, state(True), 32, 64)
+        return {"depth_estimator": network, "feature_extractor": processor_of_tiny()}
+
     def pipeline(self, options):
         parts = {"vae": self.model.vae, "text_encoder": self.model.encoders[0], "tokenizer": self.tokenizer, "unet": self.model.unet,
                  "scheduler": SCHEDULERS[options["sampler"]](
                      **SCHEDULE, prediction_type=PREDICTIONS[options["prediction"]], timestep_spacing="linspace")}
         if self.kind == "depth":
-            pipeline = StableDiffusionDepth2ImgPipeline(**parts, depth_estimator=None, feature_extractor=None)
+            pipeline = StableDiffusionDepth2ImgPipeline(**parts, **self.estimator(options))
         else:
             kind = StableDiffusionInpaintPipeline if self.kind == "inpaint" else StableDiffusionInstructPix2PixPipeline
             pipeline = kind(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
@@ -73,7 +82,8 @@ class Oracle:
         own = {
             "inpaint": lambda: {"mask_image": mask, "width": image.width, "height": image.height, "strength": options["strength"]},
             "edit": lambda: {"image_guidance_scale": options["imageCfgScale"]},
-            "depth": lambda: {"depth_map": torch.from_numpy(np.array(depth)).float()[None], "strength": options["strength"]},
+            "depth": lambda: {"depth_map": None if "estimated" in options else torch.from_numpy(np.array(depth)).float()[None],
+                              "strength": options["strength"]},
         }[self.kind]()
         images = self.pipeline(options)(
             image=image, prompt_embeds=self.embed(options["prompt"]), negative_prompt_embeds=self.embed(options["negativePrompt"]),

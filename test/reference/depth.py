@@ -49,20 +49,25 @@ def state(hybrid):
         return load_file(path)
 
 
-def evaluate(hybrid, tensors, image):
-    height, width = image.shape[2:]
+def network_for(hybrid, tensors, height, width):
+    """The network as it takes pictures of that size: by itself it takes those of its own, and square ones."""
     network = DPTForDepthEstimation(config(hybrid, 64, 64)).eval()
     network.load_state_dict(tensors, strict=True)
-    grid = (height // 16, width // 16)
-    if grid[0] != grid[1]:
-        # The network itself goes by the square root of the number of tokens where it is no backbone of transformers'.
-        stage = network.neck.reassemble_stage
-        plain = stage.forward
-        stage.forward = lambda states, *_: plain(states, *grid)
-    embeddings = network.dpt.embeddings
-    embeddings.image_size = (height, width)
+    stage = network.neck.reassemble_stage
+    plain = stage.forward
+    stage.forward = lambda states, *_: plain(states, height // 16, width // 16)
+    network.dpt.embeddings.image_size = (height, width)
+    return network
+
+
+def evaluate(hybrid, tensors, image):
+    network = network_for(hybrid, tensors, *image.shape[2:])
     pixels = (image - 0.5) / 0.5
     return network(pixels).predicted_depth, network.double()(pixels.double()).predicted_depth
+
+
+def processor_of_tiny(**options):
+    return DPTImageProcessorPil(size={"height": 64, "width": 64}, keep_aspect_ratio=True, ensure_multiple_of=32, **options)
 
 
 def resized(goldens):
@@ -70,11 +75,16 @@ def resized(goldens):
     picture = torch.randint(0, 256, (70, 90, 3), dtype=torch.uint8)
     smooth = Image.fromarray(picture.numpy()).resize((9, 7)).resize((90, 70), Image.Resampling.BICUBIC)
     goldens["picture"] = torch.frombuffer(bytearray(smooth.tobytes()), dtype=torch.uint8).reshape(70, 90, 3).float()
-    processor = DPTImageProcessorPil(size={"height": 64, "width": 64}, keep_aspect_ratio=True, ensure_multiple_of=32,
-                                     do_rescale=False, do_normalize=False)
+    processor = processor_of_tiny(do_rescale=False, do_normalize=False)
     pixels = processor(smooth, return_tensors="pt").pixel_values[0]
     goldens["picture at network size"] = pixels.permute(1, 2, 0).float().contiguous()
     print("picture at network size", tuple(pixels.shape))
+    # Of the resized picture: levels that differ by rounding make a difference to a network of random weights.
+    small = Image.fromarray(pixels.permute(1, 2, 0).to(torch.uint8).numpy())
+    inputs = processor_of_tiny()(small, return_tensors="pt")
+    network = network_for(True, state(True), *inputs.pixel_values.shape[2:])
+    [result] = processor_of_tiny().post_process_depth_estimation(network(**inputs), target_sizes=[(64, 96)])
+    goldens["depth of picture"] = result["predicted_depth"].contiguous()
     numbers = goldens["numbers"] = torch.rand(12, 20)
     for height, width in ((31, 50), (5, 9)):
         goldens[f"numbers at {width}x{height}"] = torch.nn.functional.interpolate(
@@ -98,4 +108,5 @@ def main():
     save_file(goldens, HERE / "depth.safetensors")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+// Estimating depth: opening a network for it, showing it pictures, giving it back.
+
+import { DiffusionError } from '../errors.ts';
+import {
+  type CheckedComputeOptions,
+  COMPUTE_OPTIONS,
+  type ComputeOptions,
+  checkComputeOptions,
+} from '../load-options.ts';
+import type { NativeAddon, NativeImageNetwork } from '../native/contract.ts';
+import { loadAddon } from '../native/load.ts';
+import { openNative } from '../open.ts';
+import { OptionCheck } from '../options.ts';
+import { type Nearness, resizeNearness } from '../picture/depth.ts';
+import { checkPicture, type PictureInput, readPicture } from '../picture/input.ts';
+import { type Pixels, toPlanes, toRgb } from '../picture/pixels.ts';
+import { cubic, resample } from '../picture/resample.ts';
+import { follow } from '../pipeline/abort.ts';
+import { callNative } from '../pipeline/native-call.ts';
+import { requireFinite } from '../pipeline/networks.ts';
+import { DepthMap } from './depth-map.ts';
+import { networkSize } from './network-size.ts';
+
+/** What an open depth network is, read from its tensors. */
+export interface DepthEstimatorInfo {
+  /** `dpt` for DPT-Large and its kin, `dpt-hybrid`. */
+  readonly architecture: string;
+  /** Side in pixels of the pictures that it was made for. Others are brought near it before it sees them. */
+  readonly side: number;
+  readonly parameters: number;
+  readonly device: string;
+  readonly threads: number;
+  readonly precision: string;
+}
+
+/** Options of {@link DepthEstimator.estimate}. */
+export interface EstimateOptions {
+  /** Cancels the call, at any moment: it rejects with `signal.reason`. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of {@link estimateDepth}. */
+export interface EstimateDepthOptions extends ComputeOptions {
+  /** Path of a depth network: see {@link loadDepthEstimator}. */
+  model: string;
+}
+
+/**
+ * Opens a network that estimates depth: DPT-Large or DPT-Hybrid of MiDaS 3 (Ranftl et al. 2021).
+ *
+ * ```ts
+ * await using estimator = await loadDepthEstimator('dpt_hybrid-midas-501f0c75.pt');
+ * const depth = await estimator.estimate('room.png');
+ * await depth.save('room-depth.png');
+ * ```
+ *
+ * @param path of a file of MiDaS (`.pt`) or transformers (safetensors, `.bin`), of a folder of transformers, or of a Stable Diffusion
+ *   2 depth model, file or folder, whose own network is taken.
+ * @throws as {@link loadModel}.
+ */
+export async function loadDepthEstimator(path: string, options: ComputeOptions = {}): Promise<DepthEstimator> {
+  const pathCheck = new OptionCheck({ path }, ['path']);
+  const checkedPath = pathCheck.path('path');
+  pathCheck.done();
+  const addon = loadAddon();
+  return openDepthEstimator(addon, checkedPath, checkNetworkOptions(options, addon));
+}
+
+/** The same with options that are known to be right. */
+export async function openDepthEstimator(
+  addon: NativeAddon,
+  path: string,
+  options: CheckedComputeOptions,
+): Promise<DepthEstimator> {
+  const network = await openNative(addon, options, (native) => addon.openImageNetwork(path, native));
+  const { kind } = network.info;
+  if (kind === 'depth') return new DepthEstimator(addon, network);
+  await network.dispose();
+  const expected = "a network that estimates depth (MiDaS 3's DPT)";
+  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `${path}: expected ${expected} but it is an ${kind}`);
+}
+
+/**
+ * Estimates the depth of one picture, with a network that is opened for it and closed again. For several, see
+ * {@link loadDepthEstimator}.
+ *
+ * ```ts
+ * const depth = await estimateDepth('room.png', { model: 'dpt_hybrid-midas-501f0c75.pt' });
+ * await depth.save('room-depth.png');
+ * ```
+ *
+ * @throws as {@link loadDepthEstimator} and {@link DepthEstimator.estimate}.
+ */
+export async function estimateDepth(image: PictureInput, options: EstimateDepthOptions): Promise<DepthMap> {
+  const addon = loadAddon();
+  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'model']);
+  const checked = checkComputeOptions(check, addon);
+  const path = check.path('model');
+  check.done();
+  const picture = await readChecked(image);
+  await using estimator = await openDepthEstimator(addon, path, checked);
+  return await estimator.estimateOf(picture, checked.signal);
+}
+
+/** A depth network in memory, on a thread of its own. Made by {@link loadDepthEstimator}. */
+export class DepthEstimator implements AsyncDisposable {
+  readonly info: DepthEstimatorInfo;
+  readonly #addon: NativeAddon;
+  readonly #network: NativeImageNetwork;
+  readonly #disposal = new AbortController();
+
+  /** @internal */
+  constructor(addon: NativeAddon, network: NativeImageNetwork) {
+    const { architecture, side, parameters, device, threads, precision } = network.info;
+    this.info = { architecture, side, parameters, device, threads, precision };
+    this.#addon = addon;
+    this.#network = network;
+  }
+
+  /**
+   * Estimates how near everything in a picture is. Calls follow each other in their order.
+   *
+   * @throws TypeError or RangeError for wrong arguments; `signal.reason` once the signal has fired; DiffusionError `ERR_FILE`,
+   *   `ERR_IMAGE`, `ERR_MISSING_PACKAGE` where the picture cannot be read, `ERR_NON_FINITE`, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`,
+   *   `ERR_DISPOSED`.
+   */
+  async estimate(image: PictureInput, options: EstimateOptions = {}): Promise<DepthMap> {
+    const check = new OptionCheck(options, ['signal']);
+    const signal = check.signal();
+    check.done();
+    return this.estimateOf(await readChecked(image), signal);
+  }
+
+  /** @internal */
+  async estimateOf(picture: Pixels, signal?: AbortSignal): Promise<DepthMap> {
+    return new DepthMap(await resizeNearness(await this.nearness(picture, signal), picture.width, picture.height));
+  }
+
+  /** @internal The same as the network gives it, which is of another size. */
+  async nearness(picture: Pixels, signal?: AbortSignal): Promise<Nearness> {
+    const controller = new AbortController();
+    const unfollow = follow(controller, [signal, this.#disposal.signal]);
+    try {
+      const { side, multiple } = this.#network.info;
+      const { width, height } = networkSize(picture, side, multiple);
+      const whole = { x: 0, y: 0, width: picture.width, height: picture.height };
+      const planes = await toPlanes(await resample(picture, whole, width, height, cubic), 0);
+      const data = await callNative(this.#addon, controller.signal, (flag) =>
+        this.#network.evaluate(planes, [1, 3, height, width], flag),
+      );
+      return { width, height, data: requireFinite(data, 'the depth network') };
+    } finally {
+      unfollow();
+    }
+  }
+
+  /** As {@link Model.dispose}. */
+  async dispose(): Promise<void> {
+    const message = 'The depth estimator was disposed of. Load it again to use it';
+    this.#disposal.abort(new DiffusionError('ERR_DISPOSED', message));
+    await this.#network.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+}
+
+async function readChecked(image: PictureInput): Promise<Pixels> {
+  const check = new OptionCheck({ image }, ['image']);
+  checkPicture(check, 'image');
+  check.done();
+  return toRgb(await readPicture(image, 'image'));
+}
