@@ -258,7 +258,7 @@ export class Model implements AsyncDisposable {
     const options = { ...checked, steps: secondSteps(checked, hires) };
     const [prompts, controls] = await Promise.all([
       readPrompts(this.#addon, this.#tokenizer, this.info, options, signal),
-      readControls(checked.controls, Promise.resolve({ size: hires.size })),
+      readControls(checked.controls, Promise.resolve({ size: hires.size }), this.#depth, signal),
     ]);
     return { prompts, controls };
   }

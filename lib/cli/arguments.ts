@@ -9,7 +9,7 @@ import { UsageError } from './usage-error.ts';
 /** A command line, understood. */
 export interface CommandLine {
   readonly command: (typeof COMMANDS)[number];
-  /** The operand of `inspect` and `metadata`. */
+  /** The operand of `inspect`, `metadata` and `depth`. */
   readonly file?: string;
   /** Value of each flag that was given, by its long name: text as typed, true for a switch. */
   readonly flags: Readonly<Record<string, string | true>>;
@@ -17,7 +17,7 @@ export interface CommandLine {
   readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
-const COMMANDS = [...DRAWING_COMMANDS, 'upscale', 'inspect', 'devices', 'metadata'] as const;
+const COMMANDS = [...DRAWING_COMMANDS, 'upscale', 'depth', 'inspect', 'devices', 'metadata'] as const;
 
 /**
  * @param argv without node and script.
@@ -97,6 +97,10 @@ function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
     return parser.usage('diffuse inspect FILE\n\nShow what a model file holds; reads its headers only.');
   if (command === 'devices') return parser.usage('diffuse devices\n\nList the devices that models can run on.');
   if (command === 'metadata') return parser.usage('diffuse metadata FILE\n\nShow how a PNG picture was made.');
+  if (command === 'depth')
+    return parser
+      .usage('diffuse depth PICTURE --depth-model FILE [flags]\n\nEstimate how near everything in a picture is.')
+      .example('diffuse depth room.png --depth-model dpt_hybrid-midas-501f0c75.pt -o depth.png', 'white is near');
   if (command === 'upscale')
     return parser
       .usage('diffuse upscale -i PICTURE --upscale-model FILE [flags]\n\nEnlarge a picture.')
@@ -120,7 +124,7 @@ function describeCommand(parser: Argv, command: CommandLine['command']): Argv {
   return parser
     .usage('diffuse [txt2img] -p PROMPT [flags]\n\nDraw a picture from text.')
     .epilog(
-      'Other commands: diffuse img2img, diffuse inpaint, diffuse edit, diffuse depth2img, diffuse upscale, diffuse inspect FILE, diffuse devices, diffuse metadata FILE',
+      'Other commands: diffuse img2img, diffuse inpaint, diffuse edit, diffuse depth2img, diffuse upscale, diffuse depth PICTURE, diffuse inspect FILE, diffuse devices, diffuse metadata FILE',
     )
     .example('diffuse -p "a red apple" -o apple.png', 'with the small model that comes along')
     .example('diffuse -m sd-v1-5.safetensors -p "a red apple" -W 512 -H 512 --steps 25 -s 42', '');
@@ -177,7 +181,7 @@ function unknownFlag(key: string, known: readonly Flag[], words: readonly string
 }
 
 function operand(command: CommandLine['command'], words: readonly string[]): { file?: string } {
-  const takesFile = command === 'inspect' || command === 'metadata';
+  const takesFile = command === 'inspect' || command === 'metadata' || command === 'depth';
   if (takesFile && words.length !== 1) {
     throw new UsageError(`Expected one file for diffuse ${command} but received ${words.length}`);
   }

@@ -47,6 +47,7 @@ export interface Flag {
     | 'textEncoder2'
     | 'vae'
     | 'taesd'
+    | 'depthModel'
     | `hires.${keyof HiresOptions}`;
   /** Whether it may be given several times. */
   readonly repeats?: true;
@@ -70,6 +71,7 @@ export const OWN_FLAGS = {
     ...['init-img', 'output', 'upscale-model', 'upscale-tile-size', 'upscale-repeats'],
     ...['threads', 'precision', 'device', ...EVERY_COMMAND],
   ],
+  depth: ['output', 'depth-model', 'threads', 'precision', 'device', ...EVERY_COMMAND],
   inspect: EVERY_COMMAND,
   devices: EVERY_COMMAND,
   metadata: EVERY_COMMAND,
@@ -184,7 +186,13 @@ export const FLAGS: readonly Flag[] = [
     kind: 'text',
     option: 'depth',
     only: ['depth2img'],
-    description: 'picture of how near everything is: white is near',
+    description: 'picture of how near everything is: white is near (default: estimated)',
+  },
+  {
+    name: 'depth-model',
+    kind: 'text',
+    option: 'depthModel',
+    description: 'what estimates depth: MiDaS 3, or a Stable Diffusion 2 depth model (default: the one beside --model)',
   },
   {
     name: 'mask',

@@ -42,6 +42,7 @@ async function runCommand(commandLine: CommandLine, signal: AbortSignal): Promis
   if (commandLine.command === 'inspect') return (await import('./inspect.ts')).runInspect(commandLine, signal);
   if (commandLine.command === 'devices') return (await import('./devices.ts')).runDevices(commandLine);
   if (commandLine.command === 'metadata') return (await import('./metadata.ts')).runMetadata(commandLine);
+  if (commandLine.command === 'depth') return (await import('./depth.ts')).runDepth(commandLine, signal);
   if (commandLine.command === 'upscale') return (await import('./upscale.ts')).runUpscale(commandLine, signal);
   return (await import('./draw.ts')).runDraw(commandLine, commandLine.command, signal);
 }

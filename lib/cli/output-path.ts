@@ -42,7 +42,7 @@ export async function checkOutput(output: string, count: number, json: boolean, 
 }
 
 /** Writes a picture to a file, or as PNG to standard output. */
-export async function writePicture(image: RgbImage, output: string): Promise<void> {
+export async function writePicture(image: Pick<RgbImage, 'png' | 'save'>, output: string): Promise<void> {
   if (output === STANDARD_OUTPUT) await print(await image.png());
   else await image.save(output);
 }

@@ -4,7 +4,7 @@ import { type ArgumentError, argumentError } from '../errors.ts';
 import type { LoadOptions } from '../load-options.ts';
 import { OptionCheck } from '../options.ts';
 import { HIRES_UPSCALERS } from '../pipeline/hires-options.ts';
-import type { ModelSource } from '../source.ts';
+import { EMBEDDED_MODEL, type ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import { controlOption, readControlFlags } from './controls.ts';
 import { type DrawingOptions, FLAGS, type Flag } from './flags.ts';
@@ -36,13 +36,11 @@ export function readRequest(commandLine: CommandLine): Request {
   const values: Record<string, unknown> = {};
   for (const flag of FLAGS)
     if (flag.option && flags[flag.name] !== undefined) values[flag.option] = toValue(flag, flags[flag.name]);
-  const { model, unet, textEncoder, textEncoder2, vae, taesd, ...others } = values;
-  const { device, threads, precision, prediction, ...rest } = others;
+  const { device, threads, precision, prediction, ...others } = values;
+  const { source, rest } = readSource(commandLine, others);
   const options = withHires(rest);
-  const source = { model, unet, textEncoder, textEncoder2, ...readVaes(commandLine, vae, taesd) };
-  const named = Object.values(source).some((path) => path !== undefined);
   return {
-    source: named ? (withoutUndefined(source) as ModelSource) : undefined,
+    source,
     load: withoutUndefined({
       device,
       threads,
@@ -95,6 +93,23 @@ function readVaes({ flags }: CommandLine, vae: unknown, taesd: unknown): { vae?:
     throw new UsageError('Expected either --vae or --taesd, or --taesd-preview-only beside both, but received both');
   }
   return { vae: taesd };
+}
+
+/** The model of a command line: that which comes along where no part of another is named. */
+function readSource(
+  commandLine: CommandLine,
+  values: Readonly<Record<string, unknown>>,
+): {
+  source: ModelSource | undefined;
+  rest: Readonly<Record<string, unknown>>;
+} {
+  const { model, unet, textEncoder, textEncoder2, vae, taesd, depthModel, ...rest } = values;
+  const vaes = readVaes(commandLine, vae, taesd);
+  const parts = withoutUndefined({ model, unet, textEncoder, textEncoder2, ...vaes });
+  const named = Object.keys(parts).length > 0;
+  const whole = named ? parts : { model: EMBEDDED_MODEL };
+  const source = depthModel === undefined ? parts : { ...whole, depthModel };
+  return { source: named || depthModel !== undefined ? (source as ModelSource) : undefined, rest };
 }
 
 /** Rewords an error about options so that it names the flags that set them. */

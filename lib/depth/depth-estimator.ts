@@ -6,6 +6,7 @@ import {
   COMPUTE_OPTIONS,
   type ComputeOptions,
   checkComputeOptions,
+  checkNetworkOptions,
 } from '../load-options.ts';
 import type { NativeAddon, NativeImageNetwork } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
