@@ -41,7 +41,7 @@ def finish(text, style, background, choose):
         text = f'a picture of {text}'
     if background != 'white' or choose.random() < 0.1:
         text += f' on a {background} background'
-    if choose.random() < 0.75:
+    if choose.random() < 0.88:
         text += f', {style}' if choose.random() < 0.8 else f', {style} style'
     return text
 
