@@ -32,7 +32,6 @@ export interface ModelSource {
 }
 
 const PARTS: readonly (keyof NativeSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae', 'taesd'];
-const MAX_PATH_LENGTH = 4096;
 
 /** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */
 export function checkSource(source: unknown): NativeSource & Pick<ModelSource, 'depthModel'> {
@@ -43,8 +42,8 @@ export function checkSource(source: unknown): NativeSource & Pick<ModelSource, '
     'a path or an object',
   );
   const given = PARTS.filter((part) => check.value(part) !== undefined);
-  const paths = given.map((part) => [part, checkPath(check, part)] as const);
-  const depthModel = check.value('depthModel') === undefined ? {} : { depthModel: checkPath(check, 'depthModel') };
+  const paths = given.map((part) => [part, check.path(part)] as const);
+  const depthModel = check.value('depthModel') === undefined ? {} : { depthModel: check.path('depthModel') };
   check.done();
   if (given.length === 0) {
     check.problem({ name: 'model', expected: 'the path of a model', received: 'none' });
@@ -59,12 +58,4 @@ const EXTENSION = /(\.safetensors|\.gguf|\.sft|\.ckpt|\.pth?|\.bin)?(\.index\.js
 /** A name for the model in picture metadata: that of its file or folder without the extension. */
 export function modelName({ model, unet }: NativeSource): string {
   return basename(model ?? unet ?? '').replace(EXTENSION, '');
-}
-
-/** Checks an option that is a path. */
-export function checkPath(check: OptionCheck, part: string): string {
-  const path = check.string(part, '', MAX_PATH_LENGTH);
-  const received = path === '' ? "''" : 'a path with a zero byte';
-  if (check.value(part) === '' || path.includes('\0')) check.problem({ name: part, expected: 'a path', received });
-  return path;
 }

@@ -16,7 +16,6 @@ import { joinTiles, type TileRow, tilesAlong } from './picture/tiles.ts';
 import { follow } from './pipeline/abort.ts';
 import { callNative } from './pipeline/native-call.ts';
 import { requireFinite } from './pipeline/networks.ts';
-import { checkPath } from './source.ts';
 
 /** What an open upscaler is, read from its tensors. */
 export type UpscalerInfo = NativeImageNetworkInfo;
@@ -167,10 +166,7 @@ export function checkUpscaleOptions(
 
 function checkFile(path: unknown): string {
   const check = new OptionCheck({ path }, ['path']);
-  if (path === undefined) {
-    check.problem({ name: 'path', expected: 'a path', received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
-  }
-  const checked = checkPath(check, 'path');
+  const checked = check.path('path');
   check.done();
   return checked;
 }

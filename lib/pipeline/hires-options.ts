@@ -3,7 +3,6 @@
 import { type ArgumentError, argumentError } from '../errors.ts';
 import { OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
-import { checkPath } from '../source.ts';
 import { Upscaler } from '../upscaler.ts';
 import type { ModelLimits } from './generation-options.ts';
 import { checkPixels, checkSides } from './side-options.ts';
@@ -107,5 +106,5 @@ function checkUpscaler(check: OptionCheck): string | Upscaler {
   const value = check.value('upscaler');
   if (value instanceof Upscaler) return value;
   const isPath = typeof value === 'string' && /[./\\]/.test(value);
-  return isPath ? checkPath(check, 'upscaler') : check.name('upscaler', 'latent', HIRES_UPSCALERS);
+  return isPath ? check.path('upscaler') : check.name('upscaler', 'latent', HIRES_UPSCALERS);
 }
