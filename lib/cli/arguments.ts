@@ -3,7 +3,8 @@
 import yargs, { type Argv, type Options } from 'yargs';
 import { closest } from '../errors.ts';
 import { PACKAGE_VERSION } from '../version.ts';
-import { DRAWING_COMMANDS, type DrawingCommand, FLAGS, type Flag, OWN_FLAGS } from './flags.ts';
+import { DRAWING_COMMANDS, type DrawingCommand, type Flag, OWN_FLAGS } from './flag.ts';
+import { FLAGS } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A command line, understood. */

@@ -13,7 +13,7 @@ import { checkImg2ImgOptions } from '../pipeline/img2img-options.ts';
 import { checkInpaintOptions } from '../pipeline/inpaint-options.ts';
 import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { CommandLine } from './arguments.ts';
-import type { DrawingCommand } from './flags.ts';
+import type { DrawingCommand } from './flag.ts';
 import { checkOutput, outputPaths, STANDARD_OUTPUT, writePicture } from './output-path.ts';
 import { formatProfile } from './profile.ts';
 import { Progress } from './progress.ts';

@@ -1,103 +1,17 @@
-// The flags of the commands that draw: their names, what they mean, and the options of the API that they set.
+// The flags of the command line: their names, what they mean, and the options of the API that they set.
 
-import type { ControlOptions } from '../control/options.ts';
 import { RESIZE_MODES } from '../picture/resize.ts';
-import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
-import type { EditOptions } from '../pipeline/edit-options.ts';
-import { HIRES_UPSCALERS, type HiresOptions } from '../pipeline/hires-options.ts';
-import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import { MASKED_CONTENTS } from '../pipeline/start.ts';
-import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { SAMPLER_NAMES } from '../sampler/index.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
-import type { UpscaleOptions } from '../upscaler.ts';
-
-/** The commands that draw. */
-export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth2img'] as const;
-
-/** Name of a command that draws: that of the method of a model which it calls. */
-export type DrawingCommand = (typeof DRAWING_COMMANDS)[number];
-
-/** The options of all of them. */
-export type DrawingOptions = InpaintOptions &
-  EditOptions &
-  Depth2ImgOptions &
-  Pick<UpscaleOptions, 'tileSize'> &
-  Pick<Txt2ImgOptions, 'hires'>;
-
-/** One flag of the command line. */
-export interface Flag {
-  /** Long name, that of stable-diffusion.cpp's `sd-cli` where it has the same thing. */
-  readonly name: string;
-  readonly alias?: string;
-  readonly description: string;
-  /** What its value is; a switch has none. */
-  readonly kind: 'text' | 'number' | 'numbers' | 'size' | 'corner' | 'switch';
-  /** The option of the API that it sets; undefined for what concerns the command line alone. */
-  readonly option?:
-    | keyof DrawingOptions
-    | `controls[].${keyof ControlOptions}`
-    | 'device'
-    | 'threads'
-    | 'precision'
-    | 'prediction'
-    | 'model'
-    | 'unet'
-    | 'textEncoder'
-    | 'textEncoder2'
-    | 'vae'
-    | 'taesd'
-    | 'depthModel'
-    | `hires.${keyof HiresOptions}`;
-  /** Whether it may be given several times. */
-  readonly repeats?: true;
-  /** The commands that have it, where not all that draw do. */
-  readonly only?: readonly (DrawingCommand | keyof typeof OWN_FLAGS)[];
-  /** Heading that it stands under in the help, where it is not the general one. */
-  readonly group?: string;
-}
+import type { DrawingCommand, Flag } from './flag.ts';
+import { CONTROL_FLAGS, HIRES_FLAGS, SDXL_FLAGS } from './grouped-flags.ts';
 
 const FROM_PICTURE: readonly DrawingCommand[] = ['img2img', 'inpaint', 'edit', 'depth2img'];
 const IN_PART: readonly DrawingCommand[] = ['img2img', 'inpaint', 'depth2img'];
 const WITH_MASK: readonly DrawingCommand[] = ['inpaint'];
-const SDXL = 'What SDXL is told beside the prompt:';
-const CONTROLS = 'ControlNets:';
 
-const EVERY_COMMAND = ['json', 'verbose'] as const;
-
-/** The flags of the commands that do not draw. */
-export const OWN_FLAGS = {
-  upscale: [
-    ...['init-img', 'output', 'upscale-model', 'upscale-tile-size', 'upscale-repeats'],
-    ...['threads', 'precision', 'device', ...EVERY_COMMAND],
-  ],
-  depth: ['output', 'depth-model', 'threads', 'precision', 'device', ...EVERY_COMMAND],
-  inspect: EVERY_COMMAND,
-  devices: EVERY_COMMAND,
-  metadata: EVERY_COMMAND,
-} as const;
-
-const HIRES = 'A second, larger pass:';
-const TEXT_ALONE: readonly DrawingCommand[] = ['txt2img'];
-
-const HIRES_FLAGS: readonly Flag[] = (
-  [
-    ['hires-scale', 'number', 'scale', 'how much larger (default: 2)'],
-    ['hires-width', 'number', 'width', 'width in pixels, with --hires-height instead of --hires-scale'],
-    ['hires-height', 'number', 'height', 'height in pixels'],
-    ['hires-steps', 'number', 'steps', 'steps of the second pass (default: those of the first)'],
-    ['hires-denoising-strength', 'number', 'denoisingStrength', 'how much is drawn anew (default: 0.7)'],
-    [
-      'hires-upscaler',
-      'text',
-      'upscaler',
-      `${HIRES_UPSCALERS.join(', ')}, or the file of an upscaler (default: latent)`,
-    ],
-  ] as const
-).map(([name, kind, option, description]) => {
-  return { name, kind, option: `hires.${option}` as const, description, only: TEXT_ALONE, group: HIRES };
-});
-
+/** All flags, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
   {
     name: 'model',
@@ -229,47 +143,7 @@ export const FLAGS: readonly Flag[] = [
     only: WITH_MASK,
     description: 'draw the masked region alone, at the full size, with that many pixels around it',
   },
-  {
-    name: 'control-net',
-    kind: 'text',
-    option: 'controls[].model',
-    repeats: true,
-    group: CONTROLS,
-    description: 'file of a ControlNet; all flags of controls may be given several times, for several controls',
-  },
-  {
-    name: 'control-image',
-    kind: 'text',
-    option: 'controls[].image',
-    repeats: true,
-    group: CONTROLS,
-    description: 'picture that the ControlNet follows',
-  },
-  {
-    name: 'control-strength',
-    kind: 'number',
-    option: 'controls[].strength',
-    repeats: true,
-    group: CONTROLS,
-    description: 'strength of the ControlNet (default: 1)',
-  },
-  {
-    name: 'control-start',
-    kind: 'number',
-    option: 'controls[].start',
-    repeats: true,
-    group: CONTROLS,
-    description: 'share of the steps before the ControlNet is heard, 0 to 1 (default: 0)',
-  },
-  {
-    name: 'control-end',
-    kind: 'number',
-    option: 'controls[].end',
-    repeats: true,
-    group: CONTROLS,
-    description: 'share of the steps after which it is heard no more (default: 1)',
-  },
-  { name: 'canny', kind: 'switch', group: CONTROLS, description: 'show ControlNets the edges of their pictures' },
+  ...CONTROL_FLAGS,
   {
     name: 'output',
     alias: 'o',
@@ -348,41 +222,7 @@ export const FLAGS: readonly Flag[] = [
     option: 'clipSkip',
     description: 'layer of the text encoder counted from the last (default: that of the model)',
   },
-  {
-    name: 'original-size',
-    kind: 'size',
-    option: 'originalSize',
-    group: SDXL,
-    description: 'size of the picture that the result is to look cropped from, 1024x768 (default: what is drawn)',
-  },
-  {
-    name: 'crop-top-left',
-    kind: 'corner',
-    option: 'cropTopLeft',
-    group: SDXL,
-    description: 'where in it the crop lies, "TOP,LEFT" in pixels (default: "0,0")',
-  },
-  {
-    name: 'target-size',
-    kind: 'size',
-    option: 'targetSize',
-    group: SDXL,
-    description: 'size of the crop (default: what is drawn)',
-  },
-  {
-    name: 'aesthetic-score',
-    kind: 'number',
-    option: 'aestheticScore',
-    group: SDXL,
-    description: 'of the refiner: how beautiful the result is to be, 0 to 10 (default: 6)',
-  },
-  {
-    name: 'negative-aesthetic-score',
-    kind: 'number',
-    option: 'negativeAestheticScore',
-    group: SDXL,
-    description: 'of the refiner: the same for the negative prompt (default: 2.5)',
-  },
+  ...SDXL_FLAGS,
   {
     name: 'batch-count',
     alias: 'b',
@@ -436,14 +276,6 @@ export const FLAGS: readonly Flag[] = [
   },
   { name: 'preview-noisy', kind: 'switch', option: 'previewNoisy', description: 'let previews show the noise, too' },
   ...HIRES_FLAGS,
-  {
-    name: 'hires',
-    kind: 'switch',
-    option: 'hires',
-    only: TEXT_ALONE,
-    group: HIRES,
-    description: 'draw the picture again, enlarged',
-  },
   { name: 'circular', kind: 'switch', description: 'draw a picture that can be laid beside itself without a seam' },
   { name: 'circularx', kind: 'switch', description: 'the same, side by side only' },
   { name: 'circulary', kind: 'switch', description: 'the same, one above the other only' },

@@ -3,11 +3,13 @@
 import { type ArgumentError, argumentError } from '../errors.ts';
 import type { LoadOptions } from '../load-options.ts';
 import { OptionCheck } from '../options.ts';
+import { PICTURE_INPUT } from '../picture/input.ts';
 import { HIRES_UPSCALERS } from '../pipeline/hires-options.ts';
 import { EMBEDDED_MODEL, type ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import { controlOption, readControlFlags } from './controls.ts';
-import { type DrawingOptions, FLAGS, type Flag } from './flags.ts';
+import type { DrawingOptions, Flag } from './flag.ts';
+import { FLAGS } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 import { toNumber } from './values.ts';
 
@@ -120,8 +122,9 @@ export function inFlags(error: ArgumentError, { flags }: CommandLine): ArgumentE
     const setters = FLAGS.filter(({ option }) => wanted.includes(option));
     const flag = setters.find(({ name }) => flags[name] !== undefined) ?? setters[0];
     const name = flag ? `--${flag.name}` : problem.name;
+    const expected = problem.expected === PICTURE_INPUT ? 'the path of a picture' : problem.expected;
     const missing = problem.received === 'undefined';
-    return { ...problem, name, received: missing ? 'none' : problem.received };
+    return { ...problem, name, expected, received: missing ? 'none' : problem.received };
   });
   return argumentError(problems);
 }

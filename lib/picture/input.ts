@@ -29,10 +29,12 @@ const FORMATS = [
   },
 ] as const;
 
+/** What a picture may be, for messages. */
+export const PICTURE_INPUT = 'the path of a picture, the bytes of one, or pixels { width, height, data }';
+
 /** Checks an option that is a picture as far as that goes without reading it. */
 export function checkPicture(check: OptionCheck, name: string): PictureInput {
   const value = check.value(name);
-  const expected = 'the path of a picture, the bytes of one, or pixels { width, height, data }';
   if (typeof value === 'string') {
     if (value === '' || value.includes('\0')) {
       check.problem({ name, expected: 'a path', received: value === '' ? "''" : 'a path with a zero byte' });
@@ -42,7 +44,7 @@ export function checkPicture(check: OptionCheck, name: string): PictureInput {
   if (value instanceof Uint8Array) return value;
   if (typeof value === 'object' && value !== null && 'data' in value) {
     check.attempt(() => checkRawPicture(value as RawPicture, name));
-  } else check.problem({ name, expected, received: describe(value), code: 'ERR_INVALID_ARG_TYPE' });
+  } else check.problem({ name, expected: PICTURE_INPUT, received: describe(value), code: 'ERR_INVALID_ARG_TYPE' });
   return value as PictureInput;
 }
 

@@ -16,18 +16,19 @@ struct Foreign {
     const char * what;
 };
 
-constexpr const char * web_page = "is a web page, not a model; the download got a login or error page, repeat it";
-constexpr const char * picture = "is a picture, not a model";
+constexpr const char * web_page =
+    "is a web page, not a file of weights; the download got a login or error page, repeat it";
+constexpr const char * picture = "is a picture, not a file of weights";
 constexpr const char * old_ggml =
     "is a GGML file from before GGUF, which is not read; convert it to GGUF or safetensors";
 
 // What a file that is no model begins with.
 constexpr Foreign foreign_files[] = {
-    {"version https://git-lfs", "is a Git LFS pointer, not the model itself; run `git lfs pull` in its repository"},
+    {"version https://git-lfs", "is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository"},
     {"<!", web_page},
     {"<html", web_page},
     {"<HTML", web_page},
-    {"<?xml", "is an XML document, not a model; the download may have got an error message, repeat it"},
+    {"<?xml", "is an XML document, not a file of weights; the download may have got an error message, repeat it"},
     {"\x89PNG", picture},
     {"\xFF\xD8\xFF", picture},
     {"RIFF", picture},

@@ -73,7 +73,7 @@ test('several pictures start from one, and --json and --verbose tell of the enco
 });
 
 const rows: readonly (readonly [what: string, args: readonly string[], exitCode: 1 | 2, message: RegExp])[] = [
-  ['no picture', ['img2img'], 2, /the path of a picture, .* for --init-img but received none/],
+  ['no picture', ['img2img'], 2, /the path of a picture for --init-img but received none/],
   ['no mask', ['inpaint', '-i', 'picture.png'], 2, /for --mask but received none/],
   ['no picture to edit', ['edit'], 2, /for --init-img but received none/],
   [
