@@ -12,7 +12,7 @@ enum class FileKind { unknown, model, lora, embedding, control_net, taesd, upsca
 // `table` under canonical names (names.h). A part of a model is a model.
 FileKind file_kind(const TensorTable & table);
 
-// As lib/native/contract.ts has it: "lora"; empty for `unknown`.
+// As lib/native/inspection.ts has it: "lora"; empty for `unknown`.
 std::string file_kind_name(FileKind kind);
 
 // "a LoRA; pass it as an entry of `loras`"; empty for `unknown` and `model`.
