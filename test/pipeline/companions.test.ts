@@ -13,7 +13,7 @@ import {
   type Run,
 } from '../../lib/index.ts';
 import { assertClose, psnr } from '../support/compare.ts';
-import { golden } from '../support/golden.ts';
+import { bytes, floats, type GoldenPicture, type GoldenRun, golden, pixels } from '../support/golden.ts';
 import {
   depthArchitecture,
   editArchitecture,
@@ -23,13 +23,6 @@ import {
 } from '../support/tiny-architectures.ts';
 import { tinyDepthModel } from '../support/tiny-depth.ts';
 import { tinyModel } from '../support/tiny-model.ts';
-
-interface Encoded {
-  width: number;
-  height: number;
-  /** Base64 of `[height, width, channels]` bytes. */
-  data: string;
-}
 
 interface Options {
   prompt: string;
@@ -46,26 +39,17 @@ interface Options {
   estimated?: boolean;
 }
 
-interface Case {
-  options: Options;
-  /** Base64 of the last latent, float32. */
-  latent: string;
-  /** Base64 of `[height, width, 3]` bytes each. */
-  images: string[];
-}
+type Case = GoldenRun<Options>;
 
 const goldens = golden<{
-  image: Encoded;
-  mask: Encoded;
-  depthOfImage: Encoded;
+  image: GoldenPicture;
+  mask: GoldenPicture;
+  depthOfImage: GoldenPicture;
   inpaint: Case[];
   edit: Case[];
   depth: Case[];
 }>('companions.json');
 
-const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'));
-const floats = (base64: string) => new Float32Array(bytes(base64).buffer);
-const pixels = ({ width, height, data }: Encoded) => ({ width, height, data: bytes(data) });
 const [image, mask, depth] = [goldens.image, goldens.mask, goldens.depthOfImage].map(pixels) as [
   ReturnType<typeof pixels>,
   ReturnType<typeof pixels>,
