@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "model/name_parts.h"
+
 namespace diffusion {
 
 namespace {
@@ -61,12 +63,6 @@ std::optional<std::string> renamed(std::string_view name, const std::array<Renam
         if (name.starts_with(from)) return std::string(to) + std::string(name.substr(from.size()));
     }
     return std::nullopt;
-}
-
-bool take(std::string_view & name, std::string_view prefix) {
-    if (!name.starts_with(prefix)) return false;
-    name.remove_prefix(prefix.size());
-    return true;
 }
 
 // Takes `prefix`, a number below 100 (more than the levels and blocks of any network) and a dot; changes nothing where they are not there.

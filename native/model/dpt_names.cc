@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <string_view>
+
+#include "model/name_parts.h"
 
 namespace diffusion {
 
@@ -15,21 +16,6 @@ namespace {
 constexpr std::string_view beside = "depth_model.model.";
 
 using Renaming = std::array<std::string_view, 2>;
-
-bool take(std::string_view & text, std::string_view prefix) {
-    if (!text.starts_with(prefix)) return false;
-    text.remove_prefix(prefix.size());
-    return true;
-}
-
-// Takes digits and the point behind them.
-std::optional<int> take_index(std::string_view & text) {
-    int index = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-    if (error != std::errc() || end == text.data() + text.size() || *end != '.') return std::nullopt;
-    text.remove_prefix(static_cast<size_t>(end - text.data()) + 1);
-    return index;
-}
 
 template <size_t n>
 std::optional<std::string> rename(std::string_view name, const std::array<Renaming, n> & renamings) {

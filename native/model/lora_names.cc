@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/diffusers_names.h"
+#include "model/name_parts.h"
 #include "model/source.h"
 
 namespace diffusion {
@@ -73,12 +74,6 @@ constexpr std::string_view embeddings = ".embeddings.";
 std::string flat(std::string name) {
     std::replace(name.begin(), name.end(), '.', '_');
     return name;
-}
-
-bool take(std::string_view & name, std::string_view prefix) {
-    if (!name.starts_with(prefix)) return false;
-    name.remove_prefix(prefix.size());
-    return true;
 }
 
 // Blocks of one half of a UNet in the original numbering.

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <string_view>
+
+#include "model/name_parts.h"
 
 namespace diffusion {
 
@@ -14,22 +15,6 @@ namespace {
 
 // What BasicSR wraps the averaged weights in, and the others.
 constexpr std::string_view averaged = "params_ema.", plain = "params.";
-
-// Takes `prefix` off the front of `text`; false where it does not begin so.
-bool take(std::string_view & text, std::string_view prefix) {
-    if (!text.starts_with(prefix)) return false;
-    text.remove_prefix(prefix.size());
-    return true;
-}
-
-// Takes digits and the point behind them.
-std::optional<int> take_index(std::string_view & text) {
-    int index = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-    if (error != std::errc() || end == text.data() + text.size() || *end != '.') return std::nullopt;
-    text.remove_prefix(static_cast<size_t>(end - text.data()) + 1);
-    return index;
-}
 
 // `RDB1.conv2.weight`, or with the layer's place in a sequence `RDB1.conv2.0.weight`, as `rdb1.conv2.weight`.
 std::optional<std::string> dense_block_name(std::string_view local) {

@@ -1,0 +1,26 @@
+// Reading names of tensors from the front.
+#pragma once
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+namespace diffusion {
+
+// Takes `prefix` off the front of `name`; false where it does not begin so.
+inline bool take(std::string_view & name, std::string_view prefix) {
+    if (!name.starts_with(prefix)) return false;
+    name.remove_prefix(prefix.size());
+    return true;
+}
+
+// Takes digits and the point behind them.
+inline std::optional<int> take_index(std::string_view & name) {
+    int index = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+    if (error != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
+    name.remove_prefix(static_cast<size_t>(end - name.data()) + 1);
+    return index;
+}
+
+} // namespace diffusion
