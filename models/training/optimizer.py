@@ -20,28 +20,33 @@ def orthogonalize(matrices, steps=5):
 class Muon(torch.optim.Optimizer):
     """Momentum whose update, seen as a matrix [outputs, everything else], is orthogonalized."""
 
-    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.0):
+    def __init__(self, parameters, lr, workers, momentum=0.95, weight_decay=0.0):
         super().__init__(parameters, {'lr': lr, 'momentum': momentum, 'weight_decay': weight_decay})
+        self.workers = workers
 
-    @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            alike = defaultdict(list)  # weights of one matrix shape go through the iteration together
+            alike = defaultdict(list)  # weights of one matrix shape go through the iteration together, a few at a time
             for weight in group['params']:
-                buffer = self.state[weight].setdefault('momentum', torch.zeros_like(weight))
-                buffer.lerp_(weight.grad, 1 - group['momentum'])
-                direction = torch.lerp(weight.grad, buffer, group['momentum']).flatten(1)
-                alike[direction.shape].append((weight, direction))
-            for shape, pairs in alike.items():
-                # Root mean square of an update entry as in AdamW at the same rate (Liu et al. 2025, eq. 4).
-                scale = 0.2 * max(shape) ** 0.5
-                updates = orthogonalize(torch.stack([direction for _, direction in pairs]))
-                for (weight, _), update in zip(pairs, updates):
-                    weight.mul_(1 - group['lr'] * group['weight_decay'])
-                    weight.add_(update.view(weight.shape), alpha=-group['lr'] * scale)
+                alike[weight.flatten(1).shape].append(weight)
+            parts = [weights[i:i + 4] for weights in alike.values() for i in range(0, len(weights), 4)]
+            self.workers.each(lambda weights: self.update(group, weights), parts)
+
+    @torch.no_grad()
+    def update(self, group, weights):
+        directions = []
+        for weight in weights:
+            buffer = self.state[weight].setdefault('momentum', torch.zeros_like(weight))
+            buffer.lerp_(weight.grad, 1 - group['momentum'])
+            directions.append(torch.lerp(weight.grad, buffer, group['momentum']).flatten(1))
+        # Root mean square of an update entry as in AdamW at the same rate (Liu et al. 2025, eq. 4).
+        scale = 0.2 * max(directions[0].shape) ** 0.5
+        for weight, update in zip(weights, orthogonalize(torch.stack(directions))):
+            weight.mul_(1 - group['lr'] * group['weight_decay'])
+            weight.add_(update.view(weight.shape), alpha=-group['lr'] * scale)
 
 
-def make_optimizers(modules, lr, is_matrix, weight_decay=0.0):
+def make_optimizers(modules, lr, is_matrix, workers, weight_decay=0.0):
     """One Muon and one AdamW over all parameters of `modules`; `is_matrix(name, parameter)` picks Muon's share."""
     matrices, others = [], []
     for module in modules:
@@ -49,7 +54,7 @@ def make_optimizers(modules, lr, is_matrix, weight_decay=0.0):
             (matrices if is_matrix(name, parameter) else others).append(parameter)
     optimizers = [torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay)]
     if matrices:
-        optimizers.append(Muon(matrices, lr=lr, weight_decay=weight_decay))
+        optimizers.append(Muon(matrices, lr=lr, workers=workers, weight_decay=weight_decay))
     return optimizers
 
 

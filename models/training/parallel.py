@@ -1,4 +1,4 @@
-"""Gradients of one step by several CPU threads, each on its own part of the batch.
+"""One training step by several CPU threads: gradients, each of its own part of the batch, and independent updates.
 
 Operations as small as ours gain little from threads inside one operation, the more so on a busy machine; here
 the threads meet once a step.
@@ -25,7 +25,14 @@ class Workers:
             loss = loss_of(share)
             return loss.detach(), torch.autograd.grad(loss, parameters)
 
-        losses, gradients = zip(*self.pool.map(work, shares))
-        for parameter, *parts in zip(parameters, *gradients):
-            parameter.grad = torch.stack(parts).mean(0) if len(parts) > 1 else parts[0]
+        losses, (total, *others) = zip(*self.pool.map(work, shares))
+        for gradients in others:
+            torch._foreach_add_(total, gradients)
+        torch._foreach_div_(total, len(losses))
+        for parameter, gradient in zip(parameters, total):
+            parameter.grad = gradient
         return torch.stack(losses).mean().item()
+
+    def each(self, work, items):
+        """Call work(item) for every item, in no order, and wait."""
+        list(self.pool.map(work, items))

@@ -6,8 +6,8 @@ import re
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import nn
-from torch.nn import functional as F
 
+from attention import attend
 from packages import CLIP_VOCABULARY, fetch
 
 START, END, LENGTH, VOCABULARY = 49406, 49407, 77, 49408
@@ -68,7 +68,8 @@ class SelfAttention(nn.Module):
     def forward(self, x):
         q, k, v = (layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
                    for layer in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+        future = torch.ones(LENGTH, LENGTH, dtype=torch.bool, device=x.device).triu(1)
+        return self.out_proj(attend(q, k, v, future).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):

@@ -93,7 +93,7 @@ def main():
     net = Autoencoder(options.width, tuple(options.multipliers)).to(options.device)
     average = Average(net)
     net.to(memory_format=torch.channels_last)
-    optimizers = make_optimizers([net], options.rate, is_kernel)
+    optimizers = make_optimizers([net], options.rate, is_kernel, workers)
     run = Run(options.work / 'autoencoder', options.minutes, options.threads, options.device)
     parts = {'net': net, 'average': average, **{f'optimizer{i}': o for i, o in enumerate(optimizers)}}
     run.resume(parts)

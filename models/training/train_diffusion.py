@@ -82,7 +82,7 @@ def main():
                   {'width': options.width, 'multipliers': options.multipliers}).to(options.device)
     average = Average(model)
     model.to(memory_format=torch.channels_last)
-    optimizers = make_optimizers([model], options.rate, is_matrix, weight_decay=0.01)
+    optimizers = make_optimizers([model], options.rate, is_matrix, workers, weight_decay=0.01)
     run = Run(options.work / options.folder, options.minutes, options.threads, options.device)
     parts = {'model': model, 'average': average, **{f'optimizer{i}': o for i, o in enumerate(optimizers)}}
     run.resume(parts)

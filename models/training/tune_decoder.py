@@ -60,7 +60,7 @@ def main():
     average = Average(net)  # of it, the encoder never changes
     net.to(memory_format=torch.channels_last)
     decoder = Decoder(net)
-    optimizers = make_optimizers([decoder], options.rate, is_kernel)
+    optimizers = make_optimizers([decoder], options.rate, is_kernel, workers)
     run = Run(options.work / 'decoder', options.minutes, options.threads, options.device)
     parts = {'net': net, 'average': average, **{f'optimizer{i}': o for i, o in enumerate(optimizers)}}
     run.resume(parts)

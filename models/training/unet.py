@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from attention import attend
+
 
 def timestep_embedding(timesteps, width):
     """Cosines, then sines, of the timestep at width / 2 frequencies from 1 to 1/10000."""
@@ -33,11 +35,6 @@ class ResBlock(nn.Module):
     def forward(self, x, embedding, context):
         h = self.in_layers(x) + self.emb_layers(embedding)[:, :, None, None]
         return self.skip_connection(x) + self.out_layers(h)
-
-
-def attend(q, k, v):
-    """softmax(q k^T / sqrt(head size)) v, written out: for a few short heads torch's fused form is many times slower on a CPU."""
-    return torch.softmax(q @ k.mT * q.shape[-1] ** -0.5, dim=-1).to(v.dtype) @ v
 
 
 class Attention(nn.Module):
