@@ -6,7 +6,7 @@ import type { NativeSource } from './native/contract.ts';
 import { OptionCheck } from './options.ts';
 
 /** Path of the small model that comes with this package, in the layout of Stable Diffusion 1. */
-export const EMBEDDED_MODEL = fileURLToPath(new URL('../../models/emoji-64.safetensors', import.meta.url));
+export const EMBEDDED_MODEL = fileURLToPath(new URL('../../models/emoji-64.gguf', import.meta.url));
 
 /**
  * The files of a model: safetensors files, indexes of shards (`*.index.json`), GGUF files, PyTorch checkpoints (`.ckpt`,

@@ -1,6 +1,6 @@
-"""Stage 4: write the trained networks as one SD 1.x checkpoint in half precision.
+"""Stage 4: write the trained networks as one SD 1.x checkpoint.
 
-    python export.py --work WORK --output emoji-64.safetensors
+    python export.py --work WORK --output emoji-64.safetensors [--type f32]
 """
 
 import argparse
@@ -19,6 +19,7 @@ from train_diffusion import Model
 
 UNET, TEXT, AUTOENCODER = 'model.diffusion_model.', 'cond_stage_model.transformer.text_model.', 'first_stage_model.'
 TOKENS = 'embeddings.token_embedding.weight'
+TYPES = {'f16': torch.float16, 'f32': torch.float32}
 
 
 def averaged_model(state):
@@ -28,12 +29,12 @@ def averaged_model(state):
     return average.module
 
 
-def checkpoint_tensors(model, autoencoder):
-    """All tensors under their SD 1.x names; the token embedding is written out for CLIP's whole vocabulary."""
+def checkpoint_tensors(model, autoencoder, dtype):
+    """All tensors of `dtype` under their SD 1.x names; the token embedding is written out for CLIP's whole vocabulary."""
     text = model.text.state_dict()
     text[TOKENS] = text[TOKENS][text.pop('vocabulary_rows')]
     parts = {UNET: model.unet.state_dict(), TEXT: text, AUTOENCODER: autoencoder}
-    return {prefix + name: value.detach().to(torch.float16).contiguous()
+    return {prefix + name: value.detach().to(dtype).contiguous()
             for prefix, tensors in parts.items() for name, value in tensors.items()}
 
 
@@ -51,12 +52,13 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument('--work', type=Path, required=True)
     arguments.add_argument('--output', type=Path, required=True)
+    arguments.add_argument('--type', choices=TYPES, default='f16')
     options = arguments.parse_args()
     state = torch.load(options.work / 'diffusion' / 'state.pt', map_location='cpu', weights_only=True)
     autoencoder = torch.load(options.work / 'autoencoder.pt', weights_only=True)
-    tensors = checkpoint_tensors(averaged_model(state), autoencoder['weights'])
+    tensors = checkpoint_tensors(averaged_model(state), autoencoder['weights'], TYPES[options.type])
     if not all(torch.isfinite(value).all() for value in tensors.values()):
-        raise SystemExit('a weight is not finite in half precision; nothing written')
+        raise SystemExit(f'a weight is not finite in {options.type}; nothing written')
     size = load_pictures(options.work).shape[-1]
     net = Autoencoder(**autoencoder['config'])
     net.load_state_dict(autoencoder['weights'])
