@@ -35,6 +35,8 @@ async function install() {
     const works = loads(found);
     const prebuilt = !found.startsWith(join(root, 'build') + sep);
     if (works && prebuilt && process.env.npm_config_build_from_source !== 'true') return;
+    // npx in a clone, which installs it into its cache only to run it.
+    if (works && process.env.npm_command === 'exec') return;
     // A build tool takes a damaged file for an up-to-date one.
     if (!works && !prebuilt) rmSync(found);
   }
