@@ -79,9 +79,9 @@ FileKind file_kind(const TensorTable & table) {
     if (2 * std::count_if(tensors.begin(), tensors.end(), is_adapter) > static_cast<int64_t>(tensors.size())) {
         return FileKind::lora;
     }
-    for (const auto & [text, kind] : beginnings) {
-        const auto begins = [&](const StoredTensor & t) { return t.name.starts_with(text); };
-        if (std::any_of(tensors.begin(), tensors.end(), begins)) return kind;
+    for (const Beginning & beginning : beginnings) {
+        const auto begins = [&](const StoredTensor & t) { return t.name.starts_with(beginning.text); };
+        if (std::any_of(tensors.begin(), tensors.end(), begins)) return beginning.kind;
     }
     const auto is_taesd = [](const StoredTensor & t) { return is_of_taesd(t.name); };
     if (std::any_of(tensors.begin(), tensors.end(), is_taesd)) return FileKind::taesd;

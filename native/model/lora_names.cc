@@ -132,7 +132,8 @@ private:
     void note_half(const Blocks & half, const std::string & side, const std::string & resampler,
                    const std::set<std::string> & resampling) {
         int level = 0, resnets = 0;
-        for (const auto & [index, layers] : half.layers) {
+        for (const auto & block : half.layers) {
+            const std::set<std::string> & layers = block.second;
             const std::string name = side + std::to_string(level) + ".", i = std::to_string(resnets) + ".";
             const bool resamples = std::any_of(resampling.begin(), resampling.end(),
                                                [&](const std::string & layer) { return layers.count(layer) > 0; });

@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <functional>
-#include <source_location>
 #include <string>
 
 #include "error.h"
@@ -12,23 +11,27 @@ namespace diffusion::test {
 
 inline int n_passed = 0, n_failed = 0;
 
-inline bool check(bool passed, const std::string & what,
-                  const std::source_location & place = std::source_location::current()) {
+// Where a check is called. std::source_location needs clang 15 or newer.
+struct Place {
+    const char * file;
+    unsigned line;
+    static Place here(const char * file = __builtin_FILE(), unsigned line = __builtin_LINE()) { return {file, line}; }
+};
+
+inline bool check(bool passed, const std::string & what, const Place & place = Place::here()) {
     (passed ? n_passed : n_failed)++;
-    if (!passed) std::fprintf(stderr, "%s:%u: failed: %s\n", place.file_name(), place.line(), what.c_str());
+    if (!passed) std::fprintf(stderr, "%s:%u: failed: %s\n", place.file, place.line, what.c_str());
     return passed;
 }
 
 template <typename A, typename B>
-bool check_equal(const A & actual, const B & expected, const std::string & what,
-                 const std::source_location & place = std::source_location::current()) {
+bool check_equal(const A & actual, const B & expected, const std::string & what, const Place & place = Place::here()) {
     return check(actual == expected, what, place);
 }
 
 // Passes where `call` throws an Error with this code and `words` in its message.
 inline void check_throws(const std::string & what, ErrorCode code, const std::string & words,
-                         const std::function<void()> & call,
-                         const std::source_location & place = std::source_location::current()) {
+                         const std::function<void()> & call, const Place & place = Place::here()) {
     try {
         call();
         check(false, what + ": nothing was thrown", place);
