@@ -4,7 +4,10 @@ import { PREDICTION_TYPES, type PredictionType } from './guidance/index.ts';
 import type { NativeAddon, NativeProgress } from './native/contract.ts';
 import { OptionCheck } from './options.ts';
 
-/** Takes the messages of the native engine. `console` and the loggers of pino and winston fit. */
+/**
+ * Takes the messages of the native engine, and in `warn` all else that is worth telling and is no error. `console` and the loggers of
+ * pino and winston fit.
+ */
 export interface Logger {
   debug?(message: string): void;
   info?(message: string): void;
@@ -31,7 +34,7 @@ export interface ComputeOptions {
   onProgress?: ((progress: NativeProgress) => void) | undefined;
   /** Cancels the load: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
-  /** Takes the messages of this model's engine; default none. */
+  /** Takes the messages of this model; default none. */
   logger?: Logger | undefined;
 }
 

@@ -38,6 +38,7 @@ import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './sour
 import { CHUNK_LENGTH } from './text/chunks.ts';
 import { type ClipTokenizer, loadClipTokenizer } from './text/tokenizer.ts';
 import { END_TOKEN } from './text/vocabulary.ts';
+import { Warnings, withWarnings } from './warnings.ts';
 
 /** The end token is the last one. */
 const VOCABULARY_SIZE = END_TOKEN + 1;
@@ -74,18 +75,21 @@ export async function loadModel(
   const { depthModel, ...files } = checkSource(source);
   const addon = loadAddon();
   const { prediction, ...computing } = checkLoadOptions(options, addon);
-  const opening = openNative(addon, computing, (native) => addon.open(files, native));
-  const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
-  try {
-    computing.signal?.throwIfAborted();
-    checkTextEncoders(native.info);
-  } catch (error) {
-    await native.dispose();
-    throw error;
-  }
-  const info = describeModel(native.info, modelName(files), prediction);
-  const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
-  return new Model(addon, native, tokenizer, info, depth);
+  const warnings = new Warnings(computing.logger);
+  return withWarnings(warnings.tell, async () => {
+    const opening = openNative(addon, { ...computing, logger: warnings }, (native) => addon.open(files, native));
+    const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
+    try {
+      computing.signal?.throwIfAborted();
+      checkTextEncoders(native.info);
+    } catch (error) {
+      await native.dispose();
+      throw error;
+    }
+    const info = describeModel(native.info, modelName(files), prediction);
+    const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
+    return new Model(addon, native, tokenizer, info, depth, warnings);
+  });
 }
 
 /** A model in memory, on a thread of its own. Made by {@link loadModel}. */
@@ -96,15 +100,24 @@ export class Model implements AsyncDisposable {
   readonly #tokenizer: ClipTokenizer;
   readonly #queue = new SerialQueue();
   readonly #depth: DepthSource;
+  readonly #warnings: Warnings;
   readonly #disposal = new AbortController();
 
   /** @internal */
-  constructor(addon: NativeAddon, native: NativeModel, tokenizer: ClipTokenizer, info: ModelInfo, depth: DepthSource) {
+  constructor(
+    addon: NativeAddon,
+    native: NativeModel,
+    tokenizer: ClipTokenizer,
+    info: ModelInfo,
+    depth: DepthSource,
+    warnings: Warnings,
+  ) {
     this.#addon = addon;
     this.#native = native;
     this.#tokenizer = tokenizer;
     this.info = info;
     this.#depth = depth;
+    this.#warnings = warnings;
   }
 
   /**
@@ -236,19 +249,23 @@ export class Model implements AsyncDisposable {
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
-    return new Run([checked.signal, this.#disposal.signal], async (signal, emit) => {
-      const networks = new Networks(this.#addon, this.#native, signal, checked.wrap);
-      const task = untilAborted(prepare(checked, limits), signal);
-      const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
-      const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
-      const second = untilAborted(this.#prepareSecond(checked, signal), signal);
-      const drawing = this.#queue.run(signal, async () =>
-        generate(networks, this.info, checked, await prompts, await task, await controls, await second, emit),
-      );
-      // A picture or an embedding that cannot be read is told of at once, not when its turn comes.
-      const [result] = await Promise.all([drawing, task, prompts, controls, second]);
-      return result;
-    });
+    return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
+      this.#warnings.gather(async (inTurn) => {
+        const networks = new Networks(this.#addon, this.#native, signal, checked.wrap);
+        const task = untilAborted(prepare(checked, limits), signal);
+        const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
+        const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
+        const second = untilAborted(this.#prepareSecond(checked, signal), signal);
+        const drawing = this.#queue.run(signal, () =>
+          inTurn(async () =>
+            generate(networks, this.info, checked, await prompts, await task, await controls, await second, emit),
+          ),
+        );
+        // A picture or an embedding that cannot be read is told of at once, not when its turn comes.
+        const [result] = await Promise.all([drawing, task, prompts, controls, second]);
+        return result;
+      }),
+    );
   }
 
   /** Prompts and controls of a second pass, where there is one. */

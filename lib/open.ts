@@ -1,5 +1,6 @@
 // Opening files of weights natively: what loading a model and loading other networks have in common.
 
+import { AsyncResource } from 'node:async_hooks';
 import type { CheckedComputeOptions } from './load-options.ts';
 import type { NativeAddon, NativeOpenOptions } from './native/contract.ts';
 import { follow } from './pipeline/abort.ts';
@@ -23,7 +24,8 @@ export async function openNative<T extends { dispose(): Promise<void> }>(
       start({
         ...computing,
         cancellation,
-        onLog: (level, message) => logger?.[level]?.(message),
+        // As part of the work that opens them: where that is a run, its warnings are told there.
+        onLog: AsyncResource.bind((level, message) => logger?.[level]?.(message)),
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
       }),
     );

@@ -21,6 +21,7 @@ import { type Request, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
 import { UsageError } from './usage-error.ts';
+import { CommandWarnings } from './warnings.ts';
 
 /** Whether to print what the operations of the networks cost. */
 const PROFILED = process.env.DIFFUSE_PROFILE === '1';
@@ -38,11 +39,13 @@ const CHECKS: Record<DrawingCommand, (options: unknown, limits: ModelLimits) => 
 export async function runDraw(commandLine: CommandLine, command: DrawingCommand, signal: AbortSignal): Promise<void> {
   const asked = readRequest(commandLine);
   await checkRequest(asked, command);
-  const request = { ...asked, options: { ...asked.options, ...(await readPictures(asked)) } };
+  const warnings = new CommandWarnings();
+  const pictures = await warnings.during(() => readPictures(asked));
+  const request = { ...asked, options: { ...asked.options, ...pictures } };
   const progress = await Progress.create();
   try {
     const start = performance.now();
-    await using model = await openModel(request, signal, progress);
+    await using model = await openModel(request, signal, progress, warnings);
     const load = performance.now() - start;
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];
@@ -68,7 +71,7 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
       seed = result.seed + 1;
     }
     if (PROFILED) log(formatProfile(await model.profile()));
-    if (request.json) await printJson(report(drawn, load));
+    if (request.json) await printJson({ ...report(drawn, load), warnings: warnings.all });
   } finally {
     progress.stop();
   }
@@ -115,14 +118,19 @@ async function readPictures({
   return { ...Object.fromEntries(pictures), ...(led && { controls: led }) };
 }
 
-function openModel({ source, load, verbose }: Request, signal: AbortSignal, progress: Progress): Promise<Model> {
+function openModel(
+  { source, load, verbose }: Request,
+  signal: AbortSignal,
+  progress: Progress,
+  { tell: warn }: CommandWarnings,
+): Promise<Model> {
   progress.start('loading', 1);
   return loadModel(source, {
     ...load,
     profile: PROFILED,
     signal,
     onProgress: ({ done, total }) => progress.update(done / total),
-    ...(verbose ? { logger: { debug: log, info: log, warn: log, error: log } } : {}),
+    logger: verbose ? { debug: log, info: log, warn, error: log } : { warn },
   });
 }
 

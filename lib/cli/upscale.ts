@@ -8,6 +8,7 @@ import { Progress } from './progress.ts';
 import { readCount, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { UsageError } from './usage-error.ts';
+import { CommandWarnings } from './warnings.ts';
 
 const MAX_REPEATS = 8;
 
@@ -20,11 +21,12 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
   const repeats = readCount(commandLine, 'upscale-repeats', MAX_REPEATS);
   checkUpscaleOptions(image, options);
   await checkOutput(output, 1, json, process.stdout.isTTY);
-  const picture = await readPicture(image, 'image');
+  const warnings = new CommandWarnings();
+  const picture = await warnings.during(() => readPicture(image, 'image'));
   const progress = await Progress.create();
   try {
     progress.start('loading', 1);
-    await using upscaler = await loadUpscaler(model, { ...load, signal });
+    await using upscaler = await loadUpscaler(model, { ...load, signal, logger: { warn: warnings.tell } });
     const start = performance.now();
     const enlarge = (from: PictureInput) => {
       progress.start('enlarging', 1);
@@ -37,7 +39,7 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
     await writePicture(enlarged, output);
     const { width, height } = enlarged;
     progress.stop(`${output}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`);
-    if (json) await printJson({ files: [output], width, height, timings: { upscaling: time } });
+    if (json) await printJson({ files: [output], width, height, timings: { upscaling: time }, warnings: warnings.all });
   } finally {
     progress.stop();
   }

@@ -26,6 +26,7 @@ export interface GenerationOptions {
    * `[from::when]` have nothing before or after; `[a|b]` takes turns step by step. Steps are counted as in the web UI: those
    * that are taken, from 0, so that the first text holds for one more; samplers that evaluate twice a step count twice; shares
    * are of `steps`, whatever `strength` is.
+   * `AND` composes nothing, as it does in the web UI, and is a word like others; a warning says so.
    * `<lora:name:0.8>` stands for an entry of `loras`, wherever it is, and is no part of the text; without a number the weight
    * is 1. A name is that of a file in `loraDirectory`, with or without its extension, or a path: whoever writes the prompt chooses
    * which file is read as a LoRA.

@@ -66,6 +66,8 @@ export interface GenerationResult {
   readonly loras: readonly NativeLoraReport[];
   /** The embeddings that the prompts name. */
   readonly embeddings: readonly EmbeddingReport[];
+  /** What is worth telling of the run and is no error, each once. The logger of the model was told too. */
+  readonly warnings: readonly string[];
 }
 
 /** What the stages must know of a model besides its networks. */
@@ -113,7 +115,7 @@ export async function generate(
   controls: readonly Control[],
   second: SecondPass | undefined,
   emit: (step: GenerationStep) => void,
-): Promise<GenerationResult> {
+): Promise<Omit<GenerationResult, 'warnings'>> {
   const { hires } = task;
   const { embeddings } = prompts;
   const clock = new Clock();

@@ -8,6 +8,7 @@ import { lanczos3 } from '../picture/resample.ts';
 import { place, resize, type Size } from '../picture/resize.ts';
 import { linear } from '../sampler/walk.ts';
 import { loadUpscaler, type Upscaler } from '../upscaler.ts';
+import { warn } from '../warnings.ts';
 import { concat } from './arrays.ts';
 import { encodePicture } from './encode.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
@@ -76,7 +77,7 @@ export async function enlargeLatents(
 }
 
 function openBeside({ info: { device, threads }, signal }: Networks, path: string): Promise<Upscaler> {
-  return loadUpscaler(path, { device, threads, signal });
+  return loadUpscaler(path, { device, threads, signal, logger: { warn } });
 }
 
 async function enlargePicture(

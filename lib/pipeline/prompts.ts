@@ -9,6 +9,7 @@ import { parseAttention } from '../text/attention.ts';
 import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
+import { warn } from '../warnings.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 
 /** Something for the prompt and the same for the negative prompt. */
@@ -39,6 +40,8 @@ export interface Prompts {
 /** Of one text of a prompt, and in all texts of both prompts together. */
 const MAX_CHUNKS = 64;
 const MAX_DIFFERENT_CHUNKS = 1024;
+/** What the web UI splits a prompt at (Liu et al. 2022, composable diffusion). */
+const COMPOSITION = /\S\s*\bAND\b\s*\S/;
 /** Token that OpenCLIP's text encoders were trained with behind the end of a prompt. OpenAI's had the end token. */
 const OPEN_CLIP_PAD = 0;
 
@@ -69,6 +72,9 @@ export async function readPrompts(
     unconditional: schedulePrompt(options.negativePrompt, evaluations, 'negativePrompt'),
   };
   const texts = new Set([...stages.conditional, ...stages.unconditional].map(({ text }) => text));
+  if ([...texts].some((text) => COMPOSITION.test(text))) {
+    warn("A prompt has the word AND, by which AUTOMATIC1111's web UI composes several; here it is a word like others");
+  }
   const plain = [...texts].flatMap((text) => parseAttention(text).flat()).map(({ text }) => text);
   const embeddings = await loadEmbeddings(addon, info, options, plain, signal);
   const used = promptsUsed(info, options);

@@ -37,4 +37,8 @@ LogScope::~LogScope() {
     current = previous_;
 }
 
+void log_warning(const std::string & message) {
+    if (current && *current) (*current)(LogLevel::warn, message);
+}
+
 } // namespace diffusion

@@ -1,4 +1,4 @@
-// Brings ggml's process-wide log to the model whose call made it write.
+// Brings messages, ggml's among them, to the model whose call made them.
 #pragma once
 
 #include <functional>
@@ -20,5 +20,8 @@ public:
 private:
     const LogSink * previous_;
 };
+
+// Tells the scope of this thread of something that is worth telling and is no error.
+void log_warning(const std::string & message);
 
 } // namespace diffusion

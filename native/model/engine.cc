@@ -200,6 +200,7 @@ std::vector<ProfileEntry> Engine::profile() const {
 
 std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation) {
     cancellation.throw_if_cancelled();
+    const LogScope scope(impl_->on_log);
     impl_->set_loras(files, cancellation);
     return impl_->loras.reports;
 }
