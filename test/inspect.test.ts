@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspectModel, loadModel } from '../lib/index.ts';
 import { diffuse } from './cli/command.ts';
-import { writeSafetensors } from './support/safetensors.ts';
+import { type TestTensor, writeSafetensors } from './support/safetensors.ts';
+import { sd2Architecture } from './support/tiny-architectures.ts';
 import { tinyControlNet } from './support/tiny-control-net.ts';
 import { temporaryFolder, tinyModel } from './support/tiny-model.ts';
+import { STORED } from './support/tiny-projections.ts';
 
 const LAYER = 'down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q';
 const DOTTED = 'down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q';
@@ -75,6 +77,23 @@ test('a model and each part of it are models', async () => {
   for (const prefix of ['model.diffusion_model.', 'first_stage_model.', 'cond_stage_model.']) {
     const { path } = tinyModel({ edit: (tensors) => tensors.filter(({ name }) => name.startsWith(prefix)) });
     assert.equal((await inspectModel(path)).kind, 'model', prefix);
+  }
+});
+
+test('a UNet alone is of the family that the width of its context tells, whichever way its projections are stored', async () => {
+  const isUnet = ({ name }: TestTensor) => name.startsWith('model.diffusion_model.');
+  for (const [width, expected] of [
+    [768, 'sd1'],
+    [1024, 'sd2'],
+  ] as const) {
+    for (const edit of Object.values(STORED)) {
+      const text = { width, layers: 1, positions: 77 };
+      const { path } = tinyModel({
+        architecture: { ...sd2Architecture, text },
+        edit: (tensors) => edit(tensors.filter(isUnet)),
+      });
+      assert.equal((await inspectModel(path)).family, expected);
+    }
   }
 });
 

@@ -92,6 +92,12 @@ int64_t WeightBinder::size(const std::string & name, int i) const {
     return stored->ne[i];
 }
 
+int64_t WeightBinder::inputs(const std::string & name) const {
+    const StoredTensor * stored = table_.find(name);
+    const bool is_kernel = stored && (stored->ne[2] > 1 || stored->ne[3] > 1);
+    return size(name, is_kernel ? 2 : 0);
+}
+
 int64_t WeightBinder::conv_channels(const std::string & prefix) const {
     return has(prefix + ".weight") ? size(prefix + ".weight", 3) : size(prefix + ".bias", 0);
 }

@@ -46,6 +46,8 @@ public:
     // where it is larger than that of any network.
     int64_t size(const std::string & name, int i) const;
     bool has(const std::string & name) const { return table_.find(name) != nullptr; }
+    // What a linear layer takes: the columns of a matrix, or the planes of a 1x1 kernel; 0 where the tensor is missing.
+    int64_t inputs(const std::string & name) const;
     // The channels that a convolution gives; its bias tells where the kernel is missing.
     int64_t conv_channels(const std::string & prefix) const;
     // Every i of a tensor `<prefix><i>.*`, in order.

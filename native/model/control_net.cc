@@ -28,7 +28,7 @@ int64_t ControlNetConfig::hint_factor() const {
 
 ControlNetConfig ControlNet::read_config(const WeightBinder & weights) {
     constexpr size_t most_layers = 16;
-    ControlNetConfig c{UnetEncoder::read_config(weights, prefix), {}};
+    ControlNetConfig c{UnetEncoder::read_config(weights, prefix, 0), {}};
     const size_t layers = weights.indices(prefix + "input_hint_block.").size();
     if (layers < 2 || layers > most_layers || layers % 2 != 0) {
         refuse_unet(c, ErrorCode::model_unsupported,

@@ -17,7 +17,7 @@ struct ControlNetConfig : UnetEncoderConfig {
 
 class ControlNet {
 public:
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no ControlNet has.
+    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no ControlNet has. The size of heads is that of the UNet.
     static ControlNetConfig read_config(const WeightBinder & weights);
 
     ControlNet(WeightBinder & weights, const ControlNetConfig & config);

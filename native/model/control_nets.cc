@@ -101,7 +101,8 @@ std::unique_ptr<ControlNets::Entry> ControlNets::bind(const std::string & path,
     entry->stamps = stamps_of(entry->tensors.table);
     entry->weights = std::make_unique<WeightBinder>(entry->tensors.table);
     try {
-        const ControlNetConfig config = ControlNet::read_config(*entry->weights);
+        ControlNetConfig config = ControlNet::read_config(*entry->weights);
+        config.head_size = networks_.unet->config().head_size;
         entry->net = std::make_unique<ControlNet>(*entry->weights, config);
         require_sound(*entry->weights);
         require_fit(config, networks_, path);

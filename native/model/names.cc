@@ -131,6 +131,12 @@ bool is_text_encoder(Component component) {
 // never had.
 std::string text_encoder_name(Component component, std::string_view local) {
     const bool first = component == Component::text_encoder;
+    // stable-diffusion.cpp's converter put both into the text model.
+    constexpr std::string_view model = "text_model.";
+    for (const std::string_view beside : {"text_projection", "logit_scale"}) {
+        const bool inside = local.starts_with(model) && local.substr(model.size()).starts_with(beside);
+        if (inside) local.remove_prefix(model.size());
+    }
     for (const std::string_view root : {"embeddings.", "encoder.", "final_layer_norm."}) {
         if (local.starts_with(root)) return (first ? text_prefix : text_2_prefix) + std::string(local);
     }

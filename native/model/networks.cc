@@ -176,14 +176,16 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     n->kind = file_kind(table);
     // What only goes with a model may have names like those of its networks.
     if (!what_to_do_with(n->kind).empty()) return n;
-    n->unet = bind_one(*n, unet_prefix, [](WeightBinder & weights) {
-        return std::make_unique<Unet>(weights, Unet::read_config(weights));
+    const auto is_open_clip = [&](Component component) {
+        return n->tensors.open_clip.at(static_cast<size_t>(component));
+    };
+    n->unet = bind_one(*n, unet_prefix, [&](WeightBinder & weights) {
+        return std::make_unique<Unet>(weights, Unet::read_config(weights, is_open_clip(Component::text_encoder)));
     });
     const bool xl = n->unet && n->unet->config().vector_size;
     const auto bind_text = [&](const char * prefix, Component component, bool pooled) {
         return bind_one(*n, prefix, [&](WeightBinder & weights) {
-            const bool open_clip = n->tensors.open_clip.at(static_cast<size_t>(component));
-            return std::make_unique<ClipText>(weights, ClipTextUse{prefix, open_clip, xl, pooled});
+            return std::make_unique<ClipText>(weights, ClipTextUse{prefix, is_open_clip(component), xl, pooled});
         });
     };
     n->text = bind_text(text_prefix, Component::text_encoder, false);

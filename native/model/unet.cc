@@ -9,6 +9,19 @@ namespace {
 
 const std::string prefix = unet_prefix;
 
+// Widths of the hidden states that SD 1 and SD 2 attend to.
+constexpr int64_t sd1_context = 768, sd2_context = 1024;
+
+// SD 2, SDXL and its refiner have heads of 64 channels, SD 1 has 8 heads of any size. It cannot be told from how projections are
+// stored: converters turn matrices into 1x1 kernels and back.
+int64_t read_head_size(const WeightBinder & weights, bool open_clip) {
+    constexpr int64_t fixed = 64;
+    if (weights.has(prefix + "label_emb.0.0.weight")) return fixed;
+    const int64_t context = read_context_size(weights, prefix);
+    if (context == sd1_context) return 0;
+    return context >= sd2_context || open_clip ? fixed : 0;
+}
+
 // A distilled UNet may keep the numbers that its teacher's blocks have: then some are missing, and an upsampling stands alone
 // in the place of its level's last block.
 std::vector<UnetStage> read_outputs(const WeightBinder & weights) {
@@ -47,8 +60,8 @@ void check_levels(const UnetConfig & c) {
 
 } // namespace
 
-UnetConfig Unet::read_config(const WeightBinder & weights) {
-    UnetConfig c{UnetEncoder::read_config(weights, prefix), 0, {}};
+UnetConfig Unet::read_config(const WeightBinder & weights, bool open_clip) {
+    UnetConfig c{UnetEncoder::read_config(weights, prefix, read_head_size(weights, open_clip)), 0, {}};
     c.out_channels = weights.conv_channels(prefix + "out.2");
     c.outputs = read_outputs(weights);
     for (const UnetStage & stage : c.outputs) check_unet_stage(c, stage);

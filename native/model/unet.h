@@ -15,8 +15,9 @@ struct UnetConfig : UnetEncoderConfig {
 
 class Unet {
 public:
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no UNet has.
-    static UnetConfig read_config(const WeightBinder & weights);
+    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no UNet has. `open_clip`: its text encoder is one of
+    // OpenCLIP, which counts where the width of the hidden states is that of no published model.
+    static UnetConfig read_config(const WeightBinder & weights, bool open_clip);
 
     Unet(WeightBinder & weights, const UnetConfig & config);
 

@@ -31,16 +31,6 @@ std::vector<UnetStage> read_inputs(const WeightBinder & weights, const std::stri
     return stages;
 }
 
-// What the tensors of transformers say of all of them.
-void read_transformer_sizes(const WeightBinder & weights, UnetEncoderConfig & c) {
-    for (const auto & tensor : weights.table().tensors()) {
-        if (!tensor.name.starts_with(c.prefix)) continue;
-        if (tensor.name.ends_with(".attn2.to_k.weight")) c.context_size = weights.size(tensor.name, 0);
-        // SD 1 projects with 1x1 convolutions and has 8 heads; SD 2 and SDXL project with matrices and have heads of 64.
-        if (tensor.name.ends_with(".proj_in.weight") && tensor.n_dims == 2) c.head_size = 64;
-    }
-}
-
 void check_channels(const UnetEncoderConfig & c, int64_t channels, const std::string & place) {
     const std::string found = place + " has " + std::to_string(channels) + " channels, ";
     if (channels % group_count != 0) {
@@ -92,14 +82,26 @@ void check_unet_stage(const UnetEncoderConfig & config, const UnetStage & stage)
     check_depth(config, stage.transformers);
 }
 
-UnetEncoderConfig UnetEncoder::read_config(const WeightBinder & weights, const std::string & prefix) {
+int64_t read_context_size(const WeightBinder & weights, const std::string & prefix) {
+    int64_t size = 0;
+    for (const auto & tensor : weights.table().tensors()) {
+        const bool takes_context = tensor.name.starts_with(prefix) && tensor.name.ends_with(".attn2.to_k.weight");
+        if (takes_context) size = weights.inputs(tensor.name);
+    }
+    return size;
+}
+
+UnetEncoderConfig UnetEncoder::read_config(const WeightBinder & weights, const std::string & prefix,
+                                           int64_t head_size) {
     const std::string first = prefix + "input_blocks.0.0", middle_name = prefix + "middle_block.";
     UnetEncoderConfig c;
     c.prefix = prefix;
     c.in_channels = weights.size(first + ".weight", 2);
     c.model_channels = weights.conv_channels(first);
-    c.vector_size = weights.size(prefix + "label_emb.0.0.weight", 0);
-    c.guidance_size = weights.size(prefix + "time_embed.cond_proj.weight", 0);
+    c.vector_size = weights.inputs(prefix + "label_emb.0.0.weight");
+    c.guidance_size = weights.inputs(prefix + "time_embed.cond_proj.weight");
+    c.context_size = read_context_size(weights, prefix);
+    c.head_size = head_size;
     if (std::max(weights.count(prefix + "input_blocks."), weights.count(prefix + "output_blocks.")) > most_stages) {
         refuse_unet(c, ErrorCode::model_unsupported, "it has more than 64 input or output blocks");
     }
@@ -109,7 +111,6 @@ UnetEncoderConfig UnetEncoder::read_config(const WeightBinder & weights, const s
     if (c.middle && middle != std::vector<int64_t>{0}) {
         c.middle_transformers = std::max<int64_t>(weights.count(middle_name + "1.transformer_blocks."), 1);
     }
-    read_transformer_sizes(weights, c);
     check_channels(c, c.model_channels, "its first convolution");
     for (const UnetStage & stage : c.inputs) check_unet_stage(c, stage);
     check_depth(c, c.middle_transformers);

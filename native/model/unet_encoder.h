@@ -30,6 +30,8 @@ struct UnetEncoderConfig : UnetBlockSizes {
 // Throws: this is not a UNet, or ControlNet, that this package runs.
 [[noreturn]] void refuse_unet(const UnetEncoderConfig & config, ErrorCode code, const std::string & what);
 
+// Width of what transformers attend to; 0 where there is no transformer.
+int64_t read_context_size(const WeightBinder & weights, const std::string & prefix);
 // A stage with a residual block, without its resampler.
 UnetStage read_residual_stage(const WeightBinder & weights, const std::string & name);
 bool has_conv(const WeightBinder & weights, const std::string & name);
@@ -45,8 +47,9 @@ struct UnetResiduals {
 
 class UnetEncoder {
 public:
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no UNet has.
-    static UnetEncoderConfig read_config(const WeightBinder & weights, const std::string & prefix);
+    // Sizes from shapes, but for those of attention heads, which leave no trace there: see UnetBlockSizes. Throws Error
+    // (model_unsupported) for sizes that no UNet has.
+    static UnetEncoderConfig read_config(const WeightBinder & weights, const std::string & prefix, int64_t head_size);
 
     UnetEncoder(WeightBinder & weights, const UnetEncoderConfig & config);
 

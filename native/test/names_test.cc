@@ -149,6 +149,14 @@ void knows_the_text_encoders_of_sd2_and_sdxl() {
         {"text_encoder_2.text_projection.weight", "conditioner.embedders.1.transformer.text_projection.weight"},
         {"text_encoder_2.text_model.encoder.layers.0.mlp.fc1.bias", second + "encoder.layers.0.mlp.fc1.bias"},
         {"text_encoders.clip_g.transformer.text_model.final_layer_norm.bias", second + "final_layer_norm.bias"},
+        // of stable-diffusion.cpp's converter
+        {"cond_stage_model.1.transformer.text_model.encoder.layers.0.self_attn.q_proj.weight",
+         second + "encoder.layers.0.self_attn.q_proj.weight"},
+        {"cond_stage_model.1.transformer.text_model.text_projection",
+         "conditioner.embedders.1.transformer.text_projection"},
+        {"cond_stage_model.1.transformer.text_model.text_projection.weight",
+         "conditioner.embedders.1.transformer.text_projection.weight"},
+        {"cond_stage_model.transformer.text_model.text_projection", "cond_stage_model.transformer.text_projection"},
     };
     for (const auto & [name, wanted] : rows) check_equal(canonical_names({name}).names.at(0), wanted, name);
     const auto index = static_cast<size_t>(Component::text_encoder);

@@ -20,6 +20,7 @@ import {
 } from '../support/tiny-architectures.ts';
 import { tinyControlNet } from '../support/tiny-control-net.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
+import { STORED } from '../support/tiny-projections.ts';
 import { writeCheckpoint } from '../support/torch-file.ts';
 
 type Shape = readonly [number, number, number, number];
@@ -78,6 +79,15 @@ async function predict(
 
 for (const [kind, { architecture }] of Object.entries(KINDS)) {
   describe(`a UNet led by ControlNets agrees with diffusers: ${kind}`, () => {
+    it('whichever way its projections are stored', async () => {
+      const model = await open(architecture);
+      for (const edit of Object.values(STORED)) {
+        await model.setControlNets([tinyControlNet({ architecture, edit })], never);
+        assertClose(await predict(model, kind, [control(kind, 0, 0.8)]), tensor(`${kind}.one`).values);
+      }
+      await model.dispose();
+    });
+
     it('one, two, and none', async () => {
       const model = await open(architecture);
       await model.setControlNets(

@@ -19,6 +19,7 @@ import {
   xlArchitecture,
 } from '../support/tiny-architectures.ts';
 import { tinyModel } from '../support/tiny-model.ts';
+import { STORED } from '../support/tiny-projections.ts';
 
 type Shape = readonly [number, number, number, number];
 
@@ -105,8 +106,8 @@ function values(name: string): Float32Array {
   return found.values as Float32Array;
 }
 
-const open = ({ architecture }: Family): Promise<NativeModel> => {
-  const { path } = tinyModel({ architecture });
+const open = ({ architecture }: Family, edit = STORED.original): Promise<NativeModel> => {
+  const { path } = tinyModel({ architecture, edit });
   return addon.open({ model: path }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
 };
 
@@ -155,23 +156,26 @@ for (const family of FAMILIES) {
       await model.dispose();
     });
 
-    it('UNet', async () => {
-      const model = await open(family);
-      const latent = goldens.get(`${name}.latent`) as unknown as { shape: Shape; values: Float32Array };
-      const prediction = await model.predict(
-        latent.values,
-        latent.shape,
-        Float32Array.of(601.5),
-        {
-          context: context(family),
-          contextTokens: 77,
-          ...(numbers && { vector: Float32Array.of(...values(`${name}.pooled`), ...embedNumbers(numbers)) }),
-          ...(guidance && { guidance: embedGuidance(guidance, 256) }),
-        },
-        never,
-      );
-      assertClose(prediction, values(`${name}.prediction`));
-      await model.dispose();
-    });
+    for (const [stored, edit] of Object.entries(STORED)) {
+      it(`UNet, ${stored}`, async () => {
+        const model = await open(family, edit);
+        assert.equal(model.info.family, family.family);
+        const latent = goldens.get(`${name}.latent`) as unknown as { shape: Shape; values: Float32Array };
+        const prediction = await model.predict(
+          latent.values,
+          latent.shape,
+          Float32Array.of(601.5),
+          {
+            context: context(family),
+            contextTokens: 77,
+            ...(numbers && { vector: Float32Array.of(...values(`${name}.pooled`), ...embedNumbers(numbers)) }),
+            ...(guidance && { guidance: embedGuidance(guidance, 256) }),
+          },
+          never,
+        );
+        assertClose(prediction, values(`${name}.prediction`));
+        await model.dispose();
+      });
+    }
   });
 }
