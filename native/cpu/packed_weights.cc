@@ -31,7 +31,7 @@ PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm fo
 }
 
 size_t PackedMatrix::scratch_bytes() const {
-    const size_t merged = delta_ ? kernels_.panel * length() * sizeof(float) : 0;
+    const size_t merged = delta_ ? (kernels_.panel * length() + delta_->scratch()) * sizeof(float) : 0;
     return kernels_.pack_scratch(length()) + merged + (kept_ ? 0 : panel_bytes_ + cache_line);
 }
 
@@ -73,11 +73,12 @@ void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
 void PackedMatrix::merge(PanelSource & source, int64_t row, int64_t gate, void * scratch) const {
     auto * rows = reinterpret_cast<float *>(static_cast<char *>(scratch) + kernels_.pack_scratch(length()));
     float * gates = rows + source.columns * length();
+    float * rest = rows + kernels_.panel * length();
     for (int64_t c = 0; c < source.columns; c++) {
         const size_t offset = c * source.stride;
-        read_row(source.type, source.first + offset, length(), delta_.get(), row + c, rows + c * length());
+        read_row(source.type, source.first + offset, length(), delta_.get(), row + c, rows + c * length(), rest);
         if (!source.second) continue;
-        read_row(source.type, source.second + offset, length(), delta_.get(), gate + c, gates + c * length());
+        read_row(source.type, source.second + offset, length(), delta_.get(), gate + c, gates + c * length(), rest);
     }
     source.type = GGML_TYPE_F32;
     source.stride = length() * sizeof(float);
@@ -86,25 +87,28 @@ void PackedMatrix::merge(PanelSource & source, int64_t row, int64_t gate, void *
 }
 
 PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
-    auto & matrix = matrices_[{weight, form}];
-    if (matrix) return *matrix;
+    const auto found = matrices_.find({weight, form});
+    if (found != matrices_.end()) return *found->second;
     const auto delta = deltas_.find(weight);
     const bool merged = delta != deltas_.end();
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
     // Transforming a panel each time would cost more than the way saves.
     const bool kept = merged || keep_all || form == WeightForm::winograd || packed <= ggml_nbytes(weight);
-    matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept, merged ? delta->second : nullptr);
+    auto matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept, merged ? delta->second : nullptr);
     matrix->on_packed = on_packed;
-    return *matrix;
+    return *matrices_.emplace(std::pair(weight, form), std::move(matrix)).first->second;
 }
 
-void PackedWeights::set_delta(Tensor weight, std::shared_ptr<const RowDelta> delta) {
+void PackedWeights::set_deltas(Deltas deltas) noexcept {
+    std::erase_if(matrices_, [&](const auto & entry) {
+        const Tensor weight = entry.first.first;
+        return deltas_.contains(weight) || deltas.contains(weight);
+    });
+    deltas_.swap(deltas);
+}
+
+void PackedWeights::forget(Tensor weight) noexcept {
     std::erase_if(matrices_, [&](const auto & entry) { return entry.first.first == weight; });
-    if (delta) {
-        deltas_[weight] = std::move(delta);
-    } else {
-        deltas_.erase(weight);
-    }
 }
 
 size_t PackedWeights::pending_bytes() const {

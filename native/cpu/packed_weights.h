@@ -73,8 +73,12 @@ public:
 
     PackedMatrix & matrix(Tensor weight, WeightForm form);
 
-    // What is added to `weight` from now on; nullptr for nothing. Frees what is packed of it: graphs that refer to that must be gone.
-    void set_delta(Tensor weight, std::shared_ptr<const RowDelta> delta);
+    using Deltas = std::map<Tensor, std::shared_ptr<const RowDelta>>;
+    // What is added to weights from now on, in place of all that was. Frees what is packed of them: graphs that refer to that must be
+    // gone.
+    void set_deltas(Deltas deltas) noexcept;
+    // Frees what is packed of a weight that goes away.
+    void forget(Tensor weight) noexcept;
 
     // Bytes that panels will take that are still to be packed.
     size_t pending_bytes() const;
@@ -85,7 +89,7 @@ public:
 private:
     const Kernels & kernels_;
     std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>> matrices_;
-    std::map<Tensor, std::shared_ptr<const RowDelta>> deltas_;
+    Deltas deltas_;
 };
 
 } // namespace diffusion

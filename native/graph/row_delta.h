@@ -11,13 +11,15 @@ namespace diffusion {
 class RowDelta {
 public:
     virtual ~RowDelta() = default;
-    // Any thread.
-    virtual void add(int64_t row, float * values) const = 0;
+    // Numbers that add() needs room for beside the row.
+    virtual int64_t scratch() const { return 0; }
+    // Any thread. Takes no memory of its own, because it runs where nothing may fail.
+    virtual void add(int64_t row, float * values, float * scratch) const noexcept = 0;
 };
 
-// Row `row` of weights of any floating-point or quantized type, plus `delta` unless it is nullptr. `data` is where the row
-// begins, aligned for its type.
-void read_row(ggml_type type, const uint8_t * data, int64_t length, const RowDelta * delta, int64_t row,
-              float * values);
+// Row `row` of weights of any floating-point or quantized type, plus `delta` unless it is nullptr, with `scratch` for it. `data` is
+// where the row begins, aligned for its type.
+void read_row(ggml_type type, const uint8_t * data, int64_t length, const RowDelta * delta, int64_t row, float * values,
+              float * scratch = nullptr);
 
 } // namespace diffusion

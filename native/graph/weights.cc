@@ -125,6 +125,12 @@ int64_t WeightBinder::count(const std::string & prefix) const {
 }
 
 Tensor WeightBinder::weight(const std::string & name, Shape ne) {
+    const Tensor tensor = bind(name, ne, ne, false);
+    if (tensor) bindings_.back().product = true;
+    return tensor;
+}
+
+Tensor WeightBinder::lookup(const std::string & name, Shape ne) {
     return bind(name, ne, ne, false);
 }
 
@@ -251,13 +257,17 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
     allocated_bytes_ = static_cast<int64_t>(to_allocate);
 }
 
-void PlacedWeights::set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta) {
-    if (delta) {
-        deltas_[binding.tensor] = std::move(delta);
-    } else if (!deltas_.erase(binding.tensor)) {
-        return;
-    }
-    stale_.insert(&binding);
+PlacedWeights::Change PlacedWeights::change_to(Deltas deltas) const {
+    Change change{{}, stale_};
+    for (const auto & [binding, delta] : deltas_) change.stale.insert(binding);
+    for (const auto & [binding, delta] : deltas) change.stale.insert(binding);
+    change.deltas = std::move(deltas);
+    return change;
+}
+
+void PlacedWeights::apply(Change change) noexcept {
+    deltas_.swap(change.deltas);
+    stale_.swap(change.stale);
 }
 
 bool PlacedWeights::can_merge(ggml_type type) {
@@ -272,7 +282,7 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         const WeightBinder::Binding & binding = **stale_.begin();
         const Tensor tensor = binding.tensor;
         binder_.table().files()[binding.stored->file].mapping->check_unchanged();
-        const auto delta = deltas_.find(tensor), end = deltas_.end();
+        const auto delta = deltas_.find(&binding), end = deltas_.end();
         if (delta != end) {
             place_merged(tensor);
             write_merged(binding, *delta->second, cancellation);
@@ -297,10 +307,10 @@ void PlacedWeights::place_merged(Tensor tensor) {
     Buffer buffer(ggml_backend_buft_alloc_buffer(buft, size));
     if (!buffer) throw out_of_memory(size, backend_, "weights with a LoRA");
     ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    const Buffer & own = own_.emplace(tensor, std::move(buffer)).first->second;
     tensor->buffer = nullptr;
     tensor->data = nullptr;
-    ggml_backend_tensor_alloc(buffer.get(), tensor, ggml_backend_buffer_get_base(buffer.get()));
-    own_[tensor] = std::move(buffer);
+    ggml_backend_tensor_alloc(own.get(), tensor, ggml_backend_buffer_get_base(own.get()));
 }
 
 // Row by row from the file, in the tensor's own type.
@@ -311,12 +321,12 @@ void PlacedWeights::write_merged(const WeightBinder::Binding & binding, const Ro
     const size_t from_bytes = ggml_row_size(binding.stored->type, length),
                  to_bytes = ggml_row_size(tensor->type, length);
     std::vector<uint8_t> raw, merged(to_bytes); // aligned, whatever the file has
-    std::vector<float> values(length);
+    std::vector<float> values(length), scratch(delta.scratch());
     for (int64_t row = 0; row < rows; row++) {
         cancellation.throw_if_cancelled();
         const uint8_t * from = binding.stored->data + row * from_bytes;
         raw.assign(from, from + from_bytes);
-        read_row(binding.stored->type, raw.data(), length, &delta, row, values.data());
+        read_row(binding.stored->type, raw.data(), length, &delta, row, values.data(), scratch.data());
         ggml_quantize_chunk(tensor->type, values.data(), merged.data(), 0, 1, length, nullptr);
         ggml_backend_tensor_set(tensor, merged.data(), row * to_bytes, to_bytes);
     }

@@ -32,7 +32,8 @@ public:
     struct Binding {
         Tensor tensor;
         const StoredTensor * stored;
-        Transform transform; // nullptr: as they are, or converted to f32
+        Transform transform;  // nullptr: as they are, or converted to f32
+        bool product = false; // the matrix or kernel of a layer, which the CPU's kernels pack
     };
 
     // `table` must outlive the binder.
@@ -55,9 +56,11 @@ public:
     // One more than the largest of them; 0 where there is none.
     int64_t count(const std::string & prefix) const;
 
-    // A matrix or kernel in the type that the file has. Dimensions of size 1 may stand anywhere, so that a 1x1
+    // The matrix or kernel of a layer in the type that the file has. Dimensions of size 1 may stand anywhere, so that a 1x1
     // convolution may be stored as a matrix and the other way round.
     Tensor weight(const std::string & name, Shape ne);
+    // Vectors that are looked up, in the type that the file has.
+    Tensor lookup(const std::string & name, Shape ne);
     // A small tensor that element-wise operations take: converted to f32.
     Tensor parameter(const std::string & name, Shape ne);
     // A tensor of shape `ne` that is computed in f32, once, from the one of shape `stored_ne`.
@@ -98,9 +101,16 @@ public:
     PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
                   const Cancellation & cancellation);
 
-    // What is added to a tensor from the next update() on; nullptr for nothing. The graphs that read it must be gone, and
-    // where it has a delta, its type must be one of can_merge().
-    void set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta);
+    using Deltas = std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>>;
+    // Other deltas than those in force, ready to be put in their place.
+    struct Change {
+        Deltas deltas;
+        std::set<const WeightBinder::Binding *> stale; // what is to be written then
+    };
+    // What is added to tensors, in place of all that was. Their types must be those of can_merge().
+    Change change_to(Deltas deltas) const;
+    // Puts it in force from the next update() on. The graphs that read the tensors must be gone.
+    void apply(Change change) noexcept;
     // Writes the tensors whose delta has changed; comes before an evaluation that reads them. Where it throws (Error: cancelled,
     // out_of_memory, file), the next call goes on.
     void update(const Cancellation & cancellation);
@@ -108,7 +118,7 @@ public:
     // Numbers can be written in that type without data to calibrate it by.
     static bool can_merge(ggml_type type);
 
-    bool is_mapped(Tensor tensor) const { return mapped_.count(tensor) > 0; }
+    bool is_mapped(Tensor tensor) const { return mapped_.count(tensor) > 0 && !own_.count(tensor); }
     int64_t mapped_bytes() const { return mapped_bytes_; }
     int64_t allocated_bytes() const { return allocated_bytes_; }
 
@@ -126,7 +136,7 @@ private:
     std::vector<Buffer> buffers_;
     std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors that lie in their file
     std::unordered_map<Tensor, Buffer> own_;                   // memory of such a tensor while it has a delta
-    std::unordered_map<Tensor, std::shared_ptr<const RowDelta>> deltas_;
+    Deltas deltas_;
     std::set<const WeightBinder::Binding *> stale_;
     int64_t mapped_bytes_ = 0;
     int64_t allocated_bytes_ = 0;

@@ -1,6 +1,7 @@
 // See adapter.h.
 #include "model/adapter.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace diffusion {
@@ -25,7 +26,10 @@ void add_rows(const Matrix & b, const float * factors, float scale, float * y) {
 class Lora : public RowDelta {
 public:
     Lora(LowRank p, float scale) : p_(std::move(p)), scale_(scale) {}
-    void add(int64_t row, float * values) const override { p_.add_row(row, scale_, values); }
+    int64_t scratch() const override { return p_.scratch(); }
+    void add(int64_t row, float * values, float * scratch) const noexcept override {
+        p_.add_row(row, scale_, values, scratch);
+    }
 
 private:
     LowRank p_;
@@ -36,11 +40,13 @@ class Hadamard : public RowDelta {
 public:
     Hadamard(LowRank p, LowRank q, float scale) : p_(std::move(p)), q_(std::move(q)), scale_(scale) {}
 
-    void add(int64_t row, float * values) const override {
+    int64_t scratch() const override { return 2 * p_.columns() + std::max(p_.scratch(), q_.scratch()); }
+    void add(int64_t row, float * values, float * scratch) const noexcept override {
         const int64_t n = p_.columns();
-        std::vector<float> a(n), b(n);
-        p_.add_row(row, scale_, a.data());
-        q_.add_row(row, 1, b.data());
+        float *a = scratch, *b = a + n, *rest = b + n;
+        std::fill(a, rest, 0.0f);
+        p_.add_row(row, scale_, a, rest);
+        q_.add_row(row, 1, b, rest);
         for (int64_t j = 0; j < n; j++) values[j] += a[j] * b[j];
     }
 
@@ -53,7 +59,7 @@ class Kronecker : public RowDelta {
 public:
     Kronecker(Matrix a, Matrix b, float scale) : a_(std::move(a)), b_(std::move(b)), scale_(scale) {}
 
-    void add(int64_t row, float * values) const override {
+    void add(int64_t row, float * values, float *) const noexcept override {
         const float * a = a_.row(row / b_.rows);
         const float * b = b_.row(row % b_.rows);
         for (int64_t i = 0; i < a_.columns; i++, values += b_.columns) {
@@ -69,8 +75,13 @@ private:
 class Sum : public RowDelta {
 public:
     explicit Sum(std::vector<std::unique_ptr<RowDelta>> parts) : parts_(std::move(parts)) {}
-    void add(int64_t row, float * values) const override {
-        for (const auto & part : parts_) part->add(row, values);
+    int64_t scratch() const override {
+        int64_t most = 0;
+        for (const auto & part : parts_) most = std::max(most, part->scratch());
+        return most;
+    }
+    void add(int64_t row, float * values, float * scratch) const noexcept override {
+        for (const auto & part : parts_) part->add(row, values, scratch);
     }
 
 private:
@@ -91,10 +102,11 @@ bool LowRank::sound() const {
     return core.values.empty() ? a.columns == b.rows : a.columns == core.rows && core.columns == b.rows * taps;
 }
 
-void LowRank::add_row(int64_t row, float scale, float * values) const {
+void LowRank::add_row(int64_t row, float scale, float * values, float * scratch) const noexcept {
     if (core.values.empty()) return add_rows(b, a.row(row), scale, values);
-    std::vector<float> inner(core.columns); // [b.rows, taps]
-    add_rows(core, a.row(row), scale, inner.data());
+    float * inner = scratch; // [b.rows, taps]
+    std::fill_n(inner, core.columns, 0.0f);
+    add_rows(core, a.row(row), scale, inner);
     for (int64_t m = 0; m < b.rows; m++) {
         for (int64_t j = 0; j < b.columns; j++) {
             const float factor = b.row(m)[j];
@@ -105,7 +117,8 @@ void LowRank::add_row(int64_t row, float scale, float * values) const {
 
 Matrix LowRank::multiplied() const {
     Matrix result{rows(), columns(), std::vector<float>(rows() * columns())};
-    for (int64_t i = 0; i < rows(); i++) add_row(i, 1, result.values.data() + i * columns());
+    std::vector<float> room(scratch());
+    for (int64_t i = 0; i < rows(); i++) add_row(i, 1, result.values.data() + i * columns(), room.data());
     return result;
 }
 

@@ -26,7 +26,9 @@ struct LowRank {
     int64_t columns() const { return b.columns * taps; }
     // The inner sizes fit each other.
     bool sound() const;
-    void add_row(int64_t row, float scale, float * values) const;
+    // Numbers that add_row() needs room for.
+    int64_t scratch() const { return core.columns; }
+    void add_row(int64_t row, float scale, float * values, float * scratch) const noexcept;
     Matrix multiplied() const;
 };
 

@@ -57,7 +57,7 @@ ClipTextConfig ClipText::read_config(const WeightBinder & weights, const ClipTex
 ClipText::ClipText(WeightBinder & weights, const ClipTextUse & use) : config_(read_config(weights, use)) {
     const int64_t d = config_.width, f = config_.intermediate;
     const std::string & prefix = use.prefix;
-    token_embedding_ = weights.weight(prefix + "embeddings.token_embedding.weight", {d, config_.vocabulary});
+    token_embedding_ = weights.lookup(prefix + "embeddings.token_embedding.weight", {d, config_.vocabulary});
     position_embedding_ = weights.parameter(prefix + "embeddings.position_embedding.weight", {d, config_.positions});
     // A file without any layer lacks the first one.
     for (int64_t i = 0; i < std::max<int64_t>(config_.layers, 1); i++) {

@@ -128,8 +128,7 @@ void ControlNets::free(Entries entries) {
     runner_.clear(); // plans read the weights
     for (const auto & entry : entries) {
         if (!device_.cpu()) break;
-        for (const auto & binding : entry->weights->bindings())
-            device_.cpu()->weights.set_delta(binding.tensor, nullptr);
+        for (const auto & binding : entry->weights->bindings()) device_.cpu()->weights.forget(binding.tensor);
     }
     entries.clear();
     return_freed_memory();

@@ -165,15 +165,15 @@ struct Engine::Impl {
         LoraSet wanted = lora_set(files);
         if (wanted == in_force) return;
         Loras next = read_loras(files, *networks->weights, evaluator->device().backends().back(), cancellation);
-        evaluator->exchange(loras.deltas, next.deltas);
-        loras = std::move(next);
+        evaluator->set_deltas(next.deltas);
+        lora_reports = std::move(next.reports);
         in_force = std::move(wanted);
     }
 
     LogSink on_log;
     std::unique_ptr<Networks> networks;
     std::optional<Evaluator> evaluator;
-    Loras loras;
+    std::vector<LoraReport> lora_reports;
     LoraSet in_force;
     std::optional<ControlNets> control_nets;
     ModelInfo info;
@@ -202,7 +202,7 @@ std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, c
     cancellation.throw_if_cancelled();
     const LogScope scope(impl_->on_log);
     impl_->set_loras(files, cancellation);
-    return impl_->loras.reports;
+    return impl_->lora_reports;
 }
 
 void Engine::set_control_nets(const std::vector<std::string> & paths, const Cancellation & cancellation) {

@@ -62,7 +62,7 @@ Evaluator::Evaluator(const WeightBinder & weights, const EngineOptions & options
 std::vector<float> Evaluator::run(const char * network, const std::string & variant,
                                   const std::vector<GraphInput> & inputs, const Runner::Build & build,
                                   const Cancellation & cancellation) {
-    if (!device_->cpu()) weights_->update(cancellation);
+    weights_->update(cancellation);
     if (info_.mapped_bytes > 0) {
         for (const StoredFile & file : table_.files()) file.mapping->check_unchanged();
     }
@@ -70,20 +70,25 @@ std::vector<float> Evaluator::run(const char * network, const std::string & vari
     return runner_->run(network, variant, inputs, build, cancellation);
 }
 
-void Evaluator::exchange(const Deltas & before, const Deltas & next) {
-    for (const auto & [binding, delta] : next) {
-        if (device_->cpu() || PlacedWeights::can_merge(binding->tensor->type)) continue;
+void Evaluator::set_deltas(const PlacedWeights::Deltas & deltas) {
+    CpuPath * const cpu = device_->cpu();
+    PackedWeights::Deltas packed;
+    PlacedWeights::Deltas placed;
+    for (const auto & [binding, delta] : deltas) {
+        if (cpu && binding->product) {
+            packed.emplace(binding->tensor, delta);
+            continue;
+        }
+        placed.emplace(binding, delta);
+        if (PlacedWeights::can_merge(binding->tensor->type)) continue;
         throw Error(ErrorCode::model_unsupported, "A LoRA cannot be added on this device to weights of the type " +
                                                       binding->stored->type_name + ". Use a model in another type.");
     }
+    PlacedWeights::Change change = weights_->change_to(std::move(placed));
+    // Nothing below throws: all of it is in force, or none.
     runner_->clear();
-    for (const auto & [binding, delta] : before) set_delta(*binding, nullptr);
-    for (const auto & [binding, delta] : next) set_delta(*binding, delta);
-}
-
-void Evaluator::set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta) {
-    if (device_->cpu()) return device_->cpu()->weights.set_delta(binding.tensor, std::move(delta));
-    weights_->set_delta(binding, std::move(delta));
+    weights_->apply(std::move(change));
+    if (cpu) cpu->weights.set_deltas(std::move(packed));
 }
 
 std::vector<ProfileEntry> Evaluator::profile() const {

@@ -61,17 +61,14 @@ public:
     std::vector<float> run(const char * network, const std::string & variant, const std::vector<GraphInput> & inputs,
                            const Runner::Build & build, const Cancellation & cancellation);
 
-    using Deltas = std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>>;
-    // Takes back what was added to weights, and adds something else. Throws Error (model_unsupported), and has changed nothing
-    // then, where the device cannot.
-    void exchange(const Deltas & before, const Deltas & next);
+    // What is added to weights, in place of all that was. Where it throws (Error: model_unsupported where the device cannot), nothing
+    // has changed.
+    void set_deltas(const PlacedWeights::Deltas & deltas);
 
     // What the evaluations so far cost; empty unless asked for by EngineOptions::profile.
     std::vector<ProfileEntry> profile() const;
 
 private:
-    void set_delta(const WeightBinder::Binding & binding, std::shared_ptr<const RowDelta> delta);
-
     const TensorTable & table_;
     LogSink on_log_;
     std::optional<Device> device_;

@@ -27,7 +27,7 @@ struct LoraReport {
 };
 
 struct Loras {
-    std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>> deltas;
+    PlacedWeights::Deltas deltas;
     std::vector<LoraReport> reports; // one a file
 };
 

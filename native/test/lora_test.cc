@@ -70,8 +70,8 @@ void test_forms() {
     const Matrix a = matrix(5, 3, 1), b = matrix(3, 4, 2), core = matrix(3, 3 * 9, 3), up = matrix(5, 3, 4),
                  c = matrix(2, 3, 5), d = matrix(4, 6, 6);
     const auto row_of = [](const RowDelta & delta, int64_t row, int64_t n) {
-        std::vector<float> values(n, 1.0f); // it is added to
-        delta.add(row, values.data());
+        std::vector<float> values(n, 1.0f), scratch(delta.scratch(), 5.0f); // it is added to
+        delta.add(row, values.data(), scratch.data());
         return values;
     };
     const auto near = [](float x, float y) { return std::abs(x - y) < 1e-5f; };
@@ -155,9 +155,11 @@ void test_device_tensors() {
     const LowRank p{matrix(6, 2, 3), matrix(2, 32, 4), {}};
     const std::shared_ptr<const RowDelta> delta = lora_delta(p, 1);
     std::vector<float> merged = base;
-    for (int64_t row = 0; row < 6; row++) delta->add(row, merged.data() + row * 32);
+    for (int64_t row = 0; row < 6; row++) delta->add(row, merged.data() + row * 32, nullptr);
 
-    for (const auto & binding : binder.bindings()) weights.set_delta(binding, delta);
+    PlacedWeights::Deltas deltas;
+    for (const auto & binding : binder.bindings()) deltas[&binding] = delta;
+    weights.apply(weights.change_to(deltas));
     const Cancellation raised;
     raised.cancel();
     check_throws("cancelled", ErrorCode::cancelled, "", [&] { weights.update(raised); });
@@ -167,7 +169,10 @@ void test_device_tensors() {
     weights.update(never);
     check(close(read_back(single), merged), "and not twice");
 
-    for (const auto & binding : binder.bindings()) weights.set_delta(binding, nullptr);
+    weights.change_to({});
+    weights.update(never);
+    check(close(read_back(single), merged), "a change that is not put in force changes nothing");
+    weights.apply(weights.change_to({}));
     weights.update(never);
     check(single->data == table.find("single.weight")->data, "without a delta the tensor is back in the file");
     check(close(read_back(half), base), "with the file's numbers");
