@@ -20,12 +20,13 @@ export {
   type DiffusionErrorCode,
 } from './errors.ts';
 export type { PredictionType } from './guidance/index.ts';
-export type { ControlParameters, GenerationParameters, ImageMetadata } from './image/parameters.ts';
+export type { ControlParameters, GenerationParameters } from './image/parameters.ts';
 export { readMetadata } from './image/read-metadata.ts';
 export type { RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './inspect.ts';
 export type { ComputeOptions, LoadOptions, Logger } from './load-options.ts';
 export type { LoraOption } from './lora/options.ts';
+export type { ImageMetadata } from './metadata/interpret.ts';
 export { loadModel, type Model, type ModelInfo } from './model.ts';
 export type {
   NativeComponent as Component,

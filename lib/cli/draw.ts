@@ -3,6 +3,7 @@
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable } from '../image/write-png.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
+import { seedAfter } from '../noise/seed.ts';
 import { type PictureInput, readPicture } from '../picture/input.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import { checkDepth2ImgOptions } from '../pipeline/depth2img-options.ts';
@@ -68,7 +69,7 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
         for (const lora of loras) log(`${lora.path}: ${lora.applied} of ${lora.tensors} tensors applied`);
         for (const { path, vectors } of embeddings) log(`${path}: ${vectors} vectors`);
       }
-      seed = result.seed + 1;
+      seed = seedAfter(result.seed, 1);
     }
     if (PROFILED) log(formatProfile(await model.profile()));
     if (request.json) await printJson({ ...report(drawn, load), warnings: warnings.all });
@@ -83,7 +84,7 @@ type PictureOption = (typeof PICTURES)[number];
 
 interface Drawn {
   readonly file: string;
-  readonly seed: number;
+  readonly seed: number | bigint;
   readonly timings: Timings;
   readonly loras: GenerationResult['loras'];
   readonly embeddings: GenerationResult['embeddings'];
@@ -95,7 +96,7 @@ async function checkRequest(
   command: DrawingCommand,
 ): Promise<void> {
   const { seed } = CHECKS[command](options, ANY_MODEL);
-  CHECKS[command]({ ...options, seed: seed + (count - 1) }, ANY_MODEL);
+  CHECKS[command]({ ...options, seed: seedAfter(seed, count - 1) }, ANY_MODEL);
   await checkOutput(output, count, json, process.stdout.isTTY);
   if (previewPath === undefined && (options.preview || options.previewNoisy)) {
     throw new UsageError('Expected --preview-path for --preview and --preview-noisy');

@@ -28,7 +28,7 @@ export interface Flag {
   readonly alias?: string;
   readonly description: string;
   /** What its value is; a switch has none. */
-  readonly kind: 'text' | 'number' | 'numbers' | 'size' | 'corner' | 'switch';
+  readonly kind: 'text' | 'number' | 'seed' | 'numbers' | 'size' | 'corner' | 'switch';
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
   readonly option?:
     | keyof DrawingOptions

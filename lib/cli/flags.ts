@@ -156,7 +156,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'seed',
     alias: 's',
-    kind: 'number',
+    kind: 'seed',
     option: 'seed',
     description: 'seed of the noise (default: -1, a random one)',
   },

@@ -2,6 +2,7 @@
 
 import { type ArgumentError, argumentError } from '../errors.ts';
 import type { LoadOptions } from '../load-options.ts';
+import { readSeed } from '../noise/seed.ts';
 import { OptionCheck } from '../options.ts';
 import { PICTURE_INPUT } from '../picture/input.ts';
 import { HIRES_UPSCALERS } from '../pipeline/hires-options.ts';
@@ -140,6 +141,7 @@ export function readCount({ flags }: CommandLine, flag: string, max: number): nu
 
 function toValue({ kind, name }: Flag, value: string | true | undefined): unknown {
   if (kind === 'number') return toNumber(value);
+  if (kind === 'seed') return readSeed(String(value)) ?? toNumber(value);
   if (kind === 'numbers') return toNumbers(String(value).replace(/^\[|\]$/g, ''), ',');
   if (kind === 'size') return toPair(name, String(value), 'x', ['width', 'height']);
   if (kind === 'corner') return toPair(name, String(value), ',', ['top', 'left']);

@@ -17,7 +17,8 @@ export function print(data: string | Uint8Array): Promise<void> {
   });
 }
 
-/** Prints a value as one line of JSON. */
+/** Prints a value as one line of JSON; integers beyond 2^53 - 1, which most readers of JSON round, as strings. */
 export function printJson(value: unknown): Promise<void> {
-  return print(`${JSON.stringify(value)}\n`);
+  const line = JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? String(part) : part));
+  return print(`${line}\n`);
 }

@@ -1,6 +1,7 @@
 // Generation parameters as text, in the form that AUTOMATIC1111's web UI writes into pictures and that other tools read.
 
-import { fromMetadataNames, fromMetadataRng, toMetadataName } from './names.ts';
+import { NEGATIVE, readPrompts } from '../metadata/infotext.ts';
+import { toMetadataName } from '../sampler/names.ts';
 
 /** Keyword of the PNG text entry that holds the parameters. */
 export const PARAMETERS_KEYWORD = 'parameters';
@@ -19,7 +20,8 @@ export interface GenerationParameters {
   readonly cfgScale: number;
   /** Of edited pictures. */
   readonly imageCfgScale?: number | undefined;
-  readonly seed: number;
+  /** Above 2^53 - 1 a bigint. */
+  readonly seed: number | bigint;
   readonly width: number;
   readonly height: number;
   /** Name of the model's file, without folder and extension. */
@@ -36,6 +38,8 @@ export interface GenerationParameters {
   readonly cropTopLeft?: string | undefined;
   readonly targetSize?: string | undefined;
   readonly aestheticScores?: string | undefined;
+  /** Whether the picture can be laid beside itself: along both sides (true), side by side or one above the other. */
+  readonly tileable?: boolean | 'x' | 'y' | undefined;
   /** LoRAs: how many of their tensors were applied, of how many. */
   readonly loras?: readonly { path: string; weight: number; applied: number; tensors: number }[] | undefined;
   /** Embeddings that the prompts name, by the words that stand for them. */
@@ -64,36 +68,29 @@ export interface ControlParameters {
   readonly end: number;
 }
 
-/** What a picture says about how it was made. Fields that it does not state are undefined. */
-export interface ImageMetadata {
-  /** The whole text as it stands in the file. */
-  readonly raw: string;
-  readonly prompt: string;
-  readonly negativePrompt: string;
-  readonly steps: number | undefined;
-  /** In this package's names where it has the method, otherwise as written. */
-  readonly sampler: string | undefined;
-  readonly scheduler: string | undefined;
-  readonly cfgScale: number | undefined;
-  readonly seed: number | undefined;
-  readonly width: number | undefined;
-  readonly height: number | undefined;
-  readonly model: string | undefined;
-  readonly clipSkip: number | undefined;
-  readonly rng: string | undefined;
-  readonly strength: number | undefined;
-  /** Every `key: value` of the last line, as written. */
-  readonly fields: Readonly<Record<string, string>>;
+/** Random generators as the web UI names them: `NV` computes on the CPU what a GPU gives. */
+const RNG_LABELS: Readonly<Record<string, string>> = { cuda: 'NV', cpu: 'CPU' };
+
+/**
+ * Writes parameters: the prompt, a line `Negative prompt: ...` if there is one, and a line of `key: value` pairs. Prompts that this
+ * cannot hold, because readers strip every line and look for that word, stand among the pairs as well, where the web UI finds them too.
+ */
+export function formatParameters(p: GenerationParameters): string {
+  const prompts = p.negativePrompt ? `${p.prompt}\n${NEGATIVE} ${p.negativePrompt}` : p.prompt;
+  const read = readPrompts(prompts.split('\n'));
+  const settings = settingsOf(p).filter(([, value]) => value !== undefined);
+  const pairs = settings.map(([key, value]) => `${key}: ${quote(String(value))}`);
+  for (const [key, text, same] of [
+    ['Prompt', p.prompt, read.prompt === p.prompt],
+    ['Negative prompt', p.negativePrompt, read.negativePrompt === p.negativePrompt],
+  ] as const) {
+    if (!same) pairs.push(`${key}: ${JSON.stringify(text)}`);
+  }
+  return `${prompts}\n${pairs.join(', ')}`.trim();
 }
 
-const NEGATIVE = 'Negative prompt:';
-/** A last line with fewer fields is prose. */
-const LEAST_FIELDS = 3;
-const KEY = /^\w[\w \-/]+$/;
-
-/** Writes parameters: the prompt, a line `Negative prompt: ...` if there is one, and a line of `key: value` pairs. */
-export function formatParameters(p: GenerationParameters): string {
-  const fields: [string, string | number | undefined][] = [
+function settingsOf(p: GenerationParameters): [key: string, value: string | number | bigint | undefined][] {
+  return [
     ['Steps', p.steps],
     ['Sampler', toMetadataName.sampler(p.sampler)],
     ['Schedule type', p.scheduler && toMetadataName.scheduler(p.scheduler)],
@@ -124,14 +121,12 @@ export function formatParameters(p: GenerationParameters): string {
     ['Crop top left', p.cropTopLeft],
     ['Target size', p.targetSize],
     ['Aesthetic scores', p.aestheticScores],
-    ['RNG', toMetadataName.rng(p.rng)],
+    ['Tiling', p.tileable === true ? 'True' : undefined],
+    ['Tile X', p.tileable === 'x' ? 'True' : undefined],
+    ['Tile Y', p.tileable === 'y' ? 'True' : undefined],
+    ['RNG', RNG_LABELS[p.rng] ?? p.rng],
     ['Version', p.version],
   ];
-  const settings = fields
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `${key}: ${quote(String(value))}`);
-  const negative = p.negativePrompt ? `\n${NEGATIVE} ${p.negativePrompt}` : '';
-  return `${p.prompt}${negative}\n${settings.join(', ')}`.trim();
 }
 
 /** In the words of the ControlNet extension of A1111's web UI. */
@@ -151,80 +146,10 @@ function fileName(path: string): string {
   return path.split(/[/\\]/).at(-1) as string;
 }
 
-/** Reads parameters back; a text of any other form counts as a prompt. */
-export function parseParameters(raw: string): ImageMetadata {
-  const lines = raw.split('\n');
-  const last = parseFields(lines.at(-1) as string);
-  const hasFields = Object.keys(last).length >= LEAST_FIELDS;
-  const fields = hasFields ? last : {};
-  const prompts = hasFields ? lines.slice(0, -1) : lines;
-  const split = prompts.findIndex((line) => line.startsWith(NEGATIVE));
-  const positive = split < 0 ? prompts : prompts.slice(0, split);
-  const negative = split < 0 ? [] : prompts.slice(split);
-  const size = /^(\d+)x(\d+)$/.exec(fields.Size ?? '');
-  const names = fromMetadataNames(fields.Sampler, fields['Schedule type']);
-  return {
-    raw,
-    prompt: positive.join('\n').trim(),
-    negativePrompt: negative.join('\n').slice(NEGATIVE.length).trim(),
-    steps: toNumber(fields.Steps),
-    sampler: names.sampler,
-    scheduler: names.scheduler,
-    cfgScale: toNumber(fields['CFG scale']),
-    seed: toNumber(fields.Seed),
-    width: toNumber(size?.[1]),
-    height: toNumber(size?.[2]),
-    model: fields.Model,
-    clipSkip: toNumber(fields['Clip skip']),
-    rng: fromMetadataRng(fields.RNG),
-    strength: toNumber(fields['Denoising strength']),
-    fields,
-  };
-}
-
-/** A value that would end its field early is written as a JSON string, as A1111 does. */
+/**
+ * A value that would not be read back as it stands is written as a JSON string: readers end a value at a comma, strip it, and take one
+ * in quotes for JSON.
+ */
 function quote(value: string): string {
-  return /[,:\n]/.test(value) ? JSON.stringify(value) : value;
-}
-
-function unquote(value: string): string {
-  if (!value.startsWith('"')) return value;
-  try {
-    return String(JSON.parse(value));
-  } catch {
-    return value;
-  }
-}
-
-/** The `key: value` pairs of a line; the first of each key counts, what is no pair is passed over. */
-function parseFields(line: string): Record<string, string> {
-  const fields: Record<string, string> = Object.create(null);
-  for (const part of splitAtCommas(line)) {
-    const colon = part.indexOf(':');
-    const key = part.slice(0, Math.max(colon, 0)).trim();
-    if (KEY.test(key)) fields[key] ??= unquote(part.slice(colon + 1).trim());
-  }
-  return { ...fields };
-}
-
-/** Splits at the commas that stand outside quotes. One pass, so that a hostile text costs no more than its length. */
-function splitAtCommas(line: string): string[] {
-  const parts: string[] = [];
-  let start = 0;
-  let quoted = false;
-  for (let i = 0; i < line.length; i++) {
-    if (quoted && line[i] === '\\') i++;
-    else if (line[i] === '"') quoted = !quoted;
-    else if (line[i] === ',' && !quoted) {
-      parts.push(line.slice(start, i));
-      start = i + 1;
-    }
-  }
-  parts.push(line.slice(start));
-  return parts;
-}
-
-function toNumber(text: string | undefined): number | undefined {
-  const value = text ? Number(text) : Number.NaN;
-  return Number.isFinite(value) ? value : undefined;
+  return /[,:"\p{Cc}]|^\s|\s$/u.test(value) ? JSON.stringify(value) : value;
 }

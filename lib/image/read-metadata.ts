@@ -2,7 +2,9 @@
 
 import { readFile } from 'node:fs/promises';
 import { argumentError, DiffusionError, describe } from '../errors.ts';
-import { type ImageMetadata, PARAMETERS_KEYWORD, parseParameters } from './parameters.ts';
+import { readInfotext } from '../metadata/infotext.ts';
+import { type ImageMetadata, interpret } from '../metadata/interpret.ts';
+import { PARAMETERS_KEYWORD } from './parameters.ts';
 import { readTexts } from './text-chunks.ts';
 
 /**
@@ -26,7 +28,7 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
       `Expected generation parameters in ${source} but it has no '${PARAMETERS_KEYWORD}' text`,
     );
   }
-  return parseParameters(raw);
+  return interpret(readInfotext(raw));
 }
 
 async function read(path: string): Promise<Uint8Array> {

@@ -3,6 +3,7 @@
 import { argumentError, describe } from '../errors.ts';
 import { Mt19937Noise } from './mt19937.ts';
 import { PhiloxNoise } from './philox.ts';
+import { SEEDS } from './seed.ts';
 import type { NoiseSource } from './types.ts';
 
 export type { NoiseSource } from './types.ts';
@@ -48,7 +49,7 @@ export function createBatchNoise(rng: RngName, seed: number | bigint, batchSize:
 
 function checkSeed(seed: number | bigint): bigint {
   if (typeof seed === 'number' && Number.isSafeInteger(seed) && seed >= 0) return BigInt(seed);
-  if (typeof seed === 'bigint' && BigInt.asUintN(64, seed) === seed) return seed;
+  if (typeof seed === 'bigint' && seed >= 0n && seed < SEEDS) return seed;
   throw argumentError([
     {
       name: 'seed',

@@ -8,13 +8,15 @@ import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.t
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import type { NativeWrap } from '../native/contract.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
+import { asSeed, SEEDS } from '../noise/seed.ts';
 import { type OptionCheck, within } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
-import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerEntry, type SamplerName } from '../sampler/index.ts';
-import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
+import type { Sampler, SamplerName } from '../sampler/index.ts';
+import type { SchedulerName } from '../schedule/index.ts';
 import { parseAttention } from '../text/attention.ts';
 import { schedulePrompt } from '../text/editing.ts';
 import type { GenerationStep } from './generation.ts';
+import { checkSampler, checkScheduler, type OtherName } from './method-options.ts';
 import { PREVIEW_KINDS, type PreviewKind } from './preview.ts';
 
 /** Options of every call that draws. */
@@ -74,12 +76,22 @@ export interface GenerationOptions {
    * (Kynkäänniemi et al. 2024). Default `[0, 1]`.
    */
   guidanceInterval?: readonly [start: number, end: number] | undefined;
-  /** Seed of the noise, 0 to 2^53 - 1; picture i of a batch uses `seed + i`. -1 (default) draws one below 2^32. */
-  seed?: number | undefined;
-  /** Name of a sampler, or a function. Default `euler_a`. */
-  sampler?: SamplerName | Sampler | undefined;
-  /** Name of a schedule, or the noise levels themselves: falling, the last 0. Default: the sampler's own, mostly `discrete`. */
-  scheduler?: SchedulerName | ArrayLike<number> | undefined;
+  /**
+   * Seed of the noise, 0 to 2^64 - 1, above 2^53 - 1 a bigint; picture i of a batch uses `seed + i`. -1 (default) draws one below
+   * 2^32.
+   */
+  seed?: number | bigint | undefined;
+  /**
+   * Name of a sampler, or a function. Default `euler_a`. The names of AUTOMATIC1111's web UI, ComfyUI, diffusers, InvokeAI and
+   * stable-diffusion.cpp are understood where they mean the same method, in any case and with spaces, `_` or `-`: `Euler a`,
+   * `dpmpp_2m`, `EulerDiscreteScheduler`. One that says the schedule too, `DPM++ 2M Karras`, allows no other `scheduler`.
+   */
+  sampler?: SamplerName | OtherName | Sampler | undefined;
+  /**
+   * Name of a schedule, or the noise levels themselves: falling, the last 0. Default: the sampler's own, mostly `discrete`. The names
+   * of those programs are understood likewise; `Automatic` is what the web UI takes with the sampler, `karras` with `dpm++2m`.
+   */
+  scheduler?: SchedulerName | OtherName | ArrayLike<number> | undefined;
   /** Share of noise that a stochastic sampler puts back after each step, 0 to 1. Default: that of its method. */
   eta?: number | undefined;
   /** Pictures drawn together in one batch, 1 to 64. Default 1. */
@@ -172,7 +184,7 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly cfgRescale: number;
   readonly pagScale: number;
   readonly guidanceInterval: readonly [start: number, end: number];
-  readonly seed: number;
+  readonly seed: number | bigint;
   readonly sampler: Sampler;
   readonly samplerName: string;
   /** Evaluations of the network in a step, but for the last; 1 for a sampler of the user's. */
@@ -247,8 +259,9 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     check.problem({ name: 'prompt', expected: 'a string', received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
   }
   const batchSize = check.number('batchSize', 1, { min: 1, max: MAX_BATCH, integer: true });
-  const { sampler, samplerName, defaultScheduler, evaluationsPerStep = 1 } = checkSampler(check);
-  const scheduler = checkScheduler(check, defaultScheduler);
+  const asked = checkSampler(check);
+  const { sampler, samplerName, evaluationsPerStep = 1 } = asked;
+  const scheduler = checkScheduler(check, asked);
   const steps = checkSteps(check, scheduler);
   return {
     prompt: checkPrompt(check, 'prompt', steps * evaluationsPerStep),
@@ -356,9 +369,21 @@ function checkSteps(check: OptionCheck, scheduler: SchedulerName | Float64Array)
   return own;
 }
 
-function checkSeed(check: OptionCheck, batchSize: number): number {
-  const seed = check.number('seed', -1, { min: -1, max: Number.MAX_SAFE_INTEGER - (batchSize - 1), integer: true });
-  return seed === -1 ? randomInt(2 ** 32) : seed;
+function checkSeed(check: OptionCheck, batchSize: number): number | bigint {
+  const value = check.value('seed') ?? -1;
+  if (value === -1 || value === -1n) return randomInt(2 ** 32);
+  const isNumber = typeof value === 'number';
+  const exact = typeof value === 'bigint' || (isNumber && Number.isSafeInteger(value));
+  if (exact && value >= 0 && BigInt(value) <= SEEDS - BigInt(batchSize)) return asSeed(BigInt(value));
+  const last = batchSize > 1 ? `2^64 - ${batchSize}, so that every picture has one` : '2^64 - 1';
+  check.problem({
+    name: 'seed',
+    expected: `-1 or an integer from 0 to ${last}`,
+    received: describe(value),
+    ...(isNumber && value >= 2 ** 53 && { remedy: 'From 2^53 on it is exact as a bigint alone' }),
+    ...(!isNumber && typeof value !== 'bigint' && { code: 'ERR_INVALID_ARG_TYPE' }),
+  });
+  return 0;
 }
 
 /** Two shares of a whole, the first below the second. */
@@ -372,19 +397,4 @@ function checkInterval(check: OptionCheck, name: string): readonly [start: numbe
   const code = isNumbers ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
   check.problem({ name, expected, received: isNumbers ? `[${start}, ${end}]` : describe(value), code });
   return [0, 1];
-}
-
-function checkSampler(check: OptionCheck): SamplerEntry & { samplerName: string } {
-  const value = check.value('sampler');
-  if (typeof value === 'function') {
-    return { sampler: value as Sampler, samplerName: value.name || 'custom', defaultScheduler: 'discrete' };
-  }
-  const samplerName = check.name('sampler', 'euler_a', SAMPLER_NAMES);
-  return { samplerName, ...SAMPLERS[samplerName] };
-}
-
-function checkScheduler(check: OptionCheck, fallback: SchedulerName): SchedulerName | Float64Array {
-  const value = check.value('scheduler');
-  if (typeof value !== 'object' || value === null) return check.name('scheduler', fallback, SCHEDULER_NAMES);
-  return check.attempt(() => customSigmas(value as ArrayLike<number>, 'scheduler')) ?? fallback;
 }

@@ -6,6 +6,7 @@ import type { ControlParameters, GenerationParameters } from '../image/parameter
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import { findLoras } from '../lora/files.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
+import { seedAfter } from '../noise/seed.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import type { Size } from '../picture/resize.ts';
 import type { SamplerStep } from '../sampler/index.ts';
@@ -59,8 +60,8 @@ export interface Timings {
 export interface GenerationResult {
   /** `batchSize` pictures, in the order of their seeds. */
   readonly images: readonly RgbImage[];
-  /** Seed of the first picture; that of picture i is `seed + i`. */
-  readonly seed: number;
+  /** Seed of the first picture, above 2^53 - 1 a bigint; that of picture i is `seed + i`. */
+  readonly seed: number | bigint;
   readonly timings: Timings;
   /** The LoRAs that were applied: how many of their tensors changed the model, of how many in the file. */
   readonly loras: readonly NativeLoraReport[];
@@ -265,7 +266,7 @@ function parametersOf(
     ...task.parameters,
     sampler: options.samplerName,
     ...(typeof scheduler === 'string' ? { scheduler } : { sigmas: [...scheduler] }),
-    seed: options.seed + index,
+    seed: seedAfter(options.seed, index),
     model: model.name,
     version: `node-diffusion ${PACKAGE_VERSION}`,
   };
@@ -273,7 +274,7 @@ function parametersOf(
 
 /** What steers a picture beside prompts and scale, where it is not the default. */
 function steeringParameters(options: CheckedGenerationOptions): Partial<GenerationParameters> {
-  const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize } = options;
+  const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize, wrap } = options;
   const { aestheticScore, negativeAestheticScore } = options;
   const size = (given: Size | undefined) => given && `${given.width}x${given.height}`;
   const usualScores = aestheticScore === DEFAULT_SCORES.positive && negativeAestheticScore === DEFAULT_SCORES.negative;
@@ -284,6 +285,7 @@ function steeringParameters(options: CheckedGenerationOptions): Partial<Generati
     originalSize: size(originalSize),
     cropTopLeft: cropTopLeft.top || cropTopLeft.left ? `${cropTopLeft.top}, ${cropTopLeft.left}` : undefined,
     targetSize: size(targetSize),
+    tileable: wrap === 'xy' ? true : wrap,
     aestheticScores: usualScores ? undefined : `${aestheticScore}, ${negativeAestheticScore}`,
   };
 }

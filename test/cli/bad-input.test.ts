@@ -102,7 +102,7 @@ const rows: readonly Row[] = [
     /for --device but received 'cpx'\. Did you mean 'cpu'\?/,
   ],
   ['no threads', () => ['-p', 'x', '-t', '0'], 2, /for --threads/],
-  ['seeds that count beyond 2^53', () => ['-p', 'x', '-s', `${2 ** 53 - 2}`, '-b', '3'], 2, /for --seed/],
+  ['seeds that count beyond 64 bits', () => ['-p', 'x', '-s', `${2n ** 64n - 2n}`, '-b', '3'], 2, /for --seed/],
   ['no pictures', () => ['-p', 'x', '-b', '0'], 2, /for --batch-count/],
   ['two pictures for standard output', () => ['-p', 'x', '-o', '-', '-b', '2'], 2, /one picture for standard output/],
   ['JSON and a picture for standard output', () => ['-p', 'x', '-o', '-', '--json'], 2, /either -o - or --json/],

@@ -81,6 +81,20 @@ test('several pictures are numbered, with seeds counting up, and --json reports 
   assert.equal((await readMetadata(join(cwd, 'a_2.png'))).seed, 8);
 });
 
+test('seeds of 64 bits are exact on the way in and out', async () => {
+  const cwd = await newFolder();
+  const seeds = ['18446744073709551614', '18446744073709551615'];
+  const args = ['-p', 'x', '--steps', '1', '-W', '16', '-H', '16', '-o', 'a.png', '--json'];
+  const { code, stdout } = await diffuse([...args, '-s', seeds[0] as string, '-b', '2'], cwd);
+  assert.equal(code, 0);
+  assert.deepEqual(JSON.parse(String(stdout)).seeds, seeds);
+  const { stdout: metadata } = await diffuse(['metadata', 'a_2.png', '--json'], cwd);
+  assert.equal(JSON.parse(String(metadata)).seed, seeds[1]);
+  assert.equal((await readMetadata(join(cwd, 'a_2.png'))).seed, BigInt(seeds[1] as string));
+  const edge = await diffuse([...args, '-s', `${2 ** 53 - 1}`, '-b', '2'], cwd);
+  assert.deepEqual(JSON.parse(String(edge.stdout)).seeds, [2 ** 53 - 1, `${2n ** 53n}`]);
+});
+
 test('a pattern in the name counts from 0', async () => {
   const cwd = await newFolder();
   assert.equal((await diffuse([...draw, '-o', 'a%03d.png', '-b', '2'], cwd)).code, 0);

@@ -1,0 +1,180 @@
+// Generation parameters as AUTOMATIC1111's web UI writes them, with all that follow it: a prompt, a line `Negative prompt: ...`, and a
+// last line of `key: value` pairs.
+
+import type { StatedValues, Statement } from './statement.ts';
+
+/** What the line of the negative prompt begins with. */
+export const NEGATIVE = 'Negative prompt:';
+/** A last line with fewer pairs is prose. */
+const LEAST_FIELDS = 3;
+const KEY = /^\s*(\w[\w \-/]+):\s*/;
+
+/** Fields that change the picture and that nothing here follows. */
+const NOT_FOLLOWED =
+  /^(Variation seed( strength)?|Seed resize from|ENSD|Eta DDIM|Sigma \w+|Schedule (rho|(min|max) sigma)|Noise Schedule|Refiner( switch at)?|Hypernet( strength)?|Face restoration|ControlNet.*|ADetailer model|NGMS|Token merging ratio( hr)?|FreeU.*|Hires (sampler|schedule type|checkpoint|CFG Scale|prompt|negative prompt)|Dynamic thresholding enabled|Conditional mask weight|Emphasis|SLG scale|Sampler RNG|Extra sample args|ADM Guidance|Sharpness)$/;
+
+/** Reads the text; one of any other form counts as a prompt. As in the web UI, white space around it and around every line is nothing. */
+export function readInfotext(raw: string): Statement {
+  const lines = raw.trim().split('\n');
+  const last = lines.at(-1) as string;
+  const pairs = readPairs(last);
+  const hasFields = pairs.length >= LEAST_FIELDS;
+  const fields = hasFields ? firstOfEach(pairs) : {};
+  const { prompt, negativePrompt } = readPrompts(hasFields ? lines.slice(0, -1) : lines);
+  return {
+    software: softwareOf(fields.Version),
+    raw,
+    prompt: fields.Prompt ?? prompt,
+    negativePrompt: fields['Negative prompt'] ?? negativePrompt,
+    values: valuesOf(fields, last),
+    fields,
+    warnings: warningsOf(fields),
+  };
+}
+
+/** The prompts in the lines before the last. */
+export function readPrompts(lines: readonly string[]): { prompt: string; negativePrompt: string } {
+  const prompt: string[] = [];
+  const negative: string[] = [];
+  let current = prompt;
+  for (const line of lines.map((one) => one.trim())) {
+    const isNegative = line.startsWith(NEGATIVE);
+    if (isNegative) current = negative;
+    const text = isNegative ? line.slice(NEGATIVE.length).trim() : line;
+    if (text !== '' || current.length > 0) current.push(text);
+  }
+  return { prompt: prompt.join('\n'), negativePrompt: negative.join('\n') };
+}
+
+/**
+ * The `key: value` pairs of a line; what is no pair is passed over. A value that begins with a quote and ends with one before a comma is
+ * JSON; any other ends at its comma. One pass, so that a hostile text costs no more than its length.
+ */
+function readPairs(line: string): [key: string, value: string][] {
+  const pairs: [string, string][] = [];
+  let start = 0;
+  while (start < line.length) {
+    const comma = line.indexOf(',', start);
+    const end = comma < 0 ? line.length : comma;
+    const match = KEY.exec(line.slice(start, end));
+    const valueStart = start + (match?.[0].length ?? 0);
+    const quotedEnd = match && line[valueStart] === '"' ? endOfQuoted(line, valueStart) : undefined;
+    const valueEnd = quotedEnd ?? end;
+    if (match) pairs.push([match[1] as string, unquote(line.slice(valueStart, valueEnd).trim())]);
+    start = valueEnd + 1;
+  }
+  return pairs;
+}
+
+/** The first of a key counts: a later one stands in a value that its program did not quote. */
+function firstOfEach(pairs: readonly (readonly [key: string, value: string])[]): Record<string, string> {
+  const fields = new Map<string, string>();
+  for (const [key, value] of pairs) if (!fields.has(key)) fields.set(key, value);
+  return Object.fromEntries(fields);
+}
+
+/** Where a text in quotes ends, if a comma or the end of the line follows. */
+function endOfQuoted(line: string, start: number): number | undefined {
+  let i = start + 1;
+  while (i < line.length && line[i] !== '"') i += line[i] === '\\' ? 2 : 1;
+  return i < line.length && (i + 1 === line.length || line[i + 1] === ',') ? i + 1 : undefined;
+}
+
+function unquote(value: string): string {
+  if (!value.startsWith('"') || !value.endsWith('"')) return value;
+  try {
+    return String(JSON.parse(value));
+  } catch {
+    return value;
+  }
+}
+
+function softwareOf(version: string | undefined): string | undefined {
+  if (version === undefined) return undefined;
+  if (/^f\d/.test(version)) return `Stable Diffusion WebUI Forge ${version}`;
+  return /^v?\d/.test(version) ? `Stable Diffusion web UI ${version}` : version;
+}
+
+function valuesOf(fields: Readonly<Record<string, string>>, line: string): StatedValues {
+  const size = pair(fields.Size, 'x');
+  const isOurs = fields.Version?.startsWith('node-diffusion');
+  const [aestheticScore, negativeAestheticScore] = list(fields['Aesthetic scores']) ?? [];
+  return {
+    steps: fields.Steps,
+    sampler: fields.Sampler,
+    scheduler: fields['Schedule type'] ?? fields.Scheduler,
+    sigmas: list(fields.Sigmas ?? customSigmas(line)),
+    cfgScale: fields['CFG scale'],
+    imageCfgScale: fields['Image CFG scale'],
+    cfgRescale: fields['CFG Rescale'],
+    pagScale: fields['PAG scale'],
+    guidanceInterval: list(fields['Guidance interval']),
+    seed: fields.Seed,
+    width: size?.[0],
+    height: size?.[1],
+    model: fields.Model,
+    // Our own pictures state it where it is not the last layer, whatever the model's default is.
+    clipSkip: fields['Clip skip'] ?? (isOurs ? 1 : undefined),
+    rng: fields.RNG,
+    // stable-diffusion.cpp's word for the default of the sampler.
+    eta: fields.Eta === 'inf' ? undefined : fields.Eta,
+    strength: fields['Denoising strength'],
+    tileable: tileableOf(fields),
+    originalSize: named(pair(fields['Original size'], 'x'), 'width', 'height'),
+    cropTopLeft: named(pair(fields['Crop top left'], ','), 'top', 'left'),
+    targetSize: named(pair(fields['Target size'], 'x'), 'width', 'height'),
+    aestheticScore,
+    negativeAestheticScore,
+    hires: hiresOf(fields),
+  };
+}
+
+function tileableOf(fields: Readonly<Record<string, string>>): boolean | 'x' | 'y' | undefined {
+  const is = (key: string) => fields[key]?.toLowerCase() === 'true';
+  if (is('Tiling') || (is('Tile X') && is('Tile Y'))) return true;
+  return is('Tile X') ? 'x' : is('Tile Y') ? 'y' : undefined;
+}
+
+/** The web UI states the upscaler under `Hires upscaler`, stable-diffusion.cpp where the web UI states the scale. */
+function hiresOf(fields: Readonly<Record<string, string>>): StatedValues['hires'] {
+  const upscale = fields['Hires upscale'];
+  const scale = Number.isFinite(Number(upscale)) ? upscale : fields['Hires scale'];
+  const upscaler = fields['Hires upscaler'] ?? (scale === upscale ? undefined : upscale);
+  if (upscaler === undefined) return undefined;
+  const [width, height] = pair(fields['Hires resize'], 'x') ?? [];
+  const sides = Number(width) > 0 && Number(height) > 0 ? { width, height } : { scale };
+  const steps = Number(fields['Hires steps']) > 0 ? fields['Hires steps'] : undefined;
+  return { ...sides, steps, upscaler };
+}
+
+/** The user's levels in stable-diffusion.cpp's text, which is not quoted. */
+function customSigmas(line: string): string | undefined {
+  return /, Custom Sigmas: \[([\d., ]*)\]/.exec(line)?.[1];
+}
+
+function warningsOf(fields: Readonly<Record<string, string>>): string[] {
+  const others = Object.keys(fields).filter((key) => NOT_FOLLOWED.test(key));
+  const { Loras: loras, Embeddings: embeddings } = fields;
+  return [
+    ...(others.length > 0 ? [`The picture was drawn with what is not followed here: ${others.join(', ')}`] : []),
+    ...(loras ? [`The picture was drawn with LoRAs whose files must be given again: ${loras}`] : []),
+    ...(embeddings ? [`The picture was drawn with embeddings whose files must be given again: ${embeddings}`] : []),
+  ];
+}
+
+function list(text: string | undefined): string[] | undefined {
+  return text?.split(',').map((part) => part.trim());
+}
+
+function pair(text: string | undefined, separator: string): readonly [string, string] | undefined {
+  const parts = text?.split(separator).map((part) => part.trim());
+  return parts?.length === 2 ? (parts as unknown as readonly [string, string]) : undefined;
+}
+
+function named<Key extends string>(
+  pair: readonly [string, string] | undefined,
+  first: Key,
+  second: Key,
+): Readonly<Record<Key, string>> | undefined {
+  return pair && ({ [first]: pair[0], [second]: pair[1] } as Record<Key, string>);
+}
