@@ -5,6 +5,7 @@ import { inflateSync } from 'node:zlib';
 import encodeChunks from 'png-chunks-encode';
 import extractChunks from 'png-chunks-extract';
 import { DiffusionError } from '../errors.ts';
+import { decodeText } from './text-encoding.ts';
 
 /** Bytes of a PNG before its first chunk, and of the IHDR chunk that always comes first. */
 const SIGNATURE_LENGTH = 8;
@@ -16,8 +17,8 @@ const MAX_TEXT_BYTES = 16 * 1024 * 1024;
 /**
  * Adds a text entry to a PNG, before its pixels.
  *
- * Text in Latin-1 goes into a tEXt chunk and any other into iTXt, which is what Pillow writes and every reader of picture
- * parameters expects.
+ * Text in Latin-1 that no reader takes for UTF-8 goes into a tEXt chunk and any other into iTXt, which is what Pillow writes and every
+ * reader of picture parameters expects.
  *
  * @param png a complete PNG file.
  * @param keyword 1 to 79 Latin-1 characters.
@@ -26,7 +27,7 @@ export function withText(png: Buffer, keyword: string, text: string): Buffer {
   const key = Buffer.from(`${keyword}\0`, 'latin1');
   const latin1 = Buffer.from(text, 'latin1');
   const chunk =
-    latin1.toString('latin1') === text
+    decodeText(latin1) === text
       ? { name: 'tEXt', data: Buffer.concat([key, latin1]) }
       : // Not compressed, no language tag, no translated keyword.
         { name: 'iTXt', data: Buffer.concat([key, Buffer.alloc(4), Buffer.from(text, 'utf8')]) };
@@ -46,7 +47,7 @@ export function readTexts(png: Uint8Array, source: string): Map<string, string> 
   const texts = new Map<string, string>();
   try {
     for (const { name, data } of extractChunks(png)) {
-      const entry = decodeText(name, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+      const entry = readChunk(name, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
       if (entry && !texts.has(entry.keyword)) texts.set(entry.keyword, entry.text);
     }
   } catch (cause) {
@@ -75,16 +76,16 @@ function corrupt(source: string, reason: string, cause?: unknown): DiffusionErro
   return new DiffusionError('ERR_IMAGE', `Expected an intact PNG file but ${source} is not one: ${reason}`, { cause });
 }
 
-function decodeText(chunk: string, data: Buffer): { keyword: string; text: string } | undefined {
+function readChunk(chunk: string, data: Buffer): { keyword: string; text: string } | undefined {
   if (chunk !== 'tEXt' && chunk !== 'zTXt' && chunk !== 'iTXt') return undefined;
   const [keyword, rest] = splitAtZero(data);
-  const read = { tEXt: (b: Buffer) => b.toString('latin1'), zTXt: compressedText, iTXt: internationalText }[chunk];
+  const read = { tEXt: decodeText, zTXt: compressedText, iTXt: internationalText }[chunk];
   return { keyword: keyword.toString('latin1'), text: read(rest) };
 }
 
-/** zTXt after the keyword: compression method (0), then a zlib stream of Latin-1. */
+/** zTXt after the keyword: compression method (0), then a zlib stream. */
 function compressedText(data: Buffer): string {
-  return inflateSync(data.subarray(1), { maxOutputLength: MAX_TEXT_BYTES }).toString('latin1');
+  return decodeText(inflateSync(data.subarray(1), { maxOutputLength: MAX_TEXT_BYTES }));
 }
 
 /** iTXt after the keyword: compressed or not, method, language tag, translated keyword, then UTF-8. */

@@ -95,6 +95,7 @@ test('text outside Latin-1 goes into iTXt and other text into tEXt', async () =>
   };
   assert.deepEqual(await kind('Äpfel'), ['tEXt']);
   assert.deepEqual(await kind('りんご'), ['iTXt']);
+  assert.deepEqual(await kind('Ã¤'), ['iTXt'], 'Latin-1 that would be read as UTF-8');
 });
 
 test('a hostile text takes no more than its length in time', () => {
@@ -178,6 +179,29 @@ test('hostile pictures give a typed error', async () => {
   await assert.rejects(readMetadata(folder), { code: 'ERR_FILE' });
   await assert.rejects(readMetadata(join(folder, 'missing.png')), { code: 'ERR_FILE' });
   await assert.rejects(readMetadata(7 as never), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' });
+});
+
+test('text is in UTF-8 where its bytes are that, otherwise in Latin-1', async () => {
+  const png = await new RgbImage(pixels, 3, 2).png();
+  const lines = formatParameters({ ...parameters, prompt: 'PROMPT' });
+  const texts: [string, Buffer][] = [
+    ['ein Äpfel 一只猫 😀', Buffer.from('ein Äpfel 一只猫 😀')],
+    ['ein Äpfel, café', Buffer.from('ein Äpfel, café', 'latin1')],
+    ['ein Äpfel, caf\u00e9 \u0096', Buffer.from('ein Äpfel, caf\u00e9 \u0096', 'latin1')],
+  ];
+  for (const [prompt, bytes] of texts) {
+    const [before, after] = lines.split('PROMPT') as [string, string];
+    const data = Buffer.concat([Buffer.from(before), bytes, Buffer.from(after)]);
+    const chunks = {
+      tEXt: Buffer.concat([Buffer.from('parameters\0'), data]),
+      zTXt: Buffer.concat([Buffer.from('parameters\0\0'), deflateSync(data)]),
+    };
+    for (const [name, data] of Object.entries(chunks)) {
+      const extra = encodeChunks([{ name, data }]).subarray(8);
+      const metadata = await readMetadata(Buffer.concat([png.subarray(0, 33), extra, png.subarray(33)]));
+      assert.equal(metadata.prompt, prompt, name);
+    }
+  }
 });
 
 test('compressed text is read', async () => {
