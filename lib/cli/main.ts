@@ -6,7 +6,7 @@ import { reportFailure } from './failure.ts';
 
 /** Exit codes of a process that a signal ends: 128 and the signal's number. */
 const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-/** Milliseconds that a command has to end after a signal. One that waits for a pipe would never. */
+/** Milliseconds that a command has to end after a signal. One that waits for a file system might never. */
 const PATIENCE = 5000;
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -1,9 +1,10 @@
 // Reading generation parameters back from a picture.
 
-import { readFile } from 'node:fs/promises';
 import { argumentError, DiffusionError, describe } from '../errors.ts';
 import { readInfotext } from '../metadata/infotext.ts';
 import { type ImageMetadata, interpret } from '../metadata/interpret.ts';
+import { MAX_FILE_BYTES } from '../picture/limits.ts';
+import { quotePath, readUserFile } from '../user-file.ts';
 import { PARAMETERS_KEYWORD } from './parameters.ts';
 import { readTexts } from './text-chunks.ts';
 
@@ -20,8 +21,11 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
     const expected = 'a path or a Uint8Array';
     throw argumentError([{ name: 'file', expected, received: describe(file), code: 'ERR_INVALID_ARG_TYPE' }]);
   }
-  const source = typeof file === 'string' ? `'${file}'` : 'the given buffer';
-  const raw = readTexts(typeof file === 'string' ? await read(file) : file, source).get(PARAMETERS_KEYWORD);
+  const source = typeof file === 'string' ? quotePath(file) : 'the given buffer';
+  const raw = readTexts(
+    typeof file === 'string' ? await readUserFile(file, { maxBytes: MAX_FILE_BYTES }) : file,
+    source,
+  ).get(PARAMETERS_KEYWORD);
   if (raw === undefined) {
     throw new DiffusionError(
       'ERR_IMAGE',
@@ -29,12 +33,4 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
     );
   }
   return interpret(readInfotext(raw));
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw new DiffusionError('ERR_FILE', `Cannot read '${path}': ${(cause as Error).message}`, { cause });
-  }
 }

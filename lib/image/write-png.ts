@@ -1,24 +1,25 @@
 // Writing a picture so that a reader never sees half of it.
 
 import { randomBytes } from 'node:crypto';
-import type { Stats } from 'node:fs';
-import { access, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { access, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { DiffusionError } from '../errors.ts';
+import { quotePath, specialKind, systemMessage } from '../user-file.ts';
 
 /** Extensions of other picture formats, which a PNG must not be given. */
 const OTHER_FORMATS = ['.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.avif', '.heic', '.jxl'];
 
 /**
- * Writes a PNG whole or not at all: under a temporary name in the same folder, then renamed over the target. A symbolic
- * link is followed; a device or a pipe is written to as it is.
+ * Writes a PNG whole or not at all, also where the machine loses power: under a temporary name in the same folder, brought to the disk
+ * and then renamed over the target. A symbolic link is followed; a character device, such as /dev/null, is written to as it is.
  *
  * @throws DiffusionError `ERR_WRITE` as {@link checkWritable}, and when the system refuses.
  */
 export async function writePng(path: string, bytes: Uint8Array): Promise<void> {
   const existing = await checkWritable(path);
   try {
-    if (existing && !existing.isFile()) await writeFile(path, bytes);
+    if (existing?.isCharacterDevice()) await writeDevice(path, bytes);
     else await replaceFile(existing ? await realpath(path) : path, bytes, existing?.mode);
   } catch (error) {
     throw refused(path, error);
@@ -30,14 +31,14 @@ export async function writePng(path: string, bytes: Uint8Array): Promise<void> {
  *
  * @returns what is there already.
  * @throws DiffusionError `ERR_WRITE` when the folder does not exist, when it or the file that is there may not be written,
- *   when the path is empty or itself a folder, or when its name is that of another picture format.
+ *   when the path is empty or leads to a folder, a FIFO, a socket or a disk, or when its name is that of another picture format.
  */
 export async function checkWritable(path: string): Promise<Stats | undefined> {
   const extension = extname(path).toLowerCase();
   if (OTHER_FORMATS.includes(extension)) {
     throw new DiffusionError(
       'ERR_WRITE',
-      `Expected a name for a PNG but '${path}' ends in ${extension}. End it in .png`,
+      `Expected a name for a PNG but ${quotePath(path)} ends in ${extension}. End it in .png`,
     );
   }
   if (path === '') throw new DiffusionError('ERR_WRITE', "Expected a file to write but the path is ''");
@@ -45,15 +46,23 @@ export async function checkWritable(path: string): Promise<Stats | undefined> {
   if (!(await statIfThere(folder, path))?.isDirectory()) {
     throw new DiffusionError(
       'ERR_WRITE',
-      `Cannot write '${path}': the folder '${folder}' does not exist. Create it first`,
+      `Cannot write ${quotePath(path)}: the folder ${quotePath(folder)} does not exist. Create it first`,
     );
   }
   const existing = await statIfThere(path, path);
   if (existing?.isDirectory())
-    throw new DiffusionError('ERR_WRITE', `Expected a file to write but '${path}' is a folder`);
+    throw new DiffusionError('ERR_WRITE', `Expected a file to write but ${quotePath(path)} is a folder`);
+  // A pipe without a reader would be waited for, for ever, and one with a reader might get the half of a picture.
+  if (existing && !existing.isCharacterDevice() && specialKind(existing)) {
+    const remedy = 'Give the path of a file; `diffuse -o -` writes to standard output';
+    throw new DiffusionError(
+      'ERR_WRITE',
+      `Expected a file to write but ${quotePath(path)} is ${specialKind(existing)}. ${remedy}`,
+    );
+  }
   try {
     if (existing) await access(path, constants.W_OK);
-    // A device or a pipe is written to as it is, anything else under a temporary name beside it.
+    // A device is written to as it is, anything else under a temporary name beside it.
     if (!existing || existing.isFile()) await access(folder, constants.W_OK);
   } catch (error) {
     throw refused(path, error);
@@ -65,11 +74,28 @@ async function replaceFile(path: string, bytes: Uint8Array, mode = 0o666): Promi
   // Names may hold 255 bytes: cut the visible part so that the rest fits whatever its script.
   const temporary = join(dirname(path), `.${basename(path).slice(0, 50)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
-    await writeFile(temporary, bytes, { flag: 'wx', mode: mode & 0o777 });
+    const file = await open(temporary, 'wx', mode & 0o777);
+    try {
+      await file.writeFile(bytes);
+      // Without it a file system may rename before it writes: after a power cut there would be neither picture.
+      await file.sync();
+    } finally {
+      await file.close();
+    }
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+/** Some devices take nothing more at times; that is an error then and nothing to wait for. */
+async function writeDevice(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0));
+  try {
+    await file.writeFile(bytes);
+  } finally {
+    await file.close();
   }
 }
 
@@ -84,5 +110,5 @@ async function statIfThere(path: string, target: string): Promise<Stats | undefi
 }
 
 function refused(path: string, cause: unknown): DiffusionError {
-  return new DiffusionError('ERR_WRITE', `Cannot write '${path}': ${(cause as Error).message}`, { cause });
+  return new DiffusionError('ERR_WRITE', `Cannot write ${quotePath(path)}: ${systemMessage(cause)}`, { cause });
 }

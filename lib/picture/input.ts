@@ -2,9 +2,9 @@
 
 import { DiffusionError, describe } from '../errors.ts';
 import type { OptionCheck } from '../options.ts';
-import { readPictureFile } from './file.ts';
+import { quotePath, readUserFile } from '../user-file.ts';
 import { decodeByLibrary } from './jpeg-webp.ts';
-import { checkFileSize } from './limits.ts';
+import { checkFileSize, MAX_FILE_BYTES } from './limits.ts';
 import type { Pixels } from './pixels.ts';
 import { decodePng } from './png.ts';
 import { checkRawPicture, type RawPicture, rawPixels } from './raw.ts';
@@ -28,6 +28,9 @@ const FORMATS = [
       begins(bytes, 0, [0x52, 0x49, 0x46, 0x46]) && begins(bytes, 8, [0x57, 0x45, 0x42, 0x50]),
   },
 ] as const;
+
+/** A path may lead to a model of many gigabytes. */
+const FILE_LIMITS = { maxBytes: MAX_FILE_BYTES, tooLarge: 'ERR_IMAGE', isWanted: isPicture } as const;
 
 /** What a picture may be, for messages. */
 export const PICTURE_INPUT = 'the path of a picture, the bytes of one, or pixels { width, height, data }';
@@ -58,8 +61,8 @@ export function checkPicture(check: OptionCheck, name: string): PictureInput {
  */
 export async function readPicture(input: PictureInput, name: string): Promise<Pixels> {
   if (typeof input !== 'string' && !(input instanceof Uint8Array)) return rawPixels(input, name);
-  const source = typeof input === 'string' ? `'${input}'` : `the bytes of ${name}`;
-  const bytes = typeof input === 'string' ? await readPictureFile(input, isPicture) : input;
+  const source = typeof input === 'string' ? quotePath(input) : `the bytes of ${name}`;
+  const bytes = typeof input === 'string' ? await readUserFile(input, FILE_LIMITS) : input;
   const format = FORMATS.find(({ matches }) => matches(bytes));
   if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP picture but ${source} is none`);
   checkFileSize(bytes.length, source);

@@ -6,7 +6,7 @@ import { DiffusionError } from '../errors.ts';
 export const MAX_PICTURE_PIXELS = 2 ** 26;
 
 /** Bytes of a file, which may be more than those of its pixels. */
-const MAX_FILE_BYTES = 2 ** 28;
+export const MAX_FILE_BYTES = 2 ** 28;
 
 /**
  * @param source what to call the picture in an error message.

@@ -13,8 +13,12 @@ export interface Finished {
 }
 
 /** Starts `diffuse` with these arguments. */
-export function start(args: readonly string[], cwd?: string): { child: ChildProcess; finished: Promise<Finished> } {
-  const child = spawn(process.execPath, [main, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+export function start(
+  args: readonly string[],
+  cwd?: string,
+  env?: NodeJS.ProcessEnv,
+): { child: ChildProcess; finished: Promise<Finished> } {
+  const child = spawn(process.execPath, [main, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout?.on('data', (part) => stdout.push(part));

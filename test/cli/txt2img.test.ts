@@ -1,7 +1,6 @@
 // The command line at its work: files, standard output, JSON, previews, signals.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -172,16 +171,21 @@ for (const [signal, exitCode] of [
   });
 }
 
-test('a command that waits for a pipe ends some seconds after a signal', {
+test('a command that waits for a file system ends some seconds after a signal', {
   skip: process.platform === 'win32',
 }, async () => {
-  const pipe = join(await newFolder(), 'pipe');
-  execFileSync('mkfifo', [pipe]);
-  const { child, finished } = start(['metadata', pipe]);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const neverOpens = `
+    import { syncBuiltinESMExports } from 'node:module';
+    import fs from 'node:fs/promises';
+    fs.open = () => new Promise(() => setInterval(() => process.stderr.write('.'), 10));
+    syncBuiltinESMExports();`;
+  const hook = `--import data:text/javascript,${encodeURIComponent(neverOpens)}`;
+  const { child, finished } = start(['metadata', 'any.png'], undefined, { ...process.env, NODE_OPTIONS: hook });
+  await new Promise((resolve) => child.stderr?.once('data', resolve));
   child.kill('SIGINT');
-  assert.deepEqual(await finished, { code: null, stdout: Buffer.alloc(0), stderr: '' });
-  assert.equal(child.signalCode, 'SIGINT');
+  const { code, stderr } = await finished;
+  assert.deepEqual([code, child.signalCode], [null, 'SIGINT']);
+  assert.match(stderr, /^\.+$/);
 });
 
 test('a reader that goes away gives one message', async () => {
