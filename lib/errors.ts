@@ -2,7 +2,7 @@
 
 /** Codes of {@link DiffusionError}: what failed, in terms a program can act on. */
 export type DiffusionErrorCode =
-  /** The file cannot be opened or read (missing, a directory, no permission). */
+  /** The file cannot be opened or read (missing, a directory or a pipe, no permission), or was changed while it was in use. */
   | 'ERR_FILE'
   /** The file contradicts itself or is cut short. */
   | 'ERR_MODEL_CORRUPT'

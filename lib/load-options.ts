@@ -30,6 +30,13 @@ export interface ComputeOptions {
    * it there. Only `auto` is for GPUs.
    */
   precision?: (typeof PRECISIONS)[number] | undefined;
+  /**
+   * Leave weights in their files where those have 256 MiB or more, and read them from there when they are needed: loading takes no time, and
+   * models share memory with the system's cache. The files must stay as they are, then: a result during which one was written to or
+   * cut is refused (`ERR_FILE`). `false` copies all weights into memory while the model loads, of files of any size. GPUs always get a copy.
+   * Default: true.
+   */
+  mmap?: boolean | undefined;
   /** Called while weights are read. What it throws ends the load. */
   onProgress?: ((progress: NativeProgress) => void) | undefined;
   /** Cancels the load: it rejects with `signal.reason`. */
@@ -51,6 +58,7 @@ export interface CheckedComputeOptions {
   readonly device: string;
   readonly threads: number;
   readonly precision: (typeof PRECISIONS)[number];
+  readonly mmap: boolean;
   readonly profile?: boolean;
   readonly onProgress: ComputeOptions['onProgress'];
   readonly signal: AbortSignal | undefined;
@@ -64,6 +72,7 @@ export const COMPUTE_OPTIONS: readonly (keyof ComputeOptions)[] = [
   'device',
   'threads',
   'precision',
+  'mmap',
   'onProgress',
   'signal',
   'logger',
@@ -109,6 +118,7 @@ export function checkComputeOptions(check: OptionCheck, addon: NativeAddon): Che
     device: check.name('device', fallback, names),
     threads: check.number('threads', Math.min(addon.cores, MAX_THREADS), threads),
     precision: check.name('precision', 'auto', PRECISIONS),
+    mmap: check.boolean('mmap', true),
     onProgress: check.callback<(progress: NativeProgress) => void>('onProgress'),
     signal: check.signal(),
     logger: check.object<Logger>('logger'),

@@ -47,6 +47,8 @@ export interface NativeOpenOptions {
   readonly threads: number;
   /** The numbers that the CPU multiplies. Default `auto`: `bf16` where the processor has it. */
   readonly precision?: 'auto' | 'f32' | 'bf16';
+  /** Weights of large files are read from the mapped file where the device can. Default true; `false` copies them. */
+  readonly mmap?: boolean;
   /** Take the time of every operation, see {@link NativeModel.profile}. Default false. */
   readonly profile?: boolean;
   readonly cancellation: NativeCancellation;
@@ -103,7 +105,7 @@ export interface NativeModelInfo {
   /** One, or two for SDXL. The UNet attends to their hidden states side by side. */
   readonly textEncoders: readonly NativeTextEncoder[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** Bytes of weights that are mapped from the files, and bytes that were copied to the device. */
+  /** Bytes of weights that are read from the mapped files, and bytes that the device holds of copies. */
   readonly mappedBytes: number;
   readonly allocatedBytes: number;
   readonly device: string;

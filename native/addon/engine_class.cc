@@ -29,6 +29,8 @@ Opening start_opening(const Napi::Value & value) {
     opening.options.threads = read_threads(object.Get("threads"));
     opening.options.profile = object.Get("profile").ToBoolean();
     opening.options.precision = read_precision(object.Get("precision"));
+    if (object.Get("mmap").StrictEquals(Napi::Boolean::New(value.Env(), false)))
+        opening.options.placement = Placement::copied;
     opening.cancellation = read_cancellation(object.Get("cancellation"));
     const auto on_progress = read_listener(object.Get("onProgress"), "onProgress");
     const auto on_log = read_listener(object.Get("onLog"), "onLog");

@@ -16,6 +16,9 @@ namespace {
 // No network has a larger dimension (vocabularies have some hundred thousands); with it no product of sizes overflows.
 constexpr int64_t largest_dimension = 1 << 20;
 
+// Bytes up to which a file's weights are always copied: then nothing that happens to the file concerns the model, for little memory.
+constexpr size_t small_file = size_t{256} << 20;
+
 // As people know shapes from other tools: outermost dimension first.
 std::string shape_text(const int64_t * ne, int n_dims) {
     std::string text = "[";
@@ -191,14 +194,16 @@ Norm WeightBinder::norm(const std::string & prefix, int64_t channels) {
     return {parameter(prefix + ".weight", {channels}), parameter(prefix + ".bias", {channels})};
 }
 
-PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
-                             const Cancellation & cancellation)
+PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, Placement placement,
+                             const Progress & progress, const Cancellation & cancellation)
     : binder_(binder), backend_(backend) {
     const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend);
     const bool host = ggml_backend_buft_is_host(buft);
     const size_t alignment = ggml_backend_buft_get_alignment(buft);
+    const auto & files = binder.table().files();
     const auto stays_mapped = [&](const WeightBinder::Binding & b) {
-        return host && !b.transform && b.tensor->type == b.stored->type && is_aligned(*b.stored);
+        const bool wanted = host && placement == Placement::mapped && files[b.stored->file].n_bytes >= small_file;
+        return wanted && !b.transform && b.tensor->type == b.stored->type && is_aligned(*b.stored);
     };
     const auto padded = [&](Tensor tensor) {
         return GGML_PAD(ggml_backend_buft_get_alloc_size(buft, tensor), alignment);
@@ -212,7 +217,8 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         if (!stays_mapped(binding)) {
             to_allocate += padded(binding.tensor);
         } else if (!mappings.count(binding.stored->file)) {
-            const MappedFile & file = *binder.table().files()[binding.stored->file].mapping;
+            const MappedFile & file = *files[binding.stored->file].mapping;
+            in_use_.push_back(&file);
             Buffer buffer(ggml_backend_cpu_buffer_from_ptr(const_cast<uint8_t *>(file.data()), file.size()));
             ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
             mappings[binding.stored->file] = buffer.get();
@@ -243,18 +249,23 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         } else {
             ggml_backend_tensor_alloc(allocated, binding.tensor, next);
             next += padded(binding.tensor);
-            binder.table().files()[binding.stored->file].mapping->check_unchanged();
             if (binding.transform) {
                 const std::vector<float> values = binding.transform(numbers_of(*binding.stored));
                 ggml_backend_tensor_set(binding.tensor, values.data(), 0, ggml_nbytes(binding.tensor));
             } else {
                 write(*binding.stored, binding.tensor);
             }
+            release_mapped(binding.stored->data, binding.stored->n_bytes);
         }
         done += static_cast<int64_t>(binding.stored->n_bytes);
         if (progress) progress(done, total);
     }
+    binder.table().check_unchanged();
     allocated_bytes_ = static_cast<int64_t>(to_allocate);
+}
+
+void PlacedWeights::check_unchanged() const {
+    for (const MappedFile * file : in_use_) file->check_unchanged();
 }
 
 PlacedWeights::Change PlacedWeights::change_to(Deltas deltas) const {
@@ -281,7 +292,8 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         cancellation.throw_if_cancelled();
         const WeightBinder::Binding & binding = **stale_.begin();
         const Tensor tensor = binding.tensor;
-        binder_.table().files()[binding.stored->file].mapping->check_unchanged();
+        const MappedFile & file = *binder_.table().files()[binding.stored->file].mapping;
+        file.check_unchanged(); // before what is there is written over
         const auto delta = deltas_.find(&binding), end = deltas_.end();
         if (delta != end) {
             place_merged(tensor);
@@ -294,6 +306,7 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         } else {
             write(*binding.stored, tensor);
         }
+        file.check_unchanged();
         stale_.erase(&binding);
     }
 }

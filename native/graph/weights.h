@@ -91,15 +91,24 @@ inline int64_t weight_rows(Tensor weight) {
     return weight->ne[2] * weight->ne[3] > 1 ? weight->ne[3] : weight->ne[1];
 }
 
+// Where weights are on a device that reads host memory.
+enum class Placement {
+    mapped, // in their file, where that is large and the device can read them there; otherwise in memory
+    copied, // in memory
+};
+
 // Device memory that holds bound tensors; the binder must stay alive while it is used.
 class PlacedWeights {
 public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
-    // On a device that reads host memory, tensors stay in the mapped files where type and alignment allow it, and are
-    // copied otherwise. Throws Error (out_of_memory, cancelled, file).
-    PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, const Progress & progress,
+    // Throws Error (out_of_memory, cancelled, file).
+    PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, Placement placement, const Progress & progress,
                   const Cancellation & cancellation);
+
+    // Throws Error (file) where a file that weights are read from in their place has changed. To be asked before an evaluation and
+    // after it, whose result counts for nothing then.
+    void check_unchanged() const;
 
     using Deltas = std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>>;
     // Other deltas than those in force, ready to be put in their place.
@@ -134,6 +143,7 @@ private:
     const WeightBinder & binder_;
     ggml_backend_t backend_;
     std::vector<Buffer> buffers_;
+    std::vector<const MappedFile *> in_use_;                   // those that tensors lie in
     std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors that lie in their file
     std::unordered_map<Tensor, Buffer> own_;                   // memory of such a tensor while it has a delta
     Deltas deltas_;

@@ -26,9 +26,13 @@ namespace {
 
 constexpr const char * missing = "no such file; check the path";
 constexpr const char * a_directory = "is a directory; give a model file, or the folder of a diffusers model";
-constexpr const char * not_regular = "is not a regular file but a pipe, socket or device, which cannot be mapped";
+constexpr const char * remedy = "; give the path of a model file";
 constexpr const char * empty = "is empty; the download may have failed";
-constexpr const char * changed = "changed its size while in use; reopen the model once the file is complete";
+
+// What happened to a file in use.
+Error changed(const std::string & path, const char * how) {
+    return unreadable_file(path, std::string(how) + " while in use; load the model again once the file is complete");
+}
 
 std::string system_message(int error) {
     return std::system_category().message(error);
@@ -62,7 +66,9 @@ void MappedFile::map() {
         throw unreadable_file(path_, "cannot be opened: " + system_message(static_cast<int>(error)));
     }
     file_ = file;
-    if (GetFileType(file) != FILE_TYPE_DISK) throw unreadable_file(path_, not_regular);
+    if (GetFileType(file) != FILE_TYPE_DISK) {
+        throw unreadable_file(path_, std::string("is not a regular file but a pipe or a device") + remedy);
+    }
     LARGE_INTEGER size;
     if (!GetFileSizeEx(file, &size)) {
         throw unreadable_file(path_, "has no readable size: " + system_message(static_cast<int>(GetLastError())));
@@ -81,25 +87,80 @@ void MappedFile::map() {
 }
 
 MappedFile::~MappedFile() {
+    guard_.reset();
     if (data_) UnmapViewOfFile(data_);
     if (file_) CloseHandle(file_);
 }
 
 void MappedFile::check_unchanged() const {
     LARGE_INTEGER size;
+    // Nobody may write to it.
     if (!GetFileSizeEx(file_, &size) || static_cast<uint64_t>(size.QuadPart) != size_) {
-        throw unreadable_file(path_, changed);
+        throw changed(path_, "changed its size");
     }
+}
+
+FileStamp stamp_of(const std::string & path) {
+    FileStamp stamp;
+    WIN32_FILE_ATTRIBUTE_DATA found;
+    if (!GetFileAttributesExW(native_path(path).c_str(), GetFileExInfoStandard, &found)) return stamp;
+    const auto joined = [](uint64_t high, uint64_t low) { return high << 32 | low; };
+    stamp.size = joined(found.nFileSizeHigh, found.nFileSizeLow);
+    stamp.written =
+        static_cast<int64_t>(100 * joined(found.ftLastWriteTime.dwHighDateTime, found.ftLastWriteTime.dwLowDateTime));
+    return stamp;
 }
 
 #else
 
+namespace {
+
+// What is no regular file, in words; nullptr for one that is.
+const char * special_kind(mode_t mode) {
+    if (S_ISREG(mode)) return nullptr;
+    return S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+Error special_file(const std::string & path, const std::string & kind) {
+    return unreadable_file(path, "is not a regular file but " + kind + remedy);
+}
+
+int64_t nanoseconds(const timespec & time) {
+    return int64_t{1'000'000'000} * time.tv_sec + time.tv_nsec;
+}
+
+FileStamp stamp_from(const struct stat & status) {
+    FileStamp stamp;
+    stamp.device = status.st_dev;
+    stamp.inode = status.st_ino;
+    stamp.size = static_cast<uint64_t>(status.st_size);
+#ifdef __APPLE__
+    stamp.written = nanoseconds(status.st_mtimespec);
+    stamp.changed = nanoseconds(status.st_ctimespec);
+#else
+    stamp.written = nanoseconds(status.st_mtim);
+    stamp.changed = nanoseconds(status.st_ctim);
+#endif
+    stamp.links = status.st_nlink;
+    stamp.mode = status.st_mode;
+    stamp.owner = status.st_uid;
+    stamp.group = status.st_gid;
+    return stamp;
+}
+
+} // namespace
+
+FileStamp stamp_of(const std::string & path) {
+    struct stat status;
+    return stat(native_path(path).c_str(), &status) == 0 ? stamp_from(status) : FileStamp();
+}
+
 void MappedFile::map() {
     // O_NONBLOCK: opening a pipe without a writer would otherwise wait for one. It means nothing to a regular file.
-    file_ = ::open(native_path(path_).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    file_ = ::open(native_path(path_).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (file_ < 0) {
         if (errno == ENOENT || errno == ENOTDIR) throw unreadable_file(path_, missing);
-        if (errno == ENXIO) throw unreadable_file(path_, not_regular); // a socket
+        if (errno == ENXIO) throw special_file(path_, "a socket");
         throw unreadable_file(path_, "cannot be opened: " + system_message(errno));
     }
     struct stat status;
@@ -107,7 +168,7 @@ void MappedFile::map() {
         throw unreadable_file(path_, "has no readable size: " + system_message(errno));
     }
     if (S_ISDIR(status.st_mode)) throw unreadable_file(path_, a_directory);
-    if (!S_ISREG(status.st_mode)) throw unreadable_file(path_, not_regular);
+    if (const char * kind = special_kind(status.st_mode)) throw special_file(path_, kind);
     if (status.st_size == 0) throw unreadable_file(path_, empty);
     if (static_cast<uint64_t>(status.st_size) > std::numeric_limits<size_t>::max()) {
         throw unreadable_file(path_, "is larger than the address space");
@@ -117,18 +178,32 @@ void MappedFile::map() {
     if (data == MAP_FAILED) throw unreadable_file(path_, "cannot be mapped: " + system_message(errno));
     data_ = static_cast<const uint8_t *>(data);
     size_ = size;
+    guard_.emplace(data_, size_);
+    stamp_ = stamp_from(status);
 }
 
 MappedFile::~MappedFile() {
+    guard_.reset();
     if (data_) munmap(const_cast<uint8_t *>(data_), size_);
     if (file_ >= 0) close(file_);
 }
 
 void MappedFile::check_unchanged() const {
     struct stat status;
-    if (fstat(file_, &status) != 0 || static_cast<uint64_t>(status.st_size) != size_) {
-        throw unreadable_file(path_, changed);
-    }
+    if (fstat(file_, &status) != 0) throw changed(path_, "could not be looked at");
+    const FileStamp now = stamp_from(status);
+    if (now.size != stamp_.size) throw changed(path_, "changed its size");
+    if (guard_->damaged()) throw changed(path_, "was cut short, or could not be read,");
+    if (now.written != stamp_.written) throw changed(path_, "was written to");
+    if (now.changed == stamp_.changed) return;
+    // Something was done to the file that left its size and its time of writing as they were. Contents may have been written and the
+    // time set back, as programs do that unpack or synchronize files; unless it is seen to have been something else.
+    const FileStamp there = stamp_of(path_);
+    const bool moved = there.device != now.device || there.inode != now.inode; // another was put in its place, mostly
+    FileStamp expected = stamp_;
+    expected.changed = now.changed;
+    if (!moved && now == expected) throw changed(path_, "was written to");
+    stamp_ = now;
 }
 
 #endif

@@ -5,18 +5,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+
+#include "io/file_stamp.h"
+#include "io/mapping_guard.h"
 
 namespace diffusion {
 
 // A UTF-8 path as the operating system wants it. Throws Error (file) for an empty path or one with a NUL inside.
 std::filesystem::path native_path(const std::string & path);
 
-// The file is not copied: if another program cuts it short while it is mapped, reading the lost part ends the process
-// on POSIX systems (SIGBUS); Windows refuses to cut a mapped file. No lock prevents that everywhere, and a handler for
-// the signal would belong to the whole process, which is not ours. What can be done is done: no write access is asked
-// for, every offset is checked against the size at opening, and check_unchanged() notices a file that changed its size
-// between its opening and a later use.
+// The file is not copied, and another program may write to it while it is mapped (not on Windows, where a file that is open for
+// reading alone refuses that). What was read of it is to be trusted only once check_unchanged() was called after the reading. A file that
+// another one was renamed over stays as it was for those who have it open. Belongs to one thread at a time.
 class MappedFile {
 public:
     // `path` is UTF-8. Throws Error (file) where it is missing, unreadable, empty, a directory, a pipe or a device.
@@ -29,7 +31,8 @@ public:
     const uint8_t * data() const { return data_; }
     size_t size() const { return size_; } // at least 1
 
-    // Throws Error (file) where the file has not the size any more that it had when it was opened.
+    // Throws Error (file) where the file was written to or cut short since it was opened, by whatever its size, times and place
+    // tell, and where a part of it could not be read.
     void check_unchanged() const;
 
 private:
@@ -39,6 +42,8 @@ private:
     std::string path_;
     const uint8_t * data_ = nullptr;
     size_t size_ = 0;
+    std::optional<MappingGuard> guard_;
+    mutable FileStamp stamp_; // of the opening
 #ifdef _WIN32
     void * file_ = nullptr; // HANDLE; null while closed
 #else

@@ -13,7 +13,21 @@ namespace diffusion {
 
 namespace {
 
+TensorTable read_format(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation);
+
+// A file that changes while it is read may look like anything; that it changed is then what there is to say.
 TensorTable read(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation) {
+    try {
+        TensorTable table = read_format(file, cancellation);
+        file->check_unchanged();
+        return table;
+    } catch (const Error &) {
+        file->check_unchanged();
+        throw;
+    }
+}
+
+TensorTable read_format(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation) {
     switch (recognise_format(*file)) {
         case FileFormat::gguf: return read_gguf(std::move(file), cancellation);
         case FileFormat::safetensors: return read_safetensors(std::move(file), cancellation);
@@ -35,9 +49,11 @@ TensorTable read(std::shared_ptr<const MappedFile> file, const Cancellation & ca
 
 TensorTable TensorTable::open(const std::string & path, const Cancellation & cancellation) {
     cancellation.throw_if_cancelled();
-    TensorTable table = read(MappedFile::open(path), cancellation);
-    for (const StoredFile & file : table.files()) file.mapping->check_unchanged();
-    return table;
+    return read(MappedFile::open(path), cancellation);
+}
+
+void TensorTable::check_unchanged() const {
+    for (const StoredFile & file : files_) file.mapping->check_unchanged();
 }
 
 void TensorTable::merge(const TensorTable & other, const std::string & prefix) {

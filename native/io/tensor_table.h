@@ -51,6 +51,9 @@ public:
     // Adds all tensors of `other`, each name prefixed. A name that is there already is an error (model_corrupt).
     void merge(const TensorTable & other, const std::string & prefix = "");
 
+    // Of all its files, see MappedFile. Comes after the reading of tensors, whose values are to be trusted then.
+    void check_unchanged() const;
+
     const std::vector<StoredFile> & files() const { return files_; }
     const std::vector<StoredTensor> & tensors() const { return tensors_; }
     // nullptr where there is none.

@@ -49,8 +49,8 @@ void require_fit(const ControlNetConfig & c, const Networks & networks, const st
 
 } // namespace
 
-ControlNets::ControlNets(const Networks & networks, Device & device, Runner & runner)
-    : networks_(networks), device_(device), runner_(runner) {}
+ControlNets::ControlNets(const Networks & networks, Device & device, Runner & runner, Placement placement)
+    : networks_(networks), device_(device), runner_(runner), placement_(placement) {}
 
 ControlNets::~ControlNets() = default;
 
@@ -75,7 +75,8 @@ void ControlNets::open(const std::vector<std::string> & paths, const Cancellatio
     try {
         for (auto & entry : open_) {
             if (entry->placed) continue;
-            entry->placed = std::make_unique<PlacedWeights>(*entry->weights, device_.backend(), nullptr, cancellation);
+            entry->placed =
+                std::make_unique<PlacedWeights>(*entry->weights, device_.backend(), placement_, nullptr, cancellation);
             entry->serial = next_serial_++;
         }
     } catch (...) {
@@ -113,13 +114,9 @@ std::unique_ptr<ControlNets::Entry> ControlNets::bind(const std::string & path,
     return entry;
 }
 
-std::vector<ControlNets::Stamp> ControlNets::stamps_of(const TensorTable & table) {
-    std::vector<Stamp> stamps;
-    for (const StoredFile & file : table.files()) {
-        std::error_code ignored; // opening the file says what is wrong with it
-        const auto path = native_path(file.path);
-        stamps.emplace_back(std::filesystem::file_size(path, ignored), std::filesystem::last_write_time(path, ignored));
-    }
+std::vector<FileStamp> ControlNets::stamps_of(const TensorTable & table) {
+    std::vector<FileStamp> stamps;
+    for (const StoredFile & file : table.files()) stamps.push_back(stamp_of(file.path));
     return stamps;
 }
 
@@ -135,9 +132,7 @@ void ControlNets::free(Entries entries) {
 }
 
 void ControlNets::check_unchanged() const {
-    for (const auto & entry : open_) {
-        for (const StoredFile & file : entry->tensors.table.files()) file.mapping->check_unchanged();
-    }
+    for (const auto & entry : open_) entry->placed->check_unchanged();
 }
 
 bool ControlNets::is_mapped(Tensor tensor) const {

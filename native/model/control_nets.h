@@ -1,14 +1,14 @@
 // The ControlNets that a model has open beside its own networks.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "backend/device.h"
 #include "graph/runner.h"
+#include "graph/weights.h"
+#include "io/file_stamp.h"
 #include "model/control_net.h"
 #include "model/networks.h"
 
@@ -16,8 +16,8 @@ namespace diffusion {
 
 class ControlNets {
 public:
-    // All three must outlive it.
-    ControlNets(const Networks & networks, Device & device, Runner & runner);
+    // The first three must outlive it.
+    ControlNets(const Networks & networks, Device & device, Runner & runner, Placement placement);
     ~ControlNets();
 
     // Makes these the open ones: keeps those that are open under their path and unchanged since, opens the others, and frees the
@@ -30,17 +30,15 @@ public:
     // Differs between all that were ever open.
     int64_t serial(size_t i) const { return open_[i]->serial; }
 
-    // Throws Error (file) where a mapped file was cut or grew.
+    // Throws Error (file), see PlacedWeights.
     void check_unchanged() const;
     bool is_mapped(Tensor tensor) const;
 
 private:
-    // What tells whether a file is still the one that was opened.
-    using Stamp = std::pair<uintmax_t, std::filesystem::file_time_type>;
     struct Entry {
         std::string path;
         int64_t serial = 0;
-        std::vector<Stamp> stamps; // of its files
+        std::vector<FileStamp> stamps; // of its files
         ModelTensors tensors;
         std::unique_ptr<WeightBinder> weights;
         std::unique_ptr<ControlNet> net;
@@ -49,13 +47,14 @@ private:
     using Entries = std::vector<std::unique_ptr<Entry>>;
 
     const Entry * find(const std::string & path) const;
-    static std::vector<Stamp> stamps_of(const TensorTable & table);
+    static std::vector<FileStamp> stamps_of(const TensorTable & table);
     std::unique_ptr<Entry> bind(const std::string & path, const Cancellation & cancellation) const;
     void free(Entries entries);
 
     const Networks & networks_;
     Device & device_;
     Runner & runner_;
+    const Placement placement_;
     Entries open_;
     int64_t next_serial_ = 0;
 };

@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <optional>
 #include <tuple>
 
 #include "backend/device.h"
 #include "backend/memory.h"
-#include "io/mapped_file.h"
+#include "io/file_stamp.h"
 #include "model/control_nets.h"
 #include "model/networks.h"
 
@@ -130,7 +129,7 @@ struct Engine::Impl {
         networks = bind_networks(source, cancellation);
         require_runnable(*networks);
         evaluator.emplace(*networks->weights, options, cancellation);
-        control_nets.emplace(*networks, evaluator->device(), evaluator->runner());
+        control_nets.emplace(*networks, evaluator->device(), evaluator->runner(), options.placement);
         if (CpuPath * cpu = evaluator->device().cpu()) {
             cpu->weights.on_packed = [this, own = cpu->weights.on_packed](Tensor tensor) {
                 if (control_nets->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
@@ -144,20 +143,17 @@ struct Engine::Impl {
     std::vector<float> run(const char * network, const std::string & variant, const std::vector<GraphInput> & inputs,
                            const Runner::Build & build, const Cancellation & cancellation) {
         control_nets->check_unchanged();
-        return evaluator->run(network, variant, inputs, build, cancellation);
+        std::vector<float> result = evaluator->run(network, variant, inputs, build, cancellation);
+        control_nets->check_unchanged();
+        return result;
     }
 
     // What tells whether a set is the one in force: the files as they are, and their weights.
-    using LoraSet = std::vector<std::tuple<std::string, double, uintmax_t, std::filesystem::file_time_type>>;
+    using LoraSet = std::vector<std::tuple<std::string, double, FileStamp>>;
 
     static LoraSet lora_set(const std::vector<LoraFile> & files) {
         LoraSet set;
-        for (const auto & [path, weight] : files) {
-            std::error_code ignored; // reading the file says what is wrong with it
-            const auto native = native_path(path);
-            set.emplace_back(path, weight, std::filesystem::file_size(native, ignored),
-                             std::filesystem::last_write_time(native, ignored));
-        }
+        for (const auto & [path, weight] : files) set.emplace_back(path, weight, stamp_of(path));
         return set;
     }
 

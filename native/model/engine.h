@@ -110,8 +110,8 @@ public:
     std::vector<LoraReport> set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation);
 
     // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
-    // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file where a
-    // mapped file was cut or grew).
+    // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file, see
+    // PlacedWeights::check_unchanged).
     //
     // Makes the ControlNets of these files and folders the open ones; those that are open stay so. Throws Error as `open` does,
     // and then changes nothing that a header could have told.

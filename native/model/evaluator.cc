@@ -2,7 +2,6 @@
 #include "model/evaluator.h"
 
 #include "backend/memory.h"
-#include "io/mapped_file.h"
 
 namespace diffusion {
 
@@ -38,9 +37,9 @@ GraphInput image_input(const std::vector<float> & data, const Shape4 & s) {
 }
 
 Evaluator::Evaluator(const WeightBinder & weights, const EngineOptions & options, const Cancellation & cancellation)
-    : table_(weights.table()), on_log_(options.on_log) {
+    : on_log_(options.on_log) {
     device_.emplace(options.device, options.threads, options.precision);
-    weights_.emplace(weights, device_->backend(), options.on_progress, cancellation);
+    weights_.emplace(weights, device_->backend(), options.placement, options.on_progress, cancellation);
     if (device_->cpu()) {
         int64_t numbers = 0;
         for (const auto & binding : weights.bindings()) numbers += ggml_nelements(binding.tensor);
@@ -63,11 +62,11 @@ std::vector<float> Evaluator::run(const char * network, const std::string & vari
                                   const std::vector<GraphInput> & inputs, const Runner::Build & build,
                                   const Cancellation & cancellation) {
     weights_->update(cancellation);
-    if (info_.mapped_bytes > 0) {
-        for (const StoredFile & file : table_.files()) file.mapping->check_unchanged();
-    }
+    weights_->check_unchanged();
     const LogScope scope(on_log_);
-    return runner_->run(network, variant, inputs, build, cancellation);
+    std::vector<float> result = runner_->run(network, variant, inputs, build, cancellation);
+    weights_->check_unchanged();
+    return result;
 }
 
 void Evaluator::set_deltas(const PlacedWeights::Deltas & deltas) {

@@ -23,6 +23,7 @@ struct EngineOptions {
     std::string device = "cpu";
     int threads = 1;
     Precision precision = Precision::automatic;
+    Placement placement = Placement::mapped;
     bool profile = false;                                         // see Evaluator::profile
     std::function<void(int64_t done, int64_t total)> on_progress; // bytes; called on the opening thread
     LogSink on_log;                                               // called on the thread that calls the engine
@@ -57,7 +58,7 @@ public:
     Device & device() { return *device_; }
     Runner & runner() { return *runner_; }
 
-    // See Runner::run. Throws Error (file) too, where a mapped file was cut or grew.
+    // See Runner::run. Throws Error (file) too, see PlacedWeights::check_unchanged.
     std::vector<float> run(const char * network, const std::string & variant, const std::vector<GraphInput> & inputs,
                            const Runner::Build & build, const Cancellation & cancellation);
 
@@ -69,7 +70,6 @@ public:
     std::vector<ProfileEntry> profile() const;
 
 private:
-    const TensorTable & table_;
     LogSink on_log_;
     std::optional<Device> device_;
     std::optional<PlacedWeights> weights_;

@@ -199,7 +199,7 @@ LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas 
             parts.delta(rows, columns, file.weight, config == peft.end() ? PeftConfig() : config->second));
         report.applied += parts.count();
     }
-    for (const StoredFile & stored : table.files()) stored.mapping->check_unchanged();
+    table.check_unchanged();
     if (report.applied > 0) return report;
     throw Error(ErrorCode::model_mismatch,
                 quote(file.path) + ": expected a LoRA for this model, found adapters of " +

@@ -50,8 +50,9 @@ std::string prediction_of(const ModelTensors & tensors, const std::string & fami
     if (tensors.table.find("v_pred")) return "v";
     const StoredTensor * bias = family == "sd2" ? last_transformer_bias(tensors.table) : nullptr;
     if (!bias) return "epsilon";
-    tensors.table.files()[static_cast<size_t>(bias->file)].mapping->check_unchanged();
-    return deviation(*bias) > least_v_deviation ? "v" : "epsilon";
+    const double spread = deviation(*bias);
+    tensors.table.check_unchanged();
+    return spread > least_v_deviation ? "v" : "epsilon";
 }
 
 } // namespace diffusion

@@ -114,6 +114,7 @@ std::string config_entry(const fs::path & config, const std::string & key) {
                        [&](const std::vector<std::string> & keys, std::string & value) {
                            if (keys.size() == 1 && keys[0] == key) entry = value;
                        });
+    file->check_unchanged();
     return entry;
 }
 

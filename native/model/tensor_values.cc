@@ -33,7 +33,6 @@ std::vector<FloatTensor> read_tensors(const std::string & path, int64_t most_val
         }
         left -= tensor.n_elements();
     }
-    for (const StoredFile & file : table.files()) file.mapping->check_unchanged();
     std::vector<FloatTensor> read;
     for (const StoredTensor & tensor : table.tensors()) {
         if (!has_values(tensor)) continue;
@@ -41,6 +40,7 @@ std::vector<FloatTensor> read_tensors(const std::string & path, int64_t most_val
         read.push_back(
             {tensor.name, {std::make_reverse_iterator(last), std::make_reverse_iterator(first)}, read_values(tensor)});
     }
+    table.check_unchanged();
     return read;
 }
 

@@ -1,10 +1,20 @@
 // Opening files: what is no file, no model, or an index that lies is refused with a reason and a remedy.
+#include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+#include <vector>
 
 #ifndef _WIN32
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -73,14 +83,15 @@ void refuses_what_is_no_file(const TemporaryFolder & folder) {
     refuses("name too long", folder.path(std::string(5000, 'x')), "cannot be opened");
 #ifndef _WIN32
     mkfifo(folder.path("pipe").c_str(), 0600);
-    refuses("named pipe", folder.path("pipe"), "not a regular file");
-    refuses("device", "/dev/zero", "not a regular file");
+    refuses("named pipe", folder.path("pipe"), "not a regular file but a FIFO");
+    refuses("device", "/dev/zero", "not a regular file but a device");
     const int server = socket(AF_UNIX, SOCK_STREAM, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, folder.path("socket").c_str(), sizeof address.sun_path - 1);
     const bool bound = bind(server, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
-    if (check(bound, "a socket can be made")) refuses("socket", folder.path("socket"), "not a regular file");
+    if (check(bound, "a socket can be made"))
+        refuses("socket", folder.path("socket"), "not a regular file but a socket");
     close(server);
     if (geteuid() != 0) { // root reads everything
         const std::string locked = folder.write("locked", "x");
@@ -90,14 +101,162 @@ void refuses_what_is_no_file(const TemporaryFolder & folder) {
 #endif
 }
 
-void notices_a_changed_size(const TemporaryFolder & folder) {
-    const std::string path = folder.write("changing.safetensors", safetensors_of({"a"}));
-    const TensorTable table = TensorTable::open(path, {});
-    const MappedFile & file = *table.files().at(0).mapping;
-    file.check_unchanged();
-    std::filesystem::resize_file(path, 10);
-    check_throws("cut while mapped", ErrorCode::file, "changed its size", [&] { file.check_unchanged(); });
+#ifndef _WIN32 // where a file that is open cannot be changed
+
+// What happens to a file while it is open, and what its next check says; no words where it is to stay as it was for its reader.
+struct Change {
+    const char * name;
+    std::function<void(const std::string & path)> make;
+    const char * words;
+};
+
+void write_over(const std::string & path, const std::string & bytes) {
+    std::fstream(path, std::ios::in | std::ios::out | std::ios::binary) << bytes;
 }
+
+timespec written_at(const std::string & path) {
+    struct stat status;
+    stat(path.c_str(), &status);
+#ifdef __APPLE__
+    return status.st_mtimespec;
+#else
+    return status.st_mtim;
+#endif
+}
+
+void set_time(const std::string & path, timespec written) {
+    const timespec times[2] = {written, written};
+    utimensat(AT_FDCWD, path.c_str(), times, 0);
+}
+
+const Change changes[] = {
+    {"nothing", [](const std::string &) {}, ""},
+    {"cut", [](const std::string & path) { std::filesystem::resize_file(path, 10); }, "changed its size"},
+    {"grown", [](const std::string & path) { std::filesystem::resize_file(path, 100000); }, "changed its size"},
+    {"written over", [](const std::string & path) { write_over(path, "other"); }, "was written to"},
+    {"written over and the time set back",
+     [](const std::string & path) {
+         const timespec before = written_at(path);
+         write_over(path, "other");
+         set_time(path, before);
+     },
+     "was written to"},
+    {"replaced by renaming",
+     [](const std::string & path) {
+         std::filesystem::copy_file(path, path + ".new");
+         std::filesystem::rename(path + ".new", path);
+     },
+     ""},
+    {"moved away", [](const std::string & path) { std::filesystem::rename(path, path + ".old"); }, ""},
+    {"removed", [](const std::string & path) { std::filesystem::remove(path); }, ""},
+    {"linked to",
+     [](const std::string & path) {
+         std::filesystem::remove(path + ".link");
+         std::filesystem::create_hard_link(path, path + ".link");
+     },
+     ""},
+    {"closed to others", [](const std::string & path) { chmod(path.c_str(), 0600); }, ""},
+};
+
+void notices_changes(const TemporaryFolder & folder) {
+    for (const Change & change : changes) {
+        const std::string path = folder.write("changing.safetensors", safetensors_of({"a"}));
+        set_time(path, {1000, 5}); // so that no change falls into the same moment
+        const TensorTable table = TensorTable::open(path, {});
+        table.check_unchanged();
+        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // longer than the steps of a file system's clock
+        change.make(path);
+        for (const char * time : {" once", " twice"}) {
+            if (*change.words) {
+                check_throws(change.name, ErrorCode::file, change.words, [&] { table.check_unchanged(); });
+                continue;
+            }
+            try {
+                table.check_unchanged();
+                check(true, change.name);
+            } catch (const Error & error) {
+                check(false, std::string(change.name) + time + ": " + error.what());
+            }
+        }
+    }
+}
+
+// Reading what was cut off gives zeros and an error, and not the end of the process; from several threads at once too.
+void survives_a_cut(const TemporaryFolder & folder) {
+    constexpr size_t size = 64 << 20, kept = 1 << 20;
+    const std::string path = folder.write("cut", "");
+    std::filesystem::resize_file(path, size);
+    const auto file = MappedFile::open(path), other = MappedFile::open(path);
+    std::filesystem::resize_file(path, kept);
+    std::atomic<size_t> sum = 0;
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < 4; i++) {
+        threads.emplace_back([&, i] {
+            for (size_t at = i * 4096; at < size; at += 4 * 4096) sum += file->data()[at];
+        });
+    }
+    for (std::thread & thread : threads) thread.join();
+    check_equal(sum.load(), size_t{0}, "what is gone is read as zeros");
+    check_throws("cut", ErrorCode::file, "changed its size", [&] { file->check_unchanged(); });
+    std::filesystem::resize_file(path, size);
+    check_throws("cut and grown again", ErrorCode::file, "was cut short", [&] { file->check_unchanged(); });
+    check_throws("not read", ErrorCode::file, "was written to", [&] { other->check_unchanged(); });
+    for (int i = 0; i < 1000; i++) MappedFile::open(path)->check_unchanged(); // entries are used again
+}
+
+std::atomic<int> handed_on = 0;
+
+// In a process of its own, which a signal ends or not. Returns what waitpid() says of it.
+int in_child(const std::function<void()> & act) {
+    const pid_t child = fork();
+    if (child == 0) {
+        act();
+        _exit(handed_on > 0 ? 42 : 0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+// A fault in memory that is none of our mappings.
+void fault(const std::string & path) {
+    const int file = ::open(path.c_str(), O_RDONLY);
+    const auto * data = static_cast<volatile uint8_t *>(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, file, 0));
+    (void)data[4096];
+}
+
+// Other faults, and signals that somebody sends, go where they would have gone without us.
+void hands_other_signals_on(const TemporaryFolder & folder) {
+    const std::string path = folder.write("short", "x");
+    const auto ends_by_signal = [](int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS; };
+    const auto ends_by_handler = [](int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 42; };
+    const std::function<void()> faults = [&] { fault(path); }, sends = [] { raise(SIGBUS); };
+    const auto guarded = [&](const std::function<void()> & prepare, const std::function<void()> & act) {
+        return in_child([&] {
+            signal(SIGBUS, SIG_DFL); // a sanitizer's otherwise
+            prepare();
+            const auto file = MappedFile::open(path); // sets the handler
+            act();
+        });
+    };
+    const auto nothing = [] {};
+    check(ends_by_signal(guarded(nothing, faults)), "a fault elsewhere ends the process");
+    check(ends_by_signal(guarded(nothing, sends)), "a signal that is sent ends the process");
+    const auto ignore = [] { signal(SIGBUS, SIG_IGN); };
+    check(ends_by_signal(guarded(ignore, faults)), "a fault cannot be ignored");
+    check_equal(guarded(ignore, sends), 0, "a signal that is sent can be ignored");
+    const auto plain = [] { signal(SIGBUS, [](int) { _exit(42); }); };
+    check(ends_by_handler(guarded(plain, faults)), "a handler that was there gets a fault");
+    const auto informed = [] {
+        struct sigaction action = {};
+        action.sa_flags = SA_SIGINFO;
+        action.sa_sigaction = [](int, siginfo_t * info, void *) { handed_on += info->si_addr || info->si_pid; };
+        sigaction(SIGBUS, &action, nullptr);
+    };
+    check(ends_by_handler(guarded(informed, sends)), "a handler that was there gets what was sent, with all about it");
+}
+
+#endif
 
 void quotes_untrusted_text() {
     check_equal(quote("größe"), "'größe'", "UTF-8 stays");
@@ -156,9 +315,15 @@ void refuses_hostile_indexes(const TemporaryFolder & folder) {
 
 int main() {
     const TemporaryFolder folder;
+#ifndef _WIN32
+    hands_other_signals_on(folder); // before a file is opened that sets the handler in this process
+#endif
     refuses_foreign_files(folder);
     refuses_what_is_no_file(folder);
-    notices_a_changed_size(folder);
+#ifndef _WIN32
+    notices_changes(folder);
+    survives_a_cut(folder);
+#endif
     quotes_untrusted_text();
     reads_an_index(folder);
     refuses_hostile_indexes(folder);

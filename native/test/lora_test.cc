@@ -109,19 +109,23 @@ std::string float_bytes(const std::vector<float> & values) {
     return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)};
 }
 
-// A matrix in f32 and the same in f16, in a safetensors file.
+// A matrix in f32 and the same in f16, in a safetensors file that is too large to be copied.
 std::string two_matrices(const TemporaryFolder & folder, const std::vector<float> & values, int64_t in) {
     std::vector<ggml_fp16_t> halves(values.size());
     ggml_fp32_to_fp16_row(values.data(), halves.data(), static_cast<int64_t>(values.size()));
     const std::string shape = std::to_string(values.size() / in) + "," + std::to_string(in);
-    const size_t n = values.size();
+    const size_t n = values.size(), rest = size_t{256} << 20;
     const auto offsets = [](size_t a, size_t b) { return "[" + std::to_string(a) + "," + std::to_string(b) + "]"; };
     std::string header = R"({"single.weight":{"dtype":"F32","shape":[)" + shape + R"(],"data_offsets":)" +
                          offsets(0, 4 * n) + R"(},"half.weight":{"dtype":"F16","shape":[)" + shape +
-                         R"(],"data_offsets":)" + offsets(4 * n, 6 * n) + "}}";
+                         R"(],"data_offsets":)" + offsets(4 * n, 6 * n) + R"(},"rest":{"dtype":"U8","shape":[)" +
+                         std::to_string(rest) + R"(],"data_offsets":)" + offsets(6 * n, 6 * n + rest) + "}}";
     header.append((8 - header.size() % 8) % 8, ' ');
-    return folder.write("two.safetensors", little_endian_bytes<uint64_t>(header.size()) + header + float_bytes(values) +
-                                               std::string(reinterpret_cast<const char *>(halves.data()), 2 * n));
+    const std::string bytes = little_endian_bytes<uint64_t>(header.size()) + header + float_bytes(values) +
+                              std::string(reinterpret_cast<const char *>(halves.data()), 2 * n);
+    const std::string path = folder.write("two.safetensors", bytes);
+    std::filesystem::resize_file(path, bytes.size() + rest);
+    return path;
 }
 
 std::vector<float> read_back(Tensor tensor) {
@@ -149,7 +153,7 @@ void test_device_tensors() {
     const Tensor single = binder.weight("single.weight", {32, 6}), half = binder.weight("half.weight", {32, 6});
     const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(
         ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr), ggml_backend_free);
-    PlacedWeights weights(binder, backend.get(), {}, never);
+    PlacedWeights weights(binder, backend.get(), Placement::mapped, {}, never);
     check(weights.is_mapped(single) && weights.is_mapped(half), "weights stay in the file");
 
     const LowRank p{matrix(6, 2, 3), matrix(2, 32, 4), {}};

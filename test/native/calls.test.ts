@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, truncateSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -173,17 +173,6 @@ test('a call keeps its model from the garbage collector', async () => {
   } finally {
     clearInterval(collector);
   }
-});
-
-test('a model whose file is cut short while it is open refuses to read on', {
-  skip: process.platform === 'win32' && 'a mapped file cannot be cut there',
-}, async () => {
-  const { path } = tinyModel();
-  const opened = await addon.open({ model: path }, { device: 'cpu', threads: 1, cancellation: never });
-  await encodeText(opened);
-  truncateSync(path, 4096);
-  await assert.rejects(encodeText(opened), { code: 'ERR_FILE', message: /changed its size/ });
-  await opened.dispose();
 });
 
 test('more threads than the system grants are refused', {
