@@ -2,7 +2,9 @@
 
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable } from '../image/write-png.ts';
+import { checkLoadOptions } from '../load-options.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
+import { loadAddon } from '../native/load.ts';
 import { seedAfter } from '../noise/seed.ts';
 import { type PictureInput, readPicture } from '../picture/input.ts';
 import type { Pixels } from '../picture/pixels.ts';
@@ -13,15 +15,16 @@ import { ANY_MODEL, type CheckedGenerationOptions, type ModelLimits } from '../p
 import { checkImg2ImgOptions } from '../pipeline/img2img-options.ts';
 import { checkInpaintOptions } from '../pipeline/inpaint-options.ts';
 import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import { checkSource, EMBEDDED_MODEL } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import type { DrawingCommand } from './flag.ts';
-import { checkOutput, outputPaths, STANDARD_OUTPUT, writePicture } from './output-path.ts';
+import { Output, STANDARD_OUTPUT } from './output.ts';
+import { Problems } from './problems.ts';
 import { formatProfile } from './profile.ts';
 import { Progress } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
-import { UsageError } from './usage-error.ts';
 import { CommandWarnings } from './warnings.ts';
 
 /** Whether to print what the operations of the networks cost. */
@@ -38,8 +41,10 @@ const CHECKS: Record<DrawingCommand, (options: unknown, limits: ModelLimits) => 
 
 /** @param signal ends the command at any moment, before a picture is written or after, never within. */
 export async function runDraw(commandLine: CommandLine, command: DrawingCommand, signal: AbortSignal): Promise<void> {
-  const asked = readRequest(commandLine);
-  await checkRequest(asked, command);
+  const asked = checkCommand(commandLine, command);
+  const output = new Output(commandLine, asked.count);
+  await output.checkFiles();
+  if (asked.previewPath !== undefined) await checkWritable(asked.previewPath);
   const warnings = new CommandWarnings();
   const pictures = await warnings.during(() => readPictures(asked));
   const request = { ...asked, options: { ...asked.options, ...pictures } };
@@ -50,26 +55,20 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
     const load = performance.now() - start;
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];
-    const paths = outputPaths(request.output, request.count);
     let seed = request.options.seed;
-    for (const path of paths) {
-      const result = await draw(
-        model,
-        command,
-        { ...request, options: { ...request.options, seed } },
-        signal,
-        progress,
-      );
-      await writePicture(result.images[0] as RgbImage, path);
+    for (let i = 0; i < request.count; i++) {
+      const one = { ...request, options: { ...request.options, seed } };
+      const result = await draw(model, command, one, signal, progress);
+      const file = await output.write(result.images[0] as RgbImage);
       const { seed: used, timings, loras, embeddings } = result;
-      drawn.push({ file: path, seed: used, timings, loras, embeddings });
-      progress.stop(`${path}: seed ${result.seed}, ${seconds(result.timings.total)}`);
+      drawn.push({ file, seed: used, timings, loras, embeddings });
+      progress.stop(`${file}: seed ${used}, ${seconds(timings.total)}`);
       if (request.verbose) {
-        log(`${path}: ${describeTimings(result.timings)}`);
+        log(`${file}: ${describeTimings(timings)}`);
         for (const lora of loras) log(`${lora.path}: ${lora.applied} of ${lora.tensors} tensors applied`);
         for (const { path, vectors } of embeddings) log(`${path}: ${vectors} vectors`);
       }
-      seed = seedAfter(result.seed, 1);
+      seed = seedAfter(used, 1);
     }
     if (PROFILED) log(formatProfile(await model.profile()));
     if (request.json) await printJson({ ...report(drawn, load), warnings: warnings.all });
@@ -91,18 +90,20 @@ interface Drawn {
 }
 
 /** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
-async function checkRequest(
-  { options, output, count, json, previewPath }: Request,
-  command: DrawingCommand,
-): Promise<void> {
-  const { seed } = CHECKS[command](options, ANY_MODEL);
-  CHECKS[command]({ ...options, seed: seedAfter(seed, count - 1) }, ANY_MODEL);
-  await checkOutput(output, count, json, process.stdout.isTTY);
+function checkCommand(commandLine: CommandLine, command: DrawingCommand): Request {
+  const problems = new Problems(commandLine);
+  const request = readRequest(commandLine, problems);
+  const { source, load, options, count, previewPath } = request;
+  problems.attempt(() => checkSource(source ?? EMBEDDED_MODEL));
+  problems.attempt(() => checkLoadOptions(load, loadAddon()));
+  problems.attempt(() => CHECKS[command](options, ANY_MODEL));
   if (previewPath === undefined && (options.preview || options.previewNoisy)) {
-    throw new UsageError('Expected --preview-path for --preview and --preview-noisy');
+    problems.add('Expected --preview-path for --preview and --preview-noisy');
   }
-  if (previewPath === STANDARD_OUTPUT) throw new UsageError('Expected a file for --preview-path but received -');
-  if (previewPath !== undefined) await checkWritable(previewPath);
+  if (previewPath === STANDARD_OUTPUT) problems.add('Expected a file for --preview-path but received -');
+  new Output(commandLine, count).checkUse(commandLine, problems);
+  problems.done();
+  return request;
 }
 
 /** Reads the pictures of a command, once for all that it draws and before the model is loaded. */

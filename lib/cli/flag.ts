@@ -1,11 +1,13 @@
-// What a flag of the command line is, and the commands that have flags.
+// What a flag of the command line is, the commands that have flags, and the topics of the help.
 
 import type { ControlOptions } from '../control/options.ts';
+import type { LoadOptions } from '../load-options.ts';
 import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import type { EditOptions } from '../pipeline/edit-options.ts';
 import type { HiresOptions } from '../pipeline/hires-options.ts';
 import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import type { ModelSource } from '../source.ts';
 import type { UpscaleOptions } from '../upscaler.ts';
 
 /** The commands that draw. */
@@ -14,12 +16,31 @@ export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth
 /** Name of a command that draws: that of the method of a model which it calls. */
 export type DrawingCommand = (typeof DRAWING_COMMANDS)[number];
 
-/** The options of all of them. */
+export type CommandName = DrawingCommand | 'upscale' | 'depth' | 'inspect' | 'devices' | 'metadata';
+
+/** The options of all commands that draw. */
 export type DrawingOptions = InpaintOptions &
   EditOptions &
   Depth2ImgOptions &
   Pick<UpscaleOptions, 'tileSize'> &
   Pick<Txt2ImgOptions, 'hires'>;
+
+/** What the help can be asked about, with the headings that the flags of each stand under. */
+export const TOPICS = {
+  prompt: 'Prompt:',
+  model: 'Model:',
+  picture: 'Picture to start from:',
+  controls: 'ControlNets:',
+  sampling: 'Size and sampling:',
+  guidance: 'Guidance:',
+  sdxl: 'What SDXL is told beside the prompt:',
+  hires: 'A second, larger pass:',
+  upscaling: 'Enlarging:',
+  output: 'Output:',
+  compute: 'Computing:',
+} as const;
+
+export type Topic = keyof typeof TOPICS;
 
 /** One flag of the command line. */
 export interface Flag {
@@ -29,40 +50,30 @@ export interface Flag {
   readonly description: string;
   /** What its value is; a switch has none. */
   readonly kind: 'text' | 'number' | 'seed' | 'numbers' | 'size' | 'corner' | 'switch';
+  readonly topic: Topic;
+  /** Whether the short help of commands that draw shows it; its description then fits in a line of 80 columns. */
+  readonly common?: true;
+  /** Names that are listed in the help and completed by shells. Whether others are taken too, the option's check says. */
+  readonly choices?: readonly string[];
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
   readonly option?:
     | keyof DrawingOptions
     | `controls[].${keyof ControlOptions}`
-    | 'device'
-    | 'threads'
-    | 'precision'
-    | 'prediction'
-    | 'model'
-    | 'unet'
-    | 'textEncoder'
-    | 'textEncoder2'
-    | 'vae'
-    | 'taesd'
-    | 'depthModel'
-    | `hires.${keyof HiresOptions}`;
+    | `hires.${keyof HiresOptions}`
+    | keyof ModelSource
+    | keyof LoadOptions;
   /** Whether it may be given several times. */
   readonly repeats?: true;
-  /** The commands that have it, where not all that draw do. */
-  readonly only?: readonly (DrawingCommand | keyof typeof OWN_FLAGS)[];
-  /** Heading that it stands under in the help, where it is not the general one. */
-  readonly group?: string;
+  /** The commands that have it. Default: all that draw. */
+  readonly on?: readonly CommandName[];
 }
 
-const EVERY_COMMAND = ['json', 'verbose'] as const;
+/** Whether a command draws. */
+export function isDrawing(command: CommandName): command is DrawingCommand {
+  return DRAWING_COMMANDS.some((name) => name === command);
+}
 
-/** The flags of the commands that do not draw. */
-export const OWN_FLAGS = {
-  upscale: [
-    ...['init-img', 'output', 'upscale-model', 'upscale-tile-size', 'upscale-repeats'],
-    ...['threads', 'precision', 'device', ...EVERY_COMMAND],
-  ],
-  depth: ['output', 'depth-model', 'threads', 'precision', 'device', ...EVERY_COMMAND],
-  inspect: EVERY_COMMAND,
-  devices: EVERY_COMMAND,
-  metadata: EVERY_COMMAND,
-} as const;
+/** Whether a command has a flag. */
+export function hasFlag(command: CommandName, { on = DRAWING_COMMANDS }: Flag): boolean {
+  return on.some((name) => name === command);
+}

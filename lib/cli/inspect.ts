@@ -1,8 +1,11 @@
-// `diffuse inspect FILE`: shows what a model file holds.
+// `diffuse inspect`: shows what the files of a model hold, and what is missing of it.
 
 import { inspectModel } from '../inspect.ts';
 import type { NativeComponent, NativeInspection } from '../native/contract.ts';
+import { checkSource, type ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
+import { Problems } from './problems.ts';
+import { readRequest } from './request.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes, formatTable } from './units.ts';
 
@@ -16,16 +19,27 @@ const KINDS = {
   depth: 'depth estimator',
 };
 
+/** The flags that give the parts of a model. */
+const FLAGS_OF_PARTS = { unet: 'diffusion-model', text_encoder: 'clip_l', text_encoder_2: 'clip_g', vae: 'vae' };
+
 /** How many names of a list are shown; --json gives all. */
 const SHOWN = 10;
 
-export async function runInspect({ file, flags }: CommandLine, signal: AbortSignal): Promise<void> {
-  const inspection = await inspectModel(file as string, { signal });
-  await (flags.json ? printJson(inspection) : print(`${describeInspection(inspection)}\n`));
+export async function runInspect(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
+  const problems = new Problems(commandLine);
+  const { file, flags } = commandLine;
+  if (file !== undefined && flags.model !== undefined) problems.add('Expected one model but received --model, too');
+  const { source, json } = readRequest(commandLine, problems);
+  const files = file === undefined ? source : { ...source, model: file };
+  if (files === undefined) problems.add('Expected a file behind diffuse inspect but received none');
+  problems.attempt(() => files && checkSource(files));
+  problems.done();
+  const inspection = await inspectModel(files as ModelSource, { signal });
+  await (json ? printJson(inspection) : print(`${describeInspection(inspection)}\n`));
 }
 
 function describeInspection(found: NativeInspection): string {
-  const { files, kind, family, layout, components } = found;
+  const { files, kind, family, layout, components, absent } = found;
   const goesWithModel = kind !== undefined && kind !== 'model';
   return [
     formatTable([
@@ -36,6 +50,7 @@ function describeInspection(found: NativeInspection): string {
       ...(goesWithModel ? [['kind', KINDS[kind]]] : [['family', family ?? 'none that is known']]),
       ...(layout ? [['layout', layout]] : []),
       ...components.map((component) => [component.kind, describeComponent(component)]),
+      ...absent.map((part) => [part, `missing: --${FLAGS_OF_PARTS[part]} or --model gives it`]),
     ]),
     ...describeNames('missing', found.missing),
     ...describeNames('mismatched', found.mismatched),

@@ -1,16 +1,15 @@
-// From the flags of the commands that draw to the options of the API, and back in the messages about them.
+// From the flags of a command to the options of the API.
 
-import { type ArgumentError, argumentError } from '../errors.ts';
 import type { LoadOptions } from '../load-options.ts';
-import { readSeed } from '../noise/seed.ts';
+import { readSeed, SEEDS } from '../noise/seed.ts';
 import { OptionCheck } from '../options.ts';
-import { PICTURE_INPUT } from '../picture/input.ts';
-import { HIRES_UPSCALERS } from '../pipeline/hires-options.ts';
+import { HIRES_UPSCALERS } from '../pipeline/hires-upscalers.ts';
 import { EMBEDDED_MODEL, type ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
-import { controlOption, readControlFlags } from './controls.ts';
+import { readControlFlags } from './controls.ts';
 import type { DrawingOptions, Flag } from './flag.ts';
 import { FLAGS } from './flags.ts';
+import type { Problems } from './problems.ts';
 import { UsageError } from './usage-error.ts';
 import { toNumber } from './values.ts';
 
@@ -21,7 +20,6 @@ export interface Request {
   readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction'>;
   /** Those of the method that has the name of the command. */
   readonly options: DrawingOptions;
-  readonly output: string;
   readonly count: number;
   readonly previewPath: string | undefined;
   readonly json: boolean;
@@ -30,34 +28,33 @@ export interface Request {
 
 const MAX_COUNT = 10_000;
 
-/** @throws UsageError or RangeError for the flags that concern the command line alone. */
-export function readRequest(commandLine: CommandLine): Request {
+/** @param problems takes what is wrong with the flags that concern the command line alone. */
+export function readRequest(commandLine: CommandLine, problems: Problems): Request {
   const { flags } = commandLine;
   if (flags.sigmas !== undefined && flags.scheduler !== undefined) {
-    throw new UsageError('Expected either --sigmas or --scheduler but received both');
+    problems.add('Expected either --sigmas or --scheduler but received both');
   }
   const values: Record<string, unknown> = {};
-  for (const flag of FLAGS)
-    if (flag.option && flags[flag.name] !== undefined) values[flag.option] = toValue(flag, flags[flag.name]);
-  const { device, threads, precision, prediction, ...others } = values;
-  const { source, rest } = readSource(commandLine, others);
-  const options = withHires(rest);
+  for (const flag of FLAGS) {
+    if (!flag.option || flags[flag.name] === undefined) continue;
+    values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
+  }
+  const { device, threads, precision, prediction: predicted, ...others } = values;
+  const prediction = predicted === 'eps' ? 'epsilon' : predicted;
+  const { source, rest } = readSource(commandLine, others, problems);
+  const options: Record<string, unknown> = {
+    ...withHires(rest, problems),
+    ...readTileable(commandLine),
+    controls: problems.attempt(() => readControlFlags(commandLine)),
+  };
+  const count = problems.attempt(() => readCount(commandLine, 'batch-count', MAX_COUNT)) ?? 1;
+  checkLastSeed(options.seed, count, problems);
   return {
     source,
-    load: withoutUndefined({
-      device,
-      threads,
-      precision,
-      prediction: prediction === 'eps' ? 'epsilon' : prediction,
-    }) as Request['load'],
-    options: withoutUndefined({
-      ...options,
-      ...readTileable(commandLine),
-      controls: readControlFlags(commandLine),
-    }) as unknown as DrawingOptions,
-    output: text(flags.output) ?? 'output.png',
-    count: readCount(commandLine, 'batch-count', MAX_COUNT),
-    previewPath: text(flags['preview-path']),
+    load: withoutUndefined({ device, threads, precision, prediction }),
+    options: withoutUndefined(options) as unknown as DrawingOptions,
+    count,
+    previewPath: textOf(flags['preview-path']),
     json: flags.json === true,
     verbose: flags.verbose === true,
   };
@@ -76,24 +73,29 @@ function upscalerName(text: string): string {
 }
 
 /** The flags of the second pass as the option that they make together. */
-function withHires(values: Record<string, unknown>): Record<string, unknown> {
+function withHires(values: Readonly<Record<string, unknown>>, problems: Problems): Record<string, unknown> {
   const prefix = 'hires.';
   const isPart = (key: string) => key.startsWith(prefix);
   const parts = Object.entries(values).filter(([key]) => isPart(key));
   if (parts.length === 0) return values;
-  if (!values.hires) throw new UsageError('Expected --hires beside the flags of a second pass');
+  if (!values.hires) problems.add('Expected --hires beside the flags of a second pass');
   const hires = Object.fromEntries(parts.map(([key, value]) => [key.slice(prefix.length), value]));
   if (typeof hires.upscaler === 'string') hires.upscaler = upscalerName(hires.upscaler);
   return { ...Object.fromEntries(Object.entries(values).filter(([key]) => !isPart(key))), hires };
 }
 
 /** As in `sd-cli`, --taesd decodes in place of the VAE, unless it is for previews only. */
-function readVaes({ flags }: CommandLine, vae: unknown, taesd: unknown): { vae?: unknown; taesd?: unknown } {
+function readVaes(
+  { flags }: CommandLine,
+  vae: unknown,
+  taesd: unknown,
+  problems: Problems,
+): { vae?: unknown; taesd?: unknown } {
   const previewOnly = flags['taesd-preview-only'] === true;
-  if (previewOnly && taesd === undefined) throw new UsageError('Expected --taesd for --taesd-preview-only');
+  if (previewOnly && taesd === undefined) problems.add('Expected --taesd for --taesd-preview-only');
   if (previewOnly || taesd === undefined) return { vae, taesd };
   if (vae !== undefined) {
-    throw new UsageError('Expected either --vae or --taesd, or --taesd-preview-only beside both, but received both');
+    problems.add('Expected either --vae or --taesd, or --taesd-preview-only beside both, but received both');
   }
   return { vae: taesd };
 }
@@ -102,12 +104,10 @@ function readVaes({ flags }: CommandLine, vae: unknown, taesd: unknown): { vae?:
 function readSource(
   commandLine: CommandLine,
   values: Readonly<Record<string, unknown>>,
-): {
-  source: ModelSource | undefined;
-  rest: Readonly<Record<string, unknown>>;
-} {
+  problems: Problems,
+): { source: ModelSource | undefined; rest: Readonly<Record<string, unknown>> } {
   const { model, unet, textEncoder, textEncoder2, vae, taesd, depthModel, ...rest } = values;
-  const vaes = readVaes(commandLine, vae, taesd);
+  const vaes = readVaes(commandLine, vae, taesd, problems);
   const parts = withoutUndefined({ model, unet, textEncoder, textEncoder2, ...vaes });
   const named = Object.keys(parts).length > 0;
   const whole = named ? parts : { model: EMBEDDED_MODEL };
@@ -115,22 +115,19 @@ function readSource(
   return { source: named || depthModel !== undefined ? (source as ModelSource) : undefined, rest };
 }
 
-/** Rewords an error about options so that it names the flags that set them. */
-export function inFlags(error: ArgumentError, { flags }: CommandLine): ArgumentError {
-  const problems = error.problems.map((problem) => {
-    // A part of an option's value has its own name, `targetSize.width`.
-    const wanted = [controlOption(problem.name), problem.name, problem.name.split('.')[0]];
-    const setters = FLAGS.filter(({ option }) => wanted.includes(option));
-    const flag = setters.find(({ name }) => flags[name] !== undefined) ?? setters[0];
-    const name = flag ? `--${flag.name}` : problem.name;
-    const expected = problem.expected === PICTURE_INPUT ? 'the path of a picture' : problem.expected;
-    const missing = problem.received === 'undefined';
-    return { ...problem, name, expected, received: missing ? 'none' : problem.received };
-  });
-  return argumentError(problems);
+/** The seeds of several pictures count up from the first. */
+function checkLastSeed(seed: unknown, count: number, problems: Problems): void {
+  if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) return;
+  const first = BigInt(seed as number | bigint);
+  if (first >= SEEDS || first <= SEEDS - BigInt(count)) return;
+  problems.add(`Expected a seed up to 2^64 - ${count}, so that every picture has one, for --seed but received ${seed}`);
 }
 
-/** A number of times, 1 where the flag is not given. */
+/**
+ * A number of times, 1 where the flag is not given.
+ *
+ * @throws RangeError or TypeError for anything else.
+ */
 export function readCount({ flags }: CommandLine, flag: string, max: number): number {
   const name = `--${flag}`;
   const check = new OptionCheck({ [name]: toNumber(flags[flag]) }, [name]);
@@ -162,7 +159,8 @@ function toPair(flag: string, text: string, separator: string, keys: readonly [s
   throw new UsageError(`Expected ${form} in pixels for --${flag} but received '${text}'`);
 }
 
-function text(value: string | true | undefined): string | undefined {
+/** The text of a flag; undefined where it is not given. */
+export function textOf(value: string | true | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 

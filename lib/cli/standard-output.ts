@@ -2,17 +2,20 @@
 
 import { DiffusionError } from '../errors.ts';
 
+/** Nobody reads standard output any more, which is nothing to tell anybody. */
+export class ReaderGoneError extends Error {}
+
 /**
  * Writes and waits until it is out.
  *
- * @throws DiffusionError `ERR_WRITE` when the reader has gone.
+ * @throws ReaderGoneError when the reader has gone; DiffusionError `ERR_WRITE` when the system refuses otherwise.
  */
 export function print(data: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(data, (cause) => {
-      if (cause)
-        reject(new DiffusionError('ERR_WRITE', `Cannot write to standard output: ${cause.message}`, { cause }));
-      else resolve();
+      if (!cause) resolve();
+      else if ((cause as NodeJS.ErrnoException).code === 'EPIPE') reject(new ReaderGoneError());
+      else reject(new DiffusionError('ERR_WRITE', `Cannot write to standard output: ${cause.message}`, { cause }));
     });
   });
 }

@@ -1,32 +1,44 @@
 // `diffuse upscale`: enlarges a picture and writes it.
 
+import { checkNetworkOptions } from '../load-options.ts';
+import { loadAddon } from '../native/load.ts';
 import { type PictureInput, readPicture } from '../picture/input.ts';
 import { checkUpscaleOptions, loadUpscaler, type UpscaleProgress } from '../upscaler.ts';
 import type { CommandLine } from './arguments.ts';
-import { checkOutput, writePicture } from './output-path.ts';
+import { Output } from './output.ts';
+import { Problems } from './problems.ts';
 import { Progress } from './progress.ts';
-import { readCount, readRequest } from './request.ts';
+import { readCount, readRequest, textOf } from './request.ts';
 import { printJson } from './standard-output.ts';
-import { UsageError } from './usage-error.ts';
 import { CommandWarnings } from './warnings.ts';
 
 const MAX_REPEATS = 8;
 
 /** @param signal ends the command at any moment, before the picture is written or after, never within. */
 export async function runUpscale(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
-  const image = required(commandLine, 'init-img');
-  const model = required(commandLine, 'upscale-model');
-  const { load, output, json, options: drawing } = readRequest(commandLine);
+  const problems = new Problems(commandLine);
+  const { file, flags } = commandLine;
+  const image = file ?? textOf(flags['init-img']);
+  const model = textOf(flags['upscale-model']);
+  if (file !== undefined && flags['init-img'] !== undefined)
+    problems.add('Expected one picture but received --init-img, too');
+  if (image === undefined) problems.add('Expected a picture behind diffuse upscale but received none');
+  if (model === undefined) problems.add('Expected --upscale-model for diffuse upscale but received none');
+  const { load, json, options: drawing } = readRequest(commandLine, problems);
   const options = { tileSize: drawing.tileSize };
-  const repeats = readCount(commandLine, 'upscale-repeats', MAX_REPEATS);
-  checkUpscaleOptions(image, options);
-  await checkOutput(output, 1, json, process.stdout.isTTY);
+  const repeats = problems.attempt(() => readCount(commandLine, 'upscale-repeats', MAX_REPEATS)) ?? 1;
+  problems.attempt(() => checkUpscaleOptions(image ?? '-', options));
+  problems.attempt(() => checkNetworkOptions(load, loadAddon()));
+  const output = new Output(commandLine, 1);
+  output.checkUse(commandLine, problems);
+  problems.done();
+  await output.checkFiles();
   const warnings = new CommandWarnings();
-  const picture = await warnings.during(() => readPicture(image, 'image'));
+  const picture = await warnings.during(() => readPicture(image as string, 'image'));
   const progress = await Progress.create();
   try {
     progress.start('loading', 1);
-    await using upscaler = await loadUpscaler(model, { ...load, signal, logger: { warn: warnings.tell } });
+    await using upscaler = await loadUpscaler(model as string, { ...load, signal, logger: { warn: warnings.tell } });
     const start = performance.now();
     const enlarge = (from: PictureInput) => {
       progress.start('enlarging', 1);
@@ -36,17 +48,12 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
     let enlarged = await enlarge(picture);
     for (let i = 1; i < repeats; i++) enlarged = await enlarge(enlarged);
     const time = performance.now() - start;
-    await writePicture(enlarged, output);
+    const written = await output.write(enlarged);
     const { width, height } = enlarged;
-    progress.stop(`${output}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`);
-    if (json) await printJson({ files: [output], width, height, timings: { upscaling: time }, warnings: warnings.all });
+    progress.stop(`${written}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`);
+    if (json)
+      await printJson({ files: [written], width, height, timings: { upscaling: time }, warnings: warnings.all });
   } finally {
     progress.stop();
   }
-}
-
-function required({ flags }: CommandLine, name: string): string {
-  const value = flags[name];
-  if (typeof value === 'string') return value;
-  throw new UsageError(`Expected --${name} for diffuse upscale but received none`);
 }

@@ -64,7 +64,7 @@ export class DepthSource {
       cause = error;
     }
     const message = 'The model has no network beside it that estimates depth';
-    const remedy = 'Give the depth itself, or load the model with the option depthModel';
+    const remedy = 'Give the depth itself, or load the model with the option `depthModel`';
     throw new DiffusionError('ERR_MODEL_INCOMPLETE', `${message}. ${remedy}`, { cause });
   }
 }

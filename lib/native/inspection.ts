@@ -49,7 +49,9 @@ export interface NativeInspection {
   /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */
   readonly layout: string | undefined;
   readonly components: readonly NativeComponent[];
-  /** Needed by the family, but absent. */
+  /** Networks that a whole model has and that the files do not; none where nothing in them is of a model. */
+  readonly absent: readonly ('unet' | 'text_encoder' | 'text_encoder_2' | 'vae')[];
+  /** Tensors that the networks in the files need, but absent. */
   readonly missing: readonly string[];
   /** Present, but of another shape or type than the network asks for: `name: reason`. */
   readonly mismatched: readonly string[];

@@ -307,7 +307,7 @@ function checkPreview(check: OptionCheck, { tinyAutoencoder }: ModelLimits): Pre
   if (typeof value !== 'string') return check.boolean('preview', false) ? 'proj' : undefined;
   const kind = check.name('preview', 'proj', PREVIEW_KINDS);
   if (kind === 'tae' && !tinyAutoencoder) {
-    const remedy = 'Load the model with { taesd }, or with a tiny autoencoder as { vae }';
+    const remedy = 'Load the model with the option `taesd`, or with a tiny autoencoder as the option `vae`';
     check.problem({
       name: 'preview',
       expected: 'proj, vae or a model with a tiny autoencoder',
@@ -331,7 +331,7 @@ function checkPrompt(check: OptionCheck, name: 'prompt' | 'negativePrompt', eval
 function checkNegativePrompt(check: OptionCheck, evaluations: number): string {
   const prompt = checkPrompt(check, 'negativePrompt', evaluations);
   if (hasLoraTag(prompt)) {
-    const remedy = 'A LoRA holds for both prompts: name it in prompt or loras';
+    const remedy = 'A LoRA holds for both prompts: name it in the option `prompt`';
     check.problem({ name: 'negativePrompt', expected: 'a text without <lora:...>', received: 'one with it', remedy });
   }
   return prompt;

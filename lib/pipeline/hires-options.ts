@@ -5,6 +5,7 @@ import { OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
 import { Upscaler } from '../upscaler.ts';
 import type { ModelLimits } from './generation-options.ts';
+import { HIRES_UPSCALERS, type HiresUpscaler } from './hires-upscalers.ts';
 import { checkPixels, checkSides } from './side-options.ts';
 
 /** Options of {@link Txt2ImgOptions.hires}. */
@@ -27,11 +28,6 @@ export interface HiresOptions {
    */
   upscaler?: HiresUpscaler | string | Upscaler | undefined;
 }
-
-/** Upscalers that need no file. */
-export type HiresUpscaler = 'latent' | 'latent-nearest' | 'latent-bicubic' | 'lanczos';
-
-export const HIRES_UPSCALERS: readonly HiresUpscaler[] = ['latent', 'latent-nearest', 'latent-bicubic', 'lanczos'];
 
 /** The options with every default filled in, known to be right. */
 export interface CheckedHires {

@@ -109,6 +109,7 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection) {
     object.Set("family", string_or_undefined(env, inspection.family));
     object.Set("layout", string_or_undefined(env, inspection.layout));
     object.Set("components", components_to_js(env, inspection.components));
+    object.Set("absent", strings_to_js(env, inspection.absent));
     object.Set("missing", strings_to_js(env, inspection.missing));
     object.Set("mismatched", strings_to_js(env, inspection.mismatched));
     object.Set("unused", strings_to_js(env, inspection.unused));

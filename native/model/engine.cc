@@ -345,6 +345,20 @@ std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 sha
     return impl_->run("tiny decoder", variant_of(wrap), {image_input(latent, shape)}, build, cancellation);
 }
 
+namespace {
+
+// As ComponentInfo has it.
+const char * component_kind(Component component) {
+    switch (component) {
+        case Component::unet: return "unet";
+        case Component::text_encoder: return "text_encoder";
+        case Component::text_encoder_2: return "text_encoder_2";
+        default: return "vae";
+    }
+}
+
+} // namespace
+
 Inspection inspect(const Source & source, const Cancellation & cancellation) {
     const auto n = bind_networks(source, cancellation);
     Inspection result;
@@ -353,6 +367,10 @@ Inspection inspect(const Source & source, const Cancellation & cancellation) {
     result.family = n->family;
     result.layout = n->tensors.layout;
     result.components = n->components;
+    // Of a family that is known and not run, and of files with nothing of a model, no parts are known.
+    if (!n->components.empty() && n->family != "flux" && n->family != "sd3") {
+        for (Component component : absent_networks(*n)) result.absent.push_back(component_kind(component));
+    }
     result.missing = n->weights->missing();
     result.mismatched = n->weights->mismatched();
     result.mismatched.insert(result.mismatched.end(), n->problems.begin(), n->problems.end());

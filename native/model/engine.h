@@ -34,6 +34,7 @@ struct Inspection {
     std::string family; // empty where unknown
     std::string layout;
     std::vector<ComponentInfo> components;
+    std::vector<std::string> absent; // kinds of the components that a whole model has besides
     std::vector<std::string> missing;
     std::vector<std::string> mismatched;
     std::vector<std::string> unused;

@@ -127,18 +127,13 @@ std::string where(const Networks & n) {
                                                   ". Pass a checkpoint of Stable Diffusion 1.x, 2.x or XL.");
 }
 
-std::vector<std::string> absent_networks(const Networks & n) {
-    std::vector<std::string> names;
-    const bool xl = n.unet && n.unet->config().vector_size, refiner = n.family.starts_with("sdxl-refiner");
-    const bool has_text = has_prefix(n.tensors.table, text_prefix),
-               has_text_2 = has_prefix(n.tensors.table, text_2_prefix);
-    if (!has_prefix(n.tensors.table, unet_prefix)) names.push_back("the UNet (option `unet`)");
-    if (!has_text && !refiner && (n.unet || !has_text_2)) {
-        names.push_back("the text encoder (option `textEncoder`)");
+std::string with_its_option(Component absent) {
+    switch (absent) {
+        case Component::unet: return "the UNet (option `unet`)";
+        case Component::text_encoder: return "the text encoder (option `textEncoder`)";
+        case Component::text_encoder_2: return "the second text encoder (option `textEncoder2`)";
+        default: return "the VAE (option `vae`)";
     }
-    if (!has_text_2 && xl) names.push_back("the second text encoder (option `textEncoder2`)");
-    if (!has_prefix(n.tensors.table, vae_prefix)) names.push_back("the VAE (option `vae`)");
-    return names;
 }
 
 void require_matching_sizes(const Networks & n) {
@@ -210,6 +205,18 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
     return n;
 }
 
+std::vector<Component> absent_networks(const Networks & n) {
+    std::vector<Component> absent;
+    const bool xl = n.unet && n.unet->config().vector_size, refiner = n.family.starts_with("sdxl-refiner");
+    const bool has_text = has_prefix(n.tensors.table, text_prefix),
+               has_text_2 = has_prefix(n.tensors.table, text_2_prefix);
+    if (!has_prefix(n.tensors.table, unet_prefix)) absent.push_back(Component::unet);
+    if (!has_text && !refiner && (n.unet || !has_text_2)) absent.push_back(Component::text_encoder);
+    if (!has_text_2 && xl) absent.push_back(Component::text_encoder_2);
+    if (!has_prefix(n.tensors.table, vae_prefix)) absent.push_back(Component::vae);
+    return absent;
+}
+
 std::vector<const ClipText *> text_encoders(const Networks & n) {
     std::vector<const ClipText *> encoders;
     const bool refiner = n.family.starts_with("sdxl-refiner");
@@ -224,7 +231,7 @@ void require_runnable(const Networks & n) {
         throw Error(ErrorCode::model_unsupported,
                     where(n) + ": expected a Stable Diffusion model, found " + what + ".");
     }
-    const std::vector<std::string> absent = absent_networks(n);
+    const std::vector<Component> absent = absent_networks(n);
     if (n.family == "flux" || n.family == "sd3") {
         throw Error(ErrorCode::model_unsupported,
                     where(n) + ": expected a model of Stable Diffusion 1.x, 2.x or XL, found one of the family '" +
@@ -239,7 +246,9 @@ void require_runnable(const Networks & n) {
     }
     if (!n.problems.empty()) throw Error(ErrorCode::model_unsupported, where(n) + ": " + n.problems.front());
     if (!absent.empty()) {
-        throw Error(ErrorCode::model_incomplete, where(n) + ": expected a whole model, but " + some_of(absent) +
+        std::vector<std::string> names;
+        for (Component component : absent) names.push_back(with_its_option(component));
+        throw Error(ErrorCode::model_incomplete, where(n) + ": expected a whole model, but " + some_of(names) +
                                                      (absent.size() > 1 ? " are" : " is") + " missing.");
     }
     require_sound(*n.weights);

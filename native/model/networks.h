@@ -9,6 +9,7 @@
 #include "model/clip_text.h"
 #include "model/engine.h"
 #include "model/file_kind.h"
+#include "model/names.h"
 #include "model/source.h"
 #include "model/unet.h"
 #include "model/vae.h"
@@ -37,6 +38,9 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
 
 // The text encoders whose hidden states, side by side, the UNet attends to.
 std::vector<const ClipText *> text_encoders(const Networks & networks);
+
+// The networks that a whole model has and that the files hold no tensor of.
+std::vector<Component> absent_networks(const Networks & networks);
 
 // Throws the Error that says why these networks do not make a model that can run; returns where they do.
 void require_runnable(const Networks & networks);

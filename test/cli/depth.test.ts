@@ -55,8 +55,13 @@ test('depth2img estimates depth where none is given', async () => {
 });
 
 const rows: readonly (readonly [what: string, args: readonly string[], exitCode: 1 | 2, message: RegExp])[] = [
-  ['no picture', ['depth', '--depth-model', model], 2, /Expected one file for diffuse depth but received 0/],
-  ['two pictures', ['depth', 'picture.png', 'picture.png', '--depth-model', model], 2, /one file .* received 2/],
+  ['no picture', ['depth', '--depth-model', model], 2, /Expected a picture behind diffuse depth but received none/],
+  [
+    'two pictures',
+    ['depth', 'picture.png', 'picture.png', '--depth-model', model],
+    2,
+    /one picture behind diffuse depth but received 'picture.png' too/,
+  ],
   ['no network', ['depth', 'picture.png'], 2, /Expected --depth-model/],
   ['a picture that is missing', ['depth', 'none.png', '--depth-model', model], 1, /Cannot read 'none\.png'/],
   ['a picture that is none', ['depth', model, '--depth-model', model], 1, /PNG, JPEG or WebP/],

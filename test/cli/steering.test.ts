@@ -78,7 +78,7 @@ for (const [flag, value, message] of REFUSED) {
 }
 
 test('the help has what SDXL is told under a heading of its own, and no types', async () => {
-  const { code, stdout } = await diffuse(['--help']);
+  const { code, stdout } = await diffuse(['--help', 'all']);
   assert.equal(code, 0);
   assert.doesNotMatch(stdout.toString(), /\[(string|boolean)\]/);
   const [general, sdxl] = stdout.toString().split('What SDXL is told beside the prompt:');

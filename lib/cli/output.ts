@@ -1,0 +1,124 @@
+// Where the pictures of a command go: to the file that -o names, to a free name, or to standard output.
+
+import { open, readdir, rm } from 'node:fs/promises';
+import type { RgbImage } from '../image/rgb-image.ts';
+import { checkWritable } from '../image/write-png.ts';
+import type { CommandLine } from './arguments.ts';
+import type { Problems } from './problems.ts';
+import { textOf } from './request.ts';
+import { print } from './standard-output.ts';
+
+/** `-o` of a picture that goes to standard output. */
+export const STANDARD_OUTPUT = '-';
+
+/** A printf directive for the picture's number: `%d`, `%3d`, `%03d`. */
+const NUMBER = /%(0?)(\d{0,2})d/;
+
+/** Pictures where -o names no file, and what may be there already. */
+const DEFAULT = 'output.png';
+const DEFAULTS = /^output(?:_(\d{1,15}))?\.png$/;
+
+type Picture = Pick<RgbImage, 'png' | 'save'>;
+
+/** The output of one command. */
+export class Output {
+  readonly #named: string | undefined;
+  readonly #count: number;
+  #written = 0;
+
+  /** @param count how many pictures there will be. */
+  constructor({ flags }: CommandLine, count: number) {
+    this.#named = textOf(flags.output);
+    this.#count = count;
+  }
+
+  /** Whether the command line does not say under which names the pictures will be found. */
+  get chooses(): boolean {
+    return this.#named === undefined;
+  }
+
+  /** Checks what can be known without a look at the file system. */
+  checkUse({ flags }: CommandLine, problems: Problems): void {
+    if (this.#named !== STANDARD_OUTPUT) return;
+    if (this.#count > 1) problems.add(`Expected one picture for standard output but --batch-count is ${this.#count}`);
+    if (flags.json) problems.add('Expected either -o - or --json: both would write to standard output');
+    if (process.stdout.isTTY) problems.add('Expected a file or a pipe for -o - but standard output is a terminal');
+  }
+
+  /**
+   * Checks before any work that all pictures can be written.
+   *
+   * @throws DiffusionError `ERR_WRITE` for a file that cannot be written.
+   */
+  async checkFiles(): Promise<void> {
+    if (this.#named === STANDARD_OUTPUT) return;
+    for (let i = 0; i < this.#count; i++)
+      await checkWritable(this.#named ? nameOf(this.#named, i, this.#count) : DEFAULT);
+  }
+
+  /**
+   * Writes the next picture.
+   *
+   * @returns where it is.
+   */
+  async write(picture: Picture): Promise<string> {
+    const index = this.#written++;
+    if (this.#named === undefined) return this.#writeWhereFree(picture);
+    if (this.#named === STANDARD_OUTPUT) {
+      await print(await picture.png());
+      return STANDARD_OUTPUT;
+    }
+    const path = nameOf(this.#named, index, this.#count);
+    await picture.save(path);
+    return path;
+  }
+
+  /** Takes a name before it writes, so that two commands in one folder take two. */
+  async #writeWhereFree(picture: Picture): Promise<string> {
+    for (;;) {
+      const path = await freeName(this.#count);
+      if (!(await take(path))) continue;
+      try {
+        await picture.save(path);
+        return path;
+      } catch (error) {
+        await rm(path, { force: true });
+        throw error;
+      }
+    }
+  }
+}
+
+/**
+ * The name of one of several pictures, by the rules of `sd-cli`: a pattern with `%d` counts from 0; without one, several
+ * pictures get `_1`, `_2`, ... before the extension, and a single one the name as it is.
+ */
+function nameOf(output: string, index: number, count: number): string {
+  if (NUMBER.test(output)) {
+    return output.replace(NUMBER, (_match, zero: string, width: string) =>
+      String(index).padStart(Number(width), zero || ' '),
+    );
+  }
+  return count === 1 ? output : output.replace(/(\.[^./\\]*)?$/, `_${index + 1}$1`);
+}
+
+/** The default name, with the number after the highest that is there. */
+async function freeName(count: number): Promise<string> {
+  const numbers = (await readdir('.'))
+    .map((file) => DEFAULTS.exec(file))
+    .map((match) => match && Number(match[1] ?? 1));
+  const next = Math.max(0, ...numbers.map((number) => number ?? 0)) + 1;
+  return next === 1 && count === 1 ? DEFAULT : `output_${next}.png`;
+}
+
+/** Makes an empty file; false where there is one. */
+async function take(path: string): Promise<boolean> {
+  try {
+    await (await open(path, 'wx')).close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    await checkWritable(path);
+    throw error;
+  }
+}

@@ -1,0 +1,84 @@
+// Everything that is wrong with a command line, gathered before any work and told at once, in the names of its flags.
+
+import type { ArgumentError } from '../errors.ts';
+import { argumentError } from '../errors.ts';
+import { PICTURE_INPUT } from '../picture/input.ts';
+import type { CommandLine } from './arguments.ts';
+import { controlOption } from './controls.ts';
+import type { Flag } from './flag.ts';
+import { FLAGS } from './flags.ts';
+import { UsageError, type UsageProblem } from './usage-error.ts';
+
+/** Gathers what is wrong with a command line. */
+export class Problems {
+  readonly #commandLine: CommandLine;
+  readonly #all: UsageProblem[] = [];
+
+  constructor(commandLine: CommandLine) {
+    this.#commandLine = commandLine;
+  }
+
+  add(message: string): void {
+    this.#all.push({ message });
+  }
+
+  /** Runs a check that throws what is wrong, and takes that over. */
+  attempt<T>(check: () => T): T | undefined {
+    try {
+      return check();
+    } catch (error) {
+      if (error instanceof UsageError) this.#all.push(...error.problems);
+      else if (isArgumentError(error)) this.#all.push(...problemsInFlags(error, this.#commandLine));
+      else throw error;
+      return undefined;
+    }
+  }
+
+  /** @throws UsageError with all problems, if there are any. */
+  done(): void {
+    if (this.#all.length > 0) throw new UsageError(...this.#all);
+  }
+}
+
+export function isArgumentError(error: unknown): error is ArgumentError {
+  return error instanceof Error && Array.isArray((error as Partial<ArgumentError>).problems);
+}
+
+/** The problems of options of the API as those of the flags that set them. */
+export function problemsInFlags({ problems }: ArgumentError, commandLine: CommandLine | undefined): UsageProblem[] {
+  return problems.map((problem) => {
+    const named = {
+      ...problem,
+      name: flagName(problem.name, commandLine),
+      expected: inFlags(problem.expected === PICTURE_INPUT ? 'the path of a picture' : problem.expected, commandLine),
+      received: problem.received === 'undefined' ? 'none' : problem.received,
+      ...(problem.remedy && { remedy: inFlags(problem.remedy, commandLine) }),
+    };
+    return { ...named, message: argumentError([named]).message };
+  });
+}
+
+/** A message of the API that names its options as such, with the flags that set them in their place. */
+export function inFlags(message: string, commandLine: CommandLine | undefined): string {
+  return message.replace(/(?:the )?option `([\w.]+)`/g, (whole, option: string) => {
+    const flag = setterOf(option, commandLine);
+    return flag ? `--${flag.name}` : whole;
+  });
+}
+
+/** What sets an option, or several of them in a row: `width x height`. */
+function flagName(name: string, commandLine: CommandLine | undefined): string {
+  const flag = setterOf(name, commandLine);
+  if (flag) return `--${flag.name}`;
+  return name.replace(/\w+/g, (word) =>
+    setterOf(word, commandLine) && name.includes(' ') ? flagName(word, commandLine) : word,
+  );
+}
+
+/** The flag of an option, of several the one that was given. */
+function setterOf(option: string, commandLine: CommandLine | undefined): Flag | undefined {
+  // A part of an option's value has its own name, `targetSize.width`.
+  const wanted = [controlOption(option), option, option.split('.')[0]];
+  const setters = FLAGS.filter(({ option: set }) => set !== undefined && wanted.includes(set));
+  return setters.find(({ name }) => commandLine?.flags[name] !== undefined) ?? setters[0];
+}
