@@ -151,5 +151,5 @@ function fileName(path: string): string {
  * in quotes for JSON.
  */
 function quote(value: string): string {
-  return /[,:"\p{Cc}]|^\s|\s$/u.test(value) ? JSON.stringify(value) : value;
+  return /^$|[,:"\p{Cc}]|^\s|\s$/u.test(value) ? JSON.stringify(value) : value;
 }

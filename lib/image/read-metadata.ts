@@ -1,19 +1,20 @@
 // Reading generation parameters back from a picture.
 
 import { argumentError, DiffusionError, describe } from '../errors.ts';
-import { readInfotext } from '../metadata/infotext.ts';
 import { type ImageMetadata, interpret } from '../metadata/interpret.ts';
-import { MAX_FILE_BYTES } from '../picture/limits.ts';
+import { readStatement, type Texts } from '../metadata/texts.ts';
+import { formatOf, PICTURE_FILE } from '../picture/format.ts';
 import { quotePath, readUserFile } from '../user-file.ts';
-import { PARAMETERS_KEYWORD } from './parameters.ts';
+import { readExifTexts } from './exif-texts.ts';
 import { readTexts } from './text-chunks.ts';
 
 /**
- * Reads how a picture was made from its `parameters` text, as this package, AUTOMATIC1111's web UI and stable-diffusion.cpp
- * write it.
+ * Reads how a picture was made, as this package, AUTOMATIC1111's web UI, Forge, stable-diffusion.cpp, ComfyUI, SwarmUI, Fooocus, InvokeAI
+ * and NovelAI write it.
  *
- * @param file path of a PNG file, or its bytes.
- * @throws DiffusionError `ERR_FILE` if the file cannot be read; `ERR_IMAGE` if it is no intact PNG or holds no parameters.
+ * @param file path of a PNG, JPEG or WebP file, or its bytes.
+ * @throws DiffusionError `ERR_FILE` if the file cannot be read; `ERR_IMAGE` if it is no such picture, no intact PNG, or holds no
+ *   parameters.
  * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything but a path or bytes.
  */
 export async function readMetadata(file: string | Uint8Array): Promise<ImageMetadata> {
@@ -22,15 +23,19 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
     throw argumentError([{ name: 'file', expected, received: describe(file), code: 'ERR_INVALID_ARG_TYPE' }]);
   }
   const source = typeof file === 'string' ? quotePath(file) : 'the given buffer';
-  const raw = readTexts(
-    typeof file === 'string' ? await readUserFile(file, { maxBytes: MAX_FILE_BYTES }) : file,
-    source,
-  ).get(PARAMETERS_KEYWORD);
-  if (raw === undefined) {
+  const bytes = typeof file === 'string' ? await readUserFile(file, PICTURE_FILE) : file;
+  const statement = readStatement(textsOf(bytes, source));
+  if (!statement) {
     throw new DiffusionError(
       'ERR_IMAGE',
-      `Expected generation parameters in ${source} but it has no '${PARAMETERS_KEYWORD}' text`,
+      `Expected generation parameters in ${source} but it has no text that says how the picture was made`,
     );
   }
-  return interpret(readInfotext(raw));
+  return interpret(statement);
+}
+
+function textsOf(bytes: Uint8Array, source: string): Texts {
+  const format = formatOf(bytes);
+  if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP picture but ${source} is none`);
+  return format === 'PNG' ? readTexts(bytes, source) : readExifTexts(bytes, format);
 }

@@ -3,8 +3,9 @@
 import { DiffusionError, describe } from '../errors.ts';
 import type { OptionCheck } from '../options.ts';
 import { quotePath, readUserFile } from '../user-file.ts';
+import { formatOf, PICTURE_FILE } from './format.ts';
 import { decodeByLibrary } from './jpeg-webp.ts';
-import { checkFileSize, MAX_FILE_BYTES } from './limits.ts';
+import { checkFileSize } from './limits.ts';
 import type { Pixels } from './pixels.ts';
 import { decodePng } from './png.ts';
 import { checkRawPicture, type RawPicture, rawPixels } from './raw.ts';
@@ -17,20 +18,6 @@ import { checkRawPicture, type RawPicture, rawPixels } from './raw.ts';
  * channel.
  */
 export type PictureInput = string | Uint8Array | RawPicture;
-
-/** What files begin with, by format. */
-const FORMATS = [
-  { name: 'PNG', matches: (bytes: Uint8Array) => begins(bytes, 0, [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]) },
-  { name: 'JPEG', matches: (bytes: Uint8Array) => begins(bytes, 0, [0xff, 0xd8, 0xff]) },
-  {
-    name: 'WebP',
-    matches: (bytes: Uint8Array) =>
-      begins(bytes, 0, [0x52, 0x49, 0x46, 0x46]) && begins(bytes, 8, [0x57, 0x45, 0x42, 0x50]),
-  },
-] as const;
-
-/** A path may lead to a model of many gigabytes. */
-const FILE_LIMITS = { maxBytes: MAX_FILE_BYTES, tooLarge: 'ERR_IMAGE', isWanted: isPicture } as const;
 
 /** What a picture may be, for messages. */
 export const PICTURE_INPUT = 'the path of a picture, the bytes of one, or pixels { width, height, data }';
@@ -62,18 +49,10 @@ export function checkPicture(check: OptionCheck, name: string): PictureInput {
 export async function readPicture(input: PictureInput, name: string): Promise<Pixels> {
   if (typeof input !== 'string' && !(input instanceof Uint8Array)) return rawPixels(input, name);
   const source = typeof input === 'string' ? quotePath(input) : `the bytes of ${name}`;
-  const bytes = typeof input === 'string' ? await readUserFile(input, FILE_LIMITS) : input;
-  const format = FORMATS.find(({ matches }) => matches(bytes));
+  const bytes = typeof input === 'string' ? await readUserFile(input, PICTURE_FILE) : input;
+  const format = formatOf(bytes);
   if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP picture but ${source} is none`);
   checkFileSize(bytes.length, source);
-  if (format.name === 'PNG') return decodePng(bytes, source);
-  return decodeByLibrary(bytes, format.name, source);
-}
-
-function isPicture(bytes: Uint8Array): boolean {
-  return FORMATS.some(({ matches }) => matches(bytes));
-}
-
-function begins(bytes: Uint8Array, offset: number, magic: readonly number[]): boolean {
-  return magic.every((byte, i) => bytes[offset + i] === byte);
+  if (format === 'PNG') return decodePng(bytes, source);
+  return decodeByLibrary(bytes, format, source);
 }

@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatParameters, type GenerationParameters } from '../../lib/image/parameters.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { type ImageMetadata, interpret } from '../../lib/metadata/interpret.ts';
+import { golden } from '../support/golden.ts';
 
 const read = (text: string) => interpret(readInfotext(text));
 const END = 'Steps: 4, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64, Model: m';
@@ -25,6 +27,31 @@ test('white space around the text and around its lines is nothing', () => {
       { prompt: 'a red apple', negativePrompt: 'blurry', steps: 4, seed: 1, model: 'm', width: 64, warnings: [] },
       JSON.stringify(variant),
     );
+  }
+});
+
+// Golden file: test/reference/infotext.py WEBUI.
+test('the web UI and this package read back what this package writes', () => {
+  interface Case {
+    parameters: GenerationParameters;
+    text: string;
+    read: Record<string, string>;
+  }
+  for (const { parameters, text, read: webUi } of golden<Case[]>('infotext.json')) {
+    assert.equal(formatParameters(parameters), text);
+    const { prompt, negativePrompt, model, version } = parameters;
+    const expected = { prompt, negativePrompt, model, version };
+    const { Prompt, 'Negative prompt': Negative, Model, Version } = webUi;
+    assert.deepEqual({ prompt: Prompt, negativePrompt: Negative, model: Model, version: Version }, expected, text);
+    const ours = read(text);
+    assert.deepEqual(
+      { prompt: ours.prompt, negativePrompt: ours.negativePrompt, model: ours.model, version: ours.fields.Version },
+      expected,
+    );
+    for (const [key, value] of Object.entries(ours.fields)) {
+      // The web UI takes sizes apart, and adds what it takes for granted.
+      if (!/^\d+x\d+$/.test(value)) assert.equal(webUi[key], value, key);
+    }
   }
 });
 
