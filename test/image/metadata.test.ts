@@ -204,6 +204,23 @@ test('text is in UTF-8 where its bytes are that, otherwise in Latin-1', async ()
   }
 });
 
+test('the texts of other programs are found under their own keywords', async () => {
+  const png = await new RgbImage(pixels, 3, 2).png();
+  const withTexts = (texts: Record<string, string>) => {
+    const chunks = Object.entries(texts).map(([key, text]) => ({ name: 'tEXt', data: Buffer.from(`${key}\0${text}`) }));
+    return Buffer.concat([png.subarray(0, 33), encodeChunks(chunks).subarray(8), png.subarray(33)]);
+  };
+  const programs: [string, Record<string, string>][] = [
+    ['ComfyUI', { workflow: '{}', prompt: '{"1": {"class_type": "LoadImage", "inputs": {}}}' }],
+    ['SwarmUI', { parameters: '{"sui_image_params": {"prompt": "a"}}' }],
+    ['Fooocus', { parameters: '{"prompt": "a", "seed": "1"}', fooocus_scheme: 'fooocus' }],
+    ['InvokeAI 5.4.2', { invokeai_metadata: '{"app_version": "5.4.2", "seed": 1}' }],
+    ['InvokeAI v2.2', { 'sd-metadata': '{"app_version": "v2.2", "image": {"prompt": "a", "seed": 1}}' }],
+    ['NovelAI', { Software: 'NovelAI', Description: 'a', Comment: '{"seed": 1, "uc": ""}' }],
+  ];
+  for (const [software, texts] of programs) assert.equal((await readMetadata(withTexts(texts))).software, software);
+});
+
 test('compressed text is read', async () => {
   const png = await new RgbImage(pixels, 3, 2).png();
   const raw = formatParameters({ ...parameters, prompt: 'Äpfel' });
