@@ -63,16 +63,38 @@ export interface ArgumentError extends Error {
   readonly problems: readonly ArgumentProblem[];
 }
 
-/** Prints any value short enough for an error message. */
+/** Characters of what a user gave that a message repeats. */
+export const LONGEST_QUOTE = 60;
+
+/** Prints any value short enough for an error message. Nothing in it is walked, and nothing that it does can throw. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return value.length > 60 ? `a string of ${value.length} characters` : `'${value}'`;
-  if (typeof value === 'function') return `a function${value.name ? ` (${value.name})` : ''}`;
-  if (typeof value === 'bigint') return `${value}n`;
-  if (value === null || typeof value !== 'object') return String(value);
+  if (typeof value === 'string') {
+    return value.length > LONGEST_QUOTE ? `a string of ${value.length} characters` : `'${value}'`;
+  }
+  // The decimal digits of a large one take seconds.
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? `${value}n` : 'a bigint of over 64 bits';
+  if (typeof value === 'symbol') return nameOf(value.description) ? String(value) : 'a symbol';
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return String(value);
+  try {
+    return describeObject(value);
+  } catch {
+    return typeof value === 'function' ? 'a function' : 'an object';
+  }
+}
+
+function describeObject(value: object): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  const name = (value.constructor as { name?: string } | undefined)?.name;
+  if (typeof value === 'function') return `a function${nameOf(value.name) ? ` (${value.name})` : ''}`;
+  const name = nameOf((value.constructor as { name?: unknown } | undefined)?.name);
   return name && name !== 'Object' ? `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}` : 'an object';
 }
+
+function nameOf(name: unknown): string | undefined {
+  return typeof name === 'string' && name.length <= LONGEST_QUOTE ? name : undefined;
+}
+
+/** Problems that a message tells of. */
+const MOST_LINES = 32;
 
 /**
  * Builds the one error that reports every problem of a call. It is a `TypeError` when any problem is one of type or of an
@@ -81,10 +103,11 @@ export function describe(value: unknown): string {
 export function argumentError(problems: readonly ArgumentProblem[]): ArgumentError {
   const deciding = problems.find((p) => p.code !== 'ERR_INVALID_ARG_VALUE') ?? problems[0];
   if (!deciding) throw new Error('argumentError needs at least one problem');
-  const lines = problems.map(
-    (p) => `Expected ${p.expected} for ${p.name} but received ${p.received}${p.remedy ? `. ${p.remedy}` : ''}`,
-  );
-  const message = lines.length === 1 ? `${lines[0]}` : `${lines.length} problems:\n- ${lines.join('\n- ')}`;
+  const lines = problems
+    .slice(0, MOST_LINES)
+    .map((p) => `Expected ${p.expected} for ${p.name} but received ${p.received}${p.remedy ? `. ${p.remedy}` : ''}`);
+  if (problems.length > MOST_LINES) lines.push(`and ${problems.length - MOST_LINES} more, which are in \`problems\``);
+  const message = problems.length === 1 ? `${lines[0]}` : `${problems.length} problems:\n- ${lines.join('\n- ')}`;
   const Class = deciding.code === 'ERR_INVALID_ARG_VALUE' ? RangeError : TypeError;
   return Object.assign(new Class(message), { code: deciding.code, problems });
 }
@@ -94,6 +117,7 @@ const MIN_BEGINNING = 3;
 
 /** The known word nearest to `word` by edit distance or begun by it, or undefined where none is near enough to be meant. */
 export function closest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > LONGEST_QUOTE) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {

@@ -7,7 +7,7 @@ import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
 import { openNative } from './open.ts';
-import { untilAborted } from './pipeline/abort.ts';
+import { createAbortController, throwIfAborted, untilAborted } from './pipeline/abort.ts';
 import { depth2img } from './pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 import { edit } from './pipeline/edit.ts';
@@ -80,7 +80,7 @@ export async function loadModel(
     const opening = openNative(addon, { ...computing, logger: warnings }, (native) => addon.open(files, native));
     const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
     try {
-      computing.signal?.throwIfAborted();
+      throwIfAborted(computing.signal);
       checkTextEncoders(native.info);
     } catch (error) {
       await native.dispose();
@@ -101,7 +101,7 @@ export class Model implements AsyncDisposable {
   readonly #queue = new SerialQueue();
   readonly #depth: DepthSource;
   readonly #warnings: Warnings;
-  readonly #disposal = new AbortController();
+  readonly #disposal = createAbortController();
 
   /** @internal */
   constructor(

@@ -3,7 +3,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { CheckedComputeOptions } from './load-options.ts';
 import type { NativeAddon, NativeOpenOptions } from './native/contract.ts';
-import { follow } from './pipeline/abort.ts';
+import { createAbortController, follow } from './pipeline/abort.ts';
 import { callNative } from './pipeline/native-call.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function openNative<T extends { dispose(): Promise<void> }>(
   { onProgress, signal, logger, ...computing }: CheckedComputeOptions,
   start: (options: NativeOpenOptions) => Promise<T>,
 ): Promise<T> {
-  const controller = new AbortController();
+  const controller = createAbortController();
   const unfollow = follow(controller, [signal]);
   try {
     const opened = await callNative(addon, controller.signal, (cancellation) =>

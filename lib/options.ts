@@ -1,8 +1,18 @@
 // Checks the options of a call: collects every problem first, then reports all of them in one error.
 
-import { type ArgumentErrorCode, type ArgumentProblem, argumentError, closest, describe } from './errors.ts';
+import {
+  type ArgumentErrorCode,
+  type ArgumentProblem,
+  argumentError,
+  closest,
+  describe,
+  LONGEST_QUOTE,
+} from './errors.ts';
+import { isAbortSignal } from './pipeline/abort.ts';
 
 const MAX_PATH_LENGTH = 4096;
+/** Unknown options that are told of in one call. */
+const MAX_UNKNOWN = 8;
 
 /** What a number must be. Bounds are inclusive. */
 export interface NumberRule {
@@ -16,24 +26,37 @@ export interface NumberRule {
  * or wrong; {@link done} throws if anything was wrong. An option that is `undefined` counts as absent.
  */
 export class OptionCheck {
-  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #values = new Map<string, unknown>();
   readonly #problems: ArgumentProblem[] = [];
 
   /**
-   * @param options what the caller gave.
+   * @param options what the caller gave. Each option is read once, here.
    * @param known every option that the call has.
    * @param name what to call `options` in a message, and what they should be.
+   * @param prefix of the names under which options are asked for and told of.
    */
-  constructor(options: unknown, known: readonly string[], name = 'options', expected = 'an object') {
-    const isObject = typeof options === 'object' && options !== null && !isValue(options);
-    this.#values = isObject ? (options as Record<string, unknown>) : {};
-    if (!isObject) this.#wrongType(name, expected, options, undefined);
-    for (const option of Object.keys(this.#values)) if (!known.includes(option)) this.#unknownOption(option, known);
+  constructor(options: unknown, known: readonly string[], name = 'options', expected = 'an object', prefix = '') {
+    if (!isOptions(options)) {
+      this.#wrongType(name, expected, options, undefined);
+      return;
+    }
+    const wholeNames = known.map((option) => prefix + option);
+    const given = this.attempt(() => keysOf(options, name)) ?? [];
+    for (const option of given.filter((key) => !known.includes(key)).slice(0, MAX_UNKNOWN)) {
+      this.#unknownOption(prefix + option, wholeNames);
+    }
+    for (const [i, option] of known.entries()) {
+      const wholeName = wholeNames[i] as string;
+      this.#values.set(
+        wholeName,
+        this.attempt(() => memberOf(options, option, wholeName)),
+      );
+    }
   }
 
   /** An option as it came, for checks of a type's own. */
   value(name: string): unknown {
-    return this.#values[name];
+    return this.#values.get(name);
   }
 
   number(name: string, fallback: number, rule: NumberRule): number {
@@ -100,10 +123,23 @@ export class OptionCheck {
     return this.#wrongType(name, 'an object', value, undefined);
   }
 
+  /**
+   * The entries of an array, or undefined where there is none.
+   *
+   * @param most how many there may be. A longer array is refused before any is looked at.
+   * @param tooMany what is expected where there are more.
+   */
+  list(name: string, expected: string, most: number, tooMany = expected): readonly unknown[] | undefined {
+    const value = this.value(name) ?? undefined;
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value)) return this.#wrongType(name, expected, value, undefined);
+    return this.attempt(() => entriesOf(value, name, most, tooMany));
+  }
+
   /** An AbortSignal, or undefined where there is none. */
   signal(): AbortSignal | undefined {
     const value = this.value('signal');
-    if (value === undefined || value instanceof AbortSignal) return value;
+    if (value === undefined || isAbortSignal(value)) return value;
     return this.#wrongType('signal', 'an AbortSignal', value, undefined);
   }
 
@@ -137,7 +173,8 @@ export class OptionCheck {
   #unknownOption(name: string, known: readonly string[]): void {
     const expected = `an option that exists (${known.join(', ')})`;
     const received = 'an unknown name';
-    this.problem({ name, expected, received, code: 'ERR_UNKNOWN_OPTION', ...didYouMean(name, known) });
+    const short = name.length <= LONGEST_QUOTE ? name : describe(name);
+    this.problem({ name: short, expected, received, code: 'ERR_UNKNOWN_OPTION', ...didYouMean(name, known) });
   }
 }
 
@@ -147,15 +184,58 @@ export class OptionCheck {
  * @param name of the option.
  */
 export function within(value: unknown, name: string, known: readonly string[]): OptionCheck {
-  const isObject = typeof value === 'object' && value !== null && !isValue(value);
-  const named = (key: string) => `${name}.${key}`;
-  const entries = isObject && Object.fromEntries(Object.entries(value).map(([key, entry]) => [named(key), entry]));
-  return new OptionCheck(entries || value, known.map(named), name, `an object { ${known.join(', ')} }`);
+  return new OptionCheck(value, known, name, `an object { ${known.join(', ')} }`, `${name}.`);
 }
 
-/** An object that is a value of its own, and so no set of options, whatever its keys are. */
-function isValue(object: object): boolean {
-  return Array.isArray(object) || ArrayBuffer.isView(object) || object instanceof URL;
+/**
+ * Reads a member of a user's object, which may be a getter.
+ *
+ * @param name to call it in a message.
+ * @throws TypeError where reading it throws.
+ */
+export function memberOf(object: object, key: PropertyKey, name: string): unknown {
+  try {
+    return Reflect.get(object, key);
+  } catch {
+    throw unreadable(name);
+  }
+}
+
+/**
+ * Copies the entries of a user's array, by index: whoever made it may have given it another iterator.
+ *
+ * @param most how many there may be. A longer array is refused before any is looked at.
+ * @param expected what is, where there are more.
+ */
+export function entriesOf(array: ArrayLike<unknown>, name: string, most: number, expected: string): unknown[] {
+  const length = memberOf(array, 'length', `${name}.length`);
+  if (typeof length !== 'number' || length > most) {
+    throw argumentError([{ name, expected, received: describe(length), code: 'ERR_INVALID_ARG_VALUE' }]);
+  }
+  return Array.from({ length }, (_, i) => memberOf(array, i, `${name}[${i}]`));
+}
+
+function keysOf(options: object, name: string): string[] {
+  try {
+    return Object.keys(options);
+  } catch {
+    throw unreadable(name);
+  }
+}
+
+function unreadable(name: string): Error {
+  const received = 'one that throws when it is read';
+  return argumentError([{ name, expected: 'a value', received, code: 'ERR_INVALID_ARG_TYPE' }]);
+}
+
+/** Whether an object is a set of options, and no value of its own such as an array, a URL, a date or a map of any realm. */
+function isOptions(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    return ['[object Object]', '[object Module]'].includes(Object.prototype.toString.call(value));
+  } catch {
+    return false;
+  }
 }
 
 function didYouMean(word: string, known: readonly string[]): { remedy?: string } {

@@ -7,13 +7,13 @@ import type { NativeAddon, NativeImageNetwork, NativeImageNetworkInfo } from './
 import { loadAddon } from './native/load.ts';
 import { openNative } from './open.ts';
 import { OptionCheck } from './options.ts';
-import { checkPicture, type PictureInput, readPicture } from './picture/input.ts';
-import { MAX_PICTURE_PIXELS } from './picture/limits.ts';
+import { checkPictureArgument, type PictureInput, readPicture } from './picture/input.ts';
+import { checkMaxPixels, MAX_PICTURE_PIXELS, type PictureLimits } from './picture/limits.ts';
 import { type Pixels, toRgb } from './picture/pixels.ts';
 import type { Size } from './picture/resize.ts';
 import { eachRow } from './picture/slices.ts';
 import { joinTiles, type TileRow, tilesAlong } from './picture/tiles.ts';
-import { follow } from './pipeline/abort.ts';
+import { createAbortController, follow } from './pipeline/abort.ts';
 import { callNative } from './pipeline/native-call.ts';
 import { requireFinite } from './pipeline/networks.ts';
 
@@ -21,7 +21,7 @@ import { requireFinite } from './pipeline/networks.ts';
 export type UpscalerInfo = NativeImageNetworkInfo;
 
 /** Options of {@link Upscaler.upscale}. */
-export interface UpscaleOptions {
+export interface UpscaleOptions extends PictureLimits {
   /** Side in pixels of the squares that the network sees at a time, 32 to 2048. Memory grows with it. Default 128. */
   tileSize?: number | undefined;
   /** Pixels by which they overlap at least, 0 to half the side. Default 16, or half the side where that is less. */
@@ -66,13 +66,18 @@ export class Upscaler implements AsyncDisposable {
   readonly info: UpscalerInfo;
   readonly #addon: NativeAddon;
   readonly #native: NativeImageNetwork;
-  readonly #disposal = new AbortController();
+  readonly #disposal = createAbortController();
 
   /** @internal */
   constructor(addon: NativeAddon, native: NativeImageNetwork) {
     this.info = native.info;
     this.#addon = addon;
     this.#native = native;
+  }
+
+  /** Whether it is one: instances of other copies of this package are none. */
+  static is(value: unknown): value is Upscaler {
+    return typeof value === 'object' && value !== null && #native in value;
   }
 
   /**
@@ -85,12 +90,12 @@ export class Upscaler implements AsyncDisposable {
    *   or `ERR_DISPOSED`; `signal.reason` once the signal has fired.
    */
   async upscale(image: PictureInput, options: UpscaleOptions = {}): Promise<RgbImage> {
-    const { signal, ...checked } = checkUpscaleOptions(image, options);
-    const controller = new AbortController();
+    const { signal, picture: given, maxPixels, ...checked } = checkUpscaleOptions(image, options);
+    const controller = createAbortController();
     const unfollow = follow(controller, [signal, this.#disposal.signal]);
     try {
       controller.signal.throwIfAborted();
-      const picture = await toRgb(await readPicture(image, 'image'));
+      const picture = await toRgb(await readPicture(given, 'image', maxPixels));
       const { width, height, data } = await this.#enlarge(picture, checked, controller.signal);
       return new RgbImage(data, width, height);
     } finally {
@@ -145,16 +150,18 @@ const DEFAULT_OVERLAP = 16;
 export function checkUpscaleOptions(
   image: unknown,
   options: unknown,
-): CheckedUpscaleOptions & { readonly signal: AbortSignal | undefined } {
-  const check = new OptionCheck(options, ['tileSize', 'tileOverlap', 'signal', 'onProgress']);
-  check.attempt(() => {
-    const picture = new OptionCheck({ image }, ['image']);
-    checkPicture(picture, 'image');
-    picture.done();
-  });
+): CheckedUpscaleOptions & {
+  readonly picture: PictureInput;
+  readonly maxPixels: number;
+  readonly signal: AbortSignal | undefined;
+} {
+  const check = new OptionCheck(options, ['tileSize', 'tileOverlap', 'maxPixels', 'signal', 'onProgress']);
+  const maxPixels = checkMaxPixels(check);
   const tileSize = check.number('tileSize', DEFAULT_TILE_SIZE, TILE_SIZE);
   const most = Math.floor(tileSize / 2);
   const checked = {
+    picture: checkPictureArgument(check, image, maxPixels),
+    maxPixels,
     tileSize,
     tileOverlap: check.number('tileOverlap', Math.min(DEFAULT_OVERLAP, most), { min: 0, max: most, integer: true }),
     signal: check.signal(),
@@ -193,7 +200,7 @@ function scaled({ length, starts }: TileRow, scale: number): TileRow {
 /** A tile of a picture as planes of 0..1; beyond its border the border is repeated. */
 async function cutTile(picture: Pixels, left: number, top: number, { width, height }: Size): Promise<Float32Array> {
   const planes = new Float32Array(3 * width * height);
-  await eachRow(height, 12 * width, (y) => {
+  await eachRow(height, (y) => {
     const line = Math.min(top + y, picture.height - 1) * picture.width;
     for (let x = 0; x < width; x++) {
       const source = 3 * (line + Math.min(left + x, picture.width - 1));

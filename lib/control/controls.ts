@@ -41,7 +41,9 @@ export async function readControls(
   depth: DepthSource,
   signal: AbortSignal,
 ): Promise<Control[]> {
-  const reading = controls.map(({ image }, i) => readPicture(image, `controls[${i}].image`).then(toRgb));
+  const reading = controls.map(async ({ image, maxPixels }, i) =>
+    toRgb(await readPicture(image, `controls[${i}].image`, maxPixels)),
+  );
   const pictures = await Promise.all(reading);
   const fitting = await view;
   const read: Control[] = [];
@@ -95,5 +97,5 @@ async function fit(
   }
   const resized = await resize(picture, place(picture, whole, resizeMode), lanczos3);
   if (!part) return resized;
-  return resize(crop(resized, part.region), place(part.region, size, 'fit'), lanczos3);
+  return resize(await crop(resized, part.region), place(part.region, size, 'fit'), lanczos3);
 }

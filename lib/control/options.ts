@@ -1,6 +1,5 @@
 // The options of a call that concern ControlNets.
 
-import { describe } from '../errors.ts';
 import { type OptionCheck, within } from '../options.ts';
 import { checkPicture, type PictureInput } from '../picture/input.ts';
 import { RESIZE_MODES, type ResizeMode } from '../picture/resize.ts';
@@ -44,6 +43,7 @@ export interface ControlOptions {
 export interface CheckedControl {
   readonly model: string;
   readonly image: PictureInput;
+  readonly maxPixels: number;
   readonly strength: number;
   readonly start: number;
   readonly end: number;
@@ -58,28 +58,21 @@ const KEYS: readonly (keyof ControlOptions)[] = [
 const MAX_CONTROLS = 8;
 const MAX_STRENGTH = 10;
 
-/** Checks the option `controls`; problems stay with `check`. */
-export function checkControls(check: OptionCheck): readonly CheckedControl[] {
-  const given = check.value('controls') ?? [];
-  if (!Array.isArray(given)) {
-    const expected = 'an array of { model, image }';
-    check.problem({ name: 'controls', expected, received: describe(given), code: 'ERR_INVALID_ARG_TYPE' });
-    return [];
-  }
-  if (given.length > MAX_CONTROLS) {
-    check.problem({ name: 'controls', expected: `at most ${MAX_CONTROLS} controls`, received: `${given.length}` });
-    return [];
-  }
-  const checked = Array.from(given, (control, i) => check.attempt(() => checkControl(control, `controls[${i}]`)));
+/** Checks the option `controls`, whose pictures may have so many pixels; problems stay with `check`. */
+export function checkControls(check: OptionCheck, maxPixels: number): readonly CheckedControl[] {
+  const tooMany = `at most ${MAX_CONTROLS} controls`;
+  const given = check.list('controls', 'an array of { model, image }', MAX_CONTROLS, tooMany) ?? [];
+  const checked = given.map((control, i) => check.attempt(() => checkControl(control, `controls[${i}]`, maxPixels)));
   return checked.filter((control) => control !== undefined);
 }
 
-function checkControl(value: unknown, name: string): CheckedControl {
+function checkControl(value: unknown, name: string, maxPixels: number): CheckedControl {
   const check = within(value, name, KEYS);
   const share = { min: 0, max: 1 };
   const control = {
     model: check.path(`${name}.model`),
-    image: checkPicture(check, `${name}.image`),
+    image: checkPicture(check, `${name}.image`, maxPixels),
+    maxPixels,
     strength: check.number(`${name}.strength`, 1, { min: 0, max: MAX_STRENGTH }),
     start: check.number(`${name}.start`, 0, share),
     end: check.number(`${name}.end`, 1, share),

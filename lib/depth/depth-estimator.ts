@@ -13,10 +13,11 @@ import { loadAddon } from '../native/load.ts';
 import { openNative } from '../open.ts';
 import { OptionCheck } from '../options.ts';
 import { type Nearness, resizeNearness } from '../picture/depth.ts';
-import { checkPicture, type PictureInput, readPicture } from '../picture/input.ts';
+import { checkPictureArgument, type PictureInput, readPicture } from '../picture/input.ts';
+import { checkMaxPixels, type PictureLimits } from '../picture/limits.ts';
 import { type Pixels, toPlanes, toRgb } from '../picture/pixels.ts';
 import { cubic, resample } from '../picture/resample.ts';
-import { follow } from '../pipeline/abort.ts';
+import { createAbortController, follow } from '../pipeline/abort.ts';
 import { callNative } from '../pipeline/native-call.ts';
 import { requireFinite } from '../pipeline/networks.ts';
 import { DepthMap } from './depth-map.ts';
@@ -35,13 +36,13 @@ export interface DepthEstimatorInfo {
 }
 
 /** Options of {@link DepthEstimator.estimate}. */
-export interface EstimateOptions {
+export interface EstimateOptions extends PictureLimits {
   /** Cancels the call, at any moment: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
 /** Options of {@link estimateDepth}. */
-export interface EstimateDepthOptions extends ComputeOptions {
+export interface EstimateDepthOptions extends ComputeOptions, PictureLimits {
   /** Path of a depth network: see {@link loadDepthEstimator}. */
   model: string;
 }
@@ -94,11 +95,12 @@ export async function openDepthEstimator(
  */
 export async function estimateDepth(image: PictureInput, options: EstimateDepthOptions): Promise<DepthMap> {
   const addon = loadAddon();
-  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'model']);
+  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'model', 'maxPixels']);
   const checked = checkComputeOptions(check, addon);
   const path = check.path('model');
+  const read = pictureReader(check, image);
   check.done();
-  const picture = await readChecked(image);
+  const picture = await read();
   await using estimator = await openDepthEstimator(addon, path, checked);
   return await estimator.estimateOf(picture, checked.signal);
 }
@@ -108,7 +110,7 @@ export class DepthEstimator implements AsyncDisposable {
   readonly info: DepthEstimatorInfo;
   readonly #addon: NativeAddon;
   readonly #network: NativeImageNetwork;
-  readonly #disposal = new AbortController();
+  readonly #disposal = createAbortController();
 
   /** @internal */
   constructor(addon: NativeAddon, network: NativeImageNetwork) {
@@ -126,10 +128,11 @@ export class DepthEstimator implements AsyncDisposable {
    *   `ERR_DISPOSED`.
    */
   async estimate(image: PictureInput, options: EstimateOptions = {}): Promise<DepthMap> {
-    const check = new OptionCheck(options, ['signal']);
+    const check = new OptionCheck(options, ['signal', 'maxPixels']);
     const signal = check.signal();
+    const read = pictureReader(check, image);
     check.done();
-    return this.estimateOf(await readChecked(image), signal);
+    return this.estimateOf(await read(), signal);
   }
 
   /** @internal */
@@ -139,7 +142,7 @@ export class DepthEstimator implements AsyncDisposable {
 
   /** @internal The same as the network gives it, which is of another size. */
   async nearness(picture: Pixels, signal?: AbortSignal): Promise<Nearness> {
-    const controller = new AbortController();
+    const controller = createAbortController();
     const unfollow = follow(controller, [signal, this.#disposal.signal]);
     try {
       const { side, multiple } = this.#network.info;
@@ -167,9 +170,9 @@ export class DepthEstimator implements AsyncDisposable {
   }
 }
 
-async function readChecked(image: PictureInput): Promise<Pixels> {
-  const check = new OptionCheck({ image }, ['image']);
-  checkPicture(check, 'image');
-  check.done();
-  return toRgb(await readPicture(image, 'image'));
+/** Checks a picture and `maxPixels`; what it returns reads it once all is checked. */
+function pictureReader(check: OptionCheck, image: unknown): () => Promise<Pixels> {
+  const maxPixels = checkMaxPixels(check);
+  const picture = checkPictureArgument(check, image, maxPixels);
+  return async () => toRgb(await readPicture(picture, 'image', maxPixels));
 }

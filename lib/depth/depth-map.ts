@@ -25,14 +25,17 @@ export class DepthMap implements Nearness {
     this.data = data;
   }
 
+  /** Whether it is one: instances of other copies of this package are none. */
+  static is(value: unknown): value is DepthMap {
+    return typeof value === 'object' && value !== null && #shares in value;
+  }
+
   /** The depth map as a picture: white is the nearest, black the farthest. */
   async picture(): Promise<RgbImage> {
     const shares = await this.#shares();
     const rgb = new Uint8Array(3 * shares.length);
-    await eachRow(this.height, 8 * this.width, (row) => {
-      for (let i = row * this.width; i < (row + 1) * this.width; i++) {
-        rgb.fill(Math.round(255 * (shares[i] as number)), 3 * i, 3 * i + 3);
-      }
+    await this.#eachPixel((i) => {
+      rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = Math.round(255 * (shares[i] as number));
     });
     return new RgbImage(rgb, this.width, this.height);
   }
@@ -40,11 +43,13 @@ export class DepthMap implements Nearness {
   /** The same as a PNG file of 16-bit gray. */
   async png(): Promise<Buffer> {
     const shares = await this.#shares();
-    return encodeGray16(
-      Uint16Array.from(shares, (share) => Math.round(65535 * share)),
-      this.width,
-      this.height,
-    );
+    const bytes = new Uint8Array(2 * shares.length);
+    await this.#eachPixel((i) => {
+      const value = Math.round(65535 * (shares[i] as number));
+      bytes[2 * i] = value >> 8;
+      bytes[2 * i + 1] = value & 255;
+    });
+    return encodeGray16(bytes, this.width, this.height);
   }
 
   /**
@@ -59,15 +64,23 @@ export class DepthMap implements Nearness {
 
   /** From 0, the farthest, to 1, the nearest; 0 where all is equally near. */
   async #shares(): Promise<Float32Array> {
-    const { width, height, data } = this;
+    const { data } = this;
     let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-    await eachRow(height, 4 * width, (row) => {
-      for (let i = row * width; i < (row + 1) * width; i++) {
-        min = Math.min(min, data[i] as number);
-        max = Math.max(max, data[i] as number);
-      }
+    await this.#eachPixel((i) => {
+      min = Math.min(min, data[i] as number);
+      max = Math.max(max, data[i] as number);
     });
     const scale = max > min ? 1 / (max - min) : 0;
-    return data.map((value) => (value - min) * scale);
+    const shares = new Float32Array(data.length);
+    await this.#eachPixel((i) => {
+      shares[i] = ((data[i] as number) - min) * scale;
+    });
+    return shares;
+  }
+
+  async #eachPixel(visit: (i: number) => void): Promise<void> {
+    await eachRow(this.height, (row) => {
+      for (let i = row * this.width; i < (row + 1) * this.width; i++) visit(i);
+    });
   }
 }

@@ -3,6 +3,7 @@
 import { DiffusionError } from '../errors.ts';
 import type { CheckedComputeOptions } from '../load-options.ts';
 import type { NativeAddon } from '../native/contract.ts';
+import { createAbortController } from '../pipeline/abort.ts';
 import { type DepthEstimator, openDepthEstimator } from './depth-estimator.ts';
 
 /** Where the files of such a network may be. */
@@ -18,7 +19,7 @@ export class DepthSource {
   readonly #addon: NativeAddon;
   readonly #paths: DepthPaths;
   readonly #options: CheckedComputeOptions;
-  readonly #disposal = new AbortController();
+  readonly #disposal = createAbortController();
   #opened: Promise<DepthEstimator> | undefined;
 
   /** @param options those that the model was loaded with. */

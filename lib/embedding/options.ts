@@ -28,15 +28,10 @@ const MAX_TOKEN_LENGTH = 256;
 
 /** Checks `embeddings` and `embeddingDirectory`; problems stay with `check`. */
 export function checkEmbeddings(check: OptionCheck): CheckedEmbeddings {
-  const given = check.value('embeddings') ?? [];
+  const expected = `an array of at most ${MAX_EMBEDDINGS} { path, token }`;
+  const given = check.list('embeddings', expected, MAX_EMBEDDINGS) ?? [];
   const embeddings: EmbeddingFile[] = [];
-  const fits = Array.isArray(given) && given.length <= MAX_EMBEDDINGS;
-  if (!fits) {
-    const expected = `an array of at most ${MAX_EMBEDDINGS} { path, token }`;
-    const code = Array.isArray(given) ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
-    check.problem({ name: 'embeddings', expected, received: describe(given), code });
-  }
-  for (const [i, embedding] of fits ? given.entries() : []) {
+  for (const [i, embedding] of given.entries()) {
     const checked = check.attempt(() => checkEmbedding(embedding, `embeddings[${i}]`));
     if (!checked) continue;
     const twin = embeddings.find(({ token }) => token.toLowerCase() === checked.token.toLowerCase());

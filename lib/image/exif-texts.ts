@@ -1,7 +1,8 @@
 // Texts in JPEG and WebP files that say how a picture was made: in EXIF, in a JPEG's comment, in a WebP's XMP.
 
 import { Buffer } from 'node:buffer';
-import { decodeText } from './text-encoding.ts';
+import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
 
 /** Tags of EXIF that hold such texts (EXIF 2.32). */
 const IMAGE_DESCRIPTION = 0x010e;
@@ -16,22 +17,25 @@ const USER_COMMENT = 0x9286;
 const BYTE_TYPES = [1, 2, 7];
 const ENTRY_BYTES = 12;
 
-/** Longer texts are passed over: parameters are far shorter. */
-const MAX_TEXT_BYTES = 2 ** 20;
-
 const EXIF_HEADER = Buffer.from('Exif\0\0', 'latin1');
 
 /**
- * Reads the texts under the keywords that PNG files have for them. A file that is cut short has those of its intact part.
+ * Reads the texts under the keywords that PNG files have for them. A file that is cut short has those of its intact part. A text
+ * that is too long, beside those before it, is passed over.
+ *
+ * @param file copied before the call returns.
  */
-export function readExifTexts(file: Uint8Array, format: 'JPEG' | 'WebP'): Map<string, string> {
-  const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
+export async function readExifTexts(file: Uint8Array, format: 'JPEG' | 'WebP'): Promise<Map<string, string>> {
+  const bytes = Buffer.from(file);
   const texts = new Map<string, string>();
   const seen = new Set<number>();
+  let left = MAX_TEXT_BYTES;
   const add = (keyword: string, text: string) => {
-    if (!texts.has(keyword) && text !== '') texts.set(keyword, text);
+    if (texts.has(keyword) || text === '' || text.length > left) return;
+    left -= text.length;
+    texts.set(keyword, text);
   };
-  for (const { kind, data } of format === 'WebP' ? webpChunks(bytes) : jpegSegments(bytes)) {
+  for await (const { kind, data } of format === 'WebP' ? webpChunks(bytes) : jpegSegments(bytes)) {
     if (kind === 'exif') readDirectories(data, seen, add);
     else if (kind === 'xmp') addXmp(data, add);
     else addComment(data, add);
@@ -47,10 +51,11 @@ interface Part {
 }
 
 /** The segments of a JPEG before its pixels (ITU-T T.81, annex B). */
-function* jpegSegments(file: Buffer): Generator<Part> {
+async function* jpegSegments(file: Buffer): AsyncGenerator<Part> {
   const [START_OF_SCAN, END, APP1, COMMENT] = [0xda, 0xd9, 0xe1, 0xfe];
   let offset = 2;
   while (offset + 4 <= file.length && file[offset] === 0xff) {
+    if (isTurnOver()) await nextTurn();
     const marker = file[offset + 1] as number;
     if (marker === 0xff) {
       offset += 1;
@@ -67,8 +72,9 @@ function* jpegSegments(file: Buffer): Generator<Part> {
 }
 
 /** The chunks of a WebP file, each padded to an even length. */
-function* webpChunks(file: Buffer): Generator<Part> {
+async function* webpChunks(file: Buffer): AsyncGenerator<Part> {
   for (let offset = 12; offset + 8 <= file.length; ) {
+    if (isTurnOver()) await nextTurn();
     const name = file.toString('latin1', offset, offset + 4);
     const length = file.readUInt32LE(offset + 4);
     const data = file.subarray(offset + 8, offset + 8 + length);

@@ -1,51 +1,72 @@
 // Pixels to a PNG file.
 
 import { Buffer } from 'node:buffer';
+import { promisify } from 'node:util';
+import { constants, deflate, type ZlibOptions } from 'node:zlib';
+import { encodeChunk, PNG_SIGNATURE } from '../picture/png-chunks.ts';
+import { eachRow } from '../picture/slices.ts';
 
 const GRAY = 0;
 const RGB = 2;
 /**
- * The filter "Up" on every row. "Paeth" makes files a tenth smaller, but filtering runs on the calling thread: 33 ms at
- * 1024x1024, against 10 ms.
+ * The filter "Up" on every row. "Paeth" makes files a tenth smaller, but filtering runs on the thread of JavaScript and takes three
+ * times as long.
  */
 const UP = 2;
 
+/** Runs of equal bytes are all that is looked for: rows that differ little from the one above have them, and little else. */
+const DEFLATE: ZlibOptions = { level: 9, strategy: constants.Z_RLE, chunkSize: 2 ** 18 };
+
 /**
- * Encodes 8-bit RGB as PNG. Only filtering runs on the calling thread; deflate runs on the thread pool.
+ * Encodes 8-bit RGB as PNG. Only filtering runs on the calling thread, in slices; deflate runs on the thread pool.
  *
  * @param data `[height, width, 3]`
  */
 export async function encodePng(data: Uint8Array, width: number, height: number): Promise<Buffer> {
-  return encode(Buffer.from(data.buffer, data.byteOffset, data.byteLength), width, height, RGB, 8);
+  return encode(data, width, height, RGB, 8);
 }
 
 /**
  * Encodes 16-bit gray as PNG, likewise.
  *
- * @param data `[height, width]`, all of its buffer.
+ * @param data `[height, width]`, each number with its upper byte first.
  */
-export async function encodeGray16(data: Uint16Array<ArrayBuffer>, width: number, height: number): Promise<Buffer> {
-  return encode(Buffer.from(data.buffer), width, height, GRAY, 16);
+export async function encodeGray16(data: Uint8Array, width: number, height: number): Promise<Buffer> {
+  return encode(data, width, height, GRAY, 16);
 }
 
 async function encode(
-  data: Buffer,
+  data: Uint8Array,
   width: number,
   height: number,
   colorType: typeof GRAY | typeof RGB,
   bitDepth: 8 | 16,
 ): Promise<Buffer> {
-  // Loaded when the first picture is ready, to keep the start of a program fast.
-  const { PNG } = await import('pngjs');
-  const options = { colorType, bitDepth, inputColorType: colorType, inputHasAlpha: false, filterType: UP } as const;
-  // Without a size pngjs does not allocate a picture of its own, which would be RGBA.
-  const png = new PNG(options);
-  Object.assign(png, { width, height, data });
-  return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
-    png.on('data', (part: Buffer) => parts.push(part));
-    png.on('error', reject);
-    png.on('end', () => resolve(Buffer.concat(parts)));
-    png.pack();
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([bitDepth, colorType], 8);
+  const pixels = await promisify<Buffer, ZlibOptions, Buffer>(deflate)(await filter(data, height), DEFLATE);
+  const chunks = [
+    await encodeChunk('IHDR', header),
+    await encodeChunk('IDAT', pixels),
+    await encodeChunk('IEND', Buffer.alloc(0)),
+  ];
+  return Buffer.concat([PNG_SIGNATURE, ...chunks]);
+}
+
+/** Rows, each as its difference to the one above, with its filter in front. */
+async function filter(data: Uint8Array, height: number): Promise<Buffer> {
+  const length = data.length / height;
+  const rows = Buffer.alloc(height * (1 + length));
+  await eachRow(height, (y) => {
+    const target = y * (1 + length);
+    const start = y * length;
+    rows[target] = UP;
+    for (let i = 0; i < length; i++) {
+      const above = y === 0 ? 0 : (data[start - length + i] as number);
+      rows[target + 1 + i] = (data[start + i] as number) - above;
+    }
   });
+  return rows;
 }

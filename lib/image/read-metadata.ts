@@ -1,8 +1,9 @@
 // Reading generation parameters back from a picture.
 
+import { types } from 'node:util';
 import { argumentError, DiffusionError, describe } from '../errors.ts';
 import { type ImageMetadata, interpret } from '../metadata/interpret.ts';
-import { readStatement, type Texts } from '../metadata/texts.ts';
+import { KEYWORDS, readStatement, type Texts } from '../metadata/texts.ts';
 import { formatOf, PICTURE_FILE } from '../picture/format.ts';
 import { quotePath, readUserFile } from '../user-file.ts';
 import { readExifTexts } from './exif-texts.ts';
@@ -18,13 +19,13 @@ import { readTexts } from './text-chunks.ts';
  * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything but a path or bytes.
  */
 export async function readMetadata(file: string | Uint8Array): Promise<ImageMetadata> {
-  if (typeof file !== 'string' && !(file instanceof Uint8Array)) {
+  if (typeof file !== 'string' && !types.isUint8Array(file)) {
     const expected = 'a path or a Uint8Array';
     throw argumentError([{ name: 'file', expected, received: describe(file), code: 'ERR_INVALID_ARG_TYPE' }]);
   }
   const source = typeof file === 'string' ? quotePath(file) : 'the given buffer';
   const bytes = typeof file === 'string' ? await readUserFile(file, PICTURE_FILE) : file;
-  const statement = readStatement(textsOf(bytes, source));
+  const statement = readStatement(await textsOf(bytes, source));
   if (!statement) {
     throw new DiffusionError(
       'ERR_IMAGE',
@@ -34,8 +35,8 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
   return interpret(statement);
 }
 
-function textsOf(bytes: Uint8Array, source: string): Texts {
+async function textsOf(bytes: Uint8Array, source: string): Promise<Texts> {
   const format = formatOf(bytes);
   if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP picture but ${source} is none`);
-  return format === 'PNG' ? readTexts(bytes, source) : readExifTexts(bytes, format);
+  return format === 'PNG' ? readTexts(bytes, source, KEYWORDS) : readExifTexts(bytes, format);
 }

@@ -1,7 +1,7 @@
 // A finished picture in memory.
 
 import type { Buffer } from 'node:buffer';
-import { setImmediate } from 'node:timers/promises';
+import { isTurnOver, nextTurn } from '../picture/slices.ts';
 import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';
 import { encodePng } from './png.ts';
 import { withText } from './text-chunks.ts';
@@ -31,7 +31,7 @@ export class RgbImage {
    */
   async png(): Promise<Buffer> {
     const png = await encodePng(this.data, this.width, this.height);
-    return this.parameters ? withText(png, PARAMETERS_KEYWORD, formatParameters(this.parameters)) : png;
+    return this.parameters ? await withText(png, PARAMETERS_KEYWORD, formatParameters(this.parameters)) : png;
   }
 
   /**
@@ -45,8 +45,8 @@ export class RgbImage {
   }
 }
 
-/** Pixels that are converted before the event loop has its turn: about a millisecond. */
-const PIXELS_PER_TURN = 1 << 16;
+/** Pixels that are converted between two looks at the clock. */
+const PIXELS_AT_A_TIME = 1 << 14;
 
 /**
  * Turns network output into 8-bit RGB as diffusers does: -1..1 to 0..255, clamped, rounded to nearest.
@@ -57,15 +57,15 @@ const PIXELS_PER_TURN = 1 << 16;
 export async function toRgbBytes(planes: Float32Array): Promise<Uint8Array> {
   const pixels = planes.length / 3;
   const bytes = new Uint8ClampedArray(planes.length);
-  for (let begin = 0; begin < pixels; begin += PIXELS_PER_TURN) {
-    const end = Math.min(begin + PIXELS_PER_TURN, pixels);
+  for (let begin = 0; begin < pixels; begin += PIXELS_AT_A_TIME) {
+    if (isTurnOver()) await nextTurn();
+    const end = Math.min(begin + PIXELS_AT_A_TIME, pixels);
     for (let channel = 0; channel < 3; channel++) {
       for (let i = begin; i < end; i++) {
         // Clamped arrays clamp and round halves to even on their own.
         bytes[3 * i + channel] = ((planes[channel * pixels + i] as number) + 1) * 127.5;
       }
     }
-    await setImmediate();
   }
   return new Uint8Array(bytes.buffer);
 }

@@ -1,18 +1,17 @@
 // Text in PNG files: the tEXt, zTXt and iTXt chunks (PNG specification, third edition, section 11.3.3).
 
 import { Buffer } from 'node:buffer';
-import { inflateSync } from 'node:zlib';
-import encodeChunks from 'png-chunks-encode';
-import extractChunks from 'png-chunks-extract';
+import { promisify } from 'node:util';
+import { inflate } from 'node:zlib';
 import { DiffusionError } from '../errors.ts';
-import { decodeText } from './text-encoding.ts';
+import { checkChunk, chunksOf, corrupt, encodeChunk, PNG_SIGNATURE } from '../picture/png-chunks.ts';
+import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
 
-/** Bytes of a PNG before its first chunk, and of the IHDR chunk that always comes first. */
-const SIGNATURE_LENGTH = 8;
+/** Bytes of the IHDR chunk, which always comes first. */
 const HEADER_CHUNK_LENGTH = 25;
 
-/** Compressed text may not unpack to more than this many bytes. */
-const MAX_TEXT_BYTES = 16 * 1024 * 1024;
+const MAX_KEYWORD_LENGTH = 79;
 
 /**
  * Adds a text entry to a PNG, before its pixels.
@@ -23,81 +22,95 @@ const MAX_TEXT_BYTES = 16 * 1024 * 1024;
  * @param png a complete PNG file.
  * @param keyword 1 to 79 Latin-1 characters.
  */
-export function withText(png: Buffer, keyword: string, text: string): Buffer {
+export async function withText(png: Buffer, keyword: string, text: string): Promise<Buffer> {
   const key = Buffer.from(`${keyword}\0`, 'latin1');
   const latin1 = Buffer.from(text, 'latin1');
   const chunk =
     decodeText(latin1) === text
-      ? { name: 'tEXt', data: Buffer.concat([key, latin1]) }
+      ? await encodeChunk('tEXt', Buffer.concat([key, latin1]))
       : // Not compressed, no language tag, no translated keyword.
-        { name: 'iTXt', data: Buffer.concat([key, Buffer.alloc(4), Buffer.from(text, 'utf8')]) };
-  const encoded = encodeChunks([chunk]).subarray(SIGNATURE_LENGTH);
-  const start = SIGNATURE_LENGTH + HEADER_CHUNK_LENGTH;
-  return Buffer.concat([png.subarray(0, start), encoded, png.subarray(start)]);
+        await encodeChunk('iTXt', Buffer.concat([key, Buffer.alloc(4), Buffer.from(text, 'utf8')]));
+  const start = PNG_SIGNATURE.length + HEADER_CHUNK_LENGTH;
+  return Buffer.concat([png.subarray(0, start), chunk, png.subarray(start)]);
 }
 
 /**
- * Reads all text entries of a PNG; the first of each keyword counts.
+ * Reads text entries of a PNG; the first of each keyword counts. Entries of other keywords stay unread.
  *
+ * @param png copied before the call returns.
  * @param source what to call the file in an error message.
- * @throws DiffusionError `ERR_IMAGE` if the bytes are no intact PNG.
+ * @param keywords the most important first: one that is too long is passed over where another was read before it.
+ * @throws DiffusionError `ERR_IMAGE` if the bytes are no intact PNG, or if an entry is too long.
  */
-export function readTexts(png: Uint8Array, source: string): Map<string, string> {
-  checkChunkLengths(png, source);
+export async function readTexts(
+  png: Uint8Array,
+  source: string,
+  keywords: readonly string[],
+): Promise<Map<string, string>> {
+  const entries = await findTexts(Buffer.from(png), source, keywords);
   const texts = new Map<string, string>();
-  try {
-    for (const { name, data } of extractChunks(png)) {
-      const entry = readChunk(name, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
-      if (entry && !texts.has(entry.keyword)) texts.set(entry.keyword, entry.text);
-    }
-  } catch (cause) {
-    throw corrupt(source, (cause as Error).message, cause);
+  let left = MAX_TEXT_BYTES;
+  for (const keyword of keywords) {
+    const entry = entries.get(keyword);
+    const plain = entry?.compressed ? await inflated(entry.bytes, left, source) : entry?.bytes;
+    if (plain && plain.length <= left) {
+      left -= plain.length;
+      texts.set(keyword, (entry as EncodedText).decode(plain));
+    } else if (entry && texts.size === 0) throw tooLong(source);
   }
   return texts;
 }
 
-/** Walks the chunks by their lengths, because the extractor allocates what a length asks for before it looks at the file's end. */
-function checkChunkLengths(png: Uint8Array, source: string): void {
-  const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
-  let offset = SIGNATURE_LENGTH;
-  while (offset < png.length) {
-    if (offset + 12 > png.length) throw corrupt(source, `it ends within a chunk at byte ${offset}`);
-    const length = view.getUint32(offset);
-    if (length > png.length - offset - 12) {
-      throw corrupt(source, `the chunk at byte ${offset} claims ${length} bytes, the file has ${png.length}`);
-    }
-    const end = view.getUint32(offset + 4) === 0x49454e44; // IEND
-    if (end) return;
-    offset += 12 + length;
+async function findTexts(file: Buffer, source: string, keywords: readonly string[]): Promise<Map<string, EncodedText>> {
+  const entries = new Map<string, EncodedText>();
+  for (const chunk of chunksOf(file, source)) {
+    if (isTurnOver()) await nextTurn();
+    await checkChunk(file, chunk, source);
+    const read = READERS[chunk.name];
+    if (!read) continue;
+    const data = file.subarray(chunk.start, chunk.end);
+    const zero = data.subarray(0, MAX_KEYWORD_LENGTH + 1).indexOf(0);
+    const keyword = data.toString('latin1', 0, Math.max(zero, 0));
+    const entry = zero < 0 || !keywords.includes(keyword) ? undefined : read(data.subarray(zero + 1));
+    if (zero < 0 || (keywords.includes(keyword) && !entry)) throw corrupt(source, 'a text chunk lacks its separator');
+    if (entry && !entries.has(keyword)) entries.set(keyword, entry);
+  }
+  return entries;
+}
+
+/** A text as it stands in a chunk. */
+interface EncodedText {
+  readonly bytes: Buffer;
+  /** Whether the bytes are a zlib stream. */
+  readonly compressed: boolean;
+  readonly decode: (plain: Buffer) => string;
+}
+
+/** What the chunks that hold text have behind the keyword and its zero byte; undefined where that is not whole. */
+const READERS: Readonly<Record<string, (data: Buffer) => EncodedText | undefined>> = {
+  tEXt: (bytes) => ({ bytes, compressed: false, decode: decodeText }),
+  // The compression method, of which there is one, comes first.
+  zTXt: (data) => ({ bytes: data.subarray(1), compressed: true, decode: decodeText }),
+  // Whether it is compressed, the method, the language tag, the keyword translated; the latter two end with a zero byte.
+  iTXt: (data) => {
+    const language = data.indexOf(0, 2);
+    const translated = language < 0 ? -1 : data.indexOf(0, language + 1);
+    if (translated < 0) return undefined;
+    return { bytes: data.subarray(translated + 1), compressed: data[0] === 1, decode: String };
+  },
+};
+
+/** Inflates on the thread pool; undefined for more than `limit` bytes. */
+async function inflated(bytes: Buffer, limit: number, source: string): Promise<Buffer | undefined> {
+  try {
+    return await promisify<Buffer, object, Buffer>(inflate)(bytes, { maxOutputLength: Math.max(limit, 1) });
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw corrupt(source, message, cause);
   }
 }
 
-function corrupt(source: string, reason: string, cause?: unknown): DiffusionError {
-  return new DiffusionError('ERR_IMAGE', `Expected an intact PNG file but ${source} is not one: ${reason}`, { cause });
-}
-
-function readChunk(chunk: string, data: Buffer): { keyword: string; text: string } | undefined {
-  if (chunk !== 'tEXt' && chunk !== 'zTXt' && chunk !== 'iTXt') return undefined;
-  const [keyword, rest] = splitAtZero(data);
-  const read = { tEXt: decodeText, zTXt: compressedText, iTXt: internationalText }[chunk];
-  return { keyword: keyword.toString('latin1'), text: read(rest) };
-}
-
-/** zTXt after the keyword: compression method (0), then a zlib stream. */
-function compressedText(data: Buffer): string {
-  return decodeText(inflateSync(data.subarray(1), { maxOutputLength: MAX_TEXT_BYTES }));
-}
-
-/** iTXt after the keyword: compressed or not, method, language tag, translated keyword, then UTF-8. */
-function internationalText(data: Buffer): string {
-  const [, afterLanguage] = splitAtZero(data.subarray(2));
-  const [, text] = splitAtZero(afterLanguage);
-  const plain = data[0] === 1 ? inflateSync(text, { maxOutputLength: MAX_TEXT_BYTES }) : text;
-  return plain.toString('utf8');
-}
-
-function splitAtZero(data: Buffer): [Buffer, Buffer] {
-  const zero = data.indexOf(0);
-  if (zero < 0) throw new Error('a text chunk lacks its separator');
-  return [data.subarray(0, zero), data.subarray(zero + 1)];
+function tooLong(source: string): DiffusionError {
+  return new DiffusionError('ERR_IMAGE', `Expected at most ${MAX_TEXT_BYTES} bytes of text but ${source} has more`);
 }

@@ -1,9 +1,16 @@
 // The encoding of text in pictures, which files state wrongly or not at all.
 
 import { Buffer } from 'node:buffer';
+import { TextDecoder } from 'node:util';
 
 /** A byte order mark is a character of the text. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Bytes of all texts of a picture together that are read, unpacked: more than two prompts of the greatest length, and no more than is
+ * parsed at once.
+ */
+export const MAX_TEXT_BYTES = 2 ** 19;
 
 /**
  * Text in UTF-8 where its bytes are that, otherwise in Latin-1. PNG says Latin-1 for tEXt and zTXt, and stable-diffusion.cpp and

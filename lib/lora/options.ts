@@ -1,6 +1,5 @@
 // The options of a call that concern LoRAs.
 
-import { describe } from '../errors.ts';
 import { type OptionCheck, within } from '../options.ts';
 import { readLoraTags } from './tags.ts';
 
@@ -19,6 +18,7 @@ export interface LoraRequest {
 }
 
 const MAX_LORAS = 64;
+const TOO_MANY = `at most ${MAX_LORAS} LoRAs, those of the prompt among them,`;
 
 /** Checks `loras` and `loraDirectory`, and adds what the prompt names; problems stay with `check`. */
 export function checkLoras(check: OptionCheck): {
@@ -26,29 +26,15 @@ export function checkLoras(check: OptionCheck): {
   loraDirectory: string | undefined;
 } {
   const loras = [...checkList(check), ...tagsOf(check.value('prompt'))];
-  if (loras.length > MAX_LORAS) refuseCount(check, loras.length);
+  if (loras.length > MAX_LORAS) check.problem({ name: 'loras', expected: TOO_MANY, received: String(loras.length) });
   const loraDirectory = check.value('loraDirectory') === undefined ? undefined : check.path('loraDirectory');
   return { loras, loraDirectory };
 }
 
 function checkList(check: OptionCheck): LoraRequest[] {
-  const given = check.value('loras') ?? [];
-  if (!Array.isArray(given)) {
-    const received = describe(given);
-    check.problem({ name: 'loras', expected: 'an array of { path, weight }', received, code: 'ERR_INVALID_ARG_TYPE' });
-    return [];
-  }
-  if (given.length > MAX_LORAS) {
-    refuseCount(check, given.length);
-    return [];
-  }
-  const checked = Array.from(given, (lora, i) => check.attempt(() => checkLora(lora, `loras[${i}]`)));
+  const given = check.list('loras', 'an array of { path, weight }', MAX_LORAS, TOO_MANY) ?? [];
+  const checked = given.map((lora, i) => check.attempt(() => checkLora(lora, `loras[${i}]`)));
   return checked.filter((lora) => lora !== undefined);
-}
-
-function refuseCount(check: OptionCheck, count: number): void {
-  const expected = `at most ${MAX_LORAS} LoRAs, those of the prompt among them,`;
-  check.problem({ name: 'loras', expected, received: String(count) });
 }
 
 /** What is wrong with a tag was said when the prompt was checked. */

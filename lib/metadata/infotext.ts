@@ -7,6 +7,8 @@ import type { StatedValues, Statement } from './statement.ts';
 export const NEGATIVE = 'Negative prompt:';
 /** A last line with fewer pairs is prose. */
 const LEAST_FIELDS = 3;
+/** Parts of that line between commas which are looked at. Programs write some dozens. */
+const MOST_PARTS = 4096;
 const KEY = /^\s*(\w[\w \-/]+):\s*/;
 
 /** Fields that change the picture and that nothing here follows. */
@@ -53,7 +55,7 @@ export function readPrompts(lines: readonly string[]): { prompt: string; negativ
 function readPairs(line: string): [key: string, value: string][] {
   const pairs: [string, string][] = [];
   let start = 0;
-  while (start < line.length) {
+  for (let parts = 0; start < line.length && parts < MOST_PARTS; parts++) {
     const comma = line.indexOf(',', start);
     const end = comma < 0 ? line.length : comma;
     const match = KEY.exec(line.slice(start, end));

@@ -13,8 +13,10 @@ export interface Nearness {
 }
 
 /** Nearness that a gray picture shows, white is near. */
-export function nearnessOf({ width, height, data }: Pixels): Nearness {
-  return { width, height, data: Float32Array.from(data) };
+export async function nearnessOf({ width, height, data }: Pixels): Promise<Nearness> {
+  const nearness = new Float32Array(data.length);
+  await eachRow(height, (row) => nearness.set(data.subarray(row * width, (row + 1) * width), row * width));
+  return { width, height, data: nearness };
 }
 
 /**
@@ -34,13 +36,13 @@ export async function depthOfLatent(
   // What lies around the picture in the target shows its border, as the picture does.
   const across = (nearness.width / picture.width) * (from.width / to.width);
   const down = (nearness.height / picture.height) * (from.height / to.height);
-  const columns = tapsOf(
+  const columns = await tapsOf(
     (from.x * nearness.width) / picture.width - to.x * across,
     across * factor,
     target.width / factor,
     nearness.width,
   );
-  const rows = tapsOf(
+  const rows = await tapsOf(
     (from.y * nearness.height) / picture.height - to.y * down,
     down * factor,
     target.height / factor,
@@ -52,8 +54,8 @@ export async function depthOfLatent(
 
 /** Samples nearness anew at another size, bicubic as torch's `interpolate` does it. */
 export async function resizeNearness(nearness: Nearness, width: number, height: number): Promise<Nearness> {
-  const columns = tapsOf(0, nearness.width / width, width, nearness.width);
-  const rows = tapsOf(0, nearness.height / height, height, nearness.height);
+  const columns = await tapsOf(0, nearness.width / width, width, nearness.width);
+  const rows = await tapsOf(0, nearness.height / height, height, nearness.height);
   return { width, height, data: await sampleCubic(nearness, columns, rows) };
 }
 
@@ -64,9 +66,10 @@ interface Taps {
 }
 
 /** Cubic convolution (Keys 1981) with torch's and OpenCV's coefficient; the filter stays as wide where the picture shrinks. */
-function tapsOf(start: number, step: number, count: number, limit: number): Taps[] {
+async function tapsOf(start: number, step: number, count: number, limit: number): Promise<Taps[]> {
   const a = -0.75;
-  return Array.from({ length: count }, (_, i) => {
+  const taps: Taps[] = [];
+  await eachRow(count, (i) => {
     const center = start + (i + 0.5) * step - 0.5;
     const first = Math.floor(center) - 1;
     const places = [0, 1, 2, 3].map((k) => Math.min(Math.max(first + k, 0), limit - 1));
@@ -74,8 +77,9 @@ function tapsOf(start: number, step: number, count: number, limit: number): Taps
       const x = Math.abs(center - (first + k));
       return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
     });
-    return { places, weights };
+    taps.push({ places, weights });
   });
+  return taps;
 }
 
 async function sampleCubic(
@@ -84,7 +88,7 @@ async function sampleCubic(
   rows: readonly Taps[],
 ): Promise<Float32Array> {
   const result = new Float32Array(columns.length * rows.length);
-  await eachRow(rows.length, 64 * columns.length, (y) => {
+  await eachRow(rows.length, (y) => {
     const row = rows[y] as Taps;
     for (const [x, column] of columns.entries()) {
       let sum = 0;

@@ -27,7 +27,7 @@ export async function fillMasked(picture: Pixels, mask: Pixels): Promise<Pixels>
   let filled = levels.pop() as Level;
   for (const finer of levels.reverse()) filled = await push(finer, filled);
   const data = new Uint8Array(3 * width * height);
-  await eachRow(height, 16 * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       const weight = filled.data[4 * i + 3] as number;
       for (let channel = 0; channel < 3; channel++) {
@@ -41,7 +41,7 @@ export async function fillMasked(picture: Pixels, mask: Pixels): Promise<Pixels>
 
 async function knownColors({ width, height, data }: Pixels, mask: Pixels): Promise<Level> {
   const known = new Float32Array(4 * width * height);
-  await eachRow(height, 16 * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       const weight = 1 - (mask.data[i] as number) / 255;
       for (let channel = 0; channel < 3; channel++) {
@@ -57,7 +57,7 @@ async function knownColors({ width, height, data }: Pixels, mask: Pixels): Promi
 async function pull({ width, height, data }: Level): Promise<Level> {
   const half = { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };
   const sums = new Float32Array(4 * half.width * half.height);
-  await eachRow(half.height, 64 * half.width, (y) => {
+  await eachRow(half.height, (y) => {
     for (let x = 0; x < half.width; x++) {
       const target = 4 * (y * half.width + x);
       for (const row of [2 * y, Math.min(2 * y + 1, height - 1)]) {
@@ -76,7 +76,7 @@ async function pull({ width, height, data }: Level): Promise<Level> {
 /** Adds to a level what it does not know, from the coarser one, interpolated linearly. */
 async function push({ width, height, data }: Level, coarse: Level): Promise<Level> {
   const filled = data.slice();
-  await eachRow(height, 64 * width, (y) => {
+  await eachRow(height, (y) => {
     const [top, bottom, down] = neighbours(y, coarse.height);
     for (let x = 0; x < width; x++) {
       const target = 4 * (y * width + x);

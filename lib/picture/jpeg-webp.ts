@@ -1,13 +1,13 @@
 // JPEG and WebP files to pixels, by the package `sharp` where the user has installed it.
 
 import { DiffusionError } from '../errors.ts';
-import { checkPictureSize, MAX_PICTURE_PIXELS } from './limits.ts';
+import { checkPictureSize } from './limits.ts';
 import type { Pixels } from './pixels.ts';
 
 /** What is used of `sharp`. Its own types cannot be named, since it need not be there. */
 type Sharp = (
   bytes: Uint8Array,
-  options: { limitInputPixels: number },
+  options: { limitInputPixels: number | false },
 ) => SharpImage & { metadata(): Promise<{ width: number; height: number }> };
 
 interface SharpImage {
@@ -25,13 +25,19 @@ interface SharpImage {
  * @returns RGBA, turned as EXIF says, in sRGB.
  * @throws DiffusionError `ERR_MISSING_PACKAGE` where `sharp` is not installed, `ERR_IMAGE` where it cannot read the bytes.
  */
-export async function decodeByLibrary(bytes: Uint8Array, format: string, source: string): Promise<Pixels> {
+export async function decodeByLibrary(
+  bytes: Uint8Array,
+  format: string,
+  source: string,
+  maxPixels: number,
+): Promise<Pixels> {
   const copy = new Uint8Array(bytes);
   const sharp = await loadSharp(format, source);
   try {
-    const image = sharp(copy, { limitInputPixels: MAX_PICTURE_PIXELS });
-    const { width, height } = await image.metadata();
-    checkPictureSize(width, height, source);
+    const image = sharp(copy, { limitInputPixels: maxPixels });
+    // Its own limit says less, and only once the size is known: the header alone is read here.
+    const { width, height } = await sharp(copy, { limitInputPixels: false }).metadata();
+    checkPictureSize(width, height, maxPixels, source);
     const { data, info } = await image
       .rotate()
       .toColourspace('srgb')

@@ -1,21 +1,57 @@
 // How large a picture may be that users give.
 
 import { DiffusionError } from '../errors.ts';
+import type { OptionCheck } from '../options.ts';
 
-/** Pixels of one picture; a file may claim any number. */
+/** Pixels along one side: what JPEG can have, and what can be worked on row by row. */
+export const MAX_PICTURE_SIDE = 2 ** 16;
+
+/** Pixels of one picture that are never too many. */
 export const MAX_PICTURE_PIXELS = 2 ** 26;
+
+/** Pixels of one picture unless the user says otherwise: 8K. A file of some kilobytes may claim any number. */
+export const DEFAULT_MAX_PIXELS = 2 ** 25;
 
 /** Bytes of a file, which may be more than those of its pixels. */
 export const MAX_FILE_BYTES = 2 ** 28;
+
+/** The option of every call that reads pictures. */
+export interface PictureLimits {
+  /**
+   * Most pixels that a picture which is given may have, 1 to 2^26. Default 2^25 (8K): a small file may claim to be a huge picture, and
+   * reading one takes up to 12 bytes a pixel.
+   */
+  maxPixels?: number | undefined;
+}
+
+/** @param name of the option, where it has another in messages. */
+export function checkMaxPixels(check: OptionCheck, name = 'maxPixels'): number {
+  return check.number(name, DEFAULT_MAX_PIXELS, { min: 1, max: MAX_PICTURE_PIXELS, integer: true });
+}
+
+/** Whether a picture may have that size. */
+export function fitsLimits(width: number, height: number, maxPixels: number): boolean {
+  return width > 0 && height > 0 && Math.max(width, height) <= MAX_PICTURE_SIDE && width * height <= maxPixels;
+}
+
+/** What a size must be, for messages. */
+export function describeLimits(maxPixels: number): string {
+  return `a picture of 1 to ${maxPixels} pixels and at most ${MAX_PICTURE_SIDE} a side`;
+}
 
 /**
  * @param source what to call the picture in an error message.
  * @throws DiffusionError `ERR_IMAGE` for a picture without pixels, and for one of too many.
  */
-export function checkPictureSize(width: number, height: number, source: string): void {
-  if (width > 0 && height > 0 && width * height <= MAX_PICTURE_PIXELS) return;
-  const expected = `a picture of 1 to ${MAX_PICTURE_PIXELS} pixels`;
-  throw new DiffusionError('ERR_IMAGE', `Expected ${expected} but ${source} says it has ${width} x ${height}`);
+export function checkPictureSize(width: number, height: number, maxPixels: number, source: string): void {
+  if (fitsLimits(width, height, maxPixels)) return;
+  const remedy = fitsLimits(width, height, MAX_PICTURE_PIXELS)
+    ? '. Give a larger maxPixels to read it all the same'
+    : '';
+  throw new DiffusionError(
+    'ERR_IMAGE',
+    `Expected ${describeLimits(maxPixels)}, but ${source} says it has ${width} x ${height}${remedy}`,
+  );
 }
 
 /**

@@ -31,7 +31,7 @@ export async function soften(mask: Pixels, blur: number): Promise<Pixels> {
 
 async function inverted({ width, height, channels, data }: Pixels): Promise<Pixels> {
   const opposite = new Uint8Array(data.length);
-  await eachRow(height, 2 * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) opposite[i] = 255 - (data[i] as number);
   });
   return { width, height, channels, data: opposite };
@@ -46,7 +46,7 @@ async function inverted({ width, height, channels, data }: Pixels): Promise<Pixe
 export async function latentMask({ width, height, data }: Pixels, factor: number): Promise<Uint8Array> {
   const columns = width / factor;
   const cells = new Uint8Array((columns * height) / factor);
-  await eachRow(height, 4 * width, (y) => {
+  await eachRow(height, (y) => {
     const row = Math.floor(y / factor) * columns;
     for (let x = 0; x < width; x++) {
       if ((data[y * width + x] as number) >= THRESHOLD) cells[row + Math.floor(x / factor)] = 1;
@@ -58,7 +58,7 @@ export async function latentMask({ width, height, data }: Pixels, factor: number
 /** Network input with 0, a gray, where a mask is drawn anew: what models for inpainting are shown. Changes `planes`. */
 export async function hideMasked(planes: Float32Array, { width, height, data }: Pixels): Promise<Float32Array> {
   const pixels = width * height;
-  await eachRow(height, 4 * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       if ((data[i] as number) >= THRESHOLD)
         for (let start = 0; start < planes.length; start += pixels) planes[start + i] = 0;
@@ -105,7 +105,7 @@ function grown(start: number, length: number, wanted: number, limit: number): [s
 /** Where a mask is not 0; ends are exclusive. */
 async function boundingBox({ width, height, data }: Pixels) {
   let [left, right, top, bottom] = [width, 0, height, 0];
-  await eachRow(height, 8 * width, (y) => {
+  await eachRow(height, (y) => {
     const row = data.subarray(y * width, (y + 1) * width);
     const first = row.findIndex((value) => value > 0);
     if (first < 0) return;
@@ -125,9 +125,9 @@ async function boundingBox({ width, height, data }: Pixels) {
  * @param mask of the size of `picture`.
  */
 export async function blend(picture: Pixels, drawn: Pixels, mask: Pixels, region: Rectangle): Promise<Pixels> {
-  const data = picture.data.slice();
-  const weights = crop(mask, region).data;
-  await eachRow(region.height, 16 * region.width, (row) => {
+  const { data } = await crop(picture, { x: 0, y: 0, width: picture.width, height: picture.height });
+  const weights = (await crop(mask, region)).data;
+  await eachRow(region.height, (row) => {
     for (let column = 0; column < region.width; column++) {
       const i = row * region.width + column;
       const target = 3 * ((region.y + row) * picture.width + region.x + column);

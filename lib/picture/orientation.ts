@@ -35,7 +35,7 @@ export async function orient(picture: Pixels, orientation: number): Promise<Pixe
   const size = turned ? { width: height, height: width } : { width, height };
   const from = new Uint32Array(picture.data.buffer, picture.data.byteOffset, width * height);
   const upright = new Uint32Array(width * height);
-  await eachRow(size.height, 4 * size.width, (row) => {
+  await eachRow(size.height, (row) => {
     for (let column = 0; column < size.width; column++) {
       const [x, y] = turned ? [row, column] : [column, row];
       const source = (mirroredY ? height - 1 - y : y) * width + (mirroredX ? width - 1 - x : x);

@@ -11,13 +11,10 @@ export interface Pixels {
   readonly data: Uint8Array;
 }
 
-/** Operations that a pixel of simple arithmetic takes, for {@link eachRow}. */
-const PER_PIXEL = 8;
-
 /** RGB of RGBA: what is transparent shows white, as in AUTOMATIC1111's web UI. */
 export async function toRgb({ width, height, data }: Pixels): Promise<Pixels> {
   const rgb = new Uint8Array(3 * width * height);
-  await eachRow(height, PER_PIXEL * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       const alpha = data[4 * i + 3] as number;
       for (let channel = 0; channel < 3; channel++) {
@@ -32,7 +29,7 @@ export async function toRgb({ width, height, data }: Pixels): Promise<Pixels> {
 /** Luma (ITU-R BT.601) of RGBA: what is transparent counts as black. */
 export async function toGray({ width, height, data }: Pixels): Promise<Pixels> {
   const gray = new Uint8Array(width * height);
-  await eachRow(height, PER_PIXEL * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       const luma =
         0.299 * (data[4 * i] as number) + 0.587 * (data[4 * i + 1] as number) + 0.114 * (data[4 * i + 2] as number);
@@ -52,7 +49,7 @@ export async function toPlanes({ width, height, data }: Pixels, low: -1 | 0 = -1
   const pixels = width * height;
   const planes = new Float32Array(3 * pixels);
   const peak = 255 / (1 - low);
-  await eachRow(height, PER_PIXEL * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       for (let channel = 0; channel < 3; channel++) {
         planes[channel * pixels + i] = (data[3 * i + channel] as number) / peak + low;
@@ -63,15 +60,15 @@ export async function toPlanes({ width, height, data }: Pixels, low: -1 | 0 = -1
 }
 
 /** A copy of a rectangle that lies within. */
-export function crop(
+export async function crop(
   { width, channels, data }: Pixels,
   region: { readonly x: number; readonly y: number; readonly width: number; readonly height: number },
-): Pixels {
+): Promise<Pixels> {
   const length = channels * region.width;
   const part = new Uint8Array(length * region.height);
-  for (let row = 0; row < region.height; row++) {
+  await eachRow(region.height, (row) => {
     const start = channels * ((region.y + row) * width + region.x);
     part.set(data.subarray(start, start + length), row * length);
-  }
+  });
   return { width: region.width, height: region.height, channels, data: part };
 }

@@ -1,13 +1,15 @@
 // Pixels that users hand over in memory.
 
+import { types } from 'node:util';
 import { argumentError, describe } from '../errors.ts';
-import { MAX_PICTURE_PIXELS } from './limits.ts';
+import { memberOf } from '../options.ts';
+import { fitsLimits, MAX_PICTURE_SIDE } from './limits.ts';
 import type { Pixels } from './pixels.ts';
 import { eachRow } from './slices.ts';
 
 /** Pixels in memory, in sRGB. */
 export interface RawPicture {
-  /** Size in pixels, at least 1 and 2^26 pixels in all. */
+  /** Size in pixels, 1 to 65,536, and at most `maxPixels` pixels in all. */
   readonly width: number;
   readonly height: number;
   /**
@@ -17,53 +19,54 @@ export interface RawPicture {
   readonly data: Uint8Array | Uint8ClampedArray | Uint16Array | Float32Array;
 }
 
-/** The largest value of each type of data. */
-const PEAKS = new Map<unknown, number>([
-  [Uint8Array, 255],
-  [Uint8ClampedArray, 255],
-  [Uint16Array, 65535],
-  [Float32Array, 1],
-]);
+/**
+ * What each type of data is told by, and its largest value. Not by its class: in a DOM's environment, a vm context or another frame there
+ * are others of that name.
+ */
+const TYPES = [
+  [types.isUint8Array, 255],
+  [types.isUint8ClampedArray, 255],
+  [types.isUint16Array, 65535],
+  [types.isFloat32Array, 1],
+] as const;
 
-/** @throws TypeError or RangeError where the sizes and the type of the data are not those of a picture. */
-export function checkRawPicture({ width, height, data }: RawPicture, name: string): void {
+/**
+ * @returns the picture as it was when it was checked.
+ * @throws TypeError or RangeError where the sizes and the type of the data are not those of a picture.
+ */
+export function checkRawPicture(picture: RawPicture, name: string, maxPixels: number): RawPicture {
+  const [width, height, data] = (['width', 'height', 'data'] as const).map((key) =>
+    memberOf(picture, key, `${name}.${key}`),
+  ) as [number, number, RawPicture['data']];
   for (const [key, side] of Object.entries({ width, height })) {
-    if (Number.isInteger(side) && side >= 1 && side <= MAX_PICTURE_PIXELS) continue;
-    throw problem(
-      `${name}.${key}`,
-      `an integer from 1 to ${MAX_PICTURE_PIXELS}`,
-      describe(side),
-      typeof side === 'number',
-    );
+    if (Number.isInteger(side) && side >= 1 && side <= MAX_PICTURE_SIDE) continue;
+    const expected = `an integer from 1 to ${MAX_PICTURE_SIDE}`;
+    throw problem(`${name}.${key}`, expected, describe(side), typeof side === 'number');
   }
-  if (width * height > MAX_PICTURE_PIXELS) {
-    throw problem(name, `at most ${MAX_PICTURE_PIXELS} pixels`, `${width} x ${height}`, true);
+  if (!fitsLimits(width, height, maxPixels)) {
+    throw problem(name, `at most ${maxPixels} pixels (maxPixels)`, `${width} x ${height}`, true);
   }
   if (peakOf(data) === undefined) {
-    throw problem(
-      `${name}.data`,
-      'a Uint8Array, Uint8ClampedArray, Uint16Array or Float32Array',
-      describe(data),
-      false,
-    );
+    const expected = 'a Uint8Array, Uint8ClampedArray, Uint16Array or Float32Array';
+    throw problem(`${name}.data`, expected, describe(data), false);
   }
-  if ([1, 3, 4].includes(data.length / (width * height))) return;
+  if ([1, 3, 4].includes(data.length / (width * height))) return { width, height, data };
   const expected = `1, 3 or 4 numbers for each of ${width} x ${height} pixels`;
   throw problem(`${name}.data`, expected, `${data.length} numbers`, true);
 }
 
 /**
- * @param picture one that {@link checkRawPicture} has seen.
+ * @param picture one that {@link checkRawPicture} has seen; its data is copied before the call returns.
  * @returns RGBA.
  * @throws RangeError `ERR_INVALID_ARG_VALUE` for floats that are not from 0 to 1.
  */
 export async function rawPixels({ width, height, data }: RawPicture, name: string): Promise<Pixels> {
   // A Buffer's own slice would be a view.
-  const values = data instanceof Uint8Array ? new Uint8Array(data) : data.slice();
+  const values = types.isUint8Array(data) ? new Uint8Array(data) : data.slice();
   const channels = values.length / (width * height);
   const scale = 255 / (peakOf(values) as number);
   const rgba = new Uint8Array(4 * width * height);
-  await eachRow(height, 32 * width, (row) => {
+  await eachRow(height, (row) => {
     for (let i = row * width; i < (row + 1) * width; i++) {
       for (let channel = 0; channel < 4; channel++) {
         const index = channels * i + (channels === 1 ? 0 : channel);
@@ -80,8 +83,7 @@ export async function rawPixels({ width, height, data }: RawPicture, name: strin
 }
 
 function peakOf(data: unknown): number | undefined {
-  for (const [type, peak] of PEAKS) if (data instanceof (type as new () => object)) return peak;
-  return undefined;
+  return TYPES.find(([isOfType]) => isOfType(data))?.[1];
 }
 
 function problem(name: string, expected: string, received: string, ofValue: boolean): Error {

@@ -1,7 +1,7 @@
 // Changing the number of pixels, and blurring: separable filters.
 
 import type { Pixels } from './pixels.ts';
-import { eachRow } from './slices.ts';
+import { eachRow, isTurnOver, nextTurn } from './slices.ts';
 
 /** A part of a picture in pixels, which need not be whole. */
 export interface Rectangle {
@@ -51,45 +51,65 @@ export async function resample(
   height: number,
   kernel: Kernel,
 ): Promise<Pixels> {
+  if (width < from.width && height > from.height) {
+    // Rows are mixed first below, which would make many rows of all the columns that are to go.
+    const narrow = await resample(source, { ...from, y: 0, height: source.height }, width, source.height, kernel);
+    return resample(narrow, { ...from, x: 0, width }, width, height, kernel);
+  }
   const { channels } = source;
-  const columns = tapsOf(from.x, from.width, width, source.width, kernel);
-  const rows = tapsOf(from.y, from.height, height, source.height, kernel);
-  const top = (rows[0] as Taps).first;
-  const last = rows.at(-1) as Taps;
-  const rowsNeeded = last.first + last.weights.length - top;
-  const rowLength = channels * width;
-
-  const squeezed = new Float32Array(rowsNeeded * rowLength);
-  const tapsOfRow = columns.reduce((sum, { weights }) => sum + weights.length, 0);
-  await eachRow(rowsNeeded, channels * tapsOfRow, (row) => {
-    const line = source.data.subarray((top + row) * source.width * channels, (top + row + 1) * source.width * channels);
-    const target = squeezed.subarray(row * rowLength, (row + 1) * rowLength);
-    for (let x = 0; x < width; x++) {
-      const { first, weights } = columns[x] as Taps;
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = 0;
-        for (let k = 0; k < weights.length; k++) {
-          sum += (weights[k] as number) * (line[(first + k) * channels + channel] as number);
-        }
-        target[x * channels + channel] = sum;
-      }
-    }
-  });
-
+  const columns = await tapsOf(from.x, from.width, width, source.width, kernel);
+  const rows = await tapsOf(from.y, from.height, height, source.height, kernel);
+  const [left, right] = reach(columns);
+  const mixed = new Float64Array((right - left) * channels);
   // Clamped arrays clamp and round on their own.
-  const data = new Uint8ClampedArray(height * rowLength);
-  await eachRow(height, rowLength * (rows[0] as Taps).weights.length, (y) => {
-    const { first, weights } = rows[y] as Taps;
-    const start = (first - top) * rowLength;
-    for (let i = 0; i < rowLength; i++) {
+  const data = new Uint8ClampedArray(height * width * channels);
+  for (const [y, { first, weights }] of rows.entries()) {
+    mixed.fill(0);
+    for (let k = 0; k < weights.length; k++) {
+      if (isTurnOver()) await nextTurn();
+      const row = (first + k) * source.width;
+      addRow(mixed, source.data.subarray((row + left) * channels, (row + right) * channels), weights[k] as number);
+    }
+    const target = data.subarray(y * width * channels, (y + 1) * width * channels);
+    for (let x = 0; x < width; x += COLUMNS_AT_A_TIME) {
+      if (isTurnOver()) await nextTurn();
+      mixColumns(mixed, left, columns, channels, target, x, Math.min(x + COLUMNS_AT_A_TIME, width));
+    }
+  }
+  return { width, height, channels, data: new Uint8Array(data.buffer) };
+}
+
+/** Columns of a row that are mixed between two looks at the clock. */
+const COLUMNS_AT_A_TIME = 4096;
+
+function addRow(mixed: Float64Array, row: Uint8Array, weight: number): void {
+  for (let i = 0; i < mixed.length; i++) mixed[i] = (mixed[i] as number) + weight * (row[i] as number);
+}
+
+/**
+ * Makes the columns from `begin` to `end` of a row.
+ *
+ * @param mixed the row that they are made of, from column `left` on.
+ */
+function mixColumns(
+  mixed: Float64Array,
+  left: number,
+  columns: readonly Taps[],
+  channels: number,
+  target: Uint8ClampedArray,
+  begin: number,
+  end: number,
+): void {
+  for (let x = begin; x < end; x++) {
+    const { first, weights } = columns[x] as Taps;
+    for (let channel = 0; channel < channels; channel++) {
       let sum = 0;
       for (let k = 0; k < weights.length; k++) {
-        sum += (weights[k] as number) * (squeezed[start + k * rowLength + i] as number);
+        sum += (weights[k] as number) * (mixed[(first - left + k) * channels + channel] as number);
       }
-      data[y * rowLength + i] = sum;
+      target[x * channels + channel] = sum;
     }
-  });
-  return { width, height, channels, data: new Uint8Array(data.buffer) };
+  }
 }
 
 /** The pixels that one pixel is made of: `weights[k]` of pixel `first + k`. */
@@ -98,16 +118,40 @@ interface Taps {
   readonly weights: Float64Array;
 }
 
+/** The pixels that any of the taps is of, end exclusive. */
+function reach(taps: readonly Taps[]): [first: number, end: number] {
+  const last = taps.at(-1) as Taps;
+  return [(taps[0] as Taps).first, last.first + last.weights.length];
+}
+
 /** The taps of `count` pixels that share `length` pixels from `start` on; of `limit` pixels there are. */
-function tapsOf(start: number, length: number, count: number, limit: number, { radius, weight }: Kernel): Taps[] {
+async function tapsOf(
+  start: number,
+  length: number,
+  count: number,
+  limit: number,
+  { radius, weight }: Kernel,
+): Promise<Taps[]> {
   const step = length / count;
   const widening = Math.max(step, 1);
-  return Array.from({ length: count }, (_, i) => {
+  const taps: Taps[] = [];
+  let last: (Taps & { readonly center: number }) | undefined;
+  await eachRow(count, (i) => {
     const center = start + (i + 0.5) * step;
     const first = Math.max(Math.trunc(center - radius * widening + 0.5), 0);
     const end = Math.min(Math.trunc(center + radius * widening + 0.5), limit);
-    const weights = Float64Array.from({ length: end - first }, (_, k) => weight((first + k + 0.5 - center) / widening));
-    const sum = weights.reduce((a, b) => a + b, 0);
-    return { first, weights: weights.map((value) => value / sum) };
+    // Where nothing is scaled, as in a blur, all but those at the border are alike.
+    const alike = last && first - center === last.first - last.center && end - first === last.weights.length;
+    const weights = alike && last ? last.weights : weightsOf(end - first, first + 0.5 - center, widening, weight);
+    last = { first, weights, center };
+    taps.push(last);
   });
+  return taps;
+}
+
+/** The weights of `count` pixels in a row, the first of which is at a distance from the center; they sum to 1. */
+function weightsOf(count: number, distance: number, widening: number, weight: Kernel['weight']): Float64Array {
+  const weights = Float64Array.from({ length: count }, (_, k) => weight((k + distance) / widening));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((value) => value / sum);
 }

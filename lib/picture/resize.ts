@@ -57,7 +57,7 @@ export async function resize(picture: Pixels, { from, to, target }: Placement, k
 /** Puts a picture at its place in a larger one and repeats its outermost pixels around it. */
 async function repeatBorder({ width, height, channels, data }: Pixels, to: Rectangle, target: Size): Promise<Pixels> {
   const large = new Uint8Array(channels * target.width * target.height);
-  await eachRow(target.height, 8 * channels * target.width, (y) => {
+  await eachRow(target.height, (y) => {
     const row = Math.min(Math.max(y - to.y, 0), height - 1) * width;
     for (let x = 0; x < target.width; x++) {
       const pixel = channels * (row + Math.min(Math.max(x - to.x, 0), width - 1));

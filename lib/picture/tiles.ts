@@ -71,7 +71,7 @@ export async function joinTiles(
       await addTile(band, width, left, planes, across[column] as Float32Array, down[row] as Float32Array);
     }
     const done = (rows.starts[row + 1] ?? top + rows.length) - top;
-    await eachRow(Math.min(done, height - top), 3 * width, (y) => {
+    await eachRow(Math.min(done, height - top), (y) => {
       for (let i = 3 * y * width; i < 3 * (y + 1) * width; i++) data[3 * top * width + i] = 255 * (band[i] as number);
     });
     const next = new Float32Array(band.length);
@@ -92,7 +92,7 @@ async function addTile(
 ): Promise<void> {
   const plane = across.length * down.length;
   const columns = Math.min(across.length, width - left);
-  await eachRow(down.length, 12 * columns, (y) => {
+  await eachRow(down.length, (y) => {
     for (let x = 0; x < columns; x++) {
       const weight = (across[x] as number) * (down[y] as number);
       const target = 3 * (y * width + left + x);

@@ -34,12 +34,13 @@ const KNOWN: readonly (keyof Depth2ImgOptions)[] = [...IMG2IMG_OPTIONS, 'depth']
  */
 export function checkDepth2ImgOptions(options: unknown, limits: ModelLimits): CheckedDepth2ImgOptions {
   const check = new OptionCheck(options, KNOWN);
-  const checked = { ...checkOptionsOfImg2Img(check, limits), depth: checkDepth(check) };
+  const shared = checkOptionsOfImg2Img(check, limits);
+  const checked = { ...shared, depth: checkDepth(check, shared.maxPixels) };
   check.done();
   return checked;
 }
 
-function checkDepth(check: OptionCheck): CheckedDepth2ImgOptions['depth'] {
+function checkDepth(check: OptionCheck, maxPixels: number): CheckedDepth2ImgOptions['depth'] {
   const depth = check.value('depth');
-  return depth === undefined || depth instanceof DepthMap ? depth : checkPicture(check, 'depth');
+  return depth === undefined || DepthMap.is(depth) ? depth : checkPicture(check, 'depth', maxPixels);
 }

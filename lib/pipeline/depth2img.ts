@@ -26,7 +26,7 @@ export async function depth2img(
   const { strength } = options;
   const [{ picture, size, placement, original }, given] = await Promise.all([
     readSized(options, limits),
-    depth && readNearness(depth),
+    depth && readNearness(depth, options.maxPixels),
   ]);
   const estimator = given ? undefined : await source.estimator();
   return {
@@ -41,6 +41,6 @@ export async function depth2img(
   };
 }
 
-async function readNearness(depth: PictureInput | DepthMap): Promise<Nearness> {
-  return depth instanceof DepthMap ? depth : nearnessOf(await toGray(await readPicture(depth, 'depth')));
+async function readNearness(depth: PictureInput | DepthMap, maxPixels: number): Promise<Nearness> {
+  return DepthMap.is(depth) ? depth : nearnessOf(await toGray(await readPicture(depth, 'depth', maxPixels)));
 }

@@ -10,6 +10,7 @@ import type { NativeWrap } from '../native/contract.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
 import { asSeed, SEEDS } from '../noise/seed.ts';
 import { type OptionCheck, within } from '../options.ts';
+import { checkMaxPixels, type PictureLimits } from '../picture/limits.ts';
 import type { Size } from '../picture/resize.ts';
 import type { Sampler, SamplerName } from '../sampler/index.ts';
 import type { SchedulerName } from '../schedule/index.ts';
@@ -20,7 +21,7 @@ import { checkSampler, checkScheduler, type OtherName } from './method-options.t
 import { PREVIEW_KINDS, type PreviewKind } from './preview.ts';
 
 /** Options of every call that draws. */
-export interface GenerationOptions {
+export interface GenerationOptions extends PictureLimits {
   /**
    * What to draw. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a
    * new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
@@ -176,6 +177,7 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings {
   readonly negativePrompt: string;
   readonly loras: readonly LoraRequest[];
   readonly controls: readonly CheckedControl[];
+  readonly maxPixels: number;
   readonly loraDirectory: string | undefined;
   readonly steps: number;
   readonly cfgScale: number;
@@ -213,6 +215,7 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'negativePrompt',
   'loras',
   'controls',
+  'maxPixels',
   'loraDirectory',
   'embeddings',
   'embeddingDirectory',
@@ -263,12 +266,14 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
   const { sampler, samplerName, evaluationsPerStep = 1 } = asked;
   const scheduler = checkScheduler(check, asked);
   const steps = checkSteps(check, scheduler);
+  const maxPixels = checkMaxPixels(check);
   return {
     prompt: checkPrompt(check, 'prompt', steps * evaluationsPerStep),
     negativePrompt: checkNegativePrompt(check, steps * evaluationsPerStep),
     ...checkLoras(check),
     ...checkEmbeddings(check),
-    controls: checkControls(check),
+    controls: checkControls(check, maxPixels),
+    maxPixels,
     steps,
     cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
     cfgRescale: check.number('cfgRescale', 0, { min: 0, max: 1 }),
@@ -388,13 +393,13 @@ function checkSeed(check: OptionCheck, batchSize: number): number | bigint {
 
 /** Two shares of a whole, the first below the second. */
 function checkInterval(check: OptionCheck, name: string): readonly [start: number, end: number] {
-  const value = check.value(name);
-  if (value === undefined) return [0, 1];
   const expected = 'an array of two numbers from 0 to 1, the first below the second';
-  const [start, end, ...others] = Array.isArray(value) ? (value as unknown[]) : [];
-  const isNumbers = typeof start === 'number' && typeof end === 'number' && others.length === 0;
+  const pair = check.list(name, expected, 2);
+  if (!pair) return [0, 1];
+  const [start, end] = pair;
+  const isNumbers = typeof start === 'number' && typeof end === 'number';
   if (isNumbers && start >= 0 && start < end && end <= 1) return [start, end];
   const code = isNumbers ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
-  check.problem({ name, expected, received: isNumbers ? `[${start}, ${end}]` : describe(value), code });
+  check.problem({ name, expected, received: isNumbers ? `[${start}, ${end}]` : describe(pair), code });
   return [0, 1];
 }

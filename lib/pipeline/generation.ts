@@ -1,5 +1,6 @@
 // The stages that all pipelines share: text, start, sampling, decoding.
 
+import { performance } from 'node:perf_hooks';
 import { type Control, openControls, type View } from '../control/controls.ts';
 import type { EmbeddingReport } from '../embedding/load.ts';
 import type { ControlParameters, GenerationParameters } from '../image/parameters.ts';

@@ -100,7 +100,7 @@ function checkSize(check: OptionCheck, limits: ModelLimits, first: Size & { read
 
 function checkUpscaler(check: OptionCheck): string | Upscaler {
   const value = check.value('upscaler');
-  if (value instanceof Upscaler) return value;
+  if (Upscaler.is(value)) return value;
   const isPath = typeof value === 'string' && /[./\\]/.test(value);
   return isPath ? check.path('upscaler') : check.name('upscaler', 'latent', HIRES_UPSCALERS);
 }

@@ -3,6 +3,7 @@
 import { basename } from 'node:path';
 import type { GenerationParameters } from '../image/parameters.ts';
 import { toRgbBytes } from '../image/rgb-image.ts';
+import { MAX_PICTURE_PIXELS } from '../picture/limits.ts';
 import type { Pixels } from '../picture/pixels.ts';
 import { lanczos3 } from '../picture/resample.ts';
 import { place, resize, type Size } from '../picture/resize.ts';
@@ -87,7 +88,7 @@ async function enlargePicture(
   signal: AbortSignal,
 ): Promise<Pixels> {
   if (typeof upscaler === 'string') return resize(picture, place(picture, size, 'stretch'), lanczos3);
-  const { width, height, data } = await upscaler.upscale(picture, { signal });
+  const { width, height, data } = await upscaler.upscale(picture, { signal, maxPixels: MAX_PICTURE_PIXELS });
   return resize({ width, height, channels: 3, data }, place({ width, height }, size, 'stretch'), lanczos3);
 }
 

@@ -46,7 +46,7 @@ export interface SizedPicture {
  * @throws DiffusionError, RangeError as {@link readPicture} and {@link sizeOf}.
  */
 export async function readSized(options: CheckedPictureOptions, limits: ModelLimits): Promise<SizedPicture> {
-  const original = await toRgb(await readPicture(options.image, 'image'));
+  const original = await toRgb(await readPicture(options.image, 'image', options.maxPixels));
   const size = sizeOf(original, options, limits.vaeScaleFactor);
   const placement = place(original, size, options.resizeMode);
   return { picture: await resize(original, placement, lanczos3), size, placement, original };

@@ -68,9 +68,10 @@ const MAX_PADDING = 4096;
 export function checkInpaintOptions(options: unknown, limits: ModelLimits): CheckedInpaintOptions {
   const check = new OptionCheck(options, KNOWN);
   const padded = check.value('paddingMaskCrop') !== undefined;
+  const shared = checkOptionsOfImg2Img(check, limits);
   const checked = {
-    ...checkOptionsOfImg2Img(check, limits),
-    mask: checkPicture(check, 'mask'),
+    ...shared,
+    mask: checkPicture(check, 'mask', shared.maxPixels),
     invertMask: check.boolean('invertMask', false),
     maskBlur: check.number('maskBlur', 0, { min: 0, max: MAX_BLUR }),
     maskedContent: check.name('maskedContent', 'original', MASKED_CONTENTS),

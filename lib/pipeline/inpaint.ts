@@ -42,8 +42,8 @@ interface Scene {
 export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimits): Promise<Task> {
   const { strength, maskBlur, maskedContent, paddingMaskCrop } = options;
   const [picture, gray] = await Promise.all([
-    readPicture(options.image, 'image').then(toRgb),
-    readPicture(options.mask, 'mask').then(toGray),
+    readPicture(options.image, 'image', options.maxPixels).then(toRgb),
+    readPicture(options.mask, 'mask', options.maxPixels).then(toGray),
   ]);
   const mask = await fitMask(gray, picture, options.invertMask);
   const scene = paddingMaskCrop === undefined ? wholeScene : regionScene;
@@ -103,8 +103,8 @@ async function regionScene(
   const placement = place(region, size, 'fit');
   return {
     part: { of: { width: picture.width, height: picture.height }, region },
-    picture: await resize(crop(picture, region), placement, lanczos3),
-    mask: await resize(crop(mask, region), placement, triangle),
+    picture: await resize(await crop(picture, region), placement, lanczos3),
+    mask: await resize(await crop(mask, region), placement, triangle),
     finish: async (drawn) => {
       const { width, height } = region;
       return blend(picture, await resample(drawn, placement.to, width, height, lanczos3), soft, region);

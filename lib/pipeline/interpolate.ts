@@ -26,7 +26,7 @@ export async function interpolate(
   const rows = tapsOf(from.height, to.height, way);
   const count = planes.length / (from.width * from.height);
   const result = new Float32Array(count * to.width * to.height);
-  await eachRow(count * to.height, 32 * to.width, (line) => {
+  await eachRow(count * to.height, (line) => {
     const { cells: lines, weights } = rows[line % to.height] as Tap;
     const plane = Math.floor(line / to.height) * from.height;
     for (let x = 0; x < to.width; x++) {

@@ -2,6 +2,7 @@
 
 import { DiffusionError, type DiffusionErrorCode } from '../errors.ts';
 import type { NativeAddon, NativeCancellation } from '../native/contract.ts';
+import { onAbort, throwIfAborted } from './abort.ts';
 
 /**
  * Runs native work that the signal can end.
@@ -13,17 +14,16 @@ export async function callNative<T>(
   signal: AbortSignal | undefined,
   start: (cancellation: NativeCancellation) => Promise<T>,
 ): Promise<T> {
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const cancellation = new addon.Cancellation();
-  const cancel = () => cancellation.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
+  const end = signal && onAbort(signal, () => cancellation.cancel());
   try {
     return await start(cancellation);
   } catch (error) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     throw toDiffusionError(error);
   } finally {
-    signal?.removeEventListener('abort', cancel);
+    end?.();
   }
 }
 

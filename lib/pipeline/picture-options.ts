@@ -50,9 +50,10 @@ export const PICTURE_OPTIONS: readonly (keyof PictureOptions)[] = [
 /** Checks the options of a call that starts from a picture, as far as that goes without reading it; problems stay with `check`. */
 export function checkPictureOptions(check: OptionCheck, limits: ModelLimits): CheckedPictureOptions {
   const { width, height } = checkSides(check, limits.vaeScaleFactor, { width: undefined, height: undefined });
+  const shared = checkGenerationOptions(check, limits);
   const checked = {
-    ...checkGenerationOptions(check, limits),
-    image: checkPicture(check, 'image'),
+    ...shared,
+    image: checkPicture(check, 'image', shared.maxPixels),
     width,
     height,
     resizeMode: check.name('resizeMode', 'fill', RESIZE_MODES),

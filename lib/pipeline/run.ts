@@ -1,6 +1,6 @@
 // A run: work in progress that can be awaited for its result and iterated for its steps.
 
-import { follow } from './abort.ts';
+import { createAbortController, follow } from './abort.ts';
 
 /** Starts the work of a run. It stops with `signal.reason` when the signal fires, and hands each finished step to `emit`. */
 export type RunWork<Step, Result> = (signal: AbortSignal, emit: (step: Step) => void) => Promise<Result>;
@@ -17,7 +17,7 @@ export type RunWork<Step, Result> = (signal: AbortSignal, emit: (step: Step) => 
  */
 export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   readonly [Symbol.toStringTag] = 'Run';
-  readonly #controller = new AbortController();
+  readonly #controller = createAbortController();
   readonly #iterations = new Set<StepBuffer<Step>>();
   readonly #result: Promise<Result>;
 

@@ -1,5 +1,6 @@
 // From a start to a latent: noise, schedule, guided network and sampler put together.
 
+import { types } from 'node:util';
 import type { ControlsAt } from '../control/controls.ts';
 import { argumentError, describe } from '../errors.ts';
 import {
@@ -208,7 +209,7 @@ function batchOf(conditions: readonly Conditioning[], pictures: number): NativeC
 /** A sampler may be the user's own code: what it hands over need not be a latent. */
 function checkLatent(latent: unknown, shape: Shape, name: string): Float32Array {
   const length = shape.reduce((a, b) => a * b);
-  const isArray = latent instanceof Float32Array;
+  const isArray = types.isFloat32Array(latent);
   if (isArray && latent.length === length) return latent;
   const received = isArray ? `one of ${latent.length}` : describe(latent);
   const code = isArray ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';

@@ -1,13 +1,13 @@
 // Edges of a picture by Canny's method (Canny 1986, A Computational Approach to Edge Detection), as ControlNets for edges were shown
 // them: those of OpenCV's `Canny`, pixel for pixel.
 
-import { setImmediate } from 'node:timers/promises';
 import { RgbImage } from '../image/rgb-image.ts';
-import { OptionCheck, within } from '../options.ts';
-import { checkPicture, type PictureInput, readPicture } from '../picture/input.ts';
+import { type OptionCheck, within } from '../options.ts';
+import { checkPictureArgument, type PictureInput, readPicture } from '../picture/input.ts';
+import { checkMaxPixels, type PictureLimits } from '../picture/limits.ts';
 import { type Pixels, toRgb } from '../picture/pixels.ts';
 import { gaussian, resample } from '../picture/resample.ts';
-import { eachRow } from '../picture/slices.ts';
+import { eachRow, isTurnOver, nextTurn } from '../picture/slices.ts';
 
 /** Options of {@link canny}. */
 export interface CannyOptions {
@@ -31,6 +31,7 @@ export interface CheckedCannyOptions {
 /** Four times the largest byte, in both directions. */
 const MAX_GRADIENT = 2040;
 const MAX_BLUR = 16;
+const CANNY_OPTIONS: readonly (keyof CannyOptions)[] = ['low', 'high', 'blur'];
 
 /**
  * The edges of a picture, white on black. The same as `preprocessor: 'canny'` of a control; this shows what it gives.
@@ -43,24 +44,30 @@ const MAX_BLUR = 16;
  * @throws TypeError or RangeError for wrong options; DiffusionError `ERR_FILE`, `ERR_IMAGE`, `ERR_MISSING_PACKAGE` where the
  *   picture cannot be read.
  */
-export async function canny(image: PictureInput, options: CannyOptions = {}): Promise<RgbImage> {
-  const check = new OptionCheck({ image }, ['image']);
-  checkPicture(check, 'image');
+export async function canny(image: PictureInput, options: CannyOptions & PictureLimits = {}): Promise<RgbImage> {
+  const check = within(options, 'options', [...CANNY_OPTIONS, 'maxPixels']);
+  const thresholds = checkThresholds(check, 'options');
+  const maxPixels = checkMaxPixels(check, 'options.maxPixels');
+  const picture = checkPictureArgument(check, image, maxPixels);
   check.done();
-  const checked = checkCannyOptions(options, 'options');
-  const edges = await findEdges(await toRgb(await readPicture(image, 'image')), checked);
+  const edges = await findEdges(await toRgb(await readPicture(picture, 'image', maxPixels)), thresholds);
   return new RgbImage(edges.data, edges.width, edges.height);
 }
 
 /** @throws TypeError or RangeError with every problem that was found. */
 export function checkCannyOptions(options: unknown, name: string): CheckedCannyOptions {
-  const check = within(options, name, ['low', 'high', 'blur']);
+  const check = within(options, name, CANNY_OPTIONS);
+  const checked = checkThresholds(check, name);
+  check.done();
+  return checked;
+}
+
+function checkThresholds(check: OptionCheck, name: string): CheckedCannyOptions {
   const low = check.number(`${name}.low`, 100, { min: 0, max: MAX_GRADIENT });
   const high = check.number(`${name}.high`, Math.max(200, low), { min: 0, max: MAX_GRADIENT });
   const blur = check.number(`${name}.blur`, 0, { min: 0, max: MAX_BLUR });
   if (low > high)
     check.problem({ name: `${name}.low`, expected: `at most the high threshold, ${high},`, received: `${low}` });
-  check.done();
   return { low, high, blur };
 }
 
@@ -75,7 +82,7 @@ export async function findEdges(picture: Pixels, { low, high, blur }: CheckedCan
   const ridges = await findRidges(await sobel(smooth), width, height, Math.floor(low), Math.floor(high));
   await followEdges(ridges, width);
   const data = new Uint8Array(3 * width * height);
-  await eachRow(height, 4 * width, (y) => {
+  await eachRow(height, (y) => {
     for (let x = 0; x < width; x++) {
       if (ridges[(y + 1) * (width + 2) + x + 1] === STRONG)
         data.fill(255, 3 * (y * width + x), 3 * (y * width + x) + 3);
@@ -98,7 +105,7 @@ async function sobel({ width, height, data }: Pixels): Promise<Gradient> {
   const dx = new Int16Array(width * height);
   const dy = new Int16Array(width * height);
   const magnitude = new Uint16Array((width + 2) * (height + 2));
-  await eachRow(height, 60 * width, (y) => {
+  await eachRow(height, (y) => {
     const rows = [Math.max(y - 1, 0), y, Math.min(y + 1, height - 1)].map((row) => 3 * row * width);
     const [above, here, below] = rows as [number, number, number];
     for (let x = 0; x < width; x++) {
@@ -140,7 +147,7 @@ async function findRidges(
 ): Promise<Uint8Array> {
   const stride = width + 2;
   const found = new Uint8Array(magnitude.length);
-  await eachRow(height, 16 * width, (y) => {
+  await eachRow(height, (y) => {
     for (let x = 0; x < width; x++) {
       const place = (y + 1) * stride + x + 1;
       const size = magnitude[place] as number;
@@ -164,19 +171,20 @@ function acrossEdge(dx: number, dy: number, stride: number): number {
   return dx < 0 === dy < 0 ? stride + 1 : stride - 1;
 }
 
-/** Pixels that are looked around before the event loop has its turn: about a millisecond. */
-const PLACES_PER_TURN = 1 << 16;
+/** Pixels that are looked around between two looks at the clock. */
+const PLACES_AT_A_TIME = 1 << 12;
 
 /** Makes strong what hangs together with it. */
 async function followEdges(ridges: Uint8Array, width: number): Promise<void> {
   const stride = width + 2;
   const steps = [-stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1];
   const waiting: number[] = [];
-  await eachRow(ridges.length / stride, stride, (y) => {
+  await eachRow(ridges.length / stride, (y) => {
     for (let x = 0; x < stride; x++) if (ridges[y * stride + x] === STRONG) waiting.push(y * stride + x);
   });
   while (waiting.length > 0) {
-    for (let turns = 0; turns < PLACES_PER_TURN && waiting.length > 0; turns++) {
+    if (isTurnOver()) await nextTurn();
+    for (let turns = 0; turns < PLACES_AT_A_TIME && waiting.length > 0; turns++) {
       const place = waiting.pop() as number;
       for (const step of steps) {
         if (ridges[place + step] !== WEAK) continue;
@@ -184,6 +192,5 @@ async function followEdges(ridges: Uint8Array, width: number): Promise<void> {
         waiting.push(place + step);
       }
     }
-    await setImmediate();
   }
 }

