@@ -51,7 +51,7 @@ export function problemsInFlags({ problems }: ArgumentError, commandLine: Comman
       ...problem,
       name: flagName(problem.name, commandLine),
       expected: inFlags(problem.expected === PICTURE_INPUT ? 'the path of a picture' : problem.expected, commandLine),
-      received: problem.received === 'undefined' ? 'none' : problem.received,
+      received: problem.received === 'undefined' ? 'none' : problem.received.replace(/^(-?\d+)n$/, '$1'),
       ...(problem.remedy && { remedy: inFlags(problem.remedy, commandLine) }),
     };
     return { ...named, message: argumentError([named]).message };
@@ -79,6 +79,7 @@ function flagName(name: string, commandLine: CommandLine | undefined): string {
 function setterOf(option: string, commandLine: CommandLine | undefined): Flag | undefined {
   // A part of an option's value has its own name, `targetSize.width`.
   const wanted = [controlOption(option), option, option.split('.')[0]];
-  const setters = FLAGS.filter(({ option: set }) => set !== undefined && wanted.includes(set));
+  const groups = wanted.map((name) => FLAGS.filter(({ option: set }) => set !== undefined && set === name));
+  const setters = groups.find((group) => group.length > 0) ?? [];
   return setters.find(({ name }) => commandLine?.flags[name] !== undefined) ?? setters[0];
 }

@@ -3,7 +3,6 @@
 import type { LoadOptions } from '../load-options.ts';
 import { readSeed, SEEDS } from '../noise/seed.ts';
 import { OptionCheck } from '../options.ts';
-import { HIRES_UPSCALERS } from '../pipeline/hires-upscalers.ts';
 import { EMBEDDED_MODEL, type ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import { readControlFlags } from './controls.ts';
@@ -66,12 +65,6 @@ function readTileable({ flags }: CommandLine): { tileable?: boolean | 'x' | 'y' 
   return circularx ? { tileable: 'x' } : circulary ? { tileable: 'y' } : {};
 }
 
-/** Names of upscalers as `sd-cli` spells them, `Latent (nearest)`, become those of the API; the rest is a path. */
-function upscalerName(text: string): string {
-  const name = text.toLowerCase().replace(/^latent \((\w+)\)$/, 'latent-$1');
-  return HIRES_UPSCALERS.some((known) => known === name) ? name : text;
-}
-
 /** The flags of the second pass as the option that they make together. */
 function withHires(values: Readonly<Record<string, unknown>>, problems: Problems): Record<string, unknown> {
   const prefix = 'hires.';
@@ -80,7 +73,6 @@ function withHires(values: Readonly<Record<string, unknown>>, problems: Problems
   if (parts.length === 0) return values;
   if (!values.hires) problems.add('Expected --hires beside the flags of a second pass');
   const hires = Object.fromEntries(parts.map(([key, value]) => [key.slice(prefix.length), value]));
-  if (typeof hires.upscaler === 'string') hires.upscaler = upscalerName(hires.upscaler);
   return { ...Object.fromEntries(Object.entries(values).filter(([key]) => !isPart(key))), hires };
 }
 

@@ -3,6 +3,7 @@
 import { type ArgumentProblem, describe } from '../errors.ts';
 import { readSeed } from '../noise/seed.ts';
 import { ANY_MODEL } from '../pipeline/generation-options.ts';
+import { findHiresUpscaler } from '../pipeline/hires-upscalers.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { SamplerName } from '../sampler/index.ts';
 import { adviceOnName, findSampler, findScheduler } from '../sampler/names.ts';
@@ -45,13 +46,6 @@ export interface ImageMetadata {
 const GENERATORS: Readonly<Record<string, 'cuda' | 'cpu'>> = { cuda: 'cuda', nv: 'cuda', gpu: 'cuda', cpu: 'cpu' };
 
 const PROMPTS: readonly string[] = ['prompt', 'negativePrompt'];
-
-const UPSCALERS: Readonly<Record<string, string>> = {
-  latent: 'latent',
-  'latent (nearest)': 'latent-nearest',
-  'latent (bicubic)': 'latent-bicubic',
-  lanczos: 'lanczos',
-};
 
 export function interpret(statement: Statement): ImageMetadata {
   const { software, raw, prompt, negativePrompt, values, fields } = statement;
@@ -136,7 +130,7 @@ function rngOf(value: unknown, warnings: string[]): string | undefined {
 /** A second pass, unless its upscaler is a file that must be given. */
 function hiresOf({ hires, strength }: StatedValues, warnings: string[]): Record<string, unknown> | undefined {
   const name = String(hires?.upscaler);
-  const upscaler = UPSCALERS[name.toLowerCase()];
+  const upscaler = findHiresUpscaler(name);
   if (!upscaler) {
     warnings.push(
       `The picture was enlarged and drawn over with the upscaler ${describe(name)}, which must be given as hires`,

@@ -5,7 +5,7 @@ import { OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
 import { Upscaler } from '../upscaler.ts';
 import type { ModelLimits } from './generation-options.ts';
-import { HIRES_UPSCALERS, type HiresUpscaler } from './hires-upscalers.ts';
+import { findHiresUpscaler, HIRES_UPSCALERS, type HiresUpscaler } from './hires-upscalers.ts';
 import { checkPixels, checkSides } from './side-options.ts';
 
 /** Options of {@link Txt2ImgOptions.hires}. */
@@ -24,7 +24,8 @@ export interface HiresOptions {
   denoisingStrength?: number | undefined;
   /**
    * What enlarges: the latent by linear interpolation (`latent`, default), by the nearest cell or by cubic interpolation; the decoded
-   * picture by Lanczos's filter (`lanczos`); or the decoded picture by an upscaler, open or as the path of its file.
+   * picture by Lanczos's filter (`lanczos`); or the decoded picture by an upscaler, open or as the path of its file. The web UI's words,
+   * `Latent (nearest)`, are understood.
    */
   upscaler?: HiresUpscaler | string | Upscaler | undefined;
 }
@@ -101,6 +102,8 @@ function checkSize(check: OptionCheck, limits: ModelLimits, first: Size & { read
 function checkUpscaler(check: OptionCheck): string | Upscaler {
   const value = check.value('upscaler');
   if (Upscaler.is(value)) return value;
+  const named = typeof value === 'string' ? findHiresUpscaler(value) : undefined;
+  if (named) return named;
   const isPath = typeof value === 'string' && /[./\\]/.test(value);
   return isPath ? check.path('upscaler') : check.name('upscaler', 'latent', HIRES_UPSCALERS);
 }

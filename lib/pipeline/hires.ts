@@ -14,6 +14,7 @@ import { concat } from './arrays.ts';
 import { encodePicture } from './encode.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { CheckedHires } from './hires-options.ts';
+import { hiresLabel } from './hires-upscalers.ts';
 import { type Interpolation, interpolate } from './interpolate.ts';
 import type { Networks, Shape } from './networks.ts';
 import { type Begin, meanLatent } from './start.ts';
@@ -114,13 +115,6 @@ export function secondOptions(options: CheckedGenerationOptions, hires: CheckedH
   return { ...options, steps: Math.floor(hires.steps / hires.denoisingStrength) };
 }
 
-const WORDS: Readonly<Record<string, string>> = {
-  latent: 'Latent',
-  'latent-nearest': 'Latent (nearest)',
-  'latent-bicubic': 'Latent (bicubic)',
-  lanczos: 'Lanczos',
-};
-
 /** What pictures say of their second pass, in the words of AUTOMATIC1111's web UI. */
 export function hiresParameters({
   size,
@@ -128,7 +122,7 @@ export function hiresParameters({
   denoisingStrength,
   upscaler,
 }: CheckedHires): Partial<GenerationParameters> {
-  const name = typeof upscaler === 'string' ? (WORDS[upscaler] ?? basename(upscaler)) : upscaler.info.architecture;
+  const name = typeof upscaler === 'string' ? (hiresLabel(upscaler) ?? basename(upscaler)) : upscaler.info.architecture;
   return {
     strength: denoisingStrength,
     hires: { size: `${size.width}x${size.height}`, steps, upscaler: name },

@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
   ['NaN weights', () => ['-m', nanModel(), '-p', 'x', ...SMALL], 1, /NaN or infinity/],
   ['inspecting a missing file', () => ['inspect', '/no/such/file'], 1, /no such file/],
   ['the metadata of a missing picture', () => ['metadata', '/no/such.png'], 1, /\/no\/such\.png/],
-  ['the metadata of a model', () => ['metadata', soundModel()], 1, /intact PNG/],
+  ['the metadata of a model', () => ['metadata', soundModel()], 1, /a PNG, JPEG or WebP picture/],
   [
     'an output folder that does not exist',
     () => ['-p', 'x', '-o', '/no/such/folder/a.png'],
