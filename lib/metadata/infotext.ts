@@ -24,7 +24,7 @@ export function readInfotext(raw: string): Statement {
   const fields = hasFields ? firstOfEach(pairs) : {};
   const { prompt, negativePrompt } = readPrompts(hasFields ? lines.slice(0, -1) : lines);
   return {
-    software: softwareOf(fields.Version),
+    software: softwareOf(fields),
     raw,
     prompt: fields.Prompt ?? prompt,
     negativePrompt: fields['Negative prompt'] ?? negativePrompt,
@@ -91,7 +91,9 @@ function unquote(value: string): string {
   }
 }
 
-function softwareOf(version: string | undefined): string | undefined {
+/** SD.Next and some others state a name beside the version. */
+function softwareOf({ App: app, Version: version }: Readonly<Record<string, string>>): string | undefined {
+  if (app !== undefined) return version === undefined ? app : `${app} ${version}`;
   if (version === undefined) return undefined;
   if (/^f\d/.test(version)) return `Stable Diffusion WebUI Forge ${version}`;
   return /^v?\d/.test(version) ? `Stable Diffusion web UI ${version}` : version;

@@ -12,17 +12,20 @@ export const KEYWORDS = [
   ...['Comment', 'Description', 'Software', 'fooocus_scheme'],
 ] as const;
 
+const NOVELAI = 'NovelAI';
+
 export type Texts = ReadonlyMap<string, string>;
 
 /** @returns undefined where no text says how the picture was made. */
 export function readStatement(texts: Texts): Statement | undefined {
   const parameters = texts.get('parameters');
   if (parameters !== undefined) return readParameters(parameters, texts);
+  const isNovelAi = texts.get('Software') === NOVELAI;
   const read: readonly [keyword: string, (raw: string, data: JsonObject) => Statement | undefined][] = [
     ['invokeai_metadata', readInvokeAi],
     ['sd-metadata', readInvokeAi2],
     ['prompt', readComfyUi],
-    ['Comment', (raw, data) => (isNovelAi(data, texts) ? readNovelAi(raw, data, texts.get('Description')) : undefined)],
+    ['Comment', (raw, data) => (isNovelAi ? readNovelAi(raw, data, texts.get('Description')) : undefined)],
   ];
   for (const [keyword, reader] of read) {
     const raw = texts.get(keyword);
@@ -48,11 +51,11 @@ function readParameters(raw: string, texts: Texts): Statement {
 }
 
 function readKnown(raw: string, data: JsonObject, texts: Texts): Statement | undefined {
-  const comment = own(data, 'Comment');
-  const inner = typeof comment === 'string' ? parseObject(comment) : undefined;
   // NovelAI writes all of its texts as one object into WebP files.
-  if (inner && isNovelAi(inner, texts)) return readNovelAi(raw, inner, textOf(own(data, 'Description')));
-  if (isNovelAi(data, texts)) return readNovelAi(raw, data, texts.get('Description'));
+  if (own(data, 'Software') === NOVELAI) {
+    const comment = parseObject(textOf(own(data, 'Comment')) ?? '');
+    return comment && readNovelAi(raw, comment, textOf(own(data, 'Description')));
+  }
   return readSwarmUi(raw, data) ?? readFooocus(raw, data, texts.get('fooocus_scheme')) ?? readComfyUi(raw, data);
 }
 
@@ -64,10 +67,6 @@ function withWarningOfWeights(statement: Statement): Statement {
     ...statement,
     warnings: [...warnings, `Brackets in its prompts mean something else in ${software} than here`],
   };
-}
-
-function isNovelAi(data: JsonObject, texts: Texts): boolean {
-  return texts.get('Software') === 'NovelAI' || own(data, 'uc') !== undefined;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -120,6 +120,14 @@ test('pictures of other programs become options of ours', () => {
       'cat\nSteps: 30, Sampler: DPM++ 2M Karras, Schedule type: Automatic, Seed: 5',
       { sampler: 'dpm++2m', scheduler: 'karras' },
     ],
+    [
+      'cat\nSteps: 20, Sampler: Euler a, CFG scale: 6, Seed: 5, Size-1: 64, Size-2: 48, Size: 64x48, App: SD.Next, Version: 1a2b3c4, Operations: txt2img',
+      { sampler: 'euler_a', width: 64, height: 48, software: 'SD.Next 1a2b3c4' },
+    ],
+    [
+      'cat\nSteps: 20, Sampler: Euler a, Seed: 5, Clip skip: 2, Created Date: 2024-05-01T10:00:00Z, Civitai resources: [{"type":"checkpoint","modelVersionId":290640,"modelName":"V6 (start, here): XL"}], Civitai metadata: {}',
+      { sampler: 'euler_a', seed: 5, clipSkip: 2 },
+    ],
     ['cat\nSteps: 4, Sampler: DPM++ 2M, CFG scale: 7, Seed: 5', { sampler: 'dpm++2m', scheduler: undefined }],
     [
       'cat\nSteps: 30, Sampler: DPM++ 2M SDE Karras, Seed: 5, Size: 896x1152, Clip skip: 2, Scheduler: karras, Version: Fooocus v2.5.5',
