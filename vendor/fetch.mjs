@@ -1,7 +1,9 @@
-// Puts the source of ggml that ggml.json pins into vendor/ggml/. Does nothing where that version is there already.
+// Puts the source of ggml that ggml.json pins, with the changes of patches/, into vendor/ggml/. Does nothing where that is
+// there already.
 //
 // The pin is an npm package, so a registry mirror, a proxy and the npm cache serve it as they serve every dependency.
-// Inside it the source is a git bundle, hence the need for git.
+// Inside it the source is a git bundle, hence the need for git. Where only the patches are others than before, the old ones
+// are taken back and the new ones applied, without the network.
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -25,32 +27,76 @@ const here = dirname(fileURLToPath(import.meta.url));
 const pinText = readFileSync(join(here, 'ggml.json'), 'utf8');
 const pin = JSON.parse(pinText);
 const target = join(here, 'ggml');
-// A copy of the pin inside the fetched source says what was fetched.
-const stamp = join(target, 'pin.json');
+const patchFolder = join(here, 'patches');
+// Copies of the pin and of the patches inside the source say what it is.
+const pinStamp = 'pin.json';
+const patchStamp = 'patches';
 
-/** Fetches where needed; returns the folder with ggml's CMakeLists.txt. */
+/** Fetches and patches where needed; returns the folder with ggml's CMakeLists.txt. */
 export function fetchGgml() {
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === pinText) return target;
-  console.log(`Fetching the source of ggml (${pin.package}@${pin.version}) ...`);
-  const work = mkdtempSync(join(tmpdir(), 'node-diffusion-ggml-'));
+  const samePin = existsSync(join(target, pinStamp)) && readFileSync(join(target, pinStamp), 'utf8') === pinText;
+  const patches = readPatches(patchFolder);
+  const found = existsSync(join(target, patchStamp)) ? readPatches(join(target, patchStamp)) : [];
+  if (samePin && JSON.stringify(found) === JSON.stringify(patches)) return target;
   // The new folder is built up beside its place: a rename is atomic only within one file system.
   const fresh = mkdtempSync(join(here, '.ggml-'));
   try {
-    const bundle = unpack(pack(work), work);
-    checkOut(bundle, join(work, 'source'));
-    for (const [from, to] of Object.entries(pin.paths)) {
-      mkdirSync(dirname(join(fresh, to)), { recursive: true });
-      cpSync(join(work, 'source', from), join(fresh, to), { recursive: true });
-    }
-    writeFileSync(join(fresh, 'pin.json'), pinText);
+    if (!samePin || !copyUnpatched(fresh, found)) download(fresh);
+    for (const { name } of patches) applyPatch(fresh, join(patchFolder, name));
+    cpSync(patchFolder, join(fresh, patchStamp), { recursive: true });
+    writeFileSync(join(fresh, pinStamp), pinText);
     chmodSync(fresh, 0o755);
     rmSync(target, { recursive: true, force: true });
     renameSync(fresh, target);
   } finally {
-    rmSync(work, { recursive: true, force: true });
     rmSync(fresh, { recursive: true, force: true });
   }
   return target;
+}
+
+/** The patches of a folder, in the order in which they apply. */
+function readPatches(folder) {
+  const names = readdirSync(folder).sort();
+  return names.map((name) => ({ name, text: readFileSync(join(folder, name), 'utf8') }));
+}
+
+/** Puts the source that is there into `folder`, without its patches. False where they cannot be taken back. */
+function copyUnpatched(folder, patches) {
+  // With their times, files that stay the same are not compiled again.
+  cpSync(target, folder, { recursive: true, preserveTimestamps: true });
+  try {
+    for (const { name } of patches.toReversed()) applyPatch(folder, join(target, patchStamp, name), '--reverse');
+  } catch {
+    rmSync(folder, { recursive: true });
+    mkdirSync(folder);
+    return false;
+  }
+  rmSync(join(folder, patchStamp), { recursive: true, force: true });
+  return true;
+}
+
+/** Changes the source in `folder`. Throws where it is not what the patch expects, and has changed nothing of it then. */
+function applyPatch(folder, patch, ...flags) {
+  // Inside a repository git would take the paths for some of that one, and pass over them in silence.
+  const env = { GIT_CEILING_DIRECTORIES: dirname(folder) };
+  const failed = `${patch} does not fit the source of ggml (or git is not installed).`;
+  run('git', ['apply', '--whitespace=nowarn', ...flags, patch], { cwd: folder, env, failed });
+}
+
+/** Puts the pinned source into `folder`. */
+function download(folder) {
+  console.log(`Fetching the source of ggml (${pin.package}@${pin.version}) ...`);
+  const work = mkdtempSync(join(tmpdir(), 'node-diffusion-ggml-'));
+  try {
+    const bundle = unpack(pack(work), work);
+    checkOut(bundle, join(work, 'source'));
+    for (const [from, to] of Object.entries(pin.paths)) {
+      mkdirSync(dirname(join(folder, to)), { recursive: true });
+      cpSync(join(work, 'source', from), join(folder, to), { recursive: true });
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
 }
 
 /** Downloads the package (npm's cache first) and checks it against the pin; returns the tarball. */
@@ -93,7 +139,7 @@ function checkOut(bundle, folder) {
   });
 }
 
-function run(command, args, { cwd, failed }) {
+function run(command, args, { cwd, env: added, failed }) {
   // A git hook's GIT_DIR and the like would point git at the wrong repository; npm's dry run would pack nothing.
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_') && name !== 'npm_config_dry_run'),
@@ -102,7 +148,7 @@ function run(command, args, { cwd, failed }) {
     // npm is a .cmd file on Windows, which only a shell starts.
     execFileSync(command, args, {
       cwd,
-      env,
+      env: { ...env, ...added },
       stdio: ['ignore', 'ignore', 'inherit'],
       shell: process.platform === 'win32',
     });
