@@ -8,9 +8,9 @@
 #include "addon/arguments.h"
 #include "addon/cancellation_class.h"
 #include "addon/environment.h"
+#include "addon/failure.h"
 #include "addon/image_network_class.h"
 #include "addon/model_class.h"
-#include "addon/promise.h"
 #include "addon/values.h"
 #include "addon/worker.h"
 #include "backend/cores.h"
@@ -41,23 +41,22 @@ Napi::Value build_info(Napi::Env env) {
 
 Napi::Value list_devices(const Napi::CallbackInfo & info) {
     const auto env = info.Env();
-    try {
+    return guarded(env, "the list of devices", [&] {
         const auto found = devices();
         auto array = Napi::Array::New(env, found.size());
         for (size_t i = 0; i < found.size(); i++) array.Set(static_cast<uint32_t>(i), device_to_js(env, found[i]));
         return array;
-    } catch (const Error & error) {
-        throw Napi::Error(env, error_to_js(env, error));
-    }
+    });
 }
 
 Napi::Value inspect_files(const Napi::CallbackInfo & info) {
     const auto env = info.Env();
-    return promise_of(env, [&] {
+    constexpr auto purpose = "reading the headers of the model";
+    return promise_of(env, purpose, [&] {
         const auto source = read_source(info[0]);
         const auto cancellation = read_cancellation(info[1]);
-        return Environment::of(env).start_worker()->call(
-            env, cancellation, [source](auto &, const Cancellation & flag) -> Result {
+        return Environment::of(env).make_worker()->call(
+            env, cancellation, purpose, [source](auto &, const Cancellation & flag) -> Result {
                 return [found = inspect(source, flag)](Napi::Env env) { return inspection_to_js(env, found); };
             });
     });
@@ -65,13 +64,14 @@ Napi::Value inspect_files(const Napi::CallbackInfo & info) {
 
 Napi::Value measure(const Napi::CallbackInfo & info) {
     const auto env = info.Env();
-    return promise_of(env, [&] {
+    constexpr auto purpose = "measuring a product";
+    return promise_of(env, purpose, [&] {
         const auto options = read_object(info[0], "options");
         const auto threads = read_threads(options.Get("threads"));
         const auto precision = read_precision(options.Get("precision"));
         const auto cancellation = read_cancellation(info[1]);
-        return Environment::of(env).start_worker()->call(
-            env, cancellation, [threads, precision](auto &, const Cancellation & flag) -> Result {
+        return Environment::of(env).make_worker()->call(
+            env, cancellation, purpose, [threads, precision](auto &, const Cancellation & flag) -> Result {
                 return [rate = measure_product(threads, precision, flag)](Napi::Env env) {
                     return product_rate_to_js(env, rate);
                 };
@@ -81,12 +81,13 @@ Napi::Value measure(const Napi::CallbackInfo & info) {
 
 Napi::Value read_small_file(const Napi::CallbackInfo & info) {
     const auto env = info.Env();
-    return promise_of(env, [&] {
+    constexpr auto purpose = "reading the tensors of a file";
+    return promise_of(env, purpose, [&] {
         const auto path = read_string(info[0], "path");
         const auto most = read_integer(info[1], "mostValues", 1, std::numeric_limits<int32_t>::max());
         const auto cancellation = read_cancellation(info[2]);
-        return Environment::of(env).start_worker()->call(
-            env, cancellation, [path, most](auto &, const Cancellation & flag) -> Result {
+        return Environment::of(env).make_worker()->call(
+            env, cancellation, purpose, [path, most](auto &, const Cancellation & flag) -> Result {
                 return [tensors = read_tensors(path, most, flag)](Napi::Env env) mutable {
                     return tensors_to_js(env, tensors);
                 };
@@ -94,10 +95,11 @@ Napi::Value read_small_file(const Napi::CallbackInfo & info) {
     });
 }
 
-Napi::Object init(Napi::Env env, Napi::Object exports) {
+Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     auto & environment = Environment::create(env);
     environment.model_class = Napi::Persistent(ModelClass::define(env));
     environment.image_network_class = Napi::Persistent(ImageNetworkClass::define(env));
+    environment.float32_array = Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>());
     exports.Set("build", build_info(env));
     exports.Set("Cancellation", CancellationClass::define(env));
     exports.Set("cores", Napi::Number::New(env, physical_cores()));
@@ -108,6 +110,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("readTensors", Napi::Function::New<read_small_file>(env, "readTensors"));
     exports.Set("openImageNetwork", Napi::Function::New<&ImageNetworkClass::open>(env, "openImageNetwork"));
     return exports;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+    return guarded(env, "the native addon", [&] { return set_exports(env, exports); });
 }
 
 } // namespace

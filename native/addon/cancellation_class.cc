@@ -2,6 +2,7 @@
 #include "addon/cancellation_class.h"
 
 #include "addon/environment.h"
+#include "addon/failure.h"
 
 namespace diffusion::addon {
 
@@ -22,7 +23,8 @@ const CancellationClass * CancellationClass::from(const Napi::Value & value) {
     return object.CheckTypeTag(&tag) ? Unwrap(object) : nullptr;
 }
 
-CancellationClass::CancellationClass(const Napi::CallbackInfo & info) : ObjectWrap(info) {
+CancellationClass::CancellationClass(const Napi::CallbackInfo & info)
+    : ObjectWrap(info), flag_(guarded(info.Env(), "a cancellation", [] { return Cancellation(); })) {
     info.This().As<Napi::Object>().TypeTag(&tag);
 }
 

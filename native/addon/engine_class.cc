@@ -22,7 +22,7 @@ std::function<void(int64_t, int64_t)> progress_reporter(Worker & worker) {
 
 } // namespace
 
-Opening start_opening(const Napi::Value & value) {
+Opening prepare_opening(const Napi::Value & value) {
     const auto object = read_object(value, "options");
     Opening opening;
     opening.options.device = read_string(object.Get("device"), "device");
@@ -35,7 +35,7 @@ Opening start_opening(const Napi::Value & value) {
     const auto on_progress = read_listener(object.Get("onProgress"), "onProgress");
     const auto on_log = read_listener(object.Get("onLog"), "onLog");
 
-    opening.worker = Environment::of(value.Env()).start_worker();
+    opening.worker = Environment::of(value.Env()).make_worker();
     opening.worker->listen(on_progress, on_log);
     // The worker outlives what it opens: a plain reference will do.
     if (!on_progress.IsEmpty()) opening.options.on_progress = progress_reporter(*opening.worker);

@@ -9,21 +9,21 @@
 
 #include "addon/arguments.h"
 #include "addon/environment.h"
-#include "addon/promise.h"
+#include "addon/failure.h"
 #include "addon/values.h"
 #include "addon/worker.h"
 
 namespace diffusion::addon {
 
-// A worker about to open an engine, and how.
+// A worker that is to open an engine, and how.
 struct Opening {
     std::shared_ptr<Worker> worker;
     EngineOptions options;
     Cancellation cancellation;
 };
 
-// Reads `NativeOpenOptions` and starts a worker that reports to its listeners.
-Opening start_opening(const Napi::Value & options);
+// Reads `NativeOpenOptions` and makes a worker that reports to its listeners.
+Opening prepare_opening(const Napi::Value & options);
 
 // `Class` derives from this, and has a `class_name` and a `class_reference` to its constructor. An `Engine` has an `info()` and
 // a `profile()`.
@@ -42,21 +42,23 @@ public:
     }
 
     Napi::Value profile(const Napi::CallbackInfo & info) {
-        return promise_of(info.Env(), [&] {
-            return call(info, Cancellation(), [](Engine & engine, const Cancellation &) -> Result {
+        constexpr auto purpose = "the profile";
+        return promise_of(info.Env(), purpose, [&] {
+            return call(info, Cancellation(), purpose, [](Engine & engine, const Cancellation &) -> Result {
                 return [entries = engine.profile()](Napi::Env env) { return profile_to_js(env, entries); };
             });
         });
     }
 
     Napi::Value dispose(const Napi::CallbackInfo & info) {
-        return promise_of(info.Env(), [&] { return worker_->dispose(info.Env()); });
+        return promise_of(info.Env(), "disposing", [&] { return worker_->dispose(info.Env()); });
     }
 
 protected:
     // Resolves with an instance around the engine that `open(options, cancellation)` gives on the worker's thread.
-    template <typename Open> static Napi::Value open_engine(const Napi::Value & options, Open open) {
-        const Opening opening = start_opening(options);
+    template <typename Open>
+    static Napi::Value open_engine(const Napi::Value & options, const char * purpose, Open open) {
+        const Opening opening = prepare_opening(options);
         // The engine lives in the worker, and the worker outlives it: a plain reference will do.
         auto work = [options = opening.options, open, &worker = *opening.worker](Owned & owned,
                                                                                  const Cancellation & flag) -> Result {
@@ -65,25 +67,29 @@ protected:
                 return create(env, worker.shared_from_this(), engine_info);
             };
         };
-        return opening.worker->call(options.Env(), opening.cancellation, std::move(work));
+        return opening.worker->call(options.Env(), opening.cancellation, purpose, std::move(work));
     }
 
     // Queues `work(engine, cancellation) -> Result`.
     template <typename Work>
-    Napi::Value call(const Napi::CallbackInfo & info, const Cancellation & cancellation, Work work) {
+    Napi::Value call(const Napi::CallbackInfo & info, const Cancellation & cancellation, const char * purpose,
+                     Work work) {
         auto with_engine = [work = std::move(work)](Owned & owned, const Cancellation & flag) -> Result {
             return work(engine_of(owned), flag);
         };
-        return worker_->call(info.Env(), cancellation, std::move(with_engine), info.This().As<Napi::Object>());
+        return worker_->call(info.Env(), cancellation, purpose, std::move(with_engine), info.This().As<Napi::Object>());
     }
 
     // Queues an evaluation whose result is one array.
     template <typename Evaluate>
-    Napi::Value evaluate_array(const Napi::CallbackInfo & info, const Cancellation & cancellation, Evaluate evaluate) {
-        return call(
-            info, cancellation, [evaluate = std::move(evaluate)](Engine & engine, const Cancellation & flag) -> Result {
-                return [values = evaluate(engine, flag)](Napi::Env env) mutable { return floats_to_js(env, values); };
-            });
+    Napi::Value evaluate_array(const Napi::CallbackInfo & info, const Cancellation & cancellation, const char * purpose,
+                               Evaluate evaluate) {
+        return call(info, cancellation, purpose,
+                    [evaluate = std::move(evaluate)](Engine & engine, const Cancellation & flag) -> Result {
+                        return [values = evaluate(engine, flag)](Napi::Env env) mutable {
+                            return floats_to_js(env, values);
+                        };
+                    });
     }
 
 private:
@@ -93,11 +99,20 @@ private:
     static Napi::Value create(Napi::Env env, std::shared_ptr<Worker> worker, const Info & engine_info) {
         auto & environment = Environment::of(env);
         environment.opened = worker;
-        const auto instance = (environment.*Class::class_reference).New({});
+        const auto instance = construct(environment);
         const auto name = Napi::String::New(env, "info");
         instance.DefineProperty(Napi::PropertyDescriptor::Value(name, info_to_js(env, engine_info), napi_enumerable));
         worker->adopt(instance);
         return instance;
+    }
+
+    // `opened` is empty afterwards, also where the constructor did not come to take it.
+    static Napi::Object construct(Environment & environment) {
+        struct Clear {
+            Environment & environment;
+            ~Clear() { environment.opened = nullptr; }
+        } const clear{environment};
+        return (environment.*Class::class_reference).New({});
     }
 
     std::shared_ptr<Worker> worker_;

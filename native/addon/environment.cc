@@ -29,16 +29,15 @@ Environment::Environment(Napi::Env env) : line_(Line::New(env, "node-diffusion",
     line_.Unref(env);
 }
 
-void Environment::post(Task task) {
-    auto owned = std::make_unique<Task>(std::move(task));
+void Environment::post(std::unique_ptr<Task> task) noexcept {
     // Fails when the environment has ended: then the task is dropped.
-    if (line_.NonBlockingCall(owned.get()) == napi_ok) owned.release();
+    if (line_.NonBlockingCall(task.get()) == napi_ok) task.release();
 }
 
 void Environment::run_task(Napi::Env env, Napi::Function, Environment *, Task * task) {
     const std::unique_ptr<Task> owned(task);
     // Without an `env` the thread is ending: nothing can be settled any more.
-    if (env != nullptr) (*owned)(env);
+    if (env != nullptr) owned->run(env);
 }
 
 void Environment::hold(Napi::Env env) {
@@ -49,10 +48,9 @@ void Environment::release(Napi::Env env) {
     if (--holds_ == 0) line_.Unref(env);
 }
 
-std::shared_ptr<Worker> Environment::start_worker() {
+std::shared_ptr<Worker> Environment::make_worker() {
     if (ending_) throw Error(ErrorCode::disposed, "The process or thread that owns the addon is ending.");
-    workers_.push_back(std::make_shared<Worker>(*this));
-    return workers_.back();
+    return std::make_shared<Worker>(*this);
 }
 
 void Environment::forget(const Worker & worker) {
@@ -60,9 +58,12 @@ void Environment::forget(const Worker & worker) {
 }
 
 void Environment::reject_cancelled(Napi::Env env) {
-    // A copy, for a promise hook may run JavaScript that opens or disposes a model.
-    const auto workers = workers_;
-    for (const auto & worker : workers) worker->reject_cancelled(env);
+    // By index, for a promise hook may run JavaScript that opens or disposes a model. A call that is passed over then is
+    // rejected when its turn comes.
+    for (size_t i = 0; i < workers_.size(); i++) {
+        const auto worker = workers_[i];
+        worker->reject_cancelled(env);
+    }
 }
 
 void Environment::stop_workers() {
@@ -78,6 +79,7 @@ void Environment::end() {
     workers_.clear();
     model_class.Reset();
     image_network_class.Reset();
+    float32_array.Reset();
     line_.Release();
 }
 

@@ -2,8 +2,8 @@
 // to the event loop and its workers. There is no other state, and none is shared between environments.
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <napi.h>
@@ -12,8 +12,12 @@ namespace diffusion::addon {
 
 class Worker;
 
-// Something to do on JavaScript's thread.
-using Task = std::function<void(Napi::Env)>;
+// Something to do on JavaScript's thread. What must not fail for lack of memory is made beforehand.
+class Task {
+public:
+    virtual ~Task() = default;
+    virtual void run(Napi::Env env) = 0;
+};
 
 // Belongs to JavaScript's thread, but for `post`.
 class Environment {
@@ -26,20 +30,22 @@ public:
     Environment(const Environment &) = delete;
     Environment & operator=(const Environment &) = delete;
 
-    // Queues a task for the event loop; tasks run in the order of their posting. Any thread.
-    void post(Task task);
+    // Queues a task for the event loop; tasks run in the order of their posting. Any thread. Takes no memory of its own.
+    void post(std::unique_ptr<Task> task) noexcept;
     // While there are more holds than releases, the event loop stays alive.
     void hold(Napi::Env env);
     void release(Napi::Env env);
 
-    // Throws Error (disposed) when the environment is about to end.
-    std::shared_ptr<Worker> start_worker();
-    // Of a worker whose thread has ended.
+    // A worker, which starts with its first call. Throws Error (disposed) when the environment is about to end.
+    std::shared_ptr<Worker> make_worker();
+    // Holds a worker while its thread runs.
+    void keep(std::shared_ptr<Worker> worker) { workers_.push_back(std::move(worker)); }
     void forget(const Worker & worker);
     // Rejects the calls whose flag was raised while they waited for their turn.
     void reject_cancelled(Napi::Env env);
 
     Napi::FunctionReference model_class, image_network_class;
+    Napi::FunctionReference float32_array; // the constructor
     // Set while an instance of these is constructed: the worker that it takes.
     std::shared_ptr<Worker> opened;
 

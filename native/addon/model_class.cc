@@ -18,17 +18,20 @@ Napi::Function ModelClass::define(Napi::Env env) {
 }
 
 Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
+    constexpr auto purpose = "opening the model";
+    return promise_of(info.Env(), purpose, [&] {
         const auto source = read_source(info[0]);
-        return open_engine(info[1], [source](const EngineOptions & options, const Cancellation & cancellation) {
-            return Engine::open(source, options, cancellation);
-        });
+        return open_engine(info[1], purpose,
+                           [source](const EngineOptions & options, const Cancellation & cancellation) {
+                               return Engine::open(source, options, cancellation);
+                           });
     });
 }
 
 Napi::Value ModelClass::set_loras(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
-        return call(info, read_cancellation(info[1]),
+    constexpr auto purpose = "LoRAs";
+    return promise_of(info.Env(), purpose, [&] {
+        return call(info, read_cancellation(info[1]), purpose,
                     [files = read_loras(info[0])](Engine & engine, const Cancellation & flag) -> Result {
                         return [reports = engine.set_loras(files, flag)](Napi::Env env) {
                             return loras_to_js(env, reports);
@@ -38,13 +41,14 @@ Napi::Value ModelClass::set_loras(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::encode_text(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
+    constexpr auto purpose = "encoding the prompt";
+    return promise_of(info.Env(), purpose, [&] {
         constexpr int64_t most = std::numeric_limits<int32_t>::max();
         const auto encoder = read_integer(info[0], "encoder", 0, most);
         auto tokens = read_int32s(info[1], "tokens");
         const auto clip_skip = read_integer(info[2], "clipSkip", 1, most);
         auto vectors = info[4].IsUndefined() ? std::vector<float>() : read_floats(info[4], "vectors");
-        return call(info, read_cancellation(info[3]),
+        return call(info, read_cancellation(info[3]), purpose,
                     [encoder, tokens = std::move(tokens), vectors = std::move(vectors),
                      clip_skip](Engine & engine, const Cancellation & flag) -> Result {
                         return [encoding = engine.encode_text(encoder, tokens, vectors, clip_skip, flag)](
@@ -54,9 +58,10 @@ Napi::Value ModelClass::encode_text(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::set_control_nets(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
+    constexpr auto purpose = "ControlNets";
+    return promise_of(info.Env(), purpose, [&] {
         auto paths = read_strings(info[0], "paths");
-        return call(info, read_cancellation(info[1]),
+        return call(info, read_cancellation(info[1]), purpose,
                     [paths = std::move(paths)](Engine & engine, const Cancellation & flag) -> Result {
                         engine.set_control_nets(paths, flag);
                         return [](Napi::Env env) { return env.Undefined(); };
@@ -65,12 +70,13 @@ Napi::Value ModelClass::set_control_nets(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::predict(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
+    constexpr auto purpose = "evaluating the UNet";
+    return promise_of(info.Env(), purpose, [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
         auto timesteps = read_floats(info[2], "timesteps");
         auto condition = read_condition(info[3]);
-        return evaluate_array(info, read_cancellation(info[4]),
+        return evaluate_array(info, read_cancellation(info[4]), purpose,
                               [latent = std::move(latent), shape, timesteps = std::move(timesteps),
                                condition = std::move(condition)](Engine & engine, const Cancellation & flag) {
                                   return engine.predict(latent, shape, timesteps, condition, flag);
@@ -79,11 +85,12 @@ Napi::Value ModelClass::predict(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::decode(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
+    constexpr auto purpose = "decoding the picture";
+    return promise_of(info.Env(), purpose, [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
         const auto wrap = read_wrap(info[3]);
-        return evaluate_array(info, read_cancellation(info[2]),
+        return evaluate_array(info, read_cancellation(info[2]), purpose,
                               [latent = std::move(latent), shape, wrap](Engine & engine, const Cancellation & flag) {
                                   return engine.decode(latent, shape, wrap, flag);
                               });
@@ -91,11 +98,12 @@ Napi::Value ModelClass::decode(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
+    constexpr auto purpose = "encoding the picture";
+    return promise_of(info.Env(), purpose, [&] {
         auto image = read_floats(info[0], "image");
         const auto shape = read_shape(info[1], image.size());
         const auto wrap = read_wrap(info[3]);
-        return evaluate_array(info, read_cancellation(info[2]),
+        return evaluate_array(info, read_cancellation(info[2]), purpose,
                               [image = std::move(image), shape, wrap](Engine & engine, const Cancellation & flag) {
                                   return engine.encode(image, shape, wrap, flag);
                               });
@@ -103,11 +111,12 @@ Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::preview(const Napi::CallbackInfo & info) {
-    return promise_of(info.Env(), [&] {
+    constexpr auto purpose = "the preview";
+    return promise_of(info.Env(), purpose, [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
         const auto wrap = read_wrap(info[3]);
-        return evaluate_array(info, read_cancellation(info[2]),
+        return evaluate_array(info, read_cancellation(info[2]), purpose,
                               [latent = std::move(latent), shape, wrap](Engine & engine, const Cancellation & flag) {
                                   return engine.preview(latent, shape, wrap, flag);
                               });

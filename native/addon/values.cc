@@ -1,8 +1,11 @@
 // Builds JavaScript values out of the engine's.
 #include "addon/values.h"
 
+#include "addon/environment.h"
+
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -77,19 +80,21 @@ void set_compute_info(Napi::Object object, const ComputeInfo & info) {
     object.Set("precision", info.precision);
 }
 
+// By its constructor, which throws where there is no memory; Node-API would end the process.
+Napi::Float32Array new_floats(Napi::Env env, size_t length) {
+    try {
+        const auto number = Napi::Number::New(env, static_cast<double>(length));
+        return Environment::of(env).float32_array.New({number}).As<Napi::Float32Array>();
+    } catch (const Napi::Error &) {
+        throw std::bad_alloc();
+    }
+}
+
 Napi::Value string_or_undefined(Napi::Env env, const std::string & text) {
     return text.empty() ? env.Undefined() : Napi::String::New(env, text);
 }
 
 } // namespace
-
-Napi::Value error_to_js(Napi::Env env, const Error & error) {
-    const bool misuse = error.code() == ErrorCode::invalid_argument;
-    const Napi::Object value =
-        misuse ? Napi::RangeError::New(env, error.what()).Value() : Napi::Error::New(env, error.what()).Value();
-    value.Set("code", error_code_name(error.code()));
-    return value;
-}
 
 Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings) {
     return array_to_js(env, strings, [&](const auto & text) { return Napi::String::New(env, text); });
@@ -244,7 +249,7 @@ Napi::Value floats_to_js(Napi::Env env, std::vector<float> & values) {
         }
         values = std::move(*owned); // hosts with a V8 sandbox (Electron) allow no foreign memory
     }
-    auto array = Napi::Float32Array::New(env, values.size());
+    auto array = new_floats(env, values.size());
     if (n_bytes > 0) std::memcpy(array.Data(), values.data(), n_bytes);
     values = {};
     return array;

@@ -6,15 +6,12 @@
 #include <napi.h>
 
 #include "cpu/measure_product.h"
-#include "error.h"
 #include "model/engine.h"
 #include "model/image_engine.h"
 #include "model/tensor_values.h"
 
 namespace diffusion::addon {
 
-// An Error with its code; a RangeError where an argument is to blame.
-Napi::Value error_to_js(Napi::Env env, const Error & error);
 Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection);
 Napi::Value info_to_js(Napi::Env env, const ModelInfo & info);
 Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info);

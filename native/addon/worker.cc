@@ -1,39 +1,22 @@
 // The worker's two sides: the thread's loop, and the settling of promises on JavaScript's thread.
 #include "addon/worker.h"
 
-#include <new>
-#include <stdexcept>
+#include <iterator>
 #include <utility>
 
+#include "addon/failure.h"
 #include "addon/values.h"
+#include "backend/threads.h"
 
 namespace diffusion::addon {
 
 namespace {
 
-// What an exception of the work means to a caller.
-Error describe_current_exception() {
-    try {
-        throw;
-    } catch (const Error & error) {
-        return error;
-    } catch (const std::bad_alloc &) {
-        return Error(ErrorCode::out_of_memory, "The memory for this call cannot be had.");
-    } catch (const std::length_error &) {
-        return Error(ErrorCode::out_of_memory, "The call asks for more memory than can be addressed.");
-    } catch (const std::exception & error) {
-        // The engine throws nothing else itself, so that this comes from a driver (Vulkan's C++ interface throws).
-        return Error(ErrorCode::device, std::string("The device failed: ") + error.what());
-    } catch (...) {
-        return Error(ErrorCode::device, "The device failed for an unknown reason.");
-    }
+Napi::Value cancelled_error(Napi::Env env) {
+    return error_to_js(env, ErrorCode::cancelled, "The call was cancelled.");
 }
-
-Error cancelled_error() {
-    return Error(ErrorCode::cancelled, "The call was cancelled.");
-}
-Error disposed_error() {
-    return Error(ErrorCode::disposed, "The model was disposed.");
+Napi::Value disposed_error(Napi::Env env) {
+    return error_to_js(env, ErrorCode::disposed, "The model was disposed.");
 }
 
 const char * log_level_name(LogLevel level) {
@@ -48,7 +31,38 @@ const char * log_level_name(LogLevel level) {
 
 } // namespace
 
-Worker::Worker(Environment & environment) : environment_(environment), thread_([this] { run(); }) {}
+// Calls something for listeners on JavaScript's thread.
+class Worker::Notice : public Task {
+public:
+    using Tell = std::function<void(Worker &, Napi::Env)>;
+    Notice(std::shared_ptr<Worker> worker, Tell tell) : worker_(std::move(worker)), tell_(std::move(tell)) {}
+    void run(Napi::Env env) override { tell_(*worker_, env); }
+
+private:
+    std::shared_ptr<Worker> worker_;
+    Tell tell_;
+};
+
+class Worker::Settlement : public Task {
+public:
+    explicit Settlement(uint64_t id) : id_(id) {}
+    void run(Napi::Env env) override { worker->settle(env, id_, outcome); }
+
+    std::shared_ptr<Worker> worker; // set when it is posted
+    Outcome outcome;
+
+private:
+    uint64_t id_;
+};
+
+class Worker::End : public Task {
+public:
+    void run(Napi::Env env) override { worker->ended(env); }
+
+    std::shared_ptr<Worker> worker; // set when it is posted
+};
+
+Worker::Worker(Environment & environment) : environment_(environment), end_(std::make_unique<End>()) {}
 
 Worker::~Worker() {
     stop();
@@ -57,27 +71,28 @@ Worker::~Worker() {
 
 // --- The thread ------------------------------------------------------------------------------------------------------
 
+// Nothing here but the work itself takes memory, so that whatever the work throws is told.
 void Worker::run() {
     Owned engine;
-    for (Job job; next(job);) {
-        auto outcome = attempt(job, engine);
+    for (Queue jobs = next(); !jobs.empty(); jobs = next()) {
+        Job & job = jobs.front();
+        job.settlement->outcome = attempt(job, engine);
+        job.settlement->worker = shared_from_this();
         job.work = nullptr; // the inputs are freed before the promise settles
-        environment_.post([self = shared_from_this(), id = job.id, outcome = std::move(outcome)](Napi::Env env) {
-            self->settle(env, id, outcome);
-        });
+        environment_.post(std::move(job.settlement));
     }
     engine.reset();
-    environment_.post([self = shared_from_this()](Napi::Env env) { self->ended(env); });
+    end_->worker = shared_from_this();
+    environment_.post(std::move(end_));
 }
 
-// Waits for a job. False when the worker is stopped, whatever still waits.
-bool Worker::next(Job & job) {
+// Waits for a job. None when the worker is stopped, whatever still waits.
+Worker::Queue Worker::next() {
+    Queue jobs;
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return stopped_.cancelled() || !queue_.empty(); });
-    if (stopped_.cancelled()) return false;
-    job = std::move(queue_.front());
-    queue_.pop_front();
-    return true;
+    if (!stopped_.cancelled()) jobs.splice(jobs.end(), queue_, queue_.begin());
+    return jobs;
 }
 
 Worker::Outcome Worker::attempt(const Job & job, Owned & engine) {
@@ -85,57 +100,82 @@ Worker::Outcome Worker::attempt(const Job & job, Owned & engine) {
         job.cancellation.throw_if_cancelled();
         return job.work(engine, job.cancellation);
     } catch (...) {
-        return describe_current_exception();
+        return std::current_exception();
     }
 }
 
 void Worker::report_progress(int64_t done, int64_t total) {
-    environment_.post([self = shared_from_this(), done, total](Napi::Env env) {
-        self->notify(env, self->on_progress_, {progress_to_js(env, done, total)});
-    });
+    environment_.post(std::make_unique<Notice>(shared_from_this(), [done, total](Worker & self, Napi::Env env) {
+        self.notify(env, self.on_progress_, {progress_to_js(env, done, total)});
+    }));
 }
 
 void Worker::report_log(LogLevel level, const std::string & message) {
-    environment_.post([self = shared_from_this(), level, message](Napi::Env env) {
-        self->notify(env, self->on_log_,
-                     {Napi::String::New(env, log_level_name(level)), Napi::String::New(env, message)});
-    });
+    environment_.post(std::make_unique<Notice>(shared_from_this(), [level, message](Worker & self, Napi::Env env) {
+        self.notify(env, self.on_log_,
+                    {Napi::String::New(env, log_level_name(level)), Napi::String::New(env, message)});
+    }));
 }
 
 // --- JavaScript's thread ---------------------------------------------------------------------------------------------
 
-Napi::Promise Worker::call(Napi::Env env, const Cancellation & cancellation, Work work, Napi::Object keep_alive) {
-    Call call{Napi::Promise::Deferred::New(env), cancellation, {}};
-    const auto promise = call.deferred.Promise();
+Napi::Promise Worker::call(Napi::Env env, const Cancellation & cancellation, const char * purpose, Work work,
+                           Napi::Object keep_alive) {
+    const auto deferred = Napi::Promise::Deferred::New(env);
     if (cancellation.cancelled() || stopped_.cancelled()) {
-        const auto error = cancellation.cancelled() ? cancelled_error() : disposed_error();
-        call.deferred.Reject(error_to_js(env, error));
+        deferred.Reject(cancellation.cancelled() ? cancelled_error(env) : disposed_error(env));
         if (!adopted_) stop();
-        return promise;
+        return deferred.Promise();
     }
-    if (!keep_alive.IsEmpty()) call.keep_alive = Napi::Persistent(keep_alive);
+    try {
+        Call call{deferred, cancellation, purpose, {}};
+        if (!keep_alive.IsEmpty()) call.keep_alive = Napi::Persistent(keep_alive);
+        start();
+        enqueue(env, std::move(call), std::move(work));
+    } catch (...) {
+        deferred.Reject(failure_to_js(env, std::current_exception(), purpose));
+        if (!adopted_) stop();
+    }
+    return deferred.Promise();
+}
+
+void Worker::start() {
+    if (thread_.joinable()) return;
+    environment_.keep(shared_from_this());
+    try {
+        thread_ = start_thread([this] { run(); });
+    } catch (...) {
+        environment_.forget(*this);
+        throw;
+    }
+}
+
+// Takes all memory before it changes anything.
+void Worker::enqueue(Napi::Env env, Call call, Work work) {
     const uint64_t id = next_id_++;
+    Queue job;
+    job.push_back({id, call.cancellation.linked(stopped_), std::move(work), std::make_unique<Settlement>(id)});
     calls_.emplace(id, std::move(call));
     environment_.hold(env);
     {
         const std::lock_guard lock(mutex_);
-        queue_.push_back({id, cancellation.linked(stopped_), std::move(work)});
+        queue_.splice(queue_.end(), job);
     }
     changed_.notify_one();
-    return promise;
 }
 
 void Worker::reject_cancelled(Napi::Env env) {
-    std::deque<Job> rejected;
+    Queue rejected;
     {
         const std::lock_guard lock(mutex_);
-        std::erase_if(queue_, [&](Job & job) {
-            const bool cancelled = job.cancellation.cancelled();
-            if (cancelled) rejected.push_back(std::move(job));
-            return cancelled;
-        });
+        for (auto job = queue_.begin(); job != queue_.end();) {
+            const auto next = std::next(job);
+            if (job->cancellation.cancelled()) rejected.splice(rejected.end(), queue_, job);
+            job = next;
+        }
     }
-    for (const auto & job : rejected) settle(env, job.id, cancelled_error());
+    // Their flag is raised, so that it does not matter what else became of them.
+    for (const Job & job : rejected) settle(env, job.id, {});
 }
 
 // Nothing of a call stays behind when its promise settles, for that may run JavaScript (promise hooks).
@@ -151,16 +191,16 @@ void Worker::settle(Napi::Env env, uint64_t id, const Outcome & outcome) {
     if (!calls_.contains(id)) return; // a listener threw
     const Call call = take_call(env, id);
     if (call.cancellation.cancelled()) {
-        call.deferred.Reject(error_to_js(env, cancelled_error()));
+        call.deferred.Reject(cancelled_error(env));
     } else if (stopped_.cancelled()) {
-        call.deferred.Reject(error_to_js(env, disposed_error()));
-    } else if (const auto * error = std::get_if<Error>(&outcome)) {
-        call.deferred.Reject(error_to_js(env, *error));
+        call.deferred.Reject(disposed_error(env));
+    } else if (const auto * failure = std::get_if<std::exception_ptr>(&outcome)) {
+        call.deferred.Reject(failure_to_js(env, *failure, call.purpose));
     } else {
         try {
             call.deferred.Resolve(std::get<Result>(outcome)(env));
-        } catch (const Napi::Error & error) {
-            call.deferred.Reject(error.Value());
+        } catch (...) {
+            call.deferred.Reject(failure_to_js(env, std::current_exception(), call.purpose));
         }
     }
     if (!adopted_) stop();
@@ -203,7 +243,7 @@ void Worker::ended(Napi::Env env) {
     ended_ = true;
     environment_.forget(*this);
     // What was stopped before its turn.
-    while (!calls_.empty()) settle(env, calls_.begin()->first, disposed_error());
+    while (!calls_.empty()) settle(env, calls_.begin()->first, {});
     for (const auto & deferred : std::exchange(disposals_, {})) {
         environment_.release(env);
         deferred.Resolve(env.Undefined());
@@ -221,11 +261,11 @@ void Worker::listen(Napi::Function on_progress, Napi::Function on_log) {
 }
 
 void Worker::notify(Napi::Env env, const Napi::FunctionReference & listener,
-                    const std::vector<napi_value> & arguments) {
+                    std::initializer_list<napi_value> arguments) {
     const auto function = listener.IsEmpty() ? Napi::Function() : listener.Value();
     if (function.IsEmpty() || stopped_.cancelled()) return;
     // Node's own interface, for it hands over whatever was thrown as it is.
-    if (napi_call_function(env, env.Undefined(), function, arguments.size(), arguments.data(), nullptr) == napi_ok)
+    if (napi_call_function(env, env.Undefined(), function, arguments.size(), arguments.begin(), nullptr) == napi_ok)
         return;
     napi_value thrown = nullptr;
     if (napi_get_and_clear_last_exception(env, &thrown) != napi_ok) return;

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
+#include <exception>
 #include <functional>
+#include <initializer_list>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,7 +19,6 @@
 #include "addon/environment.h"
 #include "backend/log.h"
 #include "cancellation.h"
-#include "error.h"
 
 namespace diffusion::addon {
 
@@ -36,10 +37,12 @@ public:
     Worker(const Worker &) = delete;
     Worker & operator=(const Worker &) = delete;
 
-    // Queues a call. Its promise rejects with ERR_CANCELLED once `cancellation` was raised, at once if the call still
-    // waits, else as soon as the work notices; and likewise with ERR_DISPOSED once the worker was stopped.
-    // `keep_alive` is kept from the garbage collector until then.
-    Napi::Promise call(Napi::Env env, const Cancellation & cancellation, Work work, Napi::Object keep_alive = {});
+    // Queues a call, and starts the thread with the first. Its promise rejects with ERR_CANCELLED once `cancellation` was
+    // raised, at once if the call still waits, else as soon as the work notices; and likewise with ERR_DISPOSED once the
+    // worker was stopped. `purpose` stands in the error where memory is short, see failure_to_js; `keep_alive` is kept from the
+    // garbage collector until the promise settles.
+    Napi::Promise call(Napi::Env env, const Cancellation & cancellation, const char * purpose, Work work,
+                       Napi::Object keep_alive = {});
     void reject_cancelled(Napi::Env env);
 
     // The model that owns this worker from now on, and stops it. Without one, a worker stops after its first call.
@@ -61,26 +64,35 @@ public:
     void drop_references();
 
 private:
+    using Outcome = std::variant<Result, std::exception_ptr>;
+    class Notice;
+    class Settlement;
+    class End;
+    // With what tells of its outcome, so that this needs no memory when there is none left.
     struct Job {
         uint64_t id;
         Cancellation cancellation;
         Work work;
+        std::unique_ptr<Settlement> settlement;
     };
+    using Queue = std::list<Job>;
     struct Call {
         Napi::Promise::Deferred deferred;
         Cancellation cancellation;
+        const char * purpose;
         Napi::ObjectReference keep_alive;
     };
-    using Outcome = std::variant<Result, Error>;
 
     void run();
-    bool next(Job & job);
+    Queue next();
     static Outcome attempt(const Job & job, Owned & engine);
 
+    void start();
+    void enqueue(Napi::Env env, Call call, Work work);
     Call take_call(Napi::Env env, uint64_t id);
     void settle(Napi::Env env, uint64_t id, const Outcome & outcome);
     void ended(Napi::Env env);
-    void notify(Napi::Env env, const Napi::FunctionReference & listener, const std::vector<napi_value> & arguments);
+    void notify(Napi::Env env, const Napi::FunctionReference & listener, std::initializer_list<napi_value> arguments);
 
     Environment & environment_;
 
@@ -97,9 +109,10 @@ private:
     Cancellation stopped_;
     std::mutex mutex_; // of the queue
     std::condition_variable changed_;
-    std::deque<Job> queue_;
+    Queue queue_;
 
-    std::thread thread_; // last: it uses all the others
+    std::unique_ptr<End> end_;
+    std::thread thread_;
 };
 
 } // namespace diffusion::addon

@@ -2,12 +2,15 @@
 #include "backend/device.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
-#include <future>
-#include <system_error>
+#include <new>
+#include <optional>
 #include <thread>
 
 #include "backend/load.h"
+#include "backend/memory.h"
+#include "backend/threads.h"
 #include "model/engine.h"
 
 namespace diffusion {
@@ -50,22 +53,28 @@ void add_kernels(std::vector<std::string> & names) {
     if (!any) names.emplace_back("kernels=ggml");
 }
 
-// ggml starts its threads for every evaluation anew, and ends the process where it does not get them. So it is asked once
+// ggml starts its threads for every evaluation anew, and makes do with fewer where it does not get them. So it is asked once
 // whether the system grants that many.
 void require_threads(int wanted) {
     std::vector<std::thread> started;
-    std::promise<void> end;
-    const std::shared_future<void> ended = end.get_future().share();
+    started.reserve(wanted);
+    std::atomic<bool> ended = false;
+    std::optional<ErrorCode> refused;
     try {
-        while (static_cast<int>(started.size()) + 1 < wanted) started.emplace_back([ended] { ended.wait(); });
-    } catch (const std::system_error &) {
-        // There are fewer than wanted.
+        while (static_cast<int>(started.size()) + 1 < wanted) {
+            started.push_back(start_thread([&ended] { ended.wait(false); }));
+        }
+    } catch (const std::bad_alloc &) {
+        refused = ErrorCode::out_of_memory;
+    } catch (const Error &) {
+        refused = ErrorCode::device;
     }
-    end.set_value();
+    ended = true;
+    ended.notify_all();
     for (std::thread & thread : started) thread.join();
-    if (static_cast<int>(started.size()) + 1 < wanted) {
-        throw Error(ErrorCode::device, "Expected " + std::to_string(wanted) + " threads, but the system grants only " +
-                                           std::to_string(started.size() + 1) + ". Pass fewer (option `threads`).");
+    if (refused) {
+        throw Error(*refused, "Expected " + std::to_string(wanted) + " threads, but the system grants only " +
+                                  std::to_string(started.size() + 1) + ". Pass fewer (option `threads`).");
     }
 }
 
@@ -126,9 +135,11 @@ Device::Device(const std::string & name, int threads, Precision precision) : thr
 }
 
 void Device::open(ggml_backend_dev_t device) {
-    const ggml_backend_t backend = ggml_backend_dev_init(device, nullptr);
+    std::unique_ptr<ggml_backend, FreeBackend> opened(ggml_backend_dev_init(device, nullptr));
+    const ggml_backend_t backend = opened.get();
+    if (!backend && ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) throw std::bad_alloc();
     if (!backend) throw Error(ErrorCode::device, "The device " + public_name(device) + " could not be opened.");
-    owned_.emplace_back(backend);
+    owned_.emplace_back(std::move(opened));
     backends_.push_back(backend);
 }
 

@@ -9,10 +9,18 @@ namespace diffusion {
 
 namespace {
 
-thread_local const LogSink * current = nullptr;
+// glibc takes memory for a variable of a thread when the thread first looks at it, and ends the process where there is none; those
+// of this model are there from the thread's start.
+#ifdef __GLIBC__
+#define THREAD_LOCAL __attribute__((tls_model("initial-exec"))) thread_local
+#else
+#define THREAD_LOCAL thread_local
+#endif
 
-void route(ggml_log_level level, const char * text, void *) {
-    thread_local LogLevel last = LogLevel::info;
+THREAD_LOCAL const LogSink * current = nullptr;
+THREAD_LOCAL LogLevel last = LogLevel::info; // of ggml's, which a continued line has, too
+
+void tell(ggml_log_level level, const char * text) {
     if (!current || !*current) return;
     if (level != GGML_LOG_LEVEL_CONT) {
         last = level == GGML_LOG_LEVEL_ERROR  ? LogLevel::error
@@ -23,6 +31,14 @@ void route(ggml_log_level level, const char * text, void *) {
     std::string line = text;
     while (!line.empty() && line.back() == '\n') line.pop_back();
     if (!line.empty()) (*current)(last, line);
+}
+
+// ggml calls it from C, most of all where memory is short: a line that there is no memory for is lost.
+void route(ggml_log_level level, const char * text, void *) noexcept {
+    try {
+        tell(level, text);
+    } catch (...) {
+    }
 }
 
 } // namespace

@@ -14,6 +14,7 @@
 #endif
 #ifdef __linux__
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #endif
 #ifdef __GLIBC__
@@ -47,7 +48,7 @@ size_t host_memory() {
         size_t kib = 0;
         if (std::sscanf(line.c_str(), "MemAvailable: %zu kB", &kib) == 1) available = kib * 1024;
     }
-    return std::min(available, cgroup_memory("/sys/fs/cgroup"));
+    return std::min({available, cgroup_memory("/sys/fs/cgroup"), address_space()});
 }
 #elif defined(_WIN32)
 size_t host_memory() {
@@ -80,6 +81,21 @@ size_t cgroup_memory(const std::string & folder) {
     }
     const size_t used = *current - std::min(cached, *current);
     return *limit - std::min(used, *limit);
+}
+
+size_t address_space() {
+#ifdef __linux__
+    // Without some tens of MB to grow by, V8 ends the process.
+    constexpr size_t kept_for_javascript = size_t{48} << 20;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    const auto pages = number_in("/proc/self/statm");
+    if (!pages) return SIZE_MAX;
+    const size_t taken = *pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)) + kept_for_javascript;
+    return limit.rlim_cur - std::min<size_t>(taken, limit.rlim_cur);
+#else
+    return SIZE_MAX;
+#endif
 }
 
 size_t available_memory(ggml_backend_t backend) {

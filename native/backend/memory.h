@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "ggml-backend.h"
@@ -16,6 +17,10 @@ namespace diffusion {
 // files, mapped models among them, count as free: the system drops them before it refuses memory, and without that a
 // container that has read much would seem full for ever.
 size_t cgroup_memory(const std::string & folder);
+
+// Bytes of addresses that this process may still take under its limit (RLIMIT_AS, `ulimit -v`), less what its JavaScript is
+// to find there; SIZE_MAX where it has no limit.
+size_t address_space();
 
 // Bytes that can still be had on the backend's device; SIZE_MAX where that is not known.
 size_t available_memory(ggml_backend_t backend);
@@ -51,5 +56,11 @@ void release_mapped(const void * data, size_t bytes);
 void return_freed_memory();
 
 Error out_of_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose);
+
+// `made` by ggml, or std::bad_alloc where it is null because there was no memory.
+template <typename T> T * require_made(T * made) {
+    if (!made) throw std::bad_alloc();
+    return made;
+}
 
 } // namespace diffusion

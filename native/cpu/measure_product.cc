@@ -32,7 +32,7 @@ class Factors {
 public:
     explicit Factors(Device & device) {
         require_memory(2 * size * size * sizeof(float), device.backend(), "measuring a product");
-        context_.reset(ggml_init({2 * ggml_tensor_overhead(), nullptr, true}));
+        context_.reset(require_made(ggml_init({2 * ggml_tensor_overhead(), nullptr, true})));
         const bool rounded = device.cpu() && device.cpu()->kernels.operand == GGML_TYPE_BF16;
         a = ggml_new_tensor_2d(context_.get(), rounded ? GGML_TYPE_BF16 : GGML_TYPE_F32, size, size);
         weight = ggml_new_tensor_2d(context_.get(), a->type, size, size);

@@ -9,7 +9,7 @@ namespace diffusion {
 
 class CpuPath {
 public:
-    // Throws std::system_error where the system does not grant that many threads.
+    // Throws as start_thread() does where the system does not grant that many.
     CpuPath(const Kernels & k, int n_threads) : kernels(k), threads(n_threads), weights(k), pool(n_threads) {}
 
     const Kernels & kernels;

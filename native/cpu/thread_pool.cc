@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "backend/threads.h"
+
 namespace diffusion {
 
 namespace {
@@ -38,7 +40,8 @@ int64_t PoolJob::Parts::take() {
 
 ThreadPool::ThreadPool(int threads) {
     try {
-        for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i); });
+        workers_.reserve(threads);
+        for (int i = 1; i < threads; i++) workers_.push_back(start_thread([this, i] { serve(i); }));
     } catch (...) {
         stop();
         throw;

@@ -23,7 +23,7 @@ public:
 // parts holds up nobody. Threads without work look for more for a moment, then sleep.
 class ThreadPool {
 public:
-    // Throws std::system_error where the system does not grant that many.
+    // Throws as start_thread() does where the system does not grant that many.
     explicit ThreadPool(int threads);
     ~ThreadPool();
     ThreadPool(const ThreadPool &) = delete;

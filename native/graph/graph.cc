@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "cpu/path.h"
@@ -56,28 +57,30 @@ public:
     Tensor y = nullptr;
 };
 
-Graph::Graph(double node_work, CpuPath * cpu) : node_work_(node_work), cpu_(cpu) {
+Graph::Graph(double node_work, CpuPath * cpu, size_t capacity) : capacity_(capacity), node_work_(node_work), cpu_(cpu) {
     ggml_init_params params{};
-    params.mem_size = capacity * ggml_tensor_overhead() + ggml_graph_overhead_custom(capacity, false);
+    params.mem_size = (capacity + slack) * ggml_tensor_overhead() + ggml_graph_overhead_custom(most_sources(), false);
+    memory_ = std::make_unique_for_overwrite<char[]>(params.mem_size);
+    params.mem_buffer = memory_.get();
     params.no_alloc = true;
-    context_ = ggml_init(params);
-    if (!context_) throw Error(ErrorCode::out_of_memory, "No memory for the description of a graph.");
-    nodes_ = ggml_new_graph_custom(context_, capacity, false);
+    context_.reset(require_made(ggml_init(params)));
+    nodes_ = ggml_new_graph_custom(context(), most_sources(), false);
+    empty_ = ggml_used_mem(context());
 }
 
-Graph::~Graph() {
-    ggml_free(context_);
-}
+Graph::~Graph() = default;
 
 Tensor Graph::expand(Tensor tensor) {
-    // One block adds at most a few hundred tensors between two calls.
-    const size_t reserve = 2048 * ggml_tensor_overhead();
-    if (ggml_used_mem(context_) + reserve > ggml_get_mem_size(context_)) {
-        throw Error(ErrorCode::model_unsupported,
-                    "The network has more operations than this package evaluates in one graph (" +
-                        std::to_string(capacity) + ").");
-    }
+    const size_t n_tensors = (ggml_used_mem(context()) - empty_) / ggml_tensor_overhead();
+    const int n_nodes = ggml_graph_n_nodes(nodes_);
+    // ggml notes nodes and leafs; every leaf is a source, and what is not noted yet has at most so many.
+    const size_t sources = n_sources_ + GGML_MAX_SRC * (n_tensors - n_nodes);
+    if (n_tensors > capacity_ || sources > most_sources()) throw Full();
     ggml_build_forward_expand(nodes_, tensor);
+    for (int i = n_nodes; i < ggml_graph_n_nodes(nodes_); i++) {
+        const auto & src = ggml_graph_node(nodes_, i)->src;
+        n_sources_ += std::count_if(std::begin(src), std::end(src), [](Tensor source) { return source != nullptr; });
+    }
     return tensor;
 }
 
@@ -91,14 +94,14 @@ Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                         const std::function<Tensor(int64_t, int64_t)> & part) {
     const int64_t rows = ne[dim];
     if (n <= 1) return expand(part(0, rows));
-    Tensor whole = ggml_custom_4d(context_, GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized,
+    Tensor whole = ggml_custom_4d(context(), GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized,
                                   1, nullptr);
     for (int64_t i = 0; i < n; i++) {
         const int64_t begin = rows * i / n;
         const int64_t end = rows * (i + 1) / n;
         Tensor slice = part(begin, end);
         const size_t offset = begin * whole->nb[dim];
-        whole = expand(ggml_custom_inplace(context_, whole, &slice, 1, write_slice, GGML_N_TASKS_MAX,
+        whole = expand(ggml_custom_inplace(context(), whole, &slice, 1, write_slice, GGML_N_TASKS_MAX,
                                            reinterpret_cast<void *>(offset)));
     }
     return whole;
@@ -113,7 +116,7 @@ Tensor Graph::add(std::unique_ptr<Operation> operation, ggml_type type, const st
     }
     scratch_each_ = std::max(scratch_each_, GGML_PAD(operation->scratch_bytes(), cache_line));
     Task & task = *tasks_.emplace_back(std::make_unique<Task>(*this, std::move(operation)));
-    Tensor y = ggml_custom_4d(context_, type, ne[0], ne[1], ne[2], ne[3], present.data(), n, compute, 1, &task);
+    Tensor y = ggml_custom_4d(context(), type, ne[0], ne[1], ne[2], ne[3], present.data(), n, compute, 1, &task);
     ggml_set_name(y, task.operation->name());
     y->extra = &task;
     return expand(y);
@@ -130,9 +133,9 @@ const Operation * Graph::operation_of(const ggml_tensor * tensor) {
 }
 
 Tensor Graph::once(Tensor tensor, const std::function<Tensor()> & make) {
-    Tensor & made = made_[tensor];
-    if (!made) made = make();
-    return made;
+    const auto found = made_.find(tensor);
+    if (found != made_.end()) return found->second;
+    return made_.emplace(tensor, make()).first->second;
 }
 
 void Graph::allocate_scratch(int threads) {

@@ -24,19 +24,21 @@ struct Wrap {
 
 class Graph {
 public:
-    // More tensors than any network of this package needs; a file that asks for more is refused, not evaluated.
-    static constexpr size_t capacity = 1 << 18;
+    // Tensors for which a graph has room: enough for a small network, and more than any of this package needs.
+    static constexpr size_t small = 1 << 12, largest = 1 << 18;
+    // Thrown by a graph that has none left: it is to be built in a larger one.
+    class Full {};
 
     // `node_work` bounds the work of one node in floating-point operations, so that an abort between two nodes is prompt and
     // the scratch memory of a convolution or an attention stays small. Infinite on devices that are aborted between
     // evaluations.
-    // With a `cpu`, layers become operations of this package; without, operations of ggml.
-    explicit Graph(double node_work, CpuPath * cpu = nullptr);
+    // With a `cpu`, layers become operations of this package; without, operations of ggml. Throws std::bad_alloc.
+    explicit Graph(double node_work, CpuPath * cpu = nullptr, size_t capacity = small);
     ~Graph();
     Graph(const Graph &) = delete;
     Graph & operator=(const Graph &) = delete;
 
-    ggml_context * context() const { return context_; }
+    ggml_context * context() const { return context_.get(); }
     ggml_cgraph * nodes() const { return nodes_; }
     CpuPath * cpu() const { return cpu_; }
 
@@ -44,7 +46,7 @@ public:
     void set_wrap(Wrap wrap) { wrap_ = wrap; }
 
     // Appends what `tensor` depends on to the order of evaluation. Blocks call it as they go, so that the recursion over
-    // dependencies stays shallow. Throws Error (model_unsupported) when the graph is about to outgrow its capacity.
+    // dependencies stays shallow. Throws Full when the graph is about to outgrow its capacity.
     Tensor expand(Tensor tensor);
 
     // What writing and reading back one number costs, in floating-point operations of a matrix product.
@@ -80,10 +82,22 @@ public:
 
 private:
     class Task;
+    struct Free {
+        void operator()(ggml_context * context) const { ggml_free(context); }
+    };
     static void compute(Tensor y, int thread, int n_threads, void * task);
 
-    ggml_context * context_ = nullptr;
+    // One block adds at most a few hundred tensors between two calls of expand().
+    static constexpr size_t slack = 2048;
+    // Sources that all nodes may have, and so what ggml makes room for in the order of evaluation.
+    size_t most_sources() const { return 4 * (capacity_ + slack); }
+
+    size_t capacity_;
+    std::unique_ptr<char[]> memory_;
+    std::unique_ptr<ggml_context, Free> context_; // in that memory
     ggml_cgraph * nodes_ = nullptr;
+    size_t empty_ = 0;     // bytes that the context takes without tensors
+    size_t n_sources_ = 0; // of all nodes in the order
     double node_work_;
     CpuPath * cpu_;
     Wrap wrap_;

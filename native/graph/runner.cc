@@ -72,6 +72,32 @@ struct Runner::Plan {
 Runner::Runner(Device & device, Profile * profile) : device_(device), profile_(profile) {}
 Runner::~Runner() = default;
 
+// What is set while a plan is evaluated.
+class Runner::Evaluation {
+public:
+    Evaluation(Runner & runner, Plan & plan, const std::string & name, const Cancellation & cancellation)
+        : runner_(runner), plan_(plan) {
+        // Our operations have threads of their own; ggml's would meet, spinning, after each.
+        runner.device_.set_threads(runner.device_.cpu() ? 1 : plan.threads);
+        runner.device_.set_cancellation(&cancellation);
+        plan.graph->set_cancellation(&cancellation);
+        if (runner.profile_) runner.profile_->attach(plan.sched.get(), name);
+    }
+    ~Evaluation() {
+        if (runner_.profile_) runner_.profile_->detach(plan_.sched.get());
+        plan_.graph->set_cancellation(nullptr);
+        runner_.device_.set_cancellation(nullptr);
+    }
+    Evaluation(const Evaluation &) = delete;
+    Evaluation & operator=(const Evaluation &) = delete;
+
+    ggml_status compute() const { return ggml_backend_sched_graph_compute(plan_.sched.get(), plan_.graph->nodes()); }
+
+private:
+    Runner & runner_;
+    Plan & plan_;
+};
+
 std::vector<float> Runner::run(const std::string & name, const std::string & variant,
                                const std::vector<GraphInput> & inputs, const Build & build,
                                const Cancellation & cancellation) {
@@ -80,17 +106,10 @@ std::vector<float> Runner::run(const std::string & name, const std::string & var
     for (size_t i = 0; i < inputs.size(); i++) {
         ggml_backend_tensor_set(p.inputs[i], inputs[i].data, 0, ggml_nbytes(p.inputs[i]));
     }
+    std::vector<float> result(ggml_nelements(p.output));
     std::optional<CoreLease> cores;
     if (device_.is_cpu()) cores.emplace(p.threads, cancellation);
-    // Our operations have threads of their own; ggml's would meet, spinning, after each.
-    device_.set_threads(device_.cpu() ? 1 : p.threads);
-    device_.set_cancellation(&cancellation);
-    p.graph->set_cancellation(&cancellation);
-    if (profile_) profile_->attach(p.sched.get(), name);
-    const ggml_status status = ggml_backend_sched_graph_compute(p.sched.get(), p.graph->nodes());
-    if (profile_) profile_->detach(p.sched.get());
-    p.graph->set_cancellation(nullptr);
-    device_.set_cancellation(nullptr);
+    const ggml_status status = Evaluation(*this, p, name, cancellation).compute();
 
     cancellation.throw_if_cancelled();
     if (status == GGML_STATUS_ALLOC_FAILED) throw out_of_memory(p.n_bytes, device_.backend(), "evaluating the " + name);
@@ -98,7 +117,6 @@ std::vector<float> Runner::run(const std::string & name, const std::string & var
         throw Error(ErrorCode::device, "The device " + std::string(ggml_backend_name(device_.backend())) +
                                            " failed while evaluating the " + name + ".");
     }
-    std::vector<float> result(ggml_nelements(p.output));
     ggml_backend_tensor_get(p.output, result.data(), 0, ggml_nbytes(p.output));
     return result;
 }
@@ -122,15 +140,18 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
     const std::vector<ggml_backend_t> & backends = device_.backends();
     // Dealing a graph out to devices changes it, so one that was measured cannot be evaluated: it is built a second time.
     std::vector<size_t> sizes(backends.size());
+    size_t capacity = Graph::small;
     {
-        const auto measured = draft_plan(name, inputs, build);
-        ggml_backend_sched_reserve_size(measured->sched.get(), measured->graph->nodes(), sizes.data());
+        const auto measured = draft_plan(name, inputs, build, capacity);
+        if (!ggml_backend_sched_reserve_size(measured->sched.get(), measured->graph->nodes(), sizes.data())) {
+            throw std::bad_alloc();
+        }
     }
     const size_t n_bytes = std::accumulate(sizes.begin(), sizes.end(), size_t{0});
     evict(n_bytes);
     for (size_t i = 0; i < backends.size(); i++) require_memory(sizes[i], backends[i], "evaluating the " + name);
 
-    auto p = draft_plan(name, inputs, build);
+    auto p = draft_plan(name, inputs, build, capacity);
     p->threads = std::min(useful_threads(*p->graph), device_.threads());
     p->n_bytes = n_bytes + p->graph->scratch_bytes(p->threads);
     if (device_.cpu()) {
@@ -149,9 +170,23 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
 }
 
 std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const std::vector<GraphInput> & inputs,
-                                                 const Build & build) {
+                                                 const Build & build, size_t & capacity) {
+    for (;; capacity *= 4) {
+        try {
+            return draft_plan_within(capacity, name, inputs, build);
+        } catch (const Graph::Full &) {
+            if (capacity < Graph::largest) continue;
+            throw Error(ErrorCode::model_unsupported,
+                        "The " + name + " has more operations than this package evaluates in one graph (" +
+                            std::to_string(Graph::largest) + ").");
+        }
+    }
+}
+
+std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const std::string & name,
+                                                        const std::vector<GraphInput> & inputs, const Build & build) {
     auto p = std::make_unique<Plan>();
-    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_work : INFINITY, device_.cpu());
+    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_work : INFINITY, device_.cpu(), capacity);
     for (const auto & input : inputs) {
         Tensor tensor = ggml_new_tensor(p->graph->context(), input.type, GGML_MAX_DIMS, input.ne.data());
         ggml_set_input(tensor);
@@ -180,8 +215,8 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
     }
 
     const size_t n_tensors = ggml_graph_n_nodes(p->graph->nodes()) * 2 + inputs.size() + 1024; // nodes and leafs
-    p->sched.reset(
-        ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), n_tensors, false, false));
+    p->sched.reset(require_made(
+        ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), n_tensors, false, false)));
     return p;
 }
 

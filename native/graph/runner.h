@@ -32,7 +32,7 @@ public:
 
     // The output that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
     // same graph; the name also stands in error messages.
-    // Throws Error (cancelled, out_of_memory, device, model_unsupported).
+    // Throws Error (cancelled, out_of_memory, device, model_unsupported) and std::bad_alloc.
     std::vector<float> run(const std::string & name, const std::string & variant,
                            const std::vector<GraphInput> & inputs, const Build & build,
                            const Cancellation & cancellation);
@@ -42,14 +42,17 @@ public:
 
 private:
     struct Plan;
+    class Evaluation;
 
     Plan & plan(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs,
                 const Build & build);
     std::unique_ptr<Plan> make_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                     const Build & build);
-    // A plan without memory.
+    // A plan without memory. `capacity` is that of its graph, and grows to what it takes.
     std::unique_ptr<Plan> draft_plan(const std::string & name, const std::vector<GraphInput> & inputs,
-                                     const Build & build);
+                                     const Build & build, size_t & capacity);
+    std::unique_ptr<Plan> draft_plan_within(size_t capacity, const std::string & name,
+                                            const std::vector<GraphInput> & inputs, const Build & build);
     void evict(size_t needed);
 
     Device & device_;

@@ -76,8 +76,7 @@ WeightBinder::WeightBinder(const TensorTable & table) : table_(table) {
     ggml_init_params params{};
     params.mem_size = (table.tensors().size() + 1) * ggml_tensor_overhead();
     params.no_alloc = true;
-    context_ = ggml_init(params);
-    if (!context_) throw Error(ErrorCode::out_of_memory, "No memory for the description of the weights.");
+    context_ = require_made(ggml_init(params));
 }
 
 WeightBinder::~WeightBinder() {
@@ -219,7 +218,8 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         } else if (!mappings.count(binding.stored->file)) {
             const MappedFile & file = *files[binding.stored->file].mapping;
             in_use_.push_back(&file);
-            Buffer buffer(ggml_backend_cpu_buffer_from_ptr(const_cast<uint8_t *>(file.data()), file.size()));
+            Buffer buffer(
+                require_made(ggml_backend_cpu_buffer_from_ptr(const_cast<uint8_t *>(file.data()), file.size())));
             ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
             mappings[binding.stored->file] = buffer.get();
             buffers_.push_back(std::move(buffer));

@@ -38,6 +38,13 @@ std::string system_message(int error) {
     return std::system_category().message(error);
 }
 
+Error no_addresses(const std::string & path, size_t bytes) {
+    return {ErrorCode::out_of_memory,
+            path + ": expected room in memory to map its " + std::to_string(bytes) +
+                " bytes, but the process has none left. Raise its limit (ulimit -v), or use a "
+                "smaller model."};
+}
+
 } // namespace
 
 std::filesystem::path native_path(const std::string & path) {
@@ -81,9 +88,11 @@ void MappedFile::map() {
     const void * data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : nullptr;
     const DWORD error = GetLastError();
     if (mapping) CloseHandle(mapping); // the view keeps it alive
+    const auto bytes = static_cast<size_t>(size.QuadPart);
+    if (!data && error == ERROR_NOT_ENOUGH_MEMORY) throw no_addresses(path_, bytes);
     if (!data) throw unreadable_file(path_, "cannot be mapped: " + system_message(static_cast<int>(error)));
     data_ = static_cast<const uint8_t *>(data);
-    size_ = static_cast<size_t>(size.QuadPart);
+    size_ = bytes;
 }
 
 MappedFile::~MappedFile() {
@@ -175,6 +184,7 @@ void MappedFile::map() {
     }
     const size_t size = static_cast<size_t>(status.st_size);
     void * data = mmap(nullptr, size, PROT_READ, MAP_SHARED, file_, 0);
+    if (data == MAP_FAILED && errno == ENOMEM) throw no_addresses(path_, size);
     if (data == MAP_FAILED) throw unreadable_file(path_, "cannot be mapped: " + system_message(errno));
     data_ = static_cast<const uint8_t *>(data);
     size_ = size;

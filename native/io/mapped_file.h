@@ -21,7 +21,8 @@ std::filesystem::path native_path(const std::string & path);
 // another one was renamed over stays as it was for those who have it open. Belongs to one thread at a time.
 class MappedFile {
 public:
-    // `path` is UTF-8. Throws Error (file) where it is missing, unreadable, empty, a directory, a pipe or a device.
+    // `path` is UTF-8. Throws Error (file) where it is missing, unreadable, empty, a directory, a pipe or a device, and
+    // (out_of_memory) where it has no room in memory.
     static std::shared_ptr<const MappedFile> open(const std::string & path);
     ~MappedFile();
     MappedFile(const MappedFile &) = delete;

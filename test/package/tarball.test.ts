@@ -25,6 +25,7 @@ describe('the npm package', () => {
       'scripts/build.mjs',
       'vendor/fetch.mjs',
       'vendor/ggml.json',
+      'vendor/patches/scheduler.patch',
       'vendor/ggml/pin.json',
       'vendor/ggml/CMakeLists.txt',
       'vendor/ggml/src/ggml-cpu/ggml-cpu.c',
