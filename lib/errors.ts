@@ -72,7 +72,10 @@ export function describe(value: unknown): string {
     return value.length > LONGEST_QUOTE ? `a string of ${value.length} characters` : `'${value}'`;
   }
   // The decimal digits of a large one take seconds.
-  if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? `${value}n` : 'a bigint of over 64 bits';
+  if (typeof value === 'bigint') {
+    const fits = BigInt.asIntN(64, value) === value || BigInt.asUintN(64, value) === value;
+    return fits ? `${value}n` : 'a bigint of over 64 bits';
+  }
   if (typeof value === 'symbol') return nameOf(value.description) ? String(value) : 'a symbol';
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return String(value);
   try {

@@ -1,6 +1,6 @@
 // The graph of nodes that ComfyUI writes into its pictures: what its sampler was given, as far as links lead there plainly.
 
-import { asObject, type JsonObject, own, scalarsOf } from './json.ts';
+import { asObject, type JsonObject, own, scalar, scalarsOf } from './json.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
 /** A node of the graph. */
@@ -80,15 +80,15 @@ class GraphReader {
   }
 
   readSampler({ inputs }: Node, warnings: string[]): Read {
-    const scalar = (name: string) => this.#scalar(own(inputs, name), name);
+    const value = (name: string) => this.#scalar(own(inputs, name), name);
     const [prompt, negativePrompt] = ['positive', 'negative'].map((side) => this.#text(inputs, side, warnings));
     const latents = this.#way(inputs, LATENT_INPUTS);
     const fromPicture = latents.some((node) => own(node.inputs, 'pixels') !== undefined);
     const empty = latents.find((node) => own(node.inputs, 'width') !== undefined && !isSampler(node));
     const size = (side: string) => (fromPicture ? undefined : this.#scalar(own(empty?.inputs, side), side));
-    const steps = scalar('steps');
-    const partly = Number(scalar('start_at_step')) > 0 || Number(scalar('end_at_step')) < Number(steps);
-    if (partly || scalar('add_noise') === 'disable' || (!fromPicture && Number(scalar('denoise')) < 1)) {
+    const steps = value('steps');
+    const partly = Number(value('start_at_step')) > 0 || Number(value('end_at_step')) < Number(steps);
+    if (partly || value('add_noise') === 'disable' || (!fromPicture && Number(value('denoise')) < 1)) {
       warnings.push('Its sampler takes only a part of the steps, which is not followed here');
     }
     if (Number(size('batch_size')) > 1) {
@@ -99,13 +99,13 @@ class GraphReader {
       prompt: prompt ?? '',
       negativePrompt: negativePrompt ?? '',
       steps,
-      cfgScale: scalar('cfg'),
-      seed: scalar('seed') ?? scalar('noise_seed'),
-      sampler: comfySampler(scalar('sampler_name')),
-      scheduler: scalar('scheduler'),
+      cfgScale: value('cfg'),
+      seed: value('seed') ?? value('noise_seed'),
+      sampler: comfySampler(value('sampler_name')),
+      scheduler: value('scheduler'),
       width: size('width'),
       height: size('height'),
-      strength: fromPicture ? (scalar('denoise') ?? 1) : undefined,
+      strength: fromPicture ? (value('denoise') ?? 1) : undefined,
       clipSkip: this.#clipSkip(inputs),
       model,
       rng: 'cpu',
@@ -155,7 +155,7 @@ class GraphReader {
   /** ComfyUI counts layers from the end with -1. */
   #clipSkip(inputs: JsonObject): number | undefined {
     const encoder = this.#way(inputs, ['positive', 'conditioning']).at(-1);
-    const layers = this.#way(encoder?.inputs ?? {}, ['clip']).map((node) => own(node.inputs, 'stop_at_clip_layer'));
+    const layers = this.#way(encoder?.inputs ?? {}, ['clip']).map((node) => scalar(node.inputs, 'stop_at_clip_layer'));
     const layer = Number(layers.find((value) => value !== undefined));
     return layer < 0 ? -layer : undefined;
   }
@@ -185,7 +185,9 @@ class GraphReader {
 
   /** The node that a link `[id, output]` leads to. */
   #linked(value: unknown): Node | undefined {
-    return Array.isArray(value) && value.length === 2 ? this.#nodes.get(String(value[0])) : undefined;
+    const [id, output] = Array.isArray(value) && value.length === 2 ? value : [];
+    const isLink = (typeof id === 'string' || typeof id === 'number') && typeof output === 'number';
+    return isLink ? this.#nodes.get(String(id)) : undefined;
   }
 }
 

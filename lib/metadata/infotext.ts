@@ -120,8 +120,7 @@ function valuesOf(fields: Readonly<Record<string, string>>, line: string): State
     // Our own pictures state it where it is not the last layer, whatever the model's default is.
     clipSkip: fields['Clip skip'] ?? (isOurs ? 1 : undefined),
     rng: fields.RNG,
-    // stable-diffusion.cpp's word for the default of the sampler.
-    eta: fields.Eta === 'inf' ? undefined : fields.Eta,
+    eta: etaOf(fields),
     strength: fields['Denoising strength'],
     tileable: tileableOf(fields),
     originalSize: named(pair(fields['Original size'], 'x'), 'width', 'height'),
@@ -131,6 +130,15 @@ function valuesOf(fields: Readonly<Record<string, string>>, line: string): State
     negativeAestheticScore,
     hires: hiresOf(fields),
   };
+}
+
+/**
+ * stable-diffusion.cpp writes `inf` for the default of the sampler. Before it had that, it wrote 0, which ancestral samplers took no
+ * notice of, and which is the default of those that did.
+ */
+function etaOf({ Eta: eta, Version: version }: Readonly<Record<string, string>>): string | undefined {
+  const isDefault = version === 'stable-diffusion.cpp' && (eta === 'inf' || Number(eta) === 0);
+  return isDefault ? undefined : eta;
 }
 
 function tileableOf(fields: Readonly<Record<string, string>>): boolean | 'x' | 'y' | undefined {

@@ -6,7 +6,7 @@ import { ANY_MODEL } from '../pipeline/generation-options.ts';
 import { findHiresUpscaler } from '../pipeline/hires-upscalers.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { SamplerName } from '../sampler/index.ts';
-import { adviceOnName, findSampler, findScheduler } from '../sampler/names.ts';
+import { adviceOnName, findSampler, findScheduler, isAutomatic } from '../sampler/names.ts';
 import type { SchedulerName } from '../schedule/index.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
@@ -90,14 +90,17 @@ function optionsOf(values: StatedValues, warnings: string[]): Record<string, unk
   };
 }
 
-/** Sampler and schedule by our names. A schedule in the sampler's name counts before one beside it, as in the web UI. */
+/**
+ * Sampler and schedule by our names. A schedule in the sampler's name counts before one beside it, as in the web UI; `Automatic` says
+ * nothing without a sampler.
+ */
 function methodOf(values: StatedValues, warnings: string[]): { sampler?: string; scheduler?: unknown } {
   const named = nameOf(values.sampler);
   const found = named === undefined ? undefined : findSampler(named);
   if (named !== undefined && !found) warnings.push(unknownName('sampler', named));
   if (values.sigmas) return { ...found, scheduler: values.sigmas.map(toNumber) };
   const schedule = nameOf(values.scheduler);
-  if (found?.scheduler || schedule === undefined || (named !== undefined && !found)) return { ...found };
+  if (found?.scheduler || schedule === undefined || (!found && isAutomatic(schedule))) return { ...found };
   const scheduler = findScheduler(schedule, found?.sampler);
   if (scheduler === undefined) warnings.push(unknownName('scheduler', schedule));
   return { ...found, ...(scheduler && { scheduler }) };

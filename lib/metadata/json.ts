@@ -34,6 +34,16 @@ export function own(object: JsonObject | undefined, key: string): unknown {
   return object !== undefined && Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
+/**
+ * The text, number or truth value of that name. An object is told of in words in its place, as it may have members that make a text of
+ * it fail; null is undefined.
+ */
+export function scalar(object: JsonObject | undefined, key: string): string | number | boolean | undefined {
+  const value = own(object, key);
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  return value === undefined || value === null ? undefined : 'a list or an object';
+}
+
 /** The texts, numbers and truth values of an object, as text. */
 export function scalarsOf(object: JsonObject): Record<string, string> {
   const entries = Object.entries(object).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value));

@@ -1,7 +1,7 @@
 // Generation parameters that programs write as a flat JSON object: SwarmUI, Fooocus, InvokeAI, NovelAI and others of their kind.
 
 import { comfySampler } from './comfyui.ts';
-import { asObject, type JsonObject, own, scalarsOf } from './json.ts';
+import { asObject, type JsonObject, own, scalar, scalarsOf } from './json.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
 /** What a program states, besides what is the same for all of them. */
@@ -20,7 +20,7 @@ interface Reading {
 export function readSwarmUi(raw: string, data: JsonObject): Statement | undefined {
   const object = asObject(own(data, 'sui_image_params'));
   if (!object) return undefined;
-  const get = (key: string) => own(object, key);
+  const get = (key: string) => scalar(object, key);
   const version = get('swarm_version');
   const layer = Number(get('clipstopatlayer'));
   const seamless = { true: true, 'x-only': 'x', 'y-only': 'y' } as const;
@@ -49,7 +49,7 @@ export function readFooocus(raw: string, data: JsonObject, scheme: string | unde
   const object = Object.fromEntries(
     Object.entries(data).map(([key, value]) => [key.trim().toLowerCase().replaceAll(' ', '_'), value]),
   );
-  const get = (...keys: string[]) => keys.map((key) => own(object, key)).find((value) => value !== undefined);
+  const get = (...keys: string[]) => keys.map((key) => scalar(object, key)).find((value) => value !== undefined);
   const isFooocus = scheme !== undefined || get('metadata_scheme', 'adm_guidance', 'performance') !== undefined;
   const sampler = get('sampler', 'sampler_name');
   if (!isFooocus && (get('prompt') === undefined || (sampler === undefined && get('seed') === undefined)))
@@ -80,8 +80,8 @@ export function readFooocus(raw: string, data: JsonObject, scheme: string | unde
 
 /** InvokeAI from version 3 on. Its scheduler is what others call the sampler. */
 export function readInvokeAi(raw: string, object: JsonObject): Statement {
-  const get = (key: string) => own(object, key);
-  const model = asObject(get('model'));
+  const get = (key: string) => scalar(object, key);
+  const model = asObject(own(object, 'model'));
   const skipped = Number(get('clip_skip'));
   const [x, y] = [get('seamless_x') === true, get('seamless_y') === true];
   return statement(raw, {
@@ -92,7 +92,7 @@ export function readInvokeAi(raw: string, object: JsonObject): Statement {
     values: {
       ...{ steps: get('steps'), cfgScale: get('cfg_scale'), seed: get('seed'), sampler: get('scheduler') },
       ...{ width: get('width'), height: get('height'), cfgRescale: get('cfg_rescale_multiplier') },
-      model: own(model, 'name') ?? own(model, 'model_name'),
+      model: scalar(model, 'name') ?? scalar(model, 'model_name'),
       // It counts the layers that are left out.
       clipSkip: skipped > 0 ? skipped + 1 : undefined,
       tileable: x && y ? true : x ? 'x' : y ? 'y' : undefined,
@@ -107,19 +107,19 @@ export function readInvokeAi(raw: string, object: JsonObject): Statement {
 export function readInvokeAi2(raw: string, data: JsonObject): Statement | undefined {
   const object = asObject(own(data, 'image'));
   if (!object) return undefined;
-  const get = (key: string) => own(object, key);
-  const parts = get('prompt');
+  const get = (key: string) => scalar(object, key);
+  const parts = own(object, 'prompt');
   const texts = Array.isArray(parts) ? parts.map((part) => own(asObject(part), 'prompt')) : [parts];
   const whole = texts.filter((text) => typeof text === 'string').join(' ');
   const negative = [...whole.matchAll(/\[([^[\]]*)\]/g)].map(([, text]) => text).join(' ');
   return statement(raw, {
-    software: versioned('InvokeAI', own(data, 'app_version')),
+    software: versioned('InvokeAI', scalar(data, 'app_version')),
     object,
     prompt: whole.replace(/\[[^[\]]*\]/g, '').trim(),
     negativePrompt: negative,
     values: {
       ...{ steps: get('steps'), cfgScale: get('cfg_scale'), seed: get('seed'), sampler: get('sampler') },
-      ...{ width: get('width'), height: get('height'), model: own(data, 'model_weights') },
+      ...{ width: get('width'), height: get('height'), model: scalar(data, 'model_weights') },
       tileable: get('seamless') === true ? true : undefined,
       strength: get('type') === 'img2img' ? get('strength') : undefined,
     },
@@ -129,7 +129,7 @@ export function readInvokeAi2(raw: string, data: JsonObject): Statement | undefi
 
 /** NovelAI. The models are its own, and so is what braces around words do. */
 export function readNovelAi(raw: string, object: JsonObject, description: string | undefined): Statement {
-  const get = (key: string) => own(object, key);
+  const get = (key: string) => scalar(object, key);
   return statement(raw, {
     software: 'NovelAI',
     object,
@@ -161,10 +161,8 @@ function statement(raw: string, { software, object, prompt, negativePrompt, valu
 
 /** Whether a setting is on. */
 function isSet(value: unknown): boolean {
-  const isEmpty = Array.isArray(value)
-    ? value.length === 0
-    : ['', '0', 'false', 'None', 'none', '[]'].includes(String(value));
-  return Boolean(value) && !isEmpty;
+  if (Array.isArray(value)) return value.length > 0;
+  return Boolean(value) && !['0', 'false', 'None', 'none', '[]'].includes(value as string);
 }
 
 function versioned(name: string, version: unknown): string {

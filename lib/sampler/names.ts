@@ -143,6 +143,11 @@ export function findScheduler(
   return SCHEDULERS_BY_KEY.get(key);
 }
 
+/** Whether a name leaves the schedule to the sampler. */
+export function isAutomatic(name: string): boolean {
+  return name.length <= MAX_LENGTH && normalise(name) === AUTOMATIC;
+}
+
 /** What to do about a name that means none of ours: the nearest that there is, or the one that was perhaps meant. */
 export function adviceOnName(kind: 'sampler' | 'scheduler', name: string): string | undefined {
   if (name.length > MAX_LENGTH) return undefined;

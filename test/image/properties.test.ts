@@ -9,6 +9,7 @@ import { readMetadata } from '../../lib/image/read-metadata.ts';
 import { RgbImage } from '../../lib/image/rgb-image.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { interpret } from '../../lib/metadata/interpret.ts';
+import { KEYWORDS, readStatement } from '../../lib/metadata/texts.ts';
 
 const parse = (text: string) => interpret(readInfotext(text));
 
@@ -61,6 +62,64 @@ test('every parameter is read back as it was written', () => {
 
 test('any text is read without an error', () => {
   fc.assert(fc.property(text, (value) => parse(value).raw === value));
+});
+
+test('any JSON under any keyword is read without an error', () => {
+  const key = fc.constantFrom(
+    ...[
+      'prompt',
+      'seed',
+      'steps',
+      'sampler',
+      'scheduler',
+      'resolution',
+      'model',
+      'clip_skip',
+      'image',
+      'styles',
+      'version',
+    ],
+    ...[
+      'class_type',
+      'inputs',
+      'positive',
+      'negative',
+      'latent_image',
+      'cfg',
+      'sampler_name',
+      'text',
+      'model',
+      'sigmas',
+    ],
+    ...['sui_image_params', 'clipstopatlayer', 'Comment', 'Software', 'app_version', '1', '2'],
+    ...['__proto__', 'constructor', 'toString', 'valueOf', 'hasOwnProperty'],
+  );
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 6 },
+      fc.constantFrom('euler', 'KSampler', 'NovelAI', '512x512', '-1', 1, -2, 1e300, true, null),
+      fc.oneof(fc.string(), fc.double(), fc.array(tie('value'), { maxLength: 3 })),
+      fc.tuple(fc.constantFrom('1', '2'), fc.constant(0)),
+      fc.array(fc.tuple(key, tie('value')), { maxLength: 8 }).map((entries) => {
+        const object = {};
+        for (const [name, one] of entries)
+          Object.defineProperty(object, name, { value: one, enumerable: true, configurable: true });
+        return object;
+      }),
+    ),
+  }));
+  const texts = fc.dictionary(
+    fc.constantFrom(...KEYWORDS),
+    value.map((one) => JSON.stringify(one)),
+    { noNullPrototype: true },
+  );
+  fc.assert(
+    fc.property(texts, (all) => {
+      const statement = readStatement(new Map(Object.entries(all)));
+      if (statement) assert.equal(typeof interpret(statement).prompt, 'string');
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test('a damaged picture gives its text or a typed error', async () => {

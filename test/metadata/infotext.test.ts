@@ -128,6 +128,7 @@ test('pictures of other programs become options of ours', () => {
       'cat\nSteps: 20, Sampler: Euler a, Seed: 5, Clip skip: 2, Created Date: 2024-05-01T10:00:00Z, Civitai resources: [{"type":"checkpoint","modelVersionId":290640,"modelName":"V6 (start, here): XL"}], Civitai metadata: {}',
       { sampler: 'euler_a', seed: 5, clipSkip: 2 },
     ],
+    ['cat\nSteps: 4, Schedule type: Automatic, CFG scale: 7, Seed: 5', { sampler: undefined, scheduler: undefined }],
     ['cat\nSteps: 4, Sampler: DPM++ 2M, CFG scale: 7, Seed: 5', { sampler: 'dpm++2m', scheduler: undefined }],
     [
       'cat\nSteps: 30, Sampler: DPM++ 2M SDE Karras, Seed: 5, Size: 896x1152, Clip skip: 2, Scheduler: karras, Version: Fooocus v2.5.5',
@@ -142,6 +143,14 @@ test('pictures of other programs become options of ours', () => {
       { sampler: 'euler_a', scheduler: [14.6, 2.5, 0], steps: 2 },
     ],
   ];
+  for (const [eta, version, expected] of [
+    ['inf', 'stable-diffusion.cpp', undefined],
+    ['0.000000', 'stable-diffusion.cpp', undefined],
+    ['0.500000', 'stable-diffusion.cpp', 0.5],
+    ['0', 'v1.10.1', 0],
+  ] as const) {
+    assert.equal(read(`a\n${END}, Eta: ${eta}, Version: ${version}`).options.eta, expected);
+  }
   for (const [text, expected] of texts) {
     const metadata = read(text);
     for (const [key, value] of Object.entries(expected)) {
@@ -221,6 +230,15 @@ test('what no call takes is left out and told', () => {
     assert.equal(metadata[option as keyof ImageMetadata], undefined, field);
     assert.match(metadata.warnings.join('\n'), warning, field);
   }
+});
+
+test('a schedule is kept where the sampler is not here', () => {
+  const method = (schedule: string) => {
+    const { sampler, scheduler } = read(`a\nSteps: 4, Sampler: UniPC, Schedule type: ${schedule}, Seed: 1`);
+    return [sampler, scheduler];
+  };
+  assert.deepEqual(method('Karras'), [undefined, 'karras']);
+  assert.deepEqual(method('Automatic'), [undefined, undefined]);
 });
 
 test('what makes the picture besides options is told', () => {
