@@ -22,7 +22,7 @@ export interface NativeComponent {
   /** Parameters of its tensors, and their size in the file in bytes. */
   readonly parameters: number;
   readonly bytes: number;
-  /** How many tensors there are of each type, by ggml's type name (`f16`, `q8_0`, ...). */
+  /** How many tensors there are of each type, by ggml's name of it (`f16`, `q8_0`, ...) or that of safetensors in lower case (`f8_e4m3`, ...). */
   readonly types: Readonly<Record<string, number>>;
   /** The sizes read from its shapes, for example `{ modelChannels: 320, contextSize: 768 }`. */
   readonly config: Readonly<Record<string, number | boolean | string | readonly number[]>>;

@@ -30,6 +30,7 @@ public:
     bool is_cpu() const { return backends_.size() == 1; }
     // This package's own kernels; nullptr where ggml's operations are used.
     CpuPath * cpu() { return cpu_.get(); }
+    PackedWeights * packed_weights() { return cpu_ ? &cpu_->weights : nullptr; } // the weights of those
 
     // Threads for the next evaluation on the CPU: at most as many as the device was opened with.
     void set_threads(int threads);

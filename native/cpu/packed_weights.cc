@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "io/read_numbers.h"
+
 namespace diffusion {
 
 namespace {
@@ -13,8 +15,8 @@ constexpr size_t cache_line = 64;
 } // namespace
 
 PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept,
-                           std::shared_ptr<const RowDelta> delta)
-    : kernels_(kernels), weight_(weight), delta_(std::move(delta)), form_(form), kept_(kept) {
+                           const StoredTensor * stored, std::shared_ptr<const RowDelta> delta)
+    : kernels_(kernels), weight_(weight), stored_(stored), delta_(std::move(delta)), form_(form), kept_(kept) {
     const bool convolution = form == WeightForm::convolution || form == WeightForm::winograd;
     const bool gated = form == WeightForm::gated_matrix;
     in_ = convolution ? weight->ne[2] : weight->ne[0];
@@ -31,8 +33,9 @@ PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm fo
 }
 
 size_t PackedMatrix::scratch_bytes() const {
-    const size_t merged = delta_ ? (kernels_.panel * length() + delta_->scratch()) * sizeof(float) : 0;
-    return kernels_.pack_scratch(length()) + merged + (kept_ ? 0 : panel_bytes_ + cache_line);
+    const size_t rows =
+        is_placed() ? 0 : (kernels_.panel * length() + (delta_ ? delta_->scratch() : 0)) * sizeof(float);
+    return kernels_.pack_scratch(length()) + rows + (kept_ ? 0 : panel_bytes_ + cache_line);
 }
 
 const void * PackedMatrix::panel(int64_t i, void * scratch) {
@@ -56,45 +59,59 @@ const void * PackedMatrix::panel(int64_t i, void * scratch) {
 
 void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
     PanelSource source;
-    source.type = weight_->type;
     source.in = in_;
     source.taps = taps_;
-    source.stride = ggml_row_size(weight_->type, length());
-    const auto * base = static_cast<const uint8_t *>(weight_->data);
     const bool gated = form_ == WeightForm::gated_matrix;
     const int64_t all = gated ? columns_ / 2 : columns_, row = i * panel_columns_;
     source.columns = std::min(panel_columns_, all - row);
-    source.first = base + row * source.stride;
-    if (gated) source.second = source.first + all * source.stride;
-    if (delta_) merge(source, row, all + row, scratch);
+    if (is_placed()) {
+        source.type = weight_->type;
+        source.stride = ggml_row_size(weight_->type, length());
+        source.first = static_cast<const uint8_t *>(weight_->data) + row * source.stride;
+        if (gated) source.second = source.first + all * source.stride;
+    } else {
+        read_rows(source, row, all + row, scratch);
+    }
     (form_ == WeightForm::winograd ? kernels_.winograd_pack : kernels_.pack)(source, panel, scratch);
 }
 
-void PackedMatrix::merge(PanelSource & source, int64_t row, int64_t gate, void * scratch) const {
+void PackedMatrix::read_row(int64_t row, float * values, float * scratch) const {
+    if (stored_) {
+        read_numbers(*stored_, row * length(), length(), values);
+    } else {
+        const auto * rows = static_cast<const uint8_t *>(weight_->data);
+        number_type(weight_->type).widen(rows + row * ggml_row_size(weight_->type, length()), values, length());
+    }
+    if (delta_) delta_->add(row, values, scratch);
+}
+
+void PackedMatrix::read_rows(PanelSource & source, int64_t row, int64_t gate, void * scratch) const {
+    const bool gated = form_ == WeightForm::gated_matrix;
     auto * rows = reinterpret_cast<float *>(static_cast<char *>(scratch) + kernels_.pack_scratch(length()));
     float * gates = rows + source.columns * length();
     float * rest = rows + kernels_.panel * length();
     for (int64_t c = 0; c < source.columns; c++) {
-        const size_t offset = c * source.stride;
-        read_row(source.type, source.first + offset, length(), delta_.get(), row + c, rows + c * length(), rest);
-        if (!source.second) continue;
-        read_row(source.type, source.second + offset, length(), delta_.get(), gate + c, gates + c * length(), rest);
+        read_row(row + c, rows + c * length(), rest);
+        if (gated) read_row(gate + c, gates + c * length(), rest);
     }
     source.type = GGML_TYPE_F32;
     source.stride = length() * sizeof(float);
     source.first = reinterpret_cast<const uint8_t *>(rows);
-    if (source.second) source.second = reinterpret_cast<const uint8_t *>(gates);
+    if (gated) source.second = reinterpret_cast<const uint8_t *>(gates);
 }
 
 PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     const auto found = matrices_.find({weight, form});
     if (found != matrices_.end()) return *found->second;
     const auto delta = deltas_.find(weight);
+    const auto stored = stored_.find(weight);
     const bool merged = delta != deltas_.end();
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
     // Transforming a panel each time would cost more than the way saves.
-    const bool kept = merged || keep_all || form == WeightForm::winograd || packed <= ggml_nbytes(weight);
-    auto matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, kept, merged ? delta->second : nullptr);
+    const bool kept = merged || keep_all || form == WeightForm::winograd || packed <= unpacked_bytes(weight);
+    auto matrix =
+        std::make_unique<PackedMatrix>(kernels_, weight, form, kept, stored == stored_.end() ? nullptr : stored->second,
+                                       merged ? delta->second : nullptr);
     matrix->on_packed = on_packed;
     return *matrices_.emplace(std::pair(weight, form), std::move(matrix)).first->second;
 }
@@ -109,6 +126,12 @@ void PackedWeights::set_deltas(Deltas deltas) noexcept {
 
 void PackedWeights::forget(Tensor weight) noexcept {
     std::erase_if(matrices_, [&](const auto & entry) { return entry.first.first == weight; });
+    stored_.erase(weight);
+}
+
+size_t PackedWeights::unpacked_bytes(Tensor weight) const {
+    const auto stored = stored_.find(weight);
+    return stored == stored_.end() ? ggml_nbytes(weight) : stored->second->n_bytes;
 }
 
 size_t PackedWeights::pending_bytes() const {

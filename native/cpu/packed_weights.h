@@ -11,6 +11,7 @@
 #include "cpu/kernels.h"
 #include "graph/operation.h"
 #include "graph/row_delta.h"
+#include "io/tensor_table.h"
 
 namespace diffusion {
 
@@ -23,11 +24,13 @@ enum class WeightForm {
 
 // One matrix or convolution, cut into panels of columns. Where that takes no more
 // memory than the file's own form, a panel is packed when it is first asked for and kept; otherwise it is packed into scratch
-// memory each time, so that a quantized model stays as small as it is. A delta is added as panels are packed; a matrix that
+// memory each time, so that a quantized model stays as small as it is. So are numbers that no tensor can hold as the file has them
+// (8-bit floats, blocks across rows, ...): they are read from the file row by row. A delta is added as panels are packed; a matrix that
 // has one is always kept, because adding it each time would take long.
 class PackedMatrix {
 public:
-    PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept,
+    // `stored` where the rows are those in the file, nullptr where they are the tensor's.
+    PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept, const StoredTensor * stored,
                  std::shared_ptr<const RowDelta> delta);
 
     int64_t in() const { return in_; }
@@ -49,12 +52,16 @@ public:
 private:
     enum State : uint8_t { empty, busy, ready };
     void pack(int64_t i, void * panel, void * scratch) const;
-    // Points `source` at the rows that begin with `row` (and `gate`), with the delta, in scratch memory.
-    void merge(PanelSource & source, int64_t row, int64_t gate, void * scratch) const;
+    // The rows of a panel can be packed from where the tensor has them.
+    bool is_placed() const { return !stored_ && !delta_; }
+    void read_row(int64_t row, float * values, float * scratch) const;
+    // Points `source` at the rows that begin with `row` (and `gate`), in f32, in scratch memory.
+    void read_rows(PanelSource & source, int64_t row, int64_t gate, void * scratch) const;
     int64_t length() const { return in_ * taps_; }
 
     const Kernels & kernels_;
     Tensor weight_;
+    const StoredTensor * stored_;
     std::shared_ptr<const RowDelta> delta_;
     WeightForm form_;
     bool kept_;
@@ -73,12 +80,17 @@ public:
 
     PackedMatrix & matrix(Tensor weight, WeightForm form);
 
+    // The numbers of `weight`, which has no memory, are those of `stored`, which must stay where it is until forget().
+    void set_stored(Tensor weight, const StoredTensor & stored) { stored_[weight] = &stored; }
     using Deltas = std::map<Tensor, std::shared_ptr<const RowDelta>>;
     // What is added to weights from now on, in place of all that was. Frees what is packed of them: graphs that refer to that must be
     // gone.
     void set_deltas(Deltas deltas) noexcept;
     // Frees what is packed of a weight that goes away.
     void forget(Tensor weight) noexcept;
+
+    // In the file or, where the tensor was copied, in memory.
+    size_t unpacked_bytes(Tensor weight) const;
 
     // Bytes that panels will take that are still to be packed.
     size_t pending_bytes() const;
@@ -89,6 +101,7 @@ public:
 private:
     const Kernels & kernels_;
     std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>> matrices_;
+    std::map<Tensor, const StoredTensor *> stored_;
     Deltas deltas_;
 };
 

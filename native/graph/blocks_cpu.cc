@@ -25,13 +25,13 @@ Tensor as_operand(Graph & graph, Tensor x) {
 }
 
 // Winograd's way pays off where there are many pixels for each weight, and where the transformed weights, read again for
-// each group of patches, stay in the third-level cache. It takes more memory for them, so small pictures do without.
+// each group of patches, stay in the third-level cache. It takes more memory for them, so small pictures do without, and weights of fewer than 16 bits.
 bool is_for_winograd(const CpuPath & cpu, Tensor w, int64_t width, int64_t height, int64_t batch) {
     constexpr int64_t least_pixels = 1024, least_channels = 64, most_bytes = int64_t{16} << 20;
     const int64_t bytes = 16 * w->ne[2] * w->ne[3] * cpu.kernels.operand_size;
     return w->ne[0] == 3 && w->ne[1] == 3 && width % 2 == 0 && height % 2 == 0 &&
            width * height * batch >= least_pixels && std::min(w->ne[2], w->ne[3]) >= least_channels &&
-           bytes <= most_bytes && !ggml_is_quantized(w->type);
+           bytes <= most_bytes && cpu.weights.unpacked_bytes(w) >= ggml_nelements(w) * sizeof(ggml_fp16_t);
 }
 
 // A convolution of an image that is laid out with the zeros it needs around it.

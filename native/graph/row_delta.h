@@ -3,8 +3,6 @@
 
 #include <cstdint>
 
-#include "ggml.h"
-
 namespace diffusion {
 
 // A row is what makes one output: [in] of a matrix, [in, height, width] of a kernel, as files have them.
@@ -16,10 +14,5 @@ public:
     // Any thread. Takes no memory of its own, because it runs where nothing may fail.
     virtual void add(int64_t row, float * values, float * scratch) const noexcept = 0;
 };
-
-// Row `row` of weights of any floating-point or quantized type, plus `delta` unless it is nullptr, with `scratch` for it. `data` is
-// where the row begins, aligned for its type.
-void read_row(ggml_type type, const uint8_t * data, int64_t length, const RowDelta * delta, int64_t row, float * values,
-              float * scratch = nullptr);
 
 } // namespace diffusion

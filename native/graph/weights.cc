@@ -7,7 +7,9 @@
 #include <set>
 
 #include "backend/memory.h"
+#include "cpu/packed_weights.h"
 #include "io/mapped_file.h"
+#include "io/read_numbers.h"
 
 namespace diffusion {
 
@@ -39,34 +41,39 @@ size_t element_alignment(ggml_type type) {
 }
 
 bool is_aligned(const StoredTensor & stored) {
-    return reinterpret_cast<uintptr_t>(stored.data) % element_alignment(stored.type) == 0;
+    return reinterpret_cast<uintptr_t>(stored.data) % element_alignment(stored.type->ggml) == 0;
 }
 
-// All numbers of a tensor, in f32.
-std::vector<float> numbers_of(const StoredTensor & stored) {
-    const std::vector<uint8_t> raw(stored.data, stored.data + stored.n_bytes); // aligned, whatever the file has
-    std::vector<float> values(stored.n_elements());
-    if (stored.type == GGML_TYPE_F32) {
-        std::memcpy(values.data(), raw.data(), raw.size());
-    } else {
-        ggml_get_type_traits(stored.type)->to_float(raw.data(), values.data(), stored.n_elements());
-    }
-    return values;
+// The tensor has the numbers as the file has them.
+bool is_as_stored(const WeightBinder::Binding & binding) {
+    return binding.stored->is_plain() && binding.stored->type->ggml == binding.tensor->type;
 }
 
-// Writes `stored` into `tensor`, which is of its type or f32. A conversion goes piece by piece: beside a tensor that just
-// fits, there is no memory for another copy.
+// Where a tensor cannot have the numbers as the file has them: f16 for those of fewer bits, as the programs that write such files
+// compute with them.
+ggml_type converted_type(const StoredTensor & stored) {
+    const ggml_type type = stored.type->ggml;
+    const bool keeps = type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
+    if (keeps && stored.scales.empty()) return type;
+    const bool narrow = stored.type->block_bytes * 8 < 16 * static_cast<size_t>(stored.type->block);
+    return narrow ? GGML_TYPE_F16 : GGML_TYPE_F32;
+}
+
+// Writes `stored` into `tensor`. A conversion goes piece by piece: beside a tensor that just fits, there is no memory for
+// another copy.
 void write(const StoredTensor & stored, Tensor tensor) {
-    if (stored.type == tensor->type) return ggml_backend_tensor_set(tensor, stored.data, 0, stored.n_bytes);
-    constexpr int64_t piece = 1 << 16; // whole blocks of every type
-    std::vector<uint8_t> raw;          // aligned, whatever the file has
+    if (stored.is_plain() && stored.type->ggml == tensor->type) {
+        return ggml_backend_tensor_set(tensor, stored.data, 0, stored.n_bytes);
+    }
+    constexpr int64_t piece = 1 << 16;
+    const size_t size = ggml_type_size(tensor->type);
     std::vector<float> values(std::min(piece, stored.n_elements()));
+    std::vector<uint8_t> converted(values.size() * size);
     for (int64_t i = 0; i < stored.n_elements(); i += piece) {
         const int64_t n = std::min(piece, stored.n_elements() - i);
-        const uint8_t * begin = stored.data + ggml_row_size(stored.type, i);
-        raw.assign(begin, begin + ggml_row_size(stored.type, n));
-        ggml_get_type_traits(stored.type)->to_float(raw.data(), values.data(), n);
-        ggml_backend_tensor_set(tensor, values.data(), i * sizeof(float), n * sizeof(float));
+        read_numbers(stored, i, n, values.data());
+        ggml_quantize_chunk(tensor->type, values.data(), converted.data(), 0, 1, n, nullptr);
+        ggml_backend_tensor_set(tensor, converted.data(), i * size, n * size);
     }
 }
 
@@ -164,17 +171,14 @@ Tensor WeightBinder::bind(const std::string & name, Shape stored_ne, Shape ne, b
         mismatched_.push_back(name + ": has no values, its shape is " + wanted);
         return nullptr;
     }
-    const bool convertible = stored->type == GGML_TYPE_F32 || ggml_get_type_traits(stored->type)->to_float != nullptr;
-    if (!stored->supported || !convertible) {
-        mismatched_.push_back(name + ": expected a floating-point or quantized type, found " + stored->type_name);
+    if (!has_numbers(*stored)) {
+        mismatched_.push_back(name + ": expected a floating-point or quantized type, found " +
+                              std::string(stored->type->name));
         return nullptr;
     }
-    const ggml_type type = to_f32 ? GGML_TYPE_F32 : stored->type;
-    if (*ne.begin() % ggml_blck_size(type) != 0) {
-        mismatched_.push_back(name + ": rows of " + std::to_string(*ne.begin()) + " cannot be stored as " +
-                              ggml_type_name(type));
-        return nullptr;
-    }
+    const bool as_stored =
+        stored->is_plain() && stored->type->ggml != GGML_TYPE_F64 && *ne.begin() % stored->type->block == 0;
+    const ggml_type type = to_f32 ? GGML_TYPE_F32 : as_stored ? stored->type->ggml : converted_type(*stored);
     Tensor tensor = ggml_new_tensor(context_, type, static_cast<int>(ne.size()), ne.begin());
     ggml_set_name(tensor, name.c_str());
     bindings_.push_back({tensor, stored, std::move(transform)});
@@ -193,19 +197,22 @@ Norm WeightBinder::norm(const std::string & prefix, int64_t channels) {
     return {parameter(prefix + ".weight", {channels}), parameter(prefix + ".bias", {channels})};
 }
 
-PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, Placement placement,
-                             const Progress & progress, const Cancellation & cancellation)
-    : binder_(binder), backend_(backend) {
+PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, PackedWeights * packed,
+                             Placement placement, const Progress & progress, const Cancellation & cancellation)
+    : binder_(binder), backend_(backend), packed_(packed) {
     const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend);
     const bool host = ggml_backend_buft_is_host(buft);
     const size_t alignment = ggml_backend_buft_get_alignment(buft);
     const auto & files = binder.table().files();
-    const auto stays_mapped = [&](const WeightBinder::Binding & b) {
+    // Read by read_numbers() as panels are packed: the tensor has no memory, its numbers stay as the file has them.
+    const auto is_raw = [&](const WeightBinder::Binding & b) { return packed && b.product && !is_as_stored(b); };
+    const auto stays_in_file = [&](const WeightBinder::Binding & b) {
         const bool wanted = host && placement == Placement::mapped && files[b.stored->file].n_bytes >= small_file;
-        return wanted && !b.transform && b.tensor->type == b.stored->type && is_aligned(*b.stored);
+        return wanted && (is_raw(b) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored)));
     };
-    const auto padded = [&](Tensor tensor) {
-        return GGML_PAD(ggml_backend_buft_get_alloc_size(buft, tensor), alignment);
+    const auto padded = [&](const WeightBinder::Binding & b) {
+        const size_t size = is_raw(b) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(buft, b.tensor);
+        return GGML_PAD(size, alignment);
     };
 
     int64_t total = 0;
@@ -213,8 +220,8 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
     std::map<int, ggml_backend_buffer_t> mappings; // by file
     for (const auto & binding : binder.bindings()) {
         total += static_cast<int64_t>(binding.stored->n_bytes);
-        if (!stays_mapped(binding)) {
-            to_allocate += padded(binding.tensor);
+        if (!stays_in_file(binding)) {
+            to_allocate += padded(binding);
         } else if (!mappings.count(binding.stored->file)) {
             const MappedFile & file = *files[binding.stored->file].mapping;
             in_use_.push_back(&file);
@@ -241,27 +248,46 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
     int64_t done = 0;
     for (const auto & binding : binder.bindings()) {
         cancellation.throw_if_cancelled();
-        if (stays_mapped(binding)) {
-            ggml_backend_tensor_alloc(mappings[binding.stored->file], binding.tensor,
-                                      const_cast<uint8_t *>(binding.stored->data));
+        const StoredTensor & stored = *binding.stored;
+        const bool in_file = stays_in_file(binding);
+        if (is_raw(binding)) {
+            raw_.emplace(binding.tensor, stored).first->second.data = in_file ? stored.data : next;
+            if (!in_file) std::memcpy(next, stored.data, stored.n_bytes);
+        } else if (in_file) {
+            ggml_backend_tensor_alloc(mappings[stored.file], binding.tensor, const_cast<uint8_t *>(stored.data));
             mapped_[binding.tensor] = binding.tensor->buffer;
-            mapped_bytes_ += static_cast<int64_t>(binding.stored->n_bytes);
         } else {
             ggml_backend_tensor_alloc(allocated, binding.tensor, next);
-            next += padded(binding.tensor);
             if (binding.transform) {
-                const std::vector<float> values = binding.transform(numbers_of(*binding.stored));
+                const std::vector<float> values = binding.transform(read_all_numbers(stored));
                 ggml_backend_tensor_set(binding.tensor, values.data(), 0, ggml_nbytes(binding.tensor));
             } else {
-                write(*binding.stored, binding.tensor);
+                write(stored, binding.tensor);
             }
-            release_mapped(binding.stored->data, binding.stored->n_bytes);
         }
-        done += static_cast<int64_t>(binding.stored->n_bytes);
+        if (in_file) {
+            in_file_[binding.tensor] = &stored;
+            mapped_bytes_ += static_cast<int64_t>(stored.n_bytes);
+        } else {
+            next += padded(binding);
+            release_mapped(stored.data, stored.n_bytes);
+        }
+        done += static_cast<int64_t>(stored.n_bytes);
         if (progress) progress(done, total);
     }
     binder.table().check_unchanged();
     allocated_bytes_ = static_cast<int64_t>(to_allocate);
+    for (const auto & [tensor, stored] : raw_) packed->set_stored(tensor, stored);
+}
+
+PlacedWeights::~PlacedWeights() {
+    if (!packed_) return;
+    for (const auto & binding : binder_.bindings()) packed_->forget(binding.tensor);
+}
+
+const StoredTensor * PlacedWeights::in_file(Tensor tensor) const {
+    const auto found = in_file_.find(tensor);
+    return found == in_file_.end() || own_.contains(tensor) ? nullptr : found->second;
 }
 
 void PlacedWeights::check_unchanged() const {
@@ -331,17 +357,15 @@ void PlacedWeights::write_merged(const WeightBinder::Binding & binding, const Ro
                                  const Cancellation & cancellation) const {
     const Tensor tensor = binding.tensor;
     const int64_t rows = weight_rows(tensor), length = ggml_nelements(tensor) / rows;
-    const size_t from_bytes = ggml_row_size(binding.stored->type, length),
-                 to_bytes = ggml_row_size(tensor->type, length);
-    std::vector<uint8_t> raw, merged(to_bytes); // aligned, whatever the file has
+    const size_t bytes = ggml_row_size(tensor->type, length);
+    std::vector<uint8_t> merged(bytes);
     std::vector<float> values(length), scratch(delta.scratch());
     for (int64_t row = 0; row < rows; row++) {
         cancellation.throw_if_cancelled();
-        const uint8_t * from = binding.stored->data + row * from_bytes;
-        raw.assign(from, from + from_bytes);
-        read_row(binding.stored->type, raw.data(), length, &delta, row, values.data(), scratch.data());
+        read_numbers(*binding.stored, row * length, length, values.data());
+        delta.add(row, values.data(), scratch.data());
         ggml_quantize_chunk(tensor->type, values.data(), merged.data(), 0, 1, length, nullptr);
-        ggml_backend_tensor_set(tensor, merged.data(), row * to_bytes, to_bytes);
+        ggml_backend_tensor_set(tensor, merged.data(), row * bytes, bytes);
     }
 }
 

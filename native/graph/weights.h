@@ -21,6 +21,8 @@
 
 namespace diffusion {
 
+class PackedWeights;
+
 // Collects what a network needs. A tensor that is missing or misshapen is noted, not thrown, so that all of them can be
 // reported at once; the network is usable only if `missing()` and `mismatched()` are empty.
 class WeightBinder {
@@ -32,7 +34,7 @@ public:
     struct Binding {
         Tensor tensor;
         const StoredTensor * stored;
-        Transform transform;  // nullptr: as they are, or converted to f32
+        Transform transform;  // nullptr: as they are, or converted to the tensor's type
         bool product = false; // the matrix or kernel of a layer, which the CPU's kernels pack
     };
 
@@ -56,10 +58,11 @@ public:
     // One more than the largest of them; 0 where there is none.
     int64_t count(const std::string & prefix) const;
 
-    // The matrix or kernel of a layer in the type that the file has. Dimensions of size 1 may stand anywhere, so that a 1x1
-    // convolution may be stored as a matrix and the other way round.
+    // The matrix or kernel of a layer in the type that the file has; where a tensor cannot have that (8-bit floats, blocks across rows,
+    // ...), in f16 or f32. Dimensions of size 1 may stand anywhere, so that a 1x1 convolution may be stored as a matrix and the
+    // other way round.
     Tensor weight(const std::string & name, Shape ne);
-    // Vectors that are looked up, in the type that the file has.
+    // The same of vectors that are looked up.
     Tensor lookup(const std::string & name, Shape ne);
     // A small tensor that element-wise operations take: converted to f32.
     Tensor parameter(const std::string & name, Shape ne);
@@ -102,9 +105,13 @@ class PlacedWeights {
 public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
-    // Throws Error (out_of_memory, cancelled, file).
-    PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, Placement placement, const Progress & progress,
-                  const Cancellation & cancellation);
+    // `packed`: what packs the matrices and kernels where the CPU's kernels do; else nullptr. Throws Error (out_of_memory, cancelled,
+    // file).
+    PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, PackedWeights * packed, Placement placement,
+                  const Progress & progress, const Cancellation & cancellation);
+    ~PlacedWeights();
+    PlacedWeights(const PlacedWeights &) = delete;
+    PlacedWeights & operator=(const PlacedWeights &) = delete;
 
     // Throws Error (file) where a file that weights are read from in their place has changed. To be asked before an evaluation and
     // after it, whose result counts for nothing then.
@@ -127,7 +134,8 @@ public:
     // Numbers can be written in that type without data to calibrate it by.
     static bool can_merge(ggml_type type);
 
-    bool is_mapped(Tensor tensor) const { return mapped_.count(tensor) > 0 && !own_.count(tensor); }
+    // Where the numbers of a tensor lie that was not copied; nullptr for others.
+    const StoredTensor * in_file(Tensor tensor) const;
     int64_t mapped_bytes() const { return mapped_bytes_; }
     int64_t allocated_bytes() const { return allocated_bytes_; }
 
@@ -143,7 +151,10 @@ private:
     const WeightBinder & binder_;
     ggml_backend_t backend_;
     std::vector<Buffer> buffers_;
-    std::vector<const MappedFile *> in_use_;                   // those that tensors lie in
+    PackedWeights * packed_;
+    std::vector<const MappedFile *> in_use_; // those that numbers are read from
+    std::unordered_map<Tensor, const StoredTensor *> in_file_;
+    std::map<Tensor, StoredTensor> raw_; // what is read by read_numbers(), in the file or in memory
     std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors that lie in their file
     std::unordered_map<Tensor, Buffer> own_;                   // memory of such a tensor while it has a delta
     Deltas deltas_;

@@ -190,16 +190,14 @@ private:
         }
         std::vector<uint64_t> shape(n_dims);
         for (uint64_t & axis : shape) axis = number<uint64_t>("a tensor info");
-        tensor.type = tensor_type(tensor.name);
-        tensor.type_name = ggml_type_name(tensor.type);
-        if (tensor.type_name.ends_with("_K")) tensor.type_name.back() = 'k';
+        tensor.type = &tensor_type(tensor.name);
         tensor.n_bytes = checked_size(tensor, shape);
         set_shape(tensor, shape);
         offsets_.push_back(number<uint64_t>("a tensor info"));
         tensors_.push_back(std::move(tensor));
     }
 
-    ggml_type tensor_type(const std::string & tensor) {
+    const NumberType & tensor_type(const std::string & tensor) {
         const uint32_t id = number<uint32_t>("a tensor info");
         // Types that ggml has removed keep their ids, with a block size of 0.
         if (id >= GGML_TYPE_COUNT || ggml_blck_size(static_cast<ggml_type>(id)) == 0) {
@@ -207,23 +205,23 @@ private:
                                               ", which this version of ggml does not know (any more); convert the file "
                                               "to another type");
         }
-        return static_cast<ggml_type>(id);
+        return number_type(static_cast<ggml_type>(id));
     }
 
     size_t checked_size(const StoredTensor & tensor, const std::vector<uint64_t> & shape) const {
-        const uint64_t block = static_cast<uint64_t>(ggml_blck_size(tensor.type));
+        const uint64_t block = static_cast<uint64_t>(tensor.type->block);
         const auto count = count_elements(shape);
         const uint64_t row = shape.empty() ? 1 : shape[0];
         if (!count || row % block != 0) {
-            throw corrupt("tensor " + quote(tensor.name) + " of type " + tensor.type_name + " has the shape " +
-                          shape_text(shape) +
+            throw corrupt("tensor " + quote(tensor.name) + " of type " + std::string(tensor.type->name) +
+                          " has the shape " + shape_text(shape) +
                           (count ? ", whose rows are not whole blocks of " + std::to_string(block)
                                  : ", which is larger than any file"));
         }
-        const auto bytes = checked_multiply(*count / block, ggml_type_size(tensor.type));
+        const auto bytes = checked_multiply(*count / block, tensor.type->block_bytes);
         if (!bytes || *bytes > file_->size()) {
-            throw corrupt("tensor " + quote(tensor.name) + " of type " + tensor.type_name + " and shape " +
-                          shape_text(shape) + " is larger than the file");
+            throw corrupt("tensor " + quote(tensor.name) + " of type " + std::string(tensor.type->name) +
+                          " and shape " + shape_text(shape) + " is larger than the file");
         }
         return static_cast<size_t>(*bytes);
     }

@@ -1,10 +1,7 @@
 // The classes and functions that a checkpoint's pickle may name. None is ever called: a role says how it is read.
 #pragma once
 
-#include <cstddef>
 #include <string_view>
-
-#include "ggml.h"
 
 namespace diffusion {
 
@@ -22,10 +19,7 @@ struct PickleClass {
     std::string_view module;
     std::string_view name;
     ClassRole role;
-    // Of a storage or dtype. The names are those of safetensors in lower case.
-    const char * type_name = "";
-    size_t element_size = 0;          // bytes
-    ggml_type type = GGML_TYPE_COUNT; // GGML_TYPE_COUNT where ggml has none
+    std::string_view type_name = {}; // of a storage or dtype: that of its NumberType
 };
 
 // nullptr for a class that is not on the list.

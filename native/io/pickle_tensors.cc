@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <optional>
 
 #include "io/file_error.h"
@@ -20,6 +21,8 @@ constexpr size_t longest_name = 512;
 constexpr size_t most_metadata = 1000;
 constexpr size_t longest_metadata = 1000;
 constexpr size_t most_dimensions = 64;
+// A few bytes, read again and again, make any shape; no weights are of that kind.
+constexpr uint64_t most_repeated = 1 << 24;
 
 std::optional<std::string> metadata_text(const PickleValue & value) {
     switch (value.kind) {
@@ -46,6 +49,18 @@ bool is_contiguous(const std::vector<uint64_t> & shape, const std::vector<uint64
         expected *= shape[i - 1];
     }
     return true;
+}
+
+// Numbers from the first to the last. Nothing where that overflows.
+std::optional<uint64_t> reach(const std::vector<uint64_t> & shape, const std::vector<uint64_t> & strides) {
+    uint64_t last = 0;
+    for (size_t i = 0; i < shape.size(); i++) {
+        const auto span = checked_multiply(shape[i] - 1, strides[i]);
+        constexpr uint64_t most = std::numeric_limits<int64_t>::max();
+        if (!span || *span >= most - last) return std::nullopt;
+        last += *span;
+    }
+    return last + 1;
 }
 
 class Collector {
@@ -167,7 +182,7 @@ private:
         const PickleValue & reference = pickle_.at(arguments[0]);
         if (reference.kind != PickleKind::persistent) throw tensor_error("is made from " + describe(reference));
         const StorageReference storage = read_storage_reference(pickle_, reference, path_);
-        const PickleClass & type = has_type ? dtype(pickle_.at(arguments[6])) : *storage.type;
+        const NumberType & type = has_type ? dtype(pickle_.at(arguments[6])) : *storage.type;
         const size_t flags = has_type ? 7 : 6;
         if (arguments.size() > flags && !pickle_.at(arguments[flags]).items.empty()) {
             throw unsupported_file(path_, "tensor " + quote(name_) +
@@ -181,40 +196,43 @@ private:
         }
         StoredTensor tensor;
         tensor.name = name_;
-        tensor.type_name = type.type_name;
-        tensor.supported = type.type != GGML_TYPE_COUNT;
-        if (tensor.supported) tensor.type = type.type;
-        place(tensor, storage, type, size(pickle_.at(arguments[1]), "offset"), shape, strides);
+        tensor.type = &type;
+        place(tensor, storage, size(pickle_.at(arguments[1]), "offset"), shape, strides);
         std::reverse(shape.begin(), shape.end());
         set_shape(tensor, shape);
         result_.tensors.push_back(std::move(tensor));
     }
 
-    void place(StoredTensor & tensor, const StorageReference & storage, const PickleClass & type, uint64_t offset,
+    void place(StoredTensor & tensor, const StorageReference & storage, uint64_t offset,
                const std::vector<uint64_t> & shape, const std::vector<uint64_t> & strides) {
         const uint8_t * data = find_storage_(storage);
         const auto count = count_elements(shape);
         if (!count) throw tensor_error("has the shape " + shape_text(shape) + ", which no memory can hold");
-        if (!is_contiguous(shape, strides)) {
-            tensor.supported = false;
-            tensor.type_name = "non-contiguous " + tensor.type_name;
-            tensor.data = data;
-            return;
+        tensor.strided = !is_contiguous(shape, strides);
+        const auto span = tensor.strided ? reach(shape, strides) : count;
+        const uint64_t room = storage.n_bytes / tensor.type->block_bytes;
+        if (!span || offset > room || *span > room - offset) {
+            throw tensor_error("of shape " + shape_text(shape) +
+                               (tensor.strided ? " and strides " + shape_text(strides) : "") +
+                               " does not fit into its storage of " + std::to_string(storage.n_bytes) + " bytes");
         }
-        const uint64_t room = storage.n_bytes / type.element_size;
-        if (offset > room || *count > room - offset) {
-            throw tensor_error("of shape " + shape_text(shape) + " does not fit into its storage of " +
-                               std::to_string(storage.n_bytes) + " bytes");
+        if (*count > *span && *count > most_repeated) {
+            throw unsupported_file(path_, "tensor " + quote(name_) + " repeats " + std::to_string(*span) +
+                                              " numbers to make the shape " + shape_text(shape) +
+                                              "; save it contiguous (contiguous())");
         }
-        tensor.data = data + offset * type.element_size;
-        tensor.n_bytes = static_cast<size_t>(*count * type.element_size);
+        tensor.data = data + offset * tensor.type->block_bytes;
+        tensor.n_bytes = static_cast<size_t>(*span * tensor.type->block_bytes);
+        for (size_t i = 0; tensor.strided && i < std::min<size_t>(strides.size(), GGML_MAX_DIMS); i++) {
+            tensor.strides[i] = static_cast<int64_t>(strides[strides.size() - 1 - i]);
+        }
     }
 
-    const PickleClass & dtype(const PickleValue & value) const {
+    const NumberType & dtype(const PickleValue & value) const {
         if (value.kind != PickleKind::class_ || value.type->role != ClassRole::dtype) {
             throw tensor_error("has " + describe(value) + " for its type");
         }
-        return *value.type;
+        return *find_number_type(value.type->type_name);
     }
 
     uint64_t size(const PickleValue & value, const char * what) const {
@@ -260,9 +278,10 @@ StorageReference read_storage_reference(const Pickle & pickle, const PickleValue
         throw unsupported_file(path, "has a storage that is a view of another, as PyTorch 0.3 wrote it; save it again "
                                      "with a newer PyTorch");
     }
-    const auto n_bytes = checked_multiply(static_cast<uint64_t>(count.integer), type.type->element_size);
+    const NumberType & number = *find_number_type(type.type->type_name);
+    const auto n_bytes = checked_multiply(static_cast<uint64_t>(count.integer), number.block_bytes);
     if (!n_bytes) throw corrupt();
-    return {type.type, item(2).text, *n_bytes};
+    return {&number, item(2).text, *n_bytes};
 }
 
 PickledTensors collect_tensors(const Pickle & pickle, const std::string & path, const StorageLookup & find_storage,

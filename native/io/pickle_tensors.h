@@ -14,7 +14,7 @@ namespace diffusion {
 
 // What a pickle says of memory that tensors share, in the persistent id ('storage', type, key, location, count).
 struct StorageReference {
-    const PickleClass * type = nullptr; // of role `storage`
+    const NumberType * type = nullptr;
     std::string_view key;
     uint64_t n_bytes = 0;
 };
@@ -33,8 +33,7 @@ struct PickledTensors {
 // Names each tensor by the keys and list indices that lead to it, with points between them; what a `state_dict` at the
 // top holds is named from there, and the rest beside it is dropped. Keys of other kinds than text, numbers and classes
 // lead nowhere. Numbers and short texts become metadata under such names, the first 1000 of them.
-// Every tensor is checked to lie within its storage. One that is not contiguous, or of a type or rank that ggml lacks,
-// is listed as not `supported`. Throws Error (model_corrupt, model_unsupported, cancelled).
+// Every tensor is checked to lie within its storage. Throws Error (model_corrupt, model_unsupported, cancelled).
 PickledTensors collect_tensors(const Pickle & pickle, const std::string & path, const StorageLookup & find_storage,
                                const Cancellation & cancellation);
 

@@ -2,7 +2,6 @@
 #include "io/safetensors.h"
 
 #include <algorithm>
-#include <array>
 
 #include "io/bytes.h"
 #include "io/file_error.h"
@@ -15,36 +14,10 @@ namespace {
 
 constexpr uint64_t max_header_bytes = 100'000'000;
 
-struct DataType {
-    const char * name;
-    int bits;
-    ggml_type type; // GGML_TYPE_COUNT where ggml has none
+constexpr std::string_view data_types[] = {
+    "F32", "F16",  "BF16",    "F64",     "I8",      "I16",         "I32",         "I64",     "U8",      "U16", "U32",
+    "U64", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F6_E2M3", "F6_E3M2", "F4",  "C64",
 };
-
-constexpr std::array<DataType, 22> data_types = {{
-    {"F32", 32, GGML_TYPE_F32},
-    {"F16", 16, GGML_TYPE_F16},
-    {"BF16", 16, GGML_TYPE_BF16},
-    {"F64", 64, GGML_TYPE_F64},
-    {"I8", 8, GGML_TYPE_I8},
-    {"I16", 16, GGML_TYPE_I16},
-    {"I32", 32, GGML_TYPE_I32},
-    {"I64", 64, GGML_TYPE_I64},
-    {"U8", 8, GGML_TYPE_COUNT},
-    {"U16", 16, GGML_TYPE_COUNT},
-    {"U32", 32, GGML_TYPE_COUNT},
-    {"U64", 64, GGML_TYPE_COUNT},
-    {"BOOL", 8, GGML_TYPE_COUNT},
-    {"F8_E4M3", 8, GGML_TYPE_COUNT},
-    {"F8_E5M2", 8, GGML_TYPE_COUNT},
-    {"F8_E8M0", 8, GGML_TYPE_COUNT},
-    {"F8_E4M3FNUZ", 8, GGML_TYPE_COUNT},
-    {"F8_E5M2FNUZ", 8, GGML_TYPE_COUNT},
-    {"F6_E2M3", 6, GGML_TYPE_COUNT},
-    {"F6_E3M2", 6, GGML_TYPE_COUNT},
-    {"F4", 4, GGML_TYPE_COUNT},
-    {"C64", 64, GGML_TYPE_COUNT},
-}};
 
 std::string lower_case(std::string text) {
     for (char & c : text) {
@@ -157,24 +130,20 @@ private:
         if (tensors.size() % 4096 == 0) cancellation_.throw_if_cancelled();
         if (fields_ != 7) throw tensor_error("lacks one of dtype, shape and data_offsets");
         if (offsets_.size() != 2) throw tensor_error("needs two data_offsets");
-        const auto type = std::find_if(data_types.begin(), data_types.end(),
-                                       [&](const DataType & candidate) { return dtype_ == candidate.name; });
-        if (type == data_types.end()) {
+        if (std::ranges::find(data_types, dtype_) == std::end(data_types)) {
             throw unsupported_file(path_, "tensor " + quote(name_) + " has the unknown dtype " + quote(dtype_));
         }
         StoredTensor tensor;
-        tensor.n_bytes = checked_size(*type);
+        tensor.type = find_number_type(lower_case(dtype_));
+        tensor.n_bytes = checked_size(*tensor.type);
         tensor.data = data_ + offsets_[0];
-        tensor.supported = type->type != GGML_TYPE_COUNT;
-        if (tensor.supported) tensor.type = type->type;
-        tensor.type_name = lower_case(type->name);
         std::reverse(shape_.begin(), shape_.end());
         set_shape(tensor, shape_);
         tensor.name = std::move(name_);
         tensors.push_back(std::move(tensor));
     }
 
-    size_t checked_size(const DataType & type) const {
+    size_t checked_size(const NumberType & type) const {
         const uint64_t begin = offsets_[0], end = offsets_[1];
         if (begin > end || end > data_size_) {
             throw tensor_error("has data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) +
@@ -182,10 +151,11 @@ private:
                                " bytes of data; the file is cut short or damaged");
         }
         const auto count = count_elements(shape_);
-        const auto bits = count ? checked_multiply(*count, static_cast<uint64_t>(type.bits)) : std::nullopt;
-        if (!bits || *bits % 8 != 0 || *bits / 8 != end - begin) {
-            throw tensor_error("of type " + std::string(type.name) + " and shape " + shape_text(shape_) +
-                               " does not match its " + std::to_string(end - begin) + " bytes of data");
+        const auto block = static_cast<uint64_t>(type.block);
+        const auto bytes = count ? checked_multiply(*count / block, type.block_bytes) : std::nullopt;
+        if (!bytes || *count % block != 0 || *bytes != end - begin) {
+            throw tensor_error("of type " + dtype_ + " and shape " + shape_text(shape_) + " does not match its " +
+                               std::to_string(end - begin) + " bytes of data");
         }
         return static_cast<size_t>(end - begin);
     }

@@ -30,7 +30,6 @@ void set_shape(StoredTensor & tensor, const std::vector<uint64_t> & shape) {
     for (size_t i = 0; i < shape.size(); i++) {
         tensor.ne[std::min<size_t>(i, GGML_MAX_DIMS - 1)] *= static_cast<int64_t>(shape[i]);
     }
-    if (shape.size() > GGML_MAX_DIMS) tensor.supported = false;
 }
 
 std::string shape_text(const std::vector<uint64_t> & shape) {

@@ -17,7 +17,7 @@ std::optional<uint64_t> checked_multiply(uint64_t a, uint64_t b);
 std::optional<uint64_t> count_elements(const std::vector<uint64_t> & shape);
 
 // Sets n_dims and ne from a shape that count_elements() accepts, in ggml's order (contiguous axis first). Axes beyond
-// ggml's four are multiplied into the last, and the tensor is marked as unsupported.
+// ggml's four are multiplied into the last.
 void set_shape(StoredTensor & tensor, const std::vector<uint64_t> & shape);
 
 std::string shape_text(const std::vector<uint64_t> & shape); // "[4, 320]"

@@ -12,25 +12,30 @@
 #include "ggml.h"
 
 #include "cancellation.h"
+#include "io/number_type.h"
 
 namespace diffusion {
 
 class MappedFile;
 
-// A tensor where its file has it. The shape is in ggml's order: ne[0] is contiguous.
+// A tensor where its file has it. The shape is in ggml's order: ne[0] is the fastest dimension. read_numbers.h reads it.
 struct StoredTensor {
     std::string name;
-    // The type in memory. For types that ggml lacks (bool, u8, f8_e4m3, ...) `supported` is false.
-    ggml_type type = GGML_TYPE_F32;
-    bool supported = true;
-    std::string type_name; // as the file spells it, lower case
-    int n_dims = 0;
+    const NumberType * type = &number_type(GGML_TYPE_F32);
+    int n_dims = 0; // where there are more than GGML_MAX_DIMS, the last of `ne` is the product of all others
     int64_t ne[GGML_MAX_DIMS] = {1, 1, 1, 1};
+    // Numbers from one to the next of each dimension, where they do not follow one another in the order of the shape.
+    bool strided = false;
+    int64_t strides[GGML_MAX_DIMS] = {};
+    // What the numbers are multiplied by: nothing; one for all; or one for each index of the slowest dimension.
+    std::vector<float> scales = {};
     const uint8_t * data = nullptr; // inside the mapping; may be less aligned than ggml's kernels like
-    size_t n_bytes = 0;
-    int file = 0; // index into TensorTable::files()
+    size_t n_bytes = 0;             // from the first number to the last
+    int file = 0;                   // index into TensorTable::files()
 
     int64_t n_elements() const { return ne[0] * ne[1] * ne[2] * ne[3]; }
+    // Numbers that follow one another and are multiplied by nothing, of a type that ggml has.
+    bool is_plain() const { return !strided && scales.empty() && type->ggml != GGML_TYPE_COUNT; }
 };
 
 struct StoredFile {

@@ -115,7 +115,7 @@ public:
                 throw corrupt("storage " + quote(place.storage.key) + " of " + std::to_string(place.storage.n_bytes) +
                               " bytes is not within the file; the file is cut short");
             }
-            const size_t element = place.storage.type->element_size;
+            const size_t element = place.storage.type->block_bytes;
             if (diffusion::little_endian<uint64_t>(file_.data() + at) != place.storage.n_bytes / element) {
                 throw corrupt("storage " + quote(place.storage.key) + " has two different sizes");
             }

@@ -75,8 +75,8 @@ void ControlNets::open(const std::vector<std::string> & paths, const Cancellatio
     try {
         for (auto & entry : open_) {
             if (entry->placed) continue;
-            entry->placed =
-                std::make_unique<PlacedWeights>(*entry->weights, device_.backend(), placement_, nullptr, cancellation);
+            entry->placed = std::make_unique<PlacedWeights>(
+                *entry->weights, device_.backend(), device_.packed_weights(), placement_, nullptr, cancellation);
             entry->serial = next_serial_++;
         }
     } catch (...) {
@@ -123,10 +123,6 @@ std::vector<FileStamp> ControlNets::stamps_of(const TensorTable & table) {
 void ControlNets::free(Entries entries) {
     if (entries.empty()) return;
     runner_.clear(); // plans read the weights
-    for (const auto & entry : entries) {
-        if (!device_.cpu()) break;
-        for (const auto & binding : entry->weights->bindings()) device_.cpu()->weights.forget(binding.tensor);
-    }
     entries.clear();
     return_freed_memory();
 }
@@ -135,8 +131,11 @@ void ControlNets::check_unchanged() const {
     for (const auto & entry : open_) entry->placed->check_unchanged();
 }
 
-bool ControlNets::is_mapped(Tensor tensor) const {
-    return std::ranges::any_of(open_, [&](const auto & entry) { return entry->placed->is_mapped(tensor); });
+const StoredTensor * ControlNets::in_file(Tensor tensor) const {
+    for (const auto & entry : open_) {
+        if (const StoredTensor * stored = entry->placed->in_file(tensor)) return stored;
+    }
+    return nullptr;
 }
 
 } // namespace diffusion

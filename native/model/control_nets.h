@@ -32,7 +32,8 @@ public:
 
     // Throws Error (file), see PlacedWeights.
     void check_unchanged() const;
-    bool is_mapped(Tensor tensor) const;
+    // See PlacedWeights::in_file.
+    const StoredTensor * in_file(Tensor tensor) const;
 
 private:
     struct Entry {

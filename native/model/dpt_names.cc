@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "io/read_numbers.h"
 #include "model/name_parts.h"
 
 namespace diffusion {
@@ -118,15 +119,11 @@ bool is_idle(std::string_view name) {
 void add_parts(TensorTable & table, const StoredTensor & tensor) {
     constexpr std::string_view fused = ".attn.qkv.";
     const size_t at = tensor.name.find(fused);
-    const int rows = tensor.n_dims - 1; // the slowest dimension
-    if (at == std::string::npos || rows < 0 || rows > 1 || tensor.ne[rows] % 3 != 0) return table.add(tensor);
-    for (size_t i = 0; i < 3; i++) {
-        StoredTensor part = tensor;
+    StoredTensor part;
+    for (int64_t i = 0; i < 3; i++) {
+        if (at == std::string::npos || !take_rows(tensor, i, 3, part)) return table.add(tensor);
         part.name = tensor.name.substr(0, at) + ".attn." + "qkv"[i] + "." + tensor.name.substr(at + fused.size());
-        part.ne[rows] /= 3;
-        part.n_bytes /= 3;
-        part.data += i * part.n_bytes;
-        table.add(std::move(part));
+        table.add(part);
     }
 }
 

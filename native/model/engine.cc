@@ -132,7 +132,7 @@ struct Engine::Impl {
         control_nets.emplace(*networks, evaluator->device(), evaluator->runner(), options.placement);
         if (CpuPath * cpu = evaluator->device().cpu()) {
             cpu->weights.on_packed = [this, own = cpu->weights.on_packed](Tensor tensor) {
-                if (control_nets->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
+                if (const auto * stored = control_nets->in_file(tensor)) release_mapped(stored->data, stored->n_bytes);
                 own(tensor);
             };
         }

@@ -39,14 +39,15 @@ GraphInput image_input(const std::vector<float> & data, const Shape4 & s) {
 Evaluator::Evaluator(const WeightBinder & weights, const EngineOptions & options, const Cancellation & cancellation)
     : on_log_(options.on_log) {
     device_.emplace(options.device, options.threads, options.precision);
-    weights_.emplace(weights, device_->backend(), options.placement, options.on_progress, cancellation);
+    weights_.emplace(weights, device_->backend(), device_->packed_weights(), options.placement, options.on_progress,
+                     cancellation);
     if (device_->cpu()) {
         int64_t numbers = 0;
         for (const auto & binding : weights.bindings()) numbers += ggml_nelements(binding.tensor);
         PackedWeights & packed = device_->cpu()->weights;
         packed.keep_all = numbers * device_->cpu()->kernels.operand_size <= small_model;
         packed.on_packed = [this](Tensor tensor) {
-            if (weights_->is_mapped(tensor)) release_mapped(tensor->data, ggml_nbytes(tensor));
+            if (const auto * stored = weights_->in_file(tensor)) release_mapped(stored->data, stored->n_bytes);
         };
         info_.precision = ggml_type_name(device_->cpu()->kernels.operand);
     }
@@ -81,7 +82,8 @@ void Evaluator::set_deltas(const PlacedWeights::Deltas & deltas) {
         placed.emplace(binding, delta);
         if (PlacedWeights::can_merge(binding->tensor->type)) continue;
         throw Error(ErrorCode::model_unsupported, "A LoRA cannot be added on this device to weights of the type " +
-                                                      binding->stored->type_name + ". Use a model in another type.");
+                                                      std::string(binding->stored->type->name) +
+                                                      ". Use a model in another type.");
     }
     PlacedWeights::Change change = weights_->change_to(std::move(placed));
     // Nothing below throws: all of it is in force, or none.

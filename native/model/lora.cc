@@ -9,11 +9,11 @@
 #include "backend/memory.h"
 #include "io/file_error.h"
 #include "io/mapped_file.h"
+#include "io/read_numbers.h"
 #include "model/adapter.h"
 #include "model/lora_metadata.h"
 #include "model/lora_names.h"
 #include "model/requirements.h"
-#include "model/tensor_values.h"
 
 namespace diffusion {
 
@@ -24,14 +24,14 @@ using Deltas = std::map<const Binding *, std::vector<std::unique_ptr<RowDelta>>>
 
 // [rows, columns]: the slowest dimension and all others.
 Matrix read_matrix(const StoredTensor & tensor, const std::string & path) {
-    if (!has_values(tensor)) {
+    if (!has_numbers(tensor) && !is_scalar(tensor)) {
         throw unsupported_file(path, "the tensor " + quote(tensor.name) + " is empty or of the type " +
-                                         tensor.type_name + ", expected floating-point numbers");
+                                         std::string(tensor.type->name) + ", expected floating-point numbers");
     }
     Matrix matrix;
     matrix.rows = tensor.n_dims > 0 ? tensor.ne[std::min(tensor.n_dims, GGML_MAX_DIMS) - 1] : 1;
     matrix.columns = tensor.n_elements() / matrix.rows;
-    matrix.values = read_values(tensor);
+    matrix.values = read_all_numbers(tensor);
     return matrix;
 }
 

@@ -66,7 +66,7 @@ ComponentInfo describe(const TensorTable & table, const char * kind, const std::
         if (tensor.name.compare(0, prefix.size(), prefix) != 0) continue;
         info.parameters += tensor.n_elements();
         info.n_bytes += static_cast<int64_t>(tensor.n_bytes);
-        info.types[tensor.type_name]++;
+        info.types[std::string(tensor.type->name)]++;
     }
     return info;
 }

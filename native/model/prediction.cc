@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/mapped_file.h"
+#include "io/read_numbers.h"
 
 namespace diffusion {
 
@@ -22,24 +23,16 @@ const StoredTensor * last_transformer_bias(const TensorTable & table) {
         const StoredTensor * tensor = table.find(prefix + std::to_string(i) + suffix);
         if (!tensor) continue;
         constexpr int64_t most = 1 << 20;
-        const bool readable = tensor->supported && tensor->n_dims == 1 && tensor->n_elements() > 0 &&
-                              tensor->n_elements() <= most && !ggml_is_quantized(tensor->type);
+        const bool readable = has_numbers(*tensor) && tensor->n_dims == 1 && tensor->n_elements() <= most;
         return readable ? tensor : nullptr;
     }
     return nullptr;
 }
 
 double deviation(const StoredTensor & tensor) {
-    const auto n = static_cast<size_t>(tensor.n_elements());
-    const std::vector<uint8_t> aligned(tensor.data, tensor.data + tensor.n_bytes);
-    std::vector<float> values(n);
-    if (tensor.type == GGML_TYPE_F32) {
-        std::copy_n(reinterpret_cast<const float *>(aligned.data()), n, values.data());
-    } else {
-        ggml_get_type_traits(tensor.type)->to_float(aligned.data(), values.data(), tensor.n_elements());
-    }
+    const auto n = static_cast<double>(tensor.n_elements());
     double sum = 0, squares = 0;
-    for (const float x : values) sum += x, squares += double{x} * x;
+    for (const float x : read_all_numbers(tensor)) sum += x, squares += double{x} * x;
     return std::sqrt(std::max(squares / n - sum / n * (sum / n), 0.0));
 }
 

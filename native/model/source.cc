@@ -12,6 +12,7 @@
 #include "io/file_error.h"
 #include "io/json.h"
 #include "io/mapped_file.h"
+#include "io/read_numbers.h"
 #include "model/names.h"
 #include "model/tiny_autoencoder_names.h"
 
@@ -127,16 +128,12 @@ std::string scheduler_prediction(const fs::path & folder) {
 std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
     constexpr std::string_view fused = ".self_attn.in_proj_";
     const size_t at = tensor.name.find(fused);
-    const int rows = tensor.n_dims - 1; // the slowest dimension
-    if (at == std::string::npos || rows < 0 || rows > 1 || tensor.ne[rows] % 3 != 0) return {tensor};
-    std::vector<StoredTensor> parts(3, tensor);
+    if (at == std::string::npos) return {tensor};
+    std::vector<StoredTensor> parts(3);
     for (size_t i = 0; i < 3; i++) {
-        StoredTensor & part = parts[i];
-        part.name =
+        if (!take_rows(tensor, static_cast<int64_t>(i), 3, parts[i])) return {tensor};
+        parts[i].name =
             tensor.name.substr(0, at) + ".self_attn." + "qkv"[i] + "_proj." + tensor.name.substr(at + fused.size());
-        part.ne[rows] /= 3;
-        part.n_bytes /= 3;
-        part.data += i * part.n_bytes;
     }
     return parts;
 }

@@ -3,30 +3,19 @@
 
 #include <algorithm>
 
-#include "graph/row_delta.h"
 #include "io/file_error.h"
 #include "io/mapped_file.h"
+#include "io/read_numbers.h"
+#include "io/tensor_table.h"
 
 namespace diffusion {
-
-bool has_values(const StoredTensor & tensor) {
-    if (!tensor.supported || tensor.n_elements() == 0) return false;
-    return tensor.type == GGML_TYPE_F32 || ggml_get_type_traits(tensor.type)->to_float != nullptr;
-}
-
-std::vector<float> read_values(const StoredTensor & tensor) {
-    std::vector<float> values(tensor.n_elements());
-    const std::vector<uint8_t> aligned(tensor.data, tensor.data + tensor.n_bytes);
-    read_row(tensor.type, aligned.data(), tensor.n_elements(), nullptr, 0, values.data());
-    return values;
-}
 
 std::vector<FloatTensor> read_tensors(const std::string & path, int64_t most_values,
                                       const Cancellation & cancellation) {
     const TensorTable table = TensorTable::open(path, cancellation);
     int64_t left = most_values;
     for (const StoredTensor & tensor : table.tensors()) {
-        if (!has_values(tensor)) continue;
+        if (!has_numbers(tensor)) continue;
         if (tensor.n_elements() > left) {
             throw unsupported_file(path, "holds more than " + std::to_string(most_values) +
                                              " numbers, more than any file of its kind");
@@ -35,10 +24,11 @@ std::vector<FloatTensor> read_tensors(const std::string & path, int64_t most_val
     }
     std::vector<FloatTensor> read;
     for (const StoredTensor & tensor : table.tensors()) {
-        if (!has_values(tensor)) continue;
+        if (!has_numbers(tensor)) continue;
         const auto *first = tensor.ne, *last = first + std::min(tensor.n_dims, GGML_MAX_DIMS);
-        read.push_back(
-            {tensor.name, {std::make_reverse_iterator(last), std::make_reverse_iterator(first)}, read_values(tensor)});
+        read.push_back({tensor.name,
+                        {std::make_reverse_iterator(last), std::make_reverse_iterator(first)},
+                        read_all_numbers(tensor)});
     }
     table.check_unchanged();
     return read;

@@ -1,4 +1,4 @@
-// The numbers of stored tensors in f32, for small files that are read as a whole.
+// Small files of tensors that are read as a whole.
 #pragma once
 
 #include <cstdint>
@@ -6,15 +6,8 @@
 #include <vector>
 
 #include "cancellation.h"
-#include "io/tensor_table.h"
 
 namespace diffusion {
-
-// Floating-point or quantized numbers, at least one, of a type that ggml converts.
-bool has_values(const StoredTensor & tensor);
-
-// has_values() must hold.
-std::vector<float> read_values(const StoredTensor & tensor);
 
 struct FloatTensor {
     std::string name;
@@ -22,7 +15,7 @@ struct FloatTensor {
     std::vector<float> values;
 };
 
-// Every tensor of a file that has values, in the file's order; others are left out. Throws Error: that of TensorTable::open, and
+// Every tensor of a file that has_numbers(), in the file's order; others are left out. Throws Error: that of TensorTable::open, and
 // model_unsupported for more than `most_values`.
 std::vector<FloatTensor> read_tensors(const std::string & path, int64_t most_values, const Cancellation & cancellation);
 

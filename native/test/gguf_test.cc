@@ -144,7 +144,7 @@ void reads_every_type(const TemporaryFolder & folder) {
         const Gguf file = one({block, 3}, static_cast<uint32_t>(id), 0, bytes);
         const TensorTable table = TensorTable::open(folder.write("type.gguf", file.file()), {});
         const StoredTensor * tensor = table.find("a");
-        check(tensor && tensor->supported && tensor->type == type && tensor->n_bytes == bytes, ggml_type_name(type));
+        check(tensor && tensor->type->ggml == type && tensor->n_bytes == bytes, ggml_type_name(type));
         const Gguf cut = one({block, 3}, static_cast<uint32_t>(id), 0, bytes - 1);
         const std::string path = folder.write("type.gguf", cut.file());
         check_throws(ggml_type_name(type), corrupt, "", [&] { TensorTable::open(path, {}); });
@@ -169,8 +169,9 @@ void reads_reference_file() {
     const TensorTable table = TensorTable::open("test/reference/all_types.gguf", {});
     check_equal(table.tensors().size(), 34u, "the file of the reference library has 34 tensors");
     for (const StoredTensor & tensor : table.tensors()) {
-        check(tensor.name == "tensor." + tensor.type_name, tensor.name + " is of its type");
-        check(tensor.n_dims == 2 && tensor.ne[1] == 2 && tensor.n_bytes == 2 * ggml_row_size(tensor.type, tensor.ne[0]),
+        check(tensor.name == "tensor." + std::string(tensor.type->name), tensor.name + " is of its type");
+        check(tensor.n_dims == 2 && tensor.ne[1] == 2 &&
+                  tensor.n_bytes == 2 * ggml_row_size(tensor.type->ggml, tensor.ne[0]),
               tensor.name + " has its shape");
     }
     const std::pair<const char *, const char *> values[] = {

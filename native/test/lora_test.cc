@@ -132,7 +132,7 @@ std::vector<float> read_back(Tensor tensor) {
     std::vector<uint8_t> bytes(ggml_nbytes(tensor));
     ggml_backend_tensor_get(tensor, bytes.data(), 0, bytes.size());
     std::vector<float> values(ggml_nelements(tensor));
-    read_row(tensor->type, bytes.data(), ggml_nelements(tensor), nullptr, 0, values.data());
+    number_type(tensor->type).widen(bytes.data(), values.data(), ggml_nelements(tensor));
     return values;
 }
 
@@ -153,8 +153,8 @@ void test_device_tensors() {
     const Tensor single = binder.weight("single.weight", {32, 6}), half = binder.weight("half.weight", {32, 6});
     const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(
         ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr), ggml_backend_free);
-    PlacedWeights weights(binder, backend.get(), Placement::mapped, {}, never);
-    check(weights.is_mapped(single) && weights.is_mapped(half), "weights stay in the file");
+    PlacedWeights weights(binder, backend.get(), nullptr, Placement::mapped, {}, never);
+    check(weights.in_file(single) && weights.in_file(half), "weights stay in the file");
 
     const LowRank p{matrix(6, 2, 3), matrix(2, 32, 4), {}};
     const std::shared_ptr<const RowDelta> delta = lora_delta(p, 1);
