@@ -22,7 +22,7 @@ export {
 export type { PredictionType } from './guidance/index.ts';
 export type { ControlParameters, GenerationParameters } from './image/parameters.ts';
 export { readMetadata } from './image/read-metadata.ts';
-export type { RgbImage } from './image/rgb-image.ts';
+export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './inspect.ts';
 export type { ComputeOptions, LoadOptions, Logger } from './load-options.ts';
 export type { LoraOption } from './lora/options.ts';

@@ -64,7 +64,7 @@ const SECTIONS = {
     'DepthMap',
   ],
   'Pictures and their metadata': [
-    'RgbImage',
+    'RgbImage', 'LossyOptions',
     'canny',
     'readMetadata',
     'ImageMetadata',

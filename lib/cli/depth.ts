@@ -7,9 +7,10 @@ import { readPicture } from '../picture/input.ts';
 import type { CommandLine } from './arguments.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
-import { Progress } from './progress.ts';
-import { readRequest, textOf } from './request.ts';
+import { Progress, progressKind } from './progress.ts';
+import { readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
+import { textOf } from './values.ts';
 import { CommandWarnings } from './warnings.ts';
 
 /** @param signal ends the command at any moment, before the picture is written or after, never within. */
@@ -21,11 +22,12 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));
   const output = new Output(commandLine, 1);
   output.checkUse(commandLine, problems);
+  problems.attempt(() => progressKind(commandLine.flags));
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
   const picture = await warnings.during(() => readPicture(commandLine.file as string, 'image'));
-  const progress = await Progress.create();
+  const progress = await Progress.create(commandLine.flags);
   try {
     progress.start('loading', 1);
     await using estimator = await loadDepthEstimator(model as string, {
@@ -39,7 +41,7 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
     const time = performance.now() - start;
     const file = await output.write(depth);
     const { width, height } = depth;
-    progress.stop(`${file}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`);
+    progress.finish(`${file}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`, output.chooses && !json);
     if (json) await printJson({ files: [file], width, height, timings: { estimation: time }, warnings: warnings.all });
   } finally {
     progress.stop();

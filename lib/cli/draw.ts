@@ -1,7 +1,7 @@
 // `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: draw pictures and write them.
 
 import type { RgbImage } from '../image/rgb-image.ts';
-import { checkWritable } from '../image/write-png.ts';
+import { checkWritable, formatOf, refusedFormat } from '../image/write-picture.ts';
 import { checkLoadOptions } from '../load-options.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
 import { loadAddon } from '../native/load.ts';
@@ -21,7 +21,7 @@ import type { DrawingCommand } from './flag.ts';
 import { Output, STANDARD_OUTPUT } from './output.ts';
 import { Problems } from './problems.ts';
 import { formatProfile } from './profile.ts';
-import { Progress } from './progress.ts';
+import { Progress, progressKind } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
@@ -48,7 +48,7 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
   const warnings = new CommandWarnings();
   const pictures = await warnings.during(() => readPictures(asked));
   const request = { ...asked, options: { ...asked.options, ...pictures } };
-  const progress = await Progress.create();
+  const progress = await Progress.create(commandLine.flags);
   try {
     const start = performance.now();
     await using model = await openModel(request, signal, progress, warnings);
@@ -58,11 +58,12 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
     let seed = request.options.seed;
     for (let i = 0; i < request.count; i++) {
       const one = { ...request, options: { ...request.options, seed } };
-      const result = await draw(model, command, one, signal, progress);
-      const file = await output.write(result.images[0] as RgbImage);
+      const result = await draw(model, command, one, signal, progress, { image: i + 1, images: request.count });
+      const file = await warnings.during(() => output.write(result.images[0] as RgbImage));
       const { seed: used, timings, loras, embeddings } = result;
       drawn.push({ file, seed: used, timings, loras, embeddings });
-      progress.stop(`${file}: seed ${used}, ${seconds(timings.total)}`);
+      const news = !request.json && (output.chooses || isRandom(request.options.seed));
+      progress.finish(`${file}: seed ${used}, ${seconds(timings.total)}`, news);
       if (request.verbose) {
         log(`${file}: ${describeTimings(timings)}`);
         for (const lora of loras) log(`${lora.path}: ${lora.applied} of ${lora.tensors} tensors applied`);
@@ -75,6 +76,11 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
   } finally {
     progress.stop();
   }
+}
+
+/** Whether a seed is drawn at random. */
+function isRandom(seed: number | bigint | undefined): boolean {
+  return seed === undefined || seed === -1;
 }
 
 /** The options that are pictures. */
@@ -100,6 +106,8 @@ function checkCommand(commandLine: CommandLine, command: DrawingCommand): Reques
   if (previewPath === undefined && (options.preview || options.previewNoisy)) {
     problems.add('Expected --preview-path for --preview and --preview-noisy');
   }
+  if (previewPath !== undefined && !formatOf(previewPath)) problems.add(refusedFormat(previewPath));
+  problems.attempt(() => progressKind(commandLine.flags));
   if (previewPath === STANDARD_OUTPUT) problems.add('Expected a file for --preview-path but received -');
   new Output(commandLine, count).checkUse(commandLine, problems);
   problems.done();
@@ -142,8 +150,9 @@ async function draw(
   { options, previewPath }: Request,
   signal: AbortSignal,
   progress: Progress,
+  which: Readonly<Record<string, number>>,
 ): Promise<GenerationResult> {
-  progress.start('sampling', options.steps ?? 20);
+  progress.start('sampling', options.steps ?? 20, which);
   const preview = previewPath !== undefined && (options.preview ?? true);
   const run = model[command]({ ...options, signal, preview });
   for await (const { index, total, preview } of run) {

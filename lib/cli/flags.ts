@@ -4,6 +4,7 @@ import { PRECISIONS } from '../load-options.ts';
 import { PREVIEW_KINDS } from '../pipeline/preview.ts';
 import { CONTROL_FLAGS, DRAWING_FLAGS, HIRES_FLAGS, PICTURE_FLAGS, SDXL_FLAGS } from './drawing-flags.ts';
 import { type CommandName, DRAWING_COMMANDS, type Flag } from './flag.ts';
+import { PROGRESS_KINDS } from './progress.ts';
 
 const COMPUTING: readonly CommandName[] = [...DRAWING_COMMANDS, 'upscale', 'depth'];
 const EVERY: readonly CommandName[] = [...COMPUTING, 'inspect', 'devices', 'metadata'];
@@ -132,7 +133,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     topic: 'output',
     common: true,
     on: COMPUTING,
-    description: 'file to write, - for standard output',
+    description: '.png, .jpg or .webp file, - for standard output',
   },
   {
     name: 'batch-count',
@@ -141,6 +142,13 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     topic: 'output',
     common: true,
     description: 'pictures to draw, with seeds counting up (default: 1)',
+  },
+  {
+    name: 'quality',
+    kind: 'number',
+    topic: 'output',
+    on: COMPUTING,
+    description: 'quality of JPEG and WebP files, 1 to 100 (default: 90)',
   },
   {
     name: 'preview',
@@ -162,7 +170,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     name: 'preview-path',
     kind: 'text',
     topic: 'output',
-    description: 'PNG file to write a preview to after each step',
+    description: 'file to write a preview to after each step',
   },
   {
     name: 'json',
@@ -170,6 +178,14 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     topic: 'output',
     on: EVERY,
     description: 'print results and errors as one line of JSON',
+  },
+  {
+    name: 'progress',
+    kind: 'text',
+    topic: 'output',
+    choices: PROGRESS_KINDS,
+    on: COMPUTING,
+    description: 'how to tell of each step: a bar, or a line of JSON on standard error',
   },
   {
     name: 'verbose',

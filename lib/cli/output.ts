@@ -2,11 +2,12 @@
 
 import { open, readdir, rm } from 'node:fs/promises';
 import type { RgbImage } from '../image/rgb-image.ts';
-import { checkWritable } from '../image/write-png.ts';
+import { checkWritable, formatOf, refusedFormat } from '../image/write-picture.ts';
+import { OptionCheck } from '../options.ts';
 import type { CommandLine } from './arguments.ts';
 import type { Problems } from './problems.ts';
-import { textOf } from './request.ts';
 import { print } from './standard-output.ts';
+import { textOf, toNumber } from './values.ts';
 
 /** `-o` of a picture that goes to standard output. */
 export const STANDARD_OUTPUT = '-';
@@ -18,18 +19,22 @@ const NUMBER = /%(0?)(\d{0,2})d/;
 const DEFAULT = 'output.png';
 const DEFAULTS = /^output(?:_(\d{1,15}))?\.png$/;
 
+const QUALITY = { min: 1, max: 100, integer: true } as const;
+
 type Picture = Pick<RgbImage, 'png' | 'save'>;
 
 /** The output of one command. */
 export class Output {
   readonly #named: string | undefined;
   readonly #count: number;
+  readonly #quality: unknown;
   #written = 0;
 
   /** @param count how many pictures there will be. */
   constructor({ flags }: CommandLine, count: number) {
     this.#named = textOf(flags.output);
     this.#count = count;
+    this.#quality = toNumber(flags.quality);
   }
 
   /** Whether the command line does not say under which names the pictures will be found. */
@@ -39,10 +44,23 @@ export class Output {
 
   /** Checks what can be known without a look at the file system. */
   checkUse({ flags }: CommandLine, problems: Problems): void {
+    this.#checkFormat(problems);
     if (this.#named !== STANDARD_OUTPUT) return;
     if (this.#count > 1) problems.add(`Expected one picture for standard output but --batch-count is ${this.#count}`);
     if (flags.json) problems.add('Expected either -o - or --json: both would write to standard output');
     if (process.stdout.isTTY) problems.add('Expected a file or a pipe for -o - but standard output is a terminal');
+  }
+
+  #checkFormat(problems: Problems): void {
+    const format = formatOf(this.#named ?? DEFAULT);
+    if (format === undefined) problems.add(refusedFormat(this.#named as string));
+    if (this.#quality === undefined) return;
+    if (format === 'png') problems.add('Expected a name that ends in .jpg or .webp for -o beside --quality');
+    problems.attempt(() => {
+      const check = new OptionCheck({ '--quality': this.#quality }, ['--quality']);
+      check.number('--quality', QUALITY.max, QUALITY);
+      check.done();
+    });
   }
 
   /**
@@ -69,7 +87,7 @@ export class Output {
       return STANDARD_OUTPUT;
     }
     const path = nameOf(this.#named, index, this.#count);
-    await picture.save(path);
+    await picture.save(path, { quality: this.#quality as number | undefined });
     return path;
   }
 

@@ -1,30 +1,54 @@
-// The progress bar: on standard error, and only where that is a terminal.
+// How far a command is, on standard error: a bar where that is a terminal, or a line of JSON for each step.
 
 import type { SingleBar } from 'cli-progress';
+import { UsageError } from './usage-error.ts';
+import { textOf } from './values.ts';
 
-/** Shows how far a command is. Every method is silent where standard error is no terminal. */
+/** How --progress may be told. */
+export const PROGRESS_KINDS = ['bar', 'json', 'none'] as const;
+type ProgressKind = (typeof PROGRESS_KINDS)[number];
+
+/** @throws UsageError for a value of --progress that is none. */
+export function progressKind(flags: Readonly<Record<string, string | true>>): ProgressKind {
+  const given = textOf(flags.progress) ?? 'bar';
+  const kind = PROGRESS_KINDS.find((name) => name === given);
+  if (kind) return kind;
+  throw new UsageError(`Expected one of ${PROGRESS_KINDS.join(', ')} for --progress but received '${given}'`);
+}
+
+/** Tells how far a command is. Without a bar and without JSON nothing is told of steps. */
 export class Progress {
   readonly #bar: SingleBar | undefined;
+  readonly #json: boolean;
+  /** What each line of JSON says besides. */
+  #stage: Readonly<Record<string, unknown>> = {};
+  #afterFirst = 0;
   #lastStep = 0;
 
-  private constructor(bar: SingleBar | undefined) {
+  private constructor(bar: SingleBar | undefined, json: boolean) {
     this.#bar = bar;
+    this.#json = json;
   }
 
   /** The library is loaded only where there is a bar to draw. */
-  static async create(): Promise<Progress> {
-    if (!process.stderr.isTTY) return new Progress(undefined);
+  static async create(flags: Readonly<Record<string, string | true>>): Promise<Progress> {
+    const kind = progressKind(flags);
+    if (kind !== 'bar' || !process.stderr.isTTY) return new Progress(undefined, kind === 'json');
     const { SingleBar } = await import('cli-progress');
     const format = '{stage} |{bar}| {percentage}% {detail}';
-    return new Progress(
-      new SingleBar({ format, stream: process.stderr, hideCursor: true, clearOnComplete: true, barsize: 30 }),
-    );
+    const options = { format, stream: process.stderr, hideCursor: true, clearOnComplete: true, barsize: 30 };
+    return new Progress(new SingleBar(options), false);
   }
 
-  /** Begins a stage of the work. */
-  start(stage: string, total: number): void {
+  /**
+   * Begins a stage of the work.
+   *
+   * @param which what tells it from others of its name, for lines of JSON.
+   */
+  start(stage: string, total: number, which: Readonly<Record<string, unknown>> = {}): void {
     this.#bar?.stop();
     this.#bar?.start(total, 0, { stage, detail: '' });
+    this.#stage = { stage, ...which };
     this.#lastStep = performance.now();
   }
 
@@ -32,18 +56,49 @@ export class Progress {
     this.#bar?.update(done);
   }
 
-  /** Counts a finished step and shows the time it took. */
+  /** Counts a finished step and shows the time that it took, and that is left if all others take as long as those so far. */
   step(done: number, total: number): void {
     const now = performance.now();
     const seconds = (now - this.#lastStep) / 1000;
+    // The first step carries what is done once: it counts only as long as there is no other.
+    if (done === 1) this.#afterFirst = now;
+    const usual = done === 1 ? seconds : (now - this.#afterFirst) / 1000 / (done - 1);
+    const left = usual * (total - done);
     this.#lastStep = now;
     this.#bar?.setTotal(total);
-    this.#bar?.update(done, { detail: `${done}/${total}, ${seconds.toFixed(2)} s/step` });
+    this.#bar?.update(done, {
+      detail: `${done}/${total}, ${seconds.toFixed(2)} s/step, ${formatDuration(left)} left`,
+    });
+    if (!this.#json) return;
+    const times = { seconds: rounded(seconds), secondsLeft: rounded(left) };
+    process.stderr.write(`${JSON.stringify({ ...this.#stage, step: done, steps: total, ...times })}\n`);
   }
 
-  /** Takes the bar away, and leaves a line in its place. */
-  stop(line?: string): void {
+  /** Takes the bar away. */
+  stop(): void {
     this.#bar?.stop();
-    if (this.#bar && line) process.stderr.write(`${line}\n`);
   }
+
+  /**
+   * Takes the bar away, and leaves a line in its place.
+   *
+   * @param news whether it says what the command line does not; off a terminal it is printed only then.
+   */
+  finish(line: string, news: boolean): void {
+    this.stop();
+    if (news || process.stderr.isTTY) process.stderr.write(`${line}\n`);
+  }
+}
+
+function rounded(seconds: number): number {
+  return Math.round(1000 * seconds) / 1000;
+}
+
+/** Seconds as `12 s`, `3:05` or `1:02:03`. */
+function formatDuration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const pad = (part: number) => String(part % 60).padStart(2, '0');
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${minutes}:${pad(whole)}` : `${Math.floor(minutes / 60)}:${pad(minutes)}:${pad(whole)}`;
 }

@@ -10,7 +10,7 @@ import type { DrawingOptions, Flag } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import type { Problems } from './problems.ts';
 import { UsageError } from './usage-error.ts';
-import { toNumber } from './values.ts';
+import { textOf, toNumber } from './values.ts';
 
 /** What a command line asks for, in the terms of the API. Values are not checked yet. */
 export interface Request {
@@ -149,11 +149,6 @@ function toPair(flag: string, text: string, separator: string, keys: readonly [s
   }
   const form = keys.map((key) => key.toUpperCase()).join(separator);
   throw new UsageError(`Expected ${form} in pixels for --${flag} but received '${text}'`);
-}
-
-/** The text of a flag; undefined where it is not given. */
-export function textOf(value: string | true | undefined): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }
 
 function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -7,9 +7,10 @@ import { checkUpscaleOptions, loadUpscaler, type UpscaleProgress } from '../upsc
 import type { CommandLine } from './arguments.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
-import { Progress } from './progress.ts';
-import { readCount, readRequest, textOf } from './request.ts';
+import { Progress, progressKind } from './progress.ts';
+import { readCount, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
+import { textOf } from './values.ts';
 import { CommandWarnings } from './warnings.ts';
 
 const MAX_REPEATS = 8;
@@ -31,11 +32,12 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));
   const output = new Output(commandLine, 1);
   output.checkUse(commandLine, problems);
+  problems.attempt(() => progressKind(commandLine.flags));
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
   const picture = await warnings.during(() => readPicture(image as string, 'image'));
-  const progress = await Progress.create();
+  const progress = await Progress.create(commandLine.flags);
   try {
     progress.start('loading', 1);
     await using upscaler = await loadUpscaler(model as string, { ...load, signal, logger: { warn: warnings.tell } });
@@ -50,7 +52,7 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
     const time = performance.now() - start;
     const written = await output.write(enlarged);
     const { width, height } = enlarged;
-    progress.stop(`${written}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`);
+    progress.finish(`${written}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`, output.chooses && !json);
     if (json)
       await printJson({ files: [written], width, height, timings: { upscaling: time }, warnings: warnings.all });
   } finally {

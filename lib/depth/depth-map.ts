@@ -2,8 +2,8 @@
 
 import type { Buffer } from 'node:buffer';
 import { encodeGray16 } from '../image/png.ts';
-import { RgbImage } from '../image/rgb-image.ts';
-import { writePng } from '../image/write-png.ts';
+import { type LossyOptions, RgbImage } from '../image/rgb-image.ts';
+import { formatOf, writePicture } from '../image/write-picture.ts';
 import type { Nearness } from '../picture/depth.ts';
 import { eachRow } from '../picture/slices.ts';
 
@@ -53,13 +53,14 @@ export class DepthMap implements Nearness {
   }
 
   /**
-   * Writes {@link png} to a file, whole or not at all.
+   * Writes {@link png} to a file, or {@link picture} where its name ends in `.jpg` or `.webp`, whole or not at all.
    *
    * @param path where to; its folder must exist, a file that is there is replaced.
-   * @throws DiffusionError `ERR_WRITE` when the folder is missing, the name is that of another format, or the system refuses.
+   * @throws as {@link RgbImage.save}.
    */
-  async save(path: string): Promise<void> {
-    await writePng(path, await this.png());
+  async save(path: string, options: LossyOptions = {}): Promise<void> {
+    if (formatOf(path) === 'png') await writePicture(path, await this.png());
+    else await (await this.picture()).save(path, options);
   }
 
   /** From 0, the farthest, to 1, the nearest; 0 where all is equally near. */

@@ -1,11 +1,21 @@
 // A finished picture in memory.
 
 import type { Buffer } from 'node:buffer';
+import { OptionCheck } from '../options.ts';
+import { encodeByLibrary } from '../picture/jpeg-webp.ts';
 import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { warn } from '../warnings.ts';
+import { withJpegComment, withWebpComment } from './exif.ts';
 import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';
 import { encodePng } from './png.ts';
 import { withText } from './text-chunks.ts';
-import { writePng } from './write-png.ts';
+import { formatOf, writePicture } from './write-picture.ts';
+
+/** How JPEG and WebP files are made. */
+export interface LossyOptions {
+  /** From 1, the smallest file, to 100, the best picture. Default 90. */
+  quality?: number | undefined;
+}
 
 /** A picture of 8-bit RGB pixels in sRGB, as the model drew it. */
 export class RgbImage {
@@ -35,14 +45,47 @@ export class RgbImage {
   }
 
   /**
-   * Writes {@link png} to a file, whole or not at all.
+   * The picture as a JPEG file, by the package `sharp`, with its generation parameters in EXIF, where the web UI has them. Parameters of more
+   * than some 32,000 characters do not fit and are left out.
+   *
+   * @throws DiffusionError `ERR_MISSING_PACKAGE` where `sharp` is not installed. TypeError or RangeError for wrong options.
+   */
+  async jpeg(options: LossyOptions = {}): Promise<Buffer> {
+    const jpeg = await encodeByLibrary(this, 'JPEG', checkQuality(options));
+    const text = this.parameters && formatParameters(this.parameters);
+    const told = text === undefined ? jpeg : withJpegComment(jpeg, text);
+    if (!told)
+      warn('The generation parameters are too long for a JPEG and were left out. PNG and WebP have room for them');
+    return told ?? jpeg;
+  }
+
+  /** The picture as a WebP file; otherwise as {@link jpeg}. */
+  async webp(options: LossyOptions = {}): Promise<Buffer> {
+    const webp = await encodeByLibrary(this, 'WebP', checkQuality(options));
+    if (!this.parameters) return webp;
+    return withWebpComment(webp, this.width, this.height, formatParameters(this.parameters));
+  }
+
+  /**
+   * Writes the picture to a file, whole or not at all: {@link jpeg} where its name ends in `.jpg` or `.jpeg`, {@link webp} for `.webp`,
+   * otherwise {@link png}.
    *
    * @param path where to; its folder must exist, a file that is there is replaced.
-   * @throws DiffusionError `ERR_WRITE` when the folder is missing, the name is that of another format, or the system refuses.
+   * @throws DiffusionError `ERR_WRITE` when the folder is missing, the name is that of another format, or the system refuses;
+   *   `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed. TypeError or RangeError for wrong options.
    */
-  async save(path: string): Promise<void> {
-    await writePng(path, await this.png());
+  async save(path: string, options: LossyOptions = {}): Promise<void> {
+    checkQuality(options);
+    const format = formatOf(path) ?? 'png';
+    await writePicture(path, format === 'png' ? await this.png() : await this[format](options));
   }
+}
+
+function checkQuality(options: LossyOptions): number {
+  const check = new OptionCheck(options, ['quality']);
+  const quality = check.number('quality', 90, { min: 1, max: 100, integer: true });
+  check.done();
+  return quality;
 }
 
 /** Pixels that are converted between two looks at the clock. */

@@ -20,7 +20,7 @@ const newFolder = () => mkdtemp(join(folder, 'run-'));
 const model = soundModel();
 const draw = ['-m', model, '-p', 'a red apple', '-W', '64', '-H', '48', '--steps', '2', '-s', '7', '-t', '1'];
 
-test('a picture is drawn and written in silence, the same as through the API', async () => {
+test('a picture is drawn and written, the same as through the API, and off a terminal only a name that was chosen is told', async () => {
   const cwd = await newFolder();
   const { code, stdout, stderr } = await diffuse(
     [
@@ -40,7 +40,8 @@ test('a picture is drawn and written in silence, the same as through the API', a
     ],
     cwd,
   );
-  assert.deepEqual([code, stdout.length, stderr], [0, 0, '']);
+  assert.deepEqual([code, stdout.length], [0, 0]);
+  assert.match(stderr, /^output\.png: seed 7, \d+\.\d\d s\n$/);
   assert.deepEqual(await readdir(cwd), ['output.png']);
   const options = {
     prompt: 'a red apple',
@@ -101,6 +102,45 @@ test('without a name nothing is overwritten: the names count up', async () => {
   assert.deepEqual(await readdir(cwd), names);
   const seeds = await Promise.all(names.map(async (name) => (await readMetadata(join(cwd, name))).seed));
   assert.deepEqual(seeds, [7, 7, 7, 8, 7]);
+});
+
+test('off a terminal a random seed is told, and what the command line says is not', async () => {
+  const cwd = await newFolder();
+  const random = draw.filter((_, i) => !['-s', '7'].includes(draw[i] as string));
+  const [named, chosen, silent] = await Promise.all([
+    diffuse([...random, '-o', 'a.png'], cwd),
+    diffuse([...random, '-o', 'b.webp', '--quality', '50', '-s', '-1'], cwd),
+    diffuse([...draw, '-o', 'c.jpg'], cwd),
+  ]);
+  for (const [file, { stderr }] of [
+    ['a.png', named],
+    ['b.webp', chosen],
+  ] as const) {
+    const [, seed] = /: seed (\d+), /.exec(stderr) ?? [];
+    assert.equal((await readMetadata(join(cwd, file))).seed, Number(seed));
+  }
+  assert.equal(silent.stderr, '');
+  assert.equal((await readMetadata(join(cwd, 'c.jpg'))).seed, 7);
+});
+
+test('--progress json prints a line for each step of each picture to standard error', async () => {
+  const cwd = await newFolder();
+  const { code, stdout, stderr } = await diffuse(
+    [...draw, '-o', 'a.png', '-b', '2', '--progress', 'json', '--json'],
+    cwd,
+  );
+  assert.equal(code, 0);
+  assert.equal(JSON.parse(stdout.toString()).files.length, 2);
+  const lines = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    lines.map(({ stage, image, images, step, steps }) => [stage, image, images, step, steps]),
+    [1, 2].flatMap((image) => [1, 2].map((step) => ['sampling', image, 2, step, 2])),
+  );
+  assert.ok(lines.every(({ seconds, secondsLeft }) => seconds >= 0 && secondsLeft >= 0));
+  assert.equal(lines[1].secondsLeft, 0);
 });
 
 test('a pattern in the name counts from 0', async () => {

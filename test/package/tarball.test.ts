@@ -65,5 +65,7 @@ describe('the npm package', () => {
     assert.throws(() => run('cmake', ['--version'], root, env), { code: 'ENOENT' });
     const { project } = install(tarball, env);
     draw(project, env);
+    const jpeg = () => run('npx', ['diffuse', '-p', 'a red apple', '-o', 'apple.jpg'], project, env);
+    assert.throws(jpeg, /ended with 1:\n.*Install it with `npm install sharp`/);
   });
 });

@@ -1,22 +1,40 @@
-// Writing a picture so that a reader never sees half of it.
+// Writing a picture so that a reader never sees half of it, in the format that its name says.
 
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { access, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { DiffusionError } from '../errors.ts';
+import { loadSharp } from '../picture/jpeg-webp.ts';
 import { quotePath, specialKind, systemMessage } from '../user-file.ts';
 
-/** Extensions of other picture formats, which a PNG must not be given. */
-const OTHER_FORMATS = ['.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.avif', '.heic', '.jxl'];
+/** Formats that are written. */
+export type WrittenFormat = 'png' | 'jpeg' | 'webp';
+
+/** What names of files end in, where that is not for PNG; undefined for formats that are not written. */
+const FORMATS: Readonly<Record<string, WrittenFormat | undefined>> = {
+  ...{ '.jpg': 'jpeg', '.jpeg': 'jpeg', '.webp': 'webp' },
+  ...Object.fromEntries(['.gif', '.bmp', '.tif', '.tiff', '.avif', '.heic', '.jxl'].map((name) => [name, undefined])),
+};
+
+/** The format that the name of a file asks for; undefined where that is one that is not written. */
+export function formatOf(path: string): WrittenFormat | undefined {
+  const extension = extname(path).toLowerCase();
+  return extension in FORMATS ? FORMATS[extension] : 'png';
+}
+
+/** What to say of a name that asks for a format that is not written. */
+export function refusedFormat(path: string): string {
+  return `Expected a name that ends in .png, .jpg or .webp but ${quotePath(path)} ends in ${extname(path)}`;
+}
 
 /**
- * Writes a PNG whole or not at all, also where the machine loses power: under a temporary name in the same folder, brought to the disk
+ * Writes the bytes of a picture whole or not at all, also where the machine loses power: under a temporary name in the same folder, brought to the disk
  * and then renamed over the target. A symbolic link is followed; a character device, such as /dev/null, is written to as it is.
  *
  * @throws DiffusionError `ERR_WRITE` as {@link checkWritable}, and when the system refuses.
  */
-export async function writePng(path: string, bytes: Uint8Array): Promise<void> {
+export async function writePicture(path: string, bytes: Uint8Array): Promise<void> {
   const existing = await checkWritable(path);
   try {
     if (existing?.isCharacterDevice()) await writeDevice(path, bytes);
@@ -27,20 +45,17 @@ export async function writePng(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * Checks that a PNG can be put where it shall go, before the work whose result it will hold.
+ * Checks that a picture can be put where it shall go, before the work whose result it will hold.
  *
  * @returns what is there already.
  * @throws DiffusionError `ERR_WRITE` when the folder does not exist, when it or the file that is there may not be written,
- *   when the path is empty or leads to a folder, a FIFO, a socket or a disk, or when its name is that of another picture format.
+ *   when the path is empty or leads to a folder, a FIFO, a socket or a disk, or when its name is that of a format that is not written;
+ *   `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
  */
 export async function checkWritable(path: string): Promise<Stats | undefined> {
-  const extension = extname(path).toLowerCase();
-  if (OTHER_FORMATS.includes(extension)) {
-    throw new DiffusionError(
-      'ERR_WRITE',
-      `Expected a name for a PNG but ${quotePath(path)} ends in ${extension}. End it in .png`,
-    );
-  }
+  const format = formatOf(path);
+  if (format === undefined) throw new DiffusionError('ERR_WRITE', refusedFormat(path));
+  if (format !== 'png') await loadSharp(format === 'jpeg' ? 'JPEG' : 'WebP', quotePath(path));
   if (path === '') throw new DiffusionError('ERR_WRITE', "Expected a file to write but the path is ''");
   const folder = path.endsWith('/') || path.endsWith(sep) ? path : dirname(resolve(path));
   if (!(await statIfThere(folder, path))?.isDirectory()) {
