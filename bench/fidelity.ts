@@ -1,12 +1,13 @@
 // Compares pictures with those of stable-diffusion.cpp, or with our own in another precision: same checkpoint, same options,
 // PSNR in dB. Prints the table of docs/fidelity.md.
 //
-// usage: node dist/bench/fidelity.js --model FILE --sd-cli FILE [--references FOLDER] [--precision f32] [--threads N] [--only CASE]
-//        node dist/bench/fidelity.js --model FILE --precision bf16 --against f32 [--threads N] [--only CASE]
-// Pictures of stable-diffusion.cpp go to the folder and are taken from there when they exist.
+// usage: node dist/bench/fidelity.js --model FILE --sd-cli FILE [--references FOLDER] [--precision f32] [--threads N] [--only WORD]
+//        node dist/bench/fidelity.js --model FILE --precision bf16 --against f32 [--threads N] [--only WORD]
+// WORD is what the names of the cases begin with. Pictures of stable-diffusion.cpp go to the folder and are taken from there when
+// they exist. Inpainted pictures are compared where the mask is: the rest is the picture's own here and the VAE's there.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,6 +16,8 @@ import { loadModel, type Model, type Txt2ImgOptions } from '../lib/index.ts';
 
 interface Case extends Txt2ImgOptions {
   readonly name: string;
+  /** Where it starts from the picture below. */
+  readonly from?: { readonly strength: number; readonly masked: boolean };
 }
 
 const SHORT = 'a lighthouse on a cliff at dusk, oil painting';
@@ -77,7 +80,53 @@ const CASES: readonly Case[] = [
   { ...COMMON, name: 'seed-2pow53-1', seed: Number.MAX_SAFE_INTEGER },
 ];
 
+/** Image to image and inpainting, each strength with another sampler. */
+const FROM_PICTURE: readonly Case[] = (['img2img', 'inpaint'] as const).flatMap((way) =>
+  (
+    [
+      [0.3, { steps: 8 }],
+      [0.6, { sampler: 'euler_a', steps: 6 }],
+      [0.75, { sampler: 'dpm++2m', scheduler: 'karras', steps: 6 }],
+      [1, { sampler: 'heun', steps: 3 }],
+    ] as const
+  ).map(([strength, options]) => ({
+    ...{ ...COMMON, ...options, name: `${way}-${strength}` },
+    from: { strength, masked: way === 'inpaint' },
+  })),
+);
+
+const [WIDTH, HEIGHT] = [COMMON.width, COMMON.height];
+/** Waves of another length in each channel. */
+const IMAGE = {
+  ...{ width: WIDTH, height: HEIGHT },
+  data: Uint8Array.from({ length: 3 * WIDTH * HEIGHT }, (_, i) => {
+    const [x, y, channel] = [Math.floor(i / 3) % WIDTH, Math.floor(i / 3 / WIDTH), i % 3];
+    return 128 + 100 * Math.sin(x / (9 + 4 * channel)) * Math.cos(y / (17 - 4 * channel));
+  }),
+};
+const isMasked = (pixel: number) => {
+  const [x, y] = [pixel % WIDTH, Math.floor(pixel / WIDTH)];
+  return x >= 48 && x < 136 && y >= 24 && y < 96;
+};
+const MASK = {
+  ...{ width: WIDTH, height: HEIGHT },
+  data: Uint8Array.from({ length: WIDTH * HEIGHT }, (_, i) => (isMasked(i) ? 255 : 0)),
+};
+
+/** Writes what `-i` and `--mask` name, beside the pictures. */
+function writeInputs(folder: string): { image: string; mask: string } {
+  const write = (name: string, data: Uint8Array, colorType: 0 | 2) => {
+    const png = new PNG({ width: WIDTH, height: HEIGHT });
+    png.data = Buffer.from(data);
+    const file = path.join(folder, name);
+    writeFileSync(file, PNG.sync.write(png, { inputColorType: colorType, inputHasAlpha: false, colorType }));
+    return file;
+  };
+  return { image: write('image.png', IMAGE.data, 2), mask: write('mask.png', MASK.data, 0) };
+}
+
 function drawReference(sdCli: string, model: string, file: string, c: Case): void {
+  const { image, mask } = writeInputs(path.dirname(file));
   const flags = {
     '-m': model,
     '-p': c.prompt,
@@ -91,6 +140,8 @@ function drawReference(sdCli: string, model: string, file: string, c: Case): voi
     '--scheduler': c.scheduler,
     '--rng': c.rng,
     '--clip-skip': c.clipSkip ?? -1,
+    ...(c.from && { '-i': image, '--strength': c.from.strength }),
+    ...(c.from?.masked && { '--mask': mask }),
     '-o': file,
   };
   execFileSync(
@@ -134,9 +185,14 @@ function load(precision: string): Promise<Model> {
   return loadModel(values.model, { ...threads, precision: precision as 'f32' | 'bf16' });
 }
 
-async function draw(by: Model, { name: _, ...options }: Case): Promise<Uint8Array> {
-  const { images } = await by.txt2img(options);
-  return (images[0] as { data: Uint8Array }).data;
+async function draw(by: Model, { name: _, from, ...options }: Case): Promise<Uint8Array> {
+  const { strength = 0, masked } = from ?? {};
+  const run = masked
+    ? by.inpaint({ ...options, image: IMAGE, mask: MASK, strength })
+    : from
+      ? by.img2img({ ...options, image: IMAGE, strength })
+      : by.txt2img(options);
+  return ((await run).images[0] as { data: Uint8Array }).data;
 }
 
 /** The picture of stable-diffusion.cpp. */
@@ -151,9 +207,11 @@ async function reference(c: Case): Promise<Uint8Array> {
 
 console.log('| case | sampler | schedule | steps | PSNR, dB |\n| --- | --- | --- | --- | --- |');
 let worst = Number.POSITIVE_INFINITY;
-for (const c of CASES) {
-  if (values.only && c.name !== values.only) continue;
-  const decibels = psnr(await draw(model, c), exact ? await draw(exact, c) : await reference(c));
+for (const c of [...CASES, ...FROM_PICTURE]) {
+  if (values.only && !c.name.startsWith(values.only)) continue;
+  const compared = (data: Uint8Array) => (c.from?.masked ? data.filter((_, i) => isMasked(Math.floor(i / 3))) : data);
+  const theirs = exact ? await draw(exact, c) : await reference(c);
+  const decibels = psnr(compared(await draw(model, c)), compared(theirs));
   worst = Math.min(worst, decibels);
   console.log(`| ${c.name} | ${c.sampler} | ${c.scheduler} | ${c.steps} | ${decibels.toFixed(1)} |`);
 }

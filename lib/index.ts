@@ -52,7 +52,7 @@ export type { InpaintOptions } from './pipeline/inpaint-options.ts';
 export type { PictureOptions } from './pipeline/picture-options.ts';
 export type { PreviewKind } from './pipeline/preview.ts';
 export type { Run } from './pipeline/run.ts';
-export type { MaskedContent } from './pipeline/start.ts';
+export type { Convention, MaskedContent } from './pipeline/start.ts';
 export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 export { type CannyOptions, canny } from './preprocess/canny.ts';
 export {

@@ -37,6 +37,7 @@ const SECTIONS = {
     'PictureInput',
     'RawPicture',
     'ResizeMode',
+    'Convention',
     'MaskedContent',
     'PreviewKind',
     'LoraOption',

@@ -83,9 +83,9 @@ function drawFromPicture() {
   }
   writeFileSync(mask, PNG.sync.write(disk));
   const lemons = ['0.25', '0.5', '0.75', '1'].map((strength) =>
-    draw('a lemon', 1, '-i', picture, '--strength', strength),
+    draw('a lemon', 2, '-i', picture, '--strength', strength),
   );
-  return [apple, ...lemons, draw('a lemon', 1, '-i', picture, '--mask', mask, '--invert-mask')];
+  return [apple, ...lemons, draw('a lemon', 2, '-i', picture, '--mask', mask, '--invert-mask')];
 }
 
 /** Each of two pictures without seams, eight times beside itself. */

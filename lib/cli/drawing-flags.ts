@@ -3,7 +3,7 @@
 import { RNG_NAMES } from '../noise/index.ts';
 import { RESIZE_MODES } from '../picture/resize.ts';
 import { HIRES_UPSCALERS } from '../pipeline/hires-upscalers.ts';
-import { MASKED_CONTENTS } from '../pipeline/start.ts';
+import { CONVENTIONS, MASKED_CONTENTS } from '../pipeline/start.ts';
 import { SAMPLER_NAMES } from '../sampler/index.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
 import type { CommandName, Flag } from './flag.ts';
@@ -32,6 +32,15 @@ export const PICTURE_FLAGS: readonly Flag[] = [
     option: 'strength',
     on: IN_PART,
     description: 'how much is drawn anew, 0 to 1 (default: 0.75)',
+  },
+  {
+    name: 'convention',
+    kind: 'text',
+    topic: 'picture',
+    choices: CONVENTIONS,
+    option: 'convention',
+    on: IN_PART,
+    description: 'whose rules say what a seed and a strength give (default: webui)',
   },
   {
     name: 'resize-mode',

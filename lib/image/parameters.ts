@@ -48,6 +48,8 @@ export interface GenerationParameters {
   readonly controls?: readonly ControlParameters[] | undefined;
   /** Of pictures that started from a picture. */
   readonly strength?: number | undefined;
+  /** Of pictures that started from one by other rules than the usual. */
+  readonly convention?: string | undefined;
   /** Of pictures that were drawn in two passes: the size of the second. */
   readonly hires?: { readonly size: string; readonly steps: number; readonly upscaler: string } | undefined;
   /** Of inpainted pictures. */
@@ -105,6 +107,7 @@ function settingsOf(p: GenerationParameters): [key: string, value: string | numb
     ['Loras', p.loras?.map(describeLora).join(', ')],
     ...(p.controls ?? []).map((control, i): [string, string] => [`ControlNet ${i}`, describeControl(control)]),
     ['Denoising strength', p.strength],
+    ['Convention', p.convention],
     ['Hires resize', p.hires?.size],
     ['Hires steps', p.hires?.steps],
     ['Hires upscaler', p.hires?.upscaler],

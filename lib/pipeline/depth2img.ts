@@ -9,8 +9,8 @@ import type { CheckedDepth2ImgOptions } from './depth2img-options.ts';
 import { encodePicture } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
-import { readSized } from './img2img.ts';
-import { fromNoise, fromPicture, withBeside } from './start.ts';
+import { pictureParameters, readSized } from './img2img.ts';
+import { fromPicture, withBeside } from './start.ts';
 
 /**
  * The work of a depth-to-image call: it starts as image to image does, and the UNet sees the depth beside the latent.
@@ -23,7 +23,7 @@ export async function depth2img(
   limits: ModelLimits,
   source: DepthSource,
 ): Promise<Task> {
-  const { strength } = options;
+  const { strength, convention } = options;
   const [{ picture, size, placement, original }, given] = await Promise.all([
     readSized(options, limits),
     depth && readNearness(depth, options.maxPixels),
@@ -34,10 +34,9 @@ export async function depth2img(
     begin: async (networks) => {
       const nearness = given ?? (await estimator?.nearness(original, networks.signal));
       const cells = await depthOfLatent(nearness as Nearness, original, placement, limits.vaeScaleFactor);
-      const begin = strength === 1 ? fromNoise : fromPicture(await encodePicture(networks, picture), strength);
-      return withBeside(begin, cells);
+      return withBeside(fromPicture(await encodePicture(networks, picture), strength, convention), cells);
     },
-    parameters: { strength },
+    parameters: pictureParameters(options),
   };
 }
 

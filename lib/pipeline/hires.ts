@@ -95,9 +95,9 @@ async function enlargePicture(
 
 /** Starts from latents with noise: the last `steps` of a schedule's levels are left. */
 export function fromLatents(latents: Float32Array, steps: number): Begin {
-  return (sigmas, noise) => {
+  return (sigmas, draws) => {
     const rest = sigmas.subarray(Math.max(sigmas.length - 1 - steps, 0));
-    return { latent: linear([1, latents], [rest[0] as number, noise()]), sigmas: rest };
+    return { latent: linear([1, latents], [rest[0] as number, draws.next()]), sigmas: rest };
   };
 }
 

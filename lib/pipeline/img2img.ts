@@ -1,5 +1,6 @@
 // Image to image.
 
+import type { GenerationParameters } from '../image/parameters.ts';
 import { readPicture } from '../picture/input.ts';
 import { type Pixels, toRgb } from '../picture/pixels.ts';
 import { lanczos3 } from '../picture/resample.ts';
@@ -7,9 +8,9 @@ import { type Placement, place, resize, type Size } from '../picture/resize.ts';
 import { encodePicture } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
-import type { CheckedImg2ImgOptions } from './img2img-options.ts';
+import { type CheckedImg2ImgOptions, DEFAULT_CONVENTION } from './img2img-options.ts';
 import { type CheckedPictureOptions, sizeOf } from './picture-options.ts';
-import { fromNoise, fromPicture } from './start.ts';
+import { fromPicture } from './start.ts';
 import { besideWholeMask, seesMask } from './whole-mask.ts';
 
 /**
@@ -18,18 +19,22 @@ import { besideWholeMask, seesMask } from './whole-mask.ts';
  * @throws as {@link readSized}.
  */
 export async function img2img(options: CheckedImg2ImgOptions, limits: ModelLimits): Promise<Task> {
-  const { strength } = options;
+  const { strength, convention } = options;
   const { picture, size } = await readSized(options, limits);
   return {
     size,
     begin: async (networks) => {
-      // At a strength of 1 the picture has no part in it, and the latents are those of text alone.
-      const posterior = strength === 1 ? undefined : await encodePicture(networks, picture);
-      if (seesMask(networks.info)) return besideWholeMask(networks, size, posterior, strength);
-      return posterior ? fromPicture(posterior, strength) : fromNoise;
+      const posterior = await encodePicture(networks, picture);
+      if (seesMask(networks.info)) return besideWholeMask(networks, size, { posterior, strength, convention });
+      return fromPicture(posterior, strength, convention);
     },
-    parameters: { strength },
+    parameters: pictureParameters(options),
   };
+}
+
+/** Generation parameters of every call that draws a picture anew. */
+export function pictureParameters({ strength, convention }: CheckedImg2ImgOptions): Partial<GenerationParameters> {
+  return { strength, convention: convention === DEFAULT_CONVENTION ? undefined : convention };
 }
 
 /** A picture at the size that is drawn, how it got there, and what it was. */

@@ -18,7 +18,7 @@ export interface InpaintOptions extends Img2ImgOptions {
    * black. A mask of another size is stretched to that of the picture.
    */
   mask: PictureInput;
-  /** As of `img2img`, for what the mask covers. At 1 it starts from pure noise, and the rest is still the picture's. Default 0.75. */
+  /** As of `img2img`, for what the mask covers. At 1 the rest is still the picture's. Default 0.75. */
   strength?: number | undefined;
   /** Whether black is drawn and white stays. Default false. */
   invertMask?: boolean | undefined;
@@ -29,7 +29,7 @@ export interface InpaintOptions extends Img2ImgOptions {
   maskBlur?: number | undefined;
   /**
    * What the masked part holds before noise is added: the picture itself (`original`, default), the colours around it (`fill`),
-   * noise (`noise`) or zeros (`nothing`) in the latent. Has no effect at a strength of 1.
+   * noise (`noise`) or zeros (`nothing`) in the latent. By diffusers' convention it has no effect at a strength of 1.
    */
   maskedContent?: MaskedContent | undefined;
   /**

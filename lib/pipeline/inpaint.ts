@@ -10,6 +10,7 @@ import { place, resize } from '../picture/resize.ts';
 import { encodePicture, encodePlanes } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
+import { pictureParameters } from './img2img.ts';
 import type { CheckedInpaintOptions } from './inpaint-options.ts';
 import type { Networks } from './networks.ts';
 import { sizeOf } from './picture-options.ts';
@@ -40,7 +41,7 @@ interface Scene {
  * @throws DiffusionError, RangeError as {@link readPicture} and {@link sizeOf}; RangeError for a mask that covers nothing.
  */
 export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimits): Promise<Task> {
-  const { strength, maskBlur, maskedContent, paddingMaskCrop } = options;
+  const { maskBlur, maskedContent, paddingMaskCrop } = options;
   const [picture, gray] = await Promise.all([
     readPicture(options.image, 'image', options.maxPixels).then(toRgb),
     readPicture(options.mask, 'mask', options.maxPixels).then(toGray),
@@ -55,23 +56,23 @@ export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimit
     begin: (networks) => beginMasked(networks, options, drawn, cells),
     finish: drawn.finish,
     ...(drawn.part ? { part: drawn.part } : {}),
-    parameters: { strength, maskBlur, maskedContent, paddingMaskCrop },
+    parameters: { ...pictureParameters(options), maskBlur, maskedContent, paddingMaskCrop },
   };
 }
 
 async function beginMasked(
   networks: Networks,
-  { strength, maskedContent }: CheckedInpaintOptions,
+  { strength, convention, maskedContent: content }: CheckedInpaintOptions,
   { picture, mask }: Scene,
   cells: Uint8Array,
 ): Promise<Begin> {
-  const begun = async () => {
-    const held = maskedContent === 'fill' ? await fillMasked(picture, mask) : picture;
-    return encodePicture(networks, held);
-  };
-  if (!seesMask(networks.info)) return fromMaskedPicture(await begun(), strength, cells, maskedContent);
+  const start = { strength, convention, content, mask: cells, width: picture.width / networks.info.vaeScaleFactor };
+  const encoded = async () => encodePicture(networks, content === 'fill' ? await fillMasked(picture, mask) : picture);
+  if (!seesMask(networks.info)) return fromMaskedPicture(await encoded(), start);
+  const isPureNoise = convention === 'diffusers' && strength === 1;
+  const posterior = isPureNoise ? undefined : await encoded();
   const masked = await encodePlanes(networks, await hideMasked(await toPlanes(picture), mask), picture);
-  return besideMaskedPicture(strength === 1 ? undefined : await begun(), strength, cells, maskedContent, masked);
+  return besideMaskedPicture(posterior, masked, start);
 }
 
 /** The whole picture is drawn, and the result has the size that is drawn. */

@@ -48,9 +48,12 @@ export async function sampleLatents(
   const table = stableDiffusionTable();
   const { scheduler, eta } = options;
   const schedule = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, table) : scheduler;
-  const source = createBatchNoise(options.rng, options.seed, options.batchSize);
-  const noise = () => source.normal(shape.reduce((a, b) => a * b));
-  const start = begin(schedule, noise);
+  const anew = () => {
+    const source = createBatchNoise(options.rng, options.seed, options.batchSize);
+    return () => source.normal(shape.reduce((a, b) => a * b));
+  };
+  const noise = anew();
+  const start = begin(schedule, { next: noise, anew });
   const { sigmas } = start;
   if (sigmas.length === 1) return start.latent;
 
@@ -87,7 +90,7 @@ export async function sampleLatents(
   );
   // A sampler or a callback of the user's may never end by itself.
   const latent = checkLatent(await untilAborted(sampling, networks.signal), shape, 'the result of sampler');
-  return requireFinite(start.keep?.(latent, 0) ?? latent, 'the sampler');
+  return requireFinite(start.keep?.clean(latent) ?? latent, 'the sampler');
 }
 
 /** All that the network may be evaluated with. */
@@ -114,12 +117,13 @@ function withBeside(
   return { conditional: { ...conditional, beside }, unconditional: { ...unconditional, beside } };
 }
 
-/** A denoiser that leaves alone what the start says must stay: the network sees it noisy, the sampler gets it clean. */
+/** A denoiser that leaves alone what the start says must stay. */
 function keeping(denoise: Denoiser, { sigmas, keep }: Start): Denoiser {
   if (!keep) return denoise;
+  const { clean, noisy } = keep;
   const first = sigmas[0] as number;
   // At the first level the latent is the start itself.
-  return async (x, sigma) => keep(await denoise(sigma < first ? keep(x, sigma) : x, sigma), 0);
+  return async (x, sigma) => clean(await denoise(noisy && sigma < first ? noisy(x, sigma) : x, sigma));
 }
 
 /** The step that is being taken. */

@@ -8,19 +8,34 @@ export interface Start {
   readonly latent: Float32Array;
   /** Noise levels still to go, the last 0; 0 alone where nothing is to be sampled. */
   readonly sigmas: Float64Array;
-  /** Puts what must stay back into a latent, at a noise level. Undefined where all is drawn. */
-  readonly keep?: (latent: Float32Array, sigma: number) => Float32Array;
+  /** What of the latent stays. Undefined where all is drawn. */
+  readonly keep?: Keep;
   /** What the UNet takes beside the latent, `[batch or 1, channels, height, width]`. Undefined where that is nothing. */
   readonly beside?: Float32Array;
+}
+
+/** Puts what must stay back into latents. */
+export interface Keep {
+  /** Into a denoised latent, after each evaluation and at the end. */
+  clean(denoised: Float32Array): Float32Array;
+  /** Into the latent that an evaluation is given, at its noise level. Undefined where the sampler's own latent is right. */
+  readonly noisy?: (latent: Float32Array, sigma: number) => Float32Array;
+}
+
+/** The random numbers of a run. */
+export interface Draws {
+  /** The next latents of standard normal noise, one for each picture, from the generators of their seeds. */
+  next(): Float32Array;
+  /** The same from other generators of the same seeds, which begin with their first numbers. */
+  anew(): () => Float32Array;
 }
 
 /**
  * Chooses the start of a run.
  *
  * @param sigmas all noise levels of the schedule.
- * @param noise draws a latent of standard normal noise from the run's generators, and advances them.
  */
-export type Begin = (sigmas: Float64Array, noise: () => Float32Array) => Start;
+export type Begin = (sigmas: Float64Array, draws: Draws) => Start;
 
 /** What a VAE encoder says of a picture: the normal distribution of its latent. */
 export interface Posterior {
@@ -36,81 +51,112 @@ export type MaskedContent = 'original' | 'fill' | 'noise' | 'nothing';
 /** The names in the order in which they are listed to users. */
 export const MASKED_CONTENTS: readonly MaskedContent[] = ['original', 'fill', 'noise', 'nothing'];
 
-/** Text alone: pure noise at the first noise level. */
-export const fromNoise: Begin = (sigmas, noise) => ({ latent: linear([sigmas[0] as number, noise()]), sigmas });
+/** Whose picture a seed gives where a picture is the start: see `Img2ImgOptions.convention`. */
+export type Convention = 'webui' | 'diffusers';
 
-/**
- * A picture with the noise of the level at which the last steps begin (SDEdit, Meng et al. 2021, arXiv:2108.01073). The
- * generators give the sample of the picture's latent first and its noise then, as in diffusers.
- */
-export function fromPicture(posterior: Posterior, strength: number): Begin {
-  return (sigmas, noise) => {
-    const rest = lastSteps(sigmas, strength);
-    const picture = sample(posterior, noise());
-    return { latent: linear([1, picture], [rest[0] as number, noise()]), sigmas: rest };
+/** What a start from a picture and its strength are, by convention. */
+interface Rules {
+  /** Where the samples of pictures' latents take their numbers from. */
+  forPictures(draws: Draws): () => Float32Array;
+  /** How many of `total` steps a strength above 0 takes: the last ones. */
+  stepsTaken(total: number, strength: number): number;
+}
+
+const RULES: Readonly<Record<Convention, Rules>> = {
+  // The seed's first numbers are the noise; those of a picture's sample are the same ones again, as in stable-diffusion.cpp
+  // (AUTOMATIC1111 and ComfyUI take some that no seed gives).
+  webui: {
+    forPictures: (draws) => draws.anew(),
+    stepsTaken: (total, strength) => Math.min(Math.floor(total * strength) + 1, total),
+  },
+  diffusers: {
+    forPictures: (draws) => draws.next,
+    stepsTaken: (total, strength) => Math.max(Math.floor(total * strength), 1),
+  },
+};
+
+/** The names in the order in which they are listed to users. */
+export const CONVENTIONS = Object.keys(RULES) as readonly Convention[];
+
+/** Text alone: pure noise at the first noise level. */
+export const fromNoise: Begin = (sigmas, draws) => pureNoise(sigmas, draws.next());
+
+function pureNoise(sigmas: Float64Array, noise: Float32Array): Start {
+  return { latent: linear([sigmas[0] as number, noise]), sigmas };
+}
+
+function noisyPicture(sigmas: Float64Array, picture: Float32Array, noise: Float32Array): Start {
+  return { latent: linear([1, picture], [sigmas[0] as number, noise]), sigmas };
+}
+
+/** A picture with the noise of the level at which the last steps begin (SDEdit, Meng et al. 2021, arXiv:2108.01073). */
+export function fromPicture(posterior: Posterior, strength: number, convention: Convention): Begin {
+  return (sigmas, draws) => {
+    const rest = lastSteps(sigmas, strength, convention);
+    const picture = sample(posterior, RULES[convention].forPictures(draws)());
+    return noisyPicture(rest, picture, draws.next());
   };
 }
 
+/** A picture and what of it is drawn. */
+export interface MaskedStart {
+  readonly strength: number;
+  readonly convention: Convention;
+  /** `[height, width]`: 1 for each latent cell that is drawn, 0 for each that stays. */
+  readonly mask: Uint8Array;
+  /** Cells in a row. */
+  readonly width: number;
+  /** What the drawn part holds before noise is added; `fill` is done to the picture. */
+  readonly content: MaskedContent;
+}
+
 /**
- * A picture of which a part is drawn, and the rest stays: before each evaluation the rest is the picture with the noise that
- * was drawn at the start, at the level of the evaluation (the rule of diffusers' inpainting with ordinary models, for every
- * sampler), and after each it is the picture itself. At a strength of 1 the whole latent starts as pure noise.
- *
- * @param mask `[height, width]`: 1 for each latent cell that is drawn, 0 for each that stays.
- * @param content what the drawn part holds before noise is added; `fill` is done to the picture.
+ * A picture of which a part is drawn, and the rest stays: what an evaluation says of the rest is replaced by the picture's latent.
+ * diffusers also replaces the rest of what it is given, by the picture with the noise that was drawn at the start at its level,
+ * and starts from pure noise at a strength of 1.
  */
-export function fromMaskedPicture(
-  posterior: Posterior,
-  strength: number,
-  mask: Uint8Array,
-  content: MaskedContent,
-): Begin {
-  return (sigmas, noise) => {
-    const rest = lastSteps(sigmas, strength);
-    const picture = sample(posterior, noise());
-    const added = noise();
+export function fromMaskedPicture(posterior: Posterior, start: MaskedStart): Begin {
+  const { strength, convention, mask } = start;
+  return (sigmas, draws) => {
+    const rest = lastSteps(sigmas, strength, convention);
+    const picture = sample(posterior, RULES[convention].forPictures(draws)());
+    const noise = draws.next();
+    const clean = (denoised: Float32Array) => composed(denoised, picture, mask);
+    if (convention === 'webui') return { ...noisyPicture(rest, heldIn(picture, start, draws), noise), keep: { clean } };
     // diffusers samples the latent of the masked picture here, which only models for inpainting read.
-    noise();
-    const isDrawn = isDrawnBy(mask);
-    const keep = (latent: Float32Array, sigma: number) =>
-      latent.map((value, i) => (isDrawn(i) ? value : (picture[i] as number) + sigma * (added[i] as number)));
-    const first = rest[0] as number;
-    if (strength === 1) return { latent: linear([first, added]), sigmas: rest, keep };
-    return { latent: linear([1, heldIn(picture, mask, content, noise)], [first, added]), sigmas: rest, keep };
+    draws.next();
+    const noisy = (latent: Float32Array, sigma: number) => composed(latent, linear([1, picture], [sigma, noise]), mask);
+    const begun = strength === 1 ? pureNoise(rest, noise) : noisyPicture(rest, heldIn(picture, start, draws), noise);
+    return { ...begun, keep: { clean, noisy } };
   };
 }
 
 /**
  * The same for models for inpainting, which see the mask and the masked picture beside the latent and draw around what they
- * see: nothing is put back (Rombach et al. 2022, section 4.5). The generators give the sample of the picture's latent, its
- * noise, and the sample of the masked picture's latent, as in diffusers.
+ * see (Rombach et al. 2022, section 4.5). What lies further than a cell from the mask is kept as well, but not in diffusers.
  *
- * @param posterior undefined at a strength of 1, where the whole latent starts as pure noise.
+ * @param posterior undefined where the start is pure noise: from text alone, and in diffusers at a strength of 1.
  * @param masked the picture with what is drawn in gray.
  */
-export function besideMaskedPicture(
-  posterior: Posterior | undefined,
-  strength: number,
-  mask: Uint8Array,
-  content: MaskedContent,
-  masked: Posterior,
-): Begin {
-  return (sigmas, noise) => {
-    const rest = lastSteps(sigmas, strength);
-    const first = rest[0] as number;
-    const picture = posterior && sample(posterior, noise());
-    const added = noise();
-    const beside = maskAndPicture(mask, sample(masked, noise()), masked.moments.length / 2);
-    const latent = picture
-      ? linear([1, heldIn(picture, mask, content, noise)], [first, added])
-      : linear([first, added]);
-    return { latent, sigmas: rest, beside };
+export function besideMaskedPicture(posterior: Posterior | undefined, masked: Posterior, start: MaskedStart): Begin {
+  const { strength, convention, mask, width } = start;
+  return (sigmas, draws) => {
+    const rest = lastSteps(sigmas, strength, convention);
+    const forPictures = RULES[convention].forPictures(draws);
+    const picture = posterior && sample(posterior, forPictures());
+    const noise = draws.next();
+    const beside = maskAndPicture(mask, sample(masked, forPictures()), masked.moments.length / 2);
+    if (!picture) return { ...pureNoise(rest, noise), beside };
+    const begun = { ...noisyPicture(rest, heldIn(picture, start, draws), noise), beside };
+    if (convention === 'diffusers') return begun;
+    const kept = widened(mask, width);
+    return { ...begun, keep: { clean: (denoised) => composed(denoised, picture, kept) } };
   };
 }
 
 /** Another start, with what the UNet takes beside the latent: `[1, channels, height, width]`. */
 export function withBeside(begin: Begin, beside: Float32Array): Begin {
-  return (sigmas, noise) => ({ ...begin(sigmas, noise), beside });
+  return (sigmas, draws) => ({ ...begin(sigmas, draws), beside });
 }
 
 /** The mean of a picture's latent, without the factor to the latent of the diffusion: what editing models were trained with. */
@@ -122,17 +168,33 @@ function isDrawnBy(mask: Uint8Array): (i: number) => boolean {
   return (i) => mask[i % mask.length] === 1;
 }
 
-/** What a picture holds before noise is added: its masked part is as `content` says. */
-function heldIn(
-  picture: Float32Array,
-  mask: Uint8Array,
-  content: MaskedContent,
-  noise: () => Float32Array,
-): Float32Array {
-  if (content === 'original' || content === 'fill') return picture;
-  const other = content === 'noise' ? noise() : new Float32Array(picture.length);
+/** A latent where cells are drawn, another where they stay. */
+function composed(drawn: Float32Array, staying: Float32Array, mask: Uint8Array): Float32Array {
   const isDrawn = isDrawnBy(mask);
-  return picture.map((value, i) => (isDrawn(i) ? (other[i] as number) : value));
+  return drawn.map((value, i) => (isDrawn(i) ? value : (staying[i] as number)));
+}
+
+/** What a picture holds before noise is added: its masked part is as `content` says. */
+function heldIn(picture: Float32Array, { content, mask, convention }: MaskedStart, draws: Draws): Float32Array {
+  if (content === 'original' || content === 'fill') return picture;
+  if (content === 'nothing') return composed(new Float32Array(picture.length), picture, mask);
+  return composed(convention === 'webui' ? draws.anew()() : draws.next(), picture, mask);
+}
+
+/** A mask with the cells around those that it draws, as stable-diffusion.cpp widens that of models for inpainting. */
+function widened(mask: Uint8Array, width: number): Uint8Array {
+  const height = mask.length / width;
+  const wide = new Uint8Array(mask.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let row = Math.max(y - 1, 0); row <= Math.min(y + 1, height - 1); row++) {
+        const from = row * width;
+        if (mask.subarray(from + Math.max(x - 1, 0), from + Math.min(x + 2, width)).includes(1))
+          wide[y * width + x] = 1;
+      }
+    }
+  }
+  return wide;
 }
 
 /** Puts the mask before each of several latents of a length. */
@@ -146,11 +208,10 @@ function maskAndPicture(mask: Uint8Array, latents: Float32Array, length: number)
   return both;
 }
 
-/** The noise levels of the last `floor(steps * strength)` steps, of one at least where the strength is above 0. */
-function lastSteps(sigmas: Float64Array, strength: number): Float64Array {
+/** The noise levels of the steps that a strength takes; none for 0. */
+function lastSteps(sigmas: Float64Array, strength: number, convention: Convention): Float64Array {
   const total = sigmas.length - 1;
-  const steps = strength === 0 ? 0 : Math.max(Math.floor(total * strength), 1);
-  return sigmas.subarray(total - steps);
+  return sigmas.subarray(total - (strength === 0 ? 0 : RULES[convention].stepsTaken(total, strength)));
 }
 
 /** Variances are cut off as in LDM, before they overflow. */

@@ -47,7 +47,7 @@ after(() => Promise.all([...models.values()].map((model) => model.dispose())));
 
 type Draw = (
   model: Model,
-  options: Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu' },
+  options: Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu'; convention: 'diffusers' },
 ) => Run<GenerationStep, GenerationResult>;
 
 /** @param least PSNR of the pictures in decibels. */
@@ -55,7 +55,12 @@ function compare(cases: readonly Case[], least: number, latentTolerance: number,
   for (const { options, latent, images: expected } of cases) {
     const { prediction, ...rest } = options;
     it(JSON.stringify(options), async () => {
-      const run = draw(models.get(prediction) as Model, { ...rest, scheduler: 'discrete', rng: 'cpu' });
+      const run = draw(models.get(prediction) as Model, {
+        ...rest,
+        scheduler: 'discrete',
+        rng: 'cpu',
+        convention: 'diffusers',
+      });
       let last: Float32Array | undefined;
       for await (const step of run) last = step.latent;
       assert.equal(last === undefined, options.strength === 0, 'steps are taken');

@@ -82,25 +82,50 @@ test('a strength of 0 gives the picture through the VAE, without a step', async 
   assert.notDeepEqual((await draw({ strength: 0, image: picture(width, height + 8) })).data, other.data);
 });
 
-test('a strength of 1 is text alone from the same seed, in every latent and pixel', async () => {
+test('a strength of 1 starts from the noise of text alone, and inpainting of nothing is text alone, latent for latent', async () => {
   for (const sampler of ['euler', 'euler_a', 'dpm++2m'] as const) {
     const options = { prompt: 'a red apple', steps: 3, seed: 9, sampler, batchSize: 2, width, height } as const;
-    const [text, pictures] = [model.txt2img(options), model.img2img({ ...options, image, strength: 1 })];
-    const [textSteps, pictureSteps]: GenerationStep[][] = [[], []];
-    await Promise.all([
-      (async () => {
-        for await (const step of text) textSteps?.push(step);
-      })(),
-      (async () => {
-        for await (const step of pictures) pictureSteps?.push(step);
-      })(),
-    ]);
-    assert.deepEqual(pictureSteps, textSteps);
+    const white = box(width, height, 0, 0, width, height);
+    const steps = async (run: ReturnType<Model['txt2img']>) => {
+      const all: GenerationStep[] = [];
+      for await (const step of run) all.push(step);
+      return all;
+    };
+    const [text, empty, pictures] = [
+      await steps(model.txt2img(options)),
+      await steps(model.inpaint({ ...options, image, mask: white, strength: 1, maskedContent: 'nothing' })),
+      await steps(model.img2img({ ...options, image, strength: 1 })),
+    ];
+    assert.deepEqual(empty, text);
     assert.deepEqual(
-      (await pictures).images.map(({ data }) => data),
-      (await text).images.map(({ data }) => data),
+      pictures.map(({ sigma }) => sigma),
+      text.map(({ sigma }) => sigma),
     );
+    assert.notDeepEqual(pictures[0]?.latent, text[0]?.latent);
   }
+});
+
+test('the conventions take as many steps as their programs', async () => {
+  for (const [convention, strength, expected] of [
+    ['webui', 0.01, 1],
+    ['webui', 0.5, 6],
+    ['webui', 0.99, 10],
+    ['webui', 1, 10],
+    ['diffusers', 0.01, 1],
+    ['diffusers', 0.5, 5],
+    ['diffusers', 0.99, 9],
+    ['diffusers', 1, 10],
+  ] as const) {
+    let taken = 0;
+    for await (const _ of model.img2img({ ...small, steps: 10, strength, convention })) taken++;
+    assert.equal(taken, expected, `${convention} ${strength}`);
+  }
+});
+
+test('pictures of another convention than the usual say so', async () => {
+  const said = async (convention?: 'webui' | 'diffusers') =>
+    (await readMetadata(await (await draw({ convention })).png())).fields.Convention;
+  assert.deepEqual([await said(), await said('webui'), await said('diffusers')], [undefined, undefined, 'diffusers']);
 });
 
 test('every sampler and schedule takes the last share of its steps', async () => {
@@ -114,8 +139,8 @@ test('every sampler and schedule takes the last share of its steps', async () =>
     const sigmas = SCHEDULERS[scheduler](6, stableDiffusionTable());
     for (const [strength, steps] of [
       [0.01, 1],
-      [0.5, 3],
-      [0.99, 5],
+      [0.5, 4],
+      [0.99, 6],
     ] as const) {
       const seen: number[] = [];
       for await (const { sigma, total } of model.img2img({ ...small, steps: 6, strength, sampler, scheduler })) {
@@ -134,7 +159,7 @@ test('sigmas of the user and a sampler of the user start from a picture too', as
   const seen: number[] = [];
   const run = model.img2img({ ...small, steps: undefined, scheduler: [10, 5, 2, 1, 0], strength: 0.5 });
   for await (const { sigma } of run) seen.push(sigma);
-  assert.deepEqual(seen, [2, 1]);
+  assert.deepEqual(seen, [5, 2, 1]);
   const levels: number[][] = [];
   await inpaint({
     sampler: async (denoise, x, sigmas) => {
@@ -142,7 +167,7 @@ test('sigmas of the user and a sampler of the user start from a picture too', as
       return denoise(x, sigmas[0] as number);
     },
   });
-  assert.equal(levels[0]?.length, 3);
+  assert.equal(levels[0]?.length, 4);
 });
 
 test('more strength leaves less of the picture', async () => {
@@ -334,7 +359,7 @@ test('runs of all kinds follow each other in the order of their calls', async ()
     model.txt2img({ prompt: 'x', width, height, steps: 2, ...onStep('b') }),
     model.inpaint({ ...small, mask, ...onStep('c') }),
   ]);
-  assert.deepEqual(order, ['a0', 'a1', 'b0', 'b1', 'c0', 'c1']);
+  assert.deepEqual(order, ['a0', 'a1', 'a2', 'b0', 'b1', 'c0', 'c1', 'c2']);
 });
 
 test('a picture that cannot be read is told of before earlier runs end', async () => {

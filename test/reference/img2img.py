@@ -31,6 +31,7 @@ IMG2IMG = [
     {"strength": 0.75, "batchSize": 2, "prediction": "v", "steps": 5},
     {"strength": 0.9, "sampler": "euler_a", "seed": 7},
     {"strength": 0},
+    {"strength": 1, "steps": 5},
 ]
 INPAINT = [
     {"strength": 0.6},
