@@ -16,6 +16,8 @@
 #include <sys/sysctl.h>
 #elif defined(__linux__)
 #include <sched.h>
+
+#include "backend/cgroup.h"
 #endif
 
 namespace diffusion {
@@ -45,13 +47,6 @@ int count_cores() {
     return logical_cores();
 }
 #elif defined(__linux__)
-// Whole processors that a container may use; infinite where it has no quota.
-double quota() {
-    std::ifstream file("/sys/fs/cgroup/cpu.max"); // "max 100000" or "150000 100000"
-    double most = 0, period = 0;
-    return file >> most >> period && period > 0 ? most / period : INFINITY;
-}
-
 int count_cores() {
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return logical_cores();
@@ -63,7 +58,7 @@ int count_cores() {
         std::ifstream(cpu + "/topology/thread_siblings_list") >> siblings;
         cores.insert(siblings.empty() ? std::to_string(i) : siblings);
     }
-    return static_cast<int>(std::min<double>(static_cast<double>(cores.size()), std::ceil(quota())));
+    return static_cast<int>(std::min<double>(static_cast<double>(cores.size()), std::floor(cgroup_cores())));
 }
 #else
 int count_cores() {

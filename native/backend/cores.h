@@ -9,8 +9,8 @@
 
 namespace diffusion {
 
-// Physical cores that this process may use; as many threads compute fastest. Counts what affinity and the quota of a Linux
-// container (cgroup version 2) leave, and on Apple's processors the fast cores. At least 1.
+// Physical cores that this process may use; as many threads compute fastest. Counts what affinity and the quotas of Linux' control groups
+// leave, whole ones (a thread more than the quota has time for holds up all others), and on Apple's processors the fast cores. At least 1.
 int physical_cores();
 
 // Threads that compute at the same time in this process, over all models: more than there are cores would only take turns,

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <fstream>
 #include <new>
-#include <optional>
 #include <utility>
 
 #ifdef _WIN32
@@ -16,6 +15,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "backend/cgroup.h"
 #endif
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -24,13 +25,6 @@
 namespace diffusion {
 
 namespace {
-
-std::optional<size_t> number_in(const std::string & path) {
-    std::ifstream file(path);
-    size_t value = 0;
-    if (file >> value) return value;
-    return std::nullopt;
-}
 
 constexpr size_t cache_line = 64, huge_page = size_t{2} << 20;
 
@@ -48,7 +42,7 @@ size_t host_memory() {
         size_t kib = 0;
         if (std::sscanf(line.c_str(), "MemAvailable: %zu kB", &kib) == 1) available = kib * 1024;
     }
-    return std::min({available, cgroup_memory("/sys/fs/cgroup"), address_space()});
+    return std::min({available, cgroup_memory(), address_space()});
 }
 #elif defined(_WIN32)
 size_t host_memory() {
@@ -69,29 +63,16 @@ std::string megabytes(size_t bytes) {
 
 } // namespace
 
-size_t cgroup_memory(const std::string & folder) {
-    const auto limit = number_in(folder + "/memory.max"); // it says "max" where there is none
-    const auto current = number_in(folder + "/memory.current");
-    if (!limit || !current) return SIZE_MAX;
-    size_t cached = 0;
-    std::ifstream stat(folder + "/memory.stat");
-    std::string key;
-    for (size_t value = 0; stat >> key >> value;) {
-        if (key == "active_file" || key == "inactive_file") cached += value;
-    }
-    const size_t used = *current - std::min(cached, *current);
-    return *limit - std::min(used, *limit);
-}
-
 size_t address_space() {
 #ifdef __linux__
     // Without some tens of MB to grow by, V8 ends the process.
     constexpr size_t kept_for_javascript = size_t{48} << 20;
     rlimit limit{};
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
-    const auto pages = number_in("/proc/self/statm");
-    if (!pages) return SIZE_MAX;
-    const size_t taken = *pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)) + kept_for_javascript;
+    std::ifstream statm("/proc/self/statm");
+    size_t pages = 0;
+    if (!(statm >> pages)) return SIZE_MAX;
+    const size_t taken = pages * static_cast<size_t>(sysconf(_SC_PAGESIZE)) + kept_for_javascript;
     return limit.rlim_cur - std::min<size_t>(taken, limit.rlim_cur);
 #else
     return SIZE_MAX;

@@ -13,11 +13,6 @@
 
 namespace diffusion {
 
-// Bytes that a container may still take by the files of its cgroup (version 2); SIZE_MAX where it has no limit. Pages of
-// files, mapped models among them, count as free: the system drops them before it refuses memory, and without that a
-// container that has read much would seem full for ever.
-size_t cgroup_memory(const std::string & folder);
-
 // Bytes of addresses that this process may still take under its limit (RLIMIT_AS, `ulimit -v`), less what its JavaScript is
 // to find there; SIZE_MAX where it has no limit.
 size_t address_space();
