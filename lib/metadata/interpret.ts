@@ -1,6 +1,7 @@
 // From what a picture states to options of a call: names become ours, texts numbers, and what no call takes is told.
 
 import { type ArgumentProblem, describe } from '../errors.ts';
+import { hasLoraTag } from '../lora/tags.ts';
 import { readSeed } from '../noise/seed.ts';
 import { ANY_MODEL } from '../pipeline/generation-options.ts';
 import { findHiresUpscaler } from '../pipeline/hires-upscalers.ts';
@@ -51,6 +52,9 @@ export function interpret(statement: Statement): ImageMetadata {
   const { software, raw, prompt, negativePrompt, values, fields } = statement;
   const warnings = [...statement.warnings];
   const { strength, rest } = readStrength(values, warnings);
+  if (hasLoraTag(prompt) && fields.Loras === undefined) {
+    warnings.push('The prompt names LoRAs, which are found in the folder that the option `loraDirectory` names');
+  }
   const options = keepValid({ prompt, negativePrompt, ...optionsOf(rest, warnings) }, warnings);
   const { steps, sampler, scheduler, cfgScale, seed, width, height, clipSkip, rng } = options;
   return {

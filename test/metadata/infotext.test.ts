@@ -254,6 +254,7 @@ test('what makes the picture besides options is told', () => {
     ['Loras: "x.safetensors: 0.8 (2 of 2 tensors)"', /LoRAs whose files must be given again: x\.safetensors: 0\.8/],
   ];
   for (const [fields, warning] of told) assert.match(read(`a\n${END}, ${fields}`).warnings.join('\n'), warning);
+  assert.match(read(`a cat <lora:fur:0.8>\n${END}`).warnings.join('\n'), /names LoRAs/);
   assert.match(read(`${'a'.repeat(70_000)}\n${END}`).warnings.join(), /at most 65536 characters for prompt/);
 });
 
