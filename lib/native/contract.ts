@@ -14,7 +14,7 @@ export type { NativeComponent, NativeInspection, NativeSource } from './inspecti
 /** Codes that native errors carry: those of `DiffusionError`, and `ERR_CANCELLED` when a `NativeCancellation` fired. */
 export type NativeErrorCode = DiffusionErrorCode | 'ERR_CANCELLED';
 
-/** A flag that JavaScript raises and native work polls. One flag may serve several calls. */
+/** A flag that JavaScript raises and native work polls. One flag may serve several calls. Its constructor throws where memory is short. */
 export interface NativeCancellation {
   /** Ends all work that was started with this flag; its promises reject with `ERR_CANCELLED`. */
   cancel(): void;
@@ -209,7 +209,8 @@ export interface NativeModel {
   ): Promise<NativeTextEncoding>;
   /**
    * Makes these the open ControlNets: files, or diffusers folders, of the model's family, each path once and at most 64. One that
-   * is open under its path stays open, others are freed. Nothing changes where one of them is refused.
+   * is open under its path stays open, others are freed. Nothing changes where one of them is refused or memory is short (but on
+   * a GPU without room for those before and those after at once: then none stays open).
    */
   setControlNets(paths: readonly string[], cancellation: NativeCancellation): Promise<void>;
   /**

@@ -15,7 +15,7 @@ export async function callNative<T>(
   start: (cancellation: NativeCancellation) => Promise<T>,
 ): Promise<T> {
   throwIfAborted(signal);
-  const cancellation = new addon.Cancellation();
+  const cancellation = newCancellation(addon);
   const end = signal && onAbort(signal, () => cancellation.cancel());
   try {
     return await start(cancellation);
@@ -24,6 +24,19 @@ export async function callNative<T>(
     throw toDiffusionError(error);
   } finally {
     end?.();
+  }
+}
+
+function newCancellation(addon: NativeAddon): NativeCancellation {
+  try {
+    return new addon.Cancellation();
+  } catch (cause) {
+    throw new DiffusionError(
+      'ERR_OUT_OF_MEMORY',
+      'Expected memory for a native call, but the system grants this process no more. End other work, or raise the limit of the ' +
+        'process or its container.',
+      { cause },
+    );
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -112,7 +113,11 @@ private:
             Environment & environment;
             ~Clear() { environment.opened = nullptr; }
         } const clear{environment};
-        return (environment.*Class::class_reference).New({});
+        try {
+            return (environment.*Class::class_reference).New({});
+        } catch (const Napi::Error &) {
+            throw std::bad_alloc(); // nothing else fails in the constructor
+        }
     }
 
     std::shared_ptr<Worker> worker_;

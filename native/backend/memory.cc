@@ -131,7 +131,10 @@ Error out_of_memory(size_t bytes, ggml_backend_t backend, const std::string & pu
     std::string message =
         "Expected " + megabytes(bytes) + " of memory for " + purpose + " on " + ggml_backend_dev_name(device);
     if (available != SIZE_MAX) message += ", but only " + megabytes(available) + " are available";
-    return {ErrorCode::out_of_memory, message + ". Use a smaller picture, a smaller batch or a quantized model."};
+    return {ErrorCode::out_of_memory,
+            message +
+                ". Use a smaller picture, a smaller batch or a quantized model, end other work, or raise the limit "
+                "of the process or its container."};
 }
 
 } // namespace diffusion

@@ -65,23 +65,31 @@ void ControlNets::open(const std::vector<std::string> & paths, const Cancellatio
         if (!staying[i]) next[i] = bind(paths[i], cancellation);
     }
 
-    for (auto & entry : open_) {
-        const auto place = std::ranges::find(staying, entry.get());
-        if (place != staying.end()) next[place - staying.begin()] = std::move(entry);
-    }
-    std::erase(open_, nullptr);
-    free(std::move(open_));
-    open_ = std::move(next);
-    try {
+    const auto take_over = [&] {
         for (auto & entry : open_) {
-            if (entry->placed) continue;
-            entry->placed = std::make_unique<PlacedWeights>(
-                *entry->weights, device_.backend(), device_.packed_weights(), placement_, nullptr, cancellation);
-            entry->serial = next_serial_++;
+            const auto place = std::ranges::find(staying, entry.get());
+            if (place != staying.end()) next[place - staying.begin()] = std::move(entry);
         }
-    } catch (...) {
-        std::erase_if(open_, [](const auto & entry) { return !entry->placed; });
-        throw;
+        std::erase(open_, nullptr);
+        free(std::exchange(open_, {}));
+    };
+    try {
+        place(next, cancellation);
+    } catch (const Error & error) {
+        if (device_.is_cpu() || error.code() != ErrorCode::out_of_memory) throw;
+        take_over(); // a GPU may have room once those before are gone
+        place(next, cancellation);
+    }
+    take_over();
+    open_ = std::move(next);
+}
+
+void ControlNets::place(Entries & entries, const Cancellation & cancellation) {
+    for (auto & entry : entries) {
+        if (!entry || entry->placed) continue;
+        entry->placed = std::make_unique<PlacedWeights>(*entry->weights, device_.backend(), device_.packed_weights(),
+                                                        placement_, nullptr, cancellation);
+        entry->serial = next_serial_++;
     }
 }
 

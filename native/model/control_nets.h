@@ -21,8 +21,8 @@ public:
     ~ControlNets();
 
     // Makes these the open ones: keeps those that are open under their path and unchanged since, opens the others, and frees the
-    // rest. Headers are checked, and that each fits the model's UNet, before anything changes; where the weights cannot be placed after that, those
-    // kept stay open. Throws Error.
+    // rest once those have their weights in place. Where it throws (Error, std::bad_alloc), those before stay open; on a GPU
+    // without room for both, none.
     void open(const std::vector<std::string> & paths, const Cancellation & cancellation);
 
     size_t size() const { return open_.size(); }
@@ -50,6 +50,7 @@ private:
     const Entry * find(const std::string & path) const;
     static std::vector<FileStamp> stamps_of(const TensorTable & table);
     std::unique_ptr<Entry> bind(const std::string & path, const Cancellation & cancellation) const;
+    void place(Entries & entries, const Cancellation & cancellation);
     void free(Entries entries);
 
     const Networks & networks_;

@@ -115,7 +115,7 @@ public:
     // PlacedWeights::check_unchanged).
     //
     // Makes the ControlNets of these files and folders the open ones; those that are open stay so. Throws Error as `open` does,
-    // and then changes nothing that a header could have told.
+    // and then changes nothing (see ControlNets::open for the exception).
     void set_control_nets(const std::vector<std::string> & paths, const Cancellation &);
     // `vectors`: [n, width]; a token beyond the vocabulary stands for one of them, in their order.
     TextEncoding encode_text(int64_t encoder, const std::vector<int32_t> & tokens, const std::vector<float> & vectors,

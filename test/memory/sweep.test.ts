@@ -1,0 +1,31 @@
+// No failed allocation of the native side ends the process, and none leaves another picture behind. A sample of all; the whole
+// takes half an hour: npm run test:memory
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const allocator = fileURLToPath(new URL('../../../build/memory/failing_memory.node', import.meta.url));
+const whole = process.env.MEMORY_TEST === 'whole';
+// The C library whose allocator the one for the test stands in for.
+const { glibcVersionRuntime } = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header;
+
+test('a call whose memory fails is refused or right, and right once memory is back', {
+  skip: !glibcVersionRuntime,
+}, () => {
+  assert.ok(existsSync(allocator), `${allocator} is missing. Build it: node scripts/build.mjs --tests`);
+  const sweep = fileURLToPath(new URL('sweep.js', import.meta.url));
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [sweep, ...(whole ? [] : ['8'])], {
+    encoding: 'utf8',
+    env: { ...process.env, LD_PRELOAD: allocator },
+  });
+  assert.deepEqual({ status, signal }, { status: 0, signal: null }, stdout + stderr);
+  const calls = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { name: string; refused: number });
+  assert.equal(calls.length, 12);
+  for (const { name, refused } of calls) assert.ok(refused > 0, `${name}: nothing was refused`);
+});
