@@ -65,7 +65,8 @@ const SECTIONS = {
     'DepthMap',
   ],
   'Pictures and their metadata': [
-    'RgbImage', 'LossyOptions',
+    'RgbImage',
+    'LossyOptions',
     'canny',
     'readMetadata',
     'ImageMetadata',

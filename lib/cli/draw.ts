@@ -18,8 +18,9 @@ import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { checkSource, EMBEDDED_MODEL } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import type { DrawingCommand } from './flag.ts';
+import { type Ground, over, readGround } from './from.ts';
 import { Output, STANDARD_OUTPUT } from './output.ts';
-import { Problems } from './problems.ts';
+import { inFlags, Problems } from './problems.ts';
 import { formatProfile } from './profile.ts';
 import { Progress, progressKind } from './progress.ts';
 import { type Request, readRequest } from './request.ts';
@@ -41,11 +42,13 @@ const CHECKS: Record<DrawingCommand, (options: unknown, limits: ModelLimits) => 
 
 /** @param signal ends the command at any moment, before a picture is written or after, never within. */
 export async function runDraw(commandLine: CommandLine, command: DrawingCommand, signal: AbortSignal): Promise<void> {
-  const asked = checkCommand(commandLine, command);
+  const ground = await readGround(commandLine, command);
+  const asked = checkCommand(commandLine, command, ground);
   const output = new Output(commandLine, asked.count);
   await output.checkFiles();
   if (asked.previewPath !== undefined) await checkWritable(asked.previewPath);
   const warnings = new CommandWarnings();
+  for (const warning of ground.warnings) warnings.tell(inFlags(warning, commandLine));
   const pictures = await warnings.during(() => readPictures(asked));
   const request = { ...asked, options: { ...asked.options, ...pictures } };
   const progress = await Progress.create(commandLine.flags);
@@ -53,6 +56,9 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
     const start = performance.now();
     await using model = await openModel(request, signal, progress, warnings);
     const load = performance.now() - start;
+    if (ground.model !== undefined && ground.model !== model.info.name) {
+      warnings.tell(`The picture was drawn with the model '${ground.model}', and this is '${model.info.name}'`);
+    }
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];
     let seed = request.options.seed;
@@ -96,9 +102,10 @@ interface Drawn {
 }
 
 /** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
-function checkCommand(commandLine: CommandLine, command: DrawingCommand): Request {
+function checkCommand(commandLine: CommandLine, command: DrawingCommand, ground: Ground): Request {
   const problems = new Problems(commandLine);
-  const request = readRequest(commandLine, problems);
+  const given = readRequest(commandLine, problems);
+  const request = { ...given, options: over(ground.options, given.options) };
   const { source, load, options, count, previewPath } = request;
   problems.attempt(() => checkSource(source ?? EMBEDDED_MODEL));
   problems.attempt(() => checkLoadOptions(load, loadAddon()));

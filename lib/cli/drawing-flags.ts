@@ -150,6 +150,13 @@ const PROMPT_FLAGS: readonly Flag[] = [
     description: 'what to stay away from',
   },
   {
+    name: 'from',
+    kind: 'text',
+    topic: 'prompt',
+    common: true,
+    description: 'picture to draw again; other flags override what it says',
+  },
+  {
     name: 'clip-skip',
     kind: 'number',
     topic: 'prompt',

@@ -217,6 +217,13 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     description: 'of products on the CPU (default: auto, bf16 or f32)',
   },
   {
+    name: 'no-mmap',
+    kind: 'switch',
+    topic: 'compute',
+    on: COMPUTING,
+    description: 'copy weights when a model is loaded: its files may change then',
+  },
+  {
     name: 'device',
     kind: 'text',
     topic: 'compute',

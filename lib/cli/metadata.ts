@@ -1,10 +1,20 @@
-// `diffuse metadata FILE`: shows how a picture was made.
+// `diffuse metadata`: shows how a picture was made, and the command that draws it again.
 
 import { readMetadata } from '../image/read-metadata.ts';
+import { EMBEDDED_MODEL, modelName } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
+import { formatCommand } from './from.ts';
+import { inFlags } from './problems.ts';
 import { print, printJson } from './standard-output.ts';
 
 export async function runMetadata({ file, flags }: CommandLine): Promise<void> {
   const metadata = await readMetadata(file as string);
-  await (flags.json ? printJson(metadata) : print(`${metadata.raw}\n`));
+  if (flags.json) return printJson(metadata);
+  await print(`${metadata.raw}\n\n${formatCommand(metadata.options)}\n`);
+  const { model, warnings } = metadata;
+  const other = model !== undefined && model !== modelName({ model: EMBEDDED_MODEL });
+  const told = other
+    ? [`The picture was drawn with the model '${model}', which is given with -m`, ...warnings]
+    : warnings;
+  for (const warning of told) process.stderr.write(`warning: ${inFlags(warning, undefined)}\n`);
 }

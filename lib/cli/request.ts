@@ -16,7 +16,7 @@ import { textOf, toNumber } from './values.ts';
 export interface Request {
   /** Undefined for the model that comes along. */
   readonly source: ModelSource | undefined;
-  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction'>;
+  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction' | 'mmap'>;
   /** Those of the method that has the name of the command. */
   readonly options: DrawingOptions;
   readonly count: number;
@@ -50,7 +50,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   checkLastSeed(options.seed, count, problems);
   return {
     source,
-    load: withoutUndefined({ device, threads, precision, prediction }),
+    load: withoutUndefined({ device, threads, precision, prediction, mmap: flags['no-mmap'] ? false : undefined }),
     options: withoutUndefined(options) as unknown as DrawingOptions,
     count,
     previewPath: textOf(flags['preview-path']),

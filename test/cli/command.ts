@@ -3,7 +3,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const main = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+/** The script of the command. */
+export const main = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 
 export interface Finished {
   /** Exit code; null where a signal ended the process. */

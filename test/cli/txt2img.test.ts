@@ -250,7 +250,8 @@ test('inspect, devices and metadata print for people and for programs', async ()
   assert.equal((await diffuse([...draw, '-o', picture])).code, 0);
   const texts = await Promise.all([diffuse(['inspect', model]), diffuse(['devices']), diffuse(['metadata', picture])]);
   for (const [i, pattern] of [/^family +sd1$/m, /^cpu +cpu/m, /^a red apple\nSteps: 2, /].entries()) {
-    assert.deepEqual([texts[i]?.code, texts[i]?.stderr], [0, '']);
+    const told = i === 2 ? "warning: The picture was drawn with the model 'sound', which is given with -m\n" : '';
+    assert.deepEqual([texts[i]?.code, texts[i]?.stderr], [0, told]);
     assert.match(String(texts[i]?.stdout), pattern);
   }
   const [inspection, devices, metadata] = await Promise.all(
