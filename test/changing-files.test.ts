@@ -2,10 +2,21 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { closeSync, copyFileSync, ftruncateSync, openSync, renameSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  ftruncateSync,
+  openSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { RgbImage } from '../lib/image/rgb-image.ts';
 import { type ComputeOptions, EMBEDDED_MODEL, loadModel, loadUpscaler } from '../lib/index.ts';
+import { start } from './cli/command.ts';
 import { temporaryFolder } from './support/tiny-model.ts';
 
 /** Windows lets nobody write to a file that is open for reading alone. */
@@ -105,6 +116,18 @@ test('with mmap: false a large model is copied when it is loaded', { skip }, asy
   const { info, before, after } = await upscaleTwice(path, () => truncateSync(path, 0), { mmap: false });
   assert.ok(info.mappedBytes === 0 && info.allocatedBytes > 2 ** 28);
   assert.deepEqual(after, before);
+});
+
+test('the command line copies with --no-mmap', { skip }, async () => {
+  const [path, model] = [join(temporaryFolder(), 'wide.png'), largeUpscaler()];
+  await new RgbImage(new Uint8Array(3 * 48 * 32), 48, 32).save(path);
+  const flags = ['--upscale-model', model, '--upscale-tile-size', '32', '--progress', 'json', '--device', 'cpu'];
+  const { child, finished } = start(['upscale', path, ...flags, '--no-mmap', '-o', path]);
+  // After the first of two tiles.
+  child.stderr?.on('data', (text) => String(text).includes('"enlarging"') && truncateSync(model, 0));
+  const { code, stderr } = await finished;
+  assert.equal(code, 0, stderr);
+  assert.equal(statSync(model).size, 0);
 });
 
 test('a file that is cut while the network is evaluated is an error, and the process lives', { skip }, () => {
