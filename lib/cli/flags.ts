@@ -231,13 +231,6 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     on: COMPUTING,
     description: 'see diffuse devices (default: first GPU, else cpu)',
   },
-  {
-    name: 'no-mmap',
-    kind: 'switch',
-    topic: 'compute',
-    on: COMPUTING,
-    description: 'copy weights into memory when a model is loaded, so that its files may change',
-  },
 ];
 
 /** All flags, in the order of the help. */
