@@ -1,5 +1,8 @@
 // Everything that the package exports.
 
+// Its types name those of Node, so that whoever imports them gets those too, if they are installed (`@types/node`).
+/// <reference types="node" preserve="true" />
+
 export type { ControlOptions, Preprocessor } from './control/options.ts';
 export {
   DepthEstimator,

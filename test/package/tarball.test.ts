@@ -1,9 +1,27 @@
 // What npm publishes: its content, its types and entry points, and an installation where no compiler is.
 
 import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { draw, install, layOut, pack, pathWithoutCompiler, root, run } from './installation.ts';
+
+/** Compiles a program that uses the types, declarations of libraries checked too, with those of Node beside it. */
+function compile(project: string): void {
+  mkdirSync(join(project, 'node_modules', '@types'), { recursive: true });
+  for (const name of ['@types/node', 'undici-types']) {
+    cpSync(join(root, 'node_modules', name), join(project, 'node_modules', name), { recursive: true });
+  }
+  const program = `
+    import { loadModel, type RgbImage } from 'node-diffusion';
+    await using model = await loadModel();
+    const image: RgbImage | undefined = (await model.txt2img({ prompt: 'x' })).images[0];
+    await image?.save('x.png');
+  `;
+  writeFileSync(join(project, 'program.ts'), program);
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022'];
+  run(join(root, 'node_modules', '.bin', 'tsc'), [...options, 'program.ts'], project);
+}
 
 describe('the npm package', () => {
   let tarball: string;
@@ -65,7 +83,11 @@ describe('the npm package', () => {
     assert.throws(() => run('cmake', ['--version'], root, env), { code: 'ENOENT' });
     const { project } = install(tarball, env);
     draw(project, env);
+    // No package that is optional came along.
     const jpeg = () => run('npx', ['diffuse', '-p', 'a red apple', '-o', 'apple.jpg'], project, env);
     assert.throws(jpeg, /ended with 1:\n.*Install it with `npm install sharp`/);
+    const names = run('node', ['-p', "Object.keys(require('node-diffusion')).join()"], project, env);
+    assert.match(names, /\bloadModel\b/, 'require() of the ES module');
+    compile(project);
   });
 });
