@@ -32,9 +32,10 @@ export async function readUserFile(path: string, limits: ReadLimits): Promise<Bu
   try {
     // Windows has neither flag. Without the second, opening a terminal could make it that of the process.
     file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0));
-    const special = specialKind(await file.stat());
+    const entry = await file.stat();
+    const special = specialKind(entry);
     if (special) throw unreadable(path, `it is ${special}. Give the path of a file`);
-    return await readParts(file, path, limits);
+    return await readParts(file, entry.size, path, limits);
   } catch (cause) {
     if (cause instanceof DiffusionError) throw cause;
     throw unreadable(path, systemMessage(cause), cause);
@@ -64,7 +65,8 @@ export function systemMessage(error: unknown): string {
   return end < 0 ? message : message.slice(0, end);
 }
 
-async function readParts(file: FileHandle, path: string, limits: ReadLimits): Promise<Buffer> {
+/** @param size that the file says it has, which it may not keep to. */
+async function readParts(file: FileHandle, size: number, path: string, limits: ReadLimits): Promise<Buffer> {
   const { maxBytes, tooLarge = 'ERR_FILE', isWanted } = limits;
   const parts: Buffer[] = [];
   for (let length = 0; ; ) {
@@ -72,12 +74,12 @@ async function readParts(file: FileHandle, path: string, limits: ReadLimits): Pr
     if (bytesRead === 0) return Buffer.concat(parts);
     parts.push(buffer.subarray(0, bytesRead));
     length += bytesRead;
-    if (length > maxBytes) {
-      throw new DiffusionError(tooLarge, `Expected at most ${maxBytes} bytes but ${quotePath(path)} has more`);
-    }
     // Some file systems give less than was asked for.
     const isBeginning = length >= BEGINNING && length - bytesRead < BEGINNING;
     if (isBeginning && isWanted && !isWanted(Buffer.concat(parts))) return Buffer.concat(parts);
+    if (Math.max(length, size) > maxBytes) {
+      throw new DiffusionError(tooLarge, `Expected at most ${maxBytes} bytes but ${quotePath(path)} has more`);
+    }
   }
 }
 
