@@ -37,6 +37,7 @@ export type {
   NativeInspection as Inspection,
   NativeLoraReport as LoraReport,
   NativeModelInfo,
+  NativeNoise as NoiseLevels,
   NativeProfileEntry as ProfileEntry,
   NativeProgress as LoadProgress,
 } from './native/contract.ts';

@@ -49,6 +49,11 @@ export interface ComputeOptions {
 export interface LoadOptions extends ComputeOptions {
   /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
   prediction?: PredictionType | undefined;
+  /**
+   * Whether the noise levels are rescaled so that the first step starts from noise alone (a zero terminal SNR, Lin et al. 2023), where
+   * the file does not say it or says it wrong. Such models predict `v`.
+   */
+  zeroTerminalSnr?: boolean | undefined;
   /** Take the time of every operation, for {@link Model.profile}; threads then stop after each one. Default: false. */
   profile?: boolean | undefined;
 }
@@ -97,11 +102,12 @@ export function checkNetworkOptions(options: unknown, addon: NativeAddon): Check
  * @throws TypeError or RangeError with every problem that was found.
  */
 export function checkLoadOptions(options: unknown, addon: NativeAddon) {
-  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'prediction', 'profile']);
+  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'prediction', 'zeroTerminalSnr', 'profile']);
   const checked = {
     ...checkComputeOptions(check, addon),
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
+    zeroTerminalSnr: check.value('zeroTerminalSnr') === undefined ? undefined : check.boolean('zeroTerminalSnr', false),
     profile: check.boolean('profile', false),
   };
   check.done();

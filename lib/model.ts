@@ -34,6 +34,7 @@ import { SerialQueue } from './pipeline/queue.ts';
 import { Run } from './pipeline/run.ts';
 import { txt2img } from './pipeline/txt2img.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
+import { type SchedulerName, SigmaTable, schedulerFor, stableDiffusionTable } from './schedule/index.ts';
 import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
 import { CHUNK_LENGTH } from './text/chunks.ts';
 import { type ClipTokenizer, loadClipTokenizer } from './text/tokenizer.ts';
@@ -50,6 +51,8 @@ export interface ModelInfo extends NativeModelInfo {
   /** Size in pixels of the pictures that it draws by default. */
   readonly defaultWidth: number;
   readonly defaultHeight: number;
+  /** Schedule of the samplers that have none of their own: `discrete`, or what the scheduler's configuration asks for. */
+  readonly defaultScheduler: SchedulerName;
 }
 
 /**
@@ -74,10 +77,12 @@ export async function loadModel(
 ): Promise<Model> {
   const { depthModel, ...files } = checkSource(source);
   const addon = loadAddon();
-  const { prediction, ...computing } = checkLoadOptions(options, addon);
+  const { prediction, zeroTerminalSnr, ...computing } = checkLoadOptions(options, addon);
   const warnings = new Warnings(computing.logger);
   return withWarnings(warnings.tell, async () => {
-    const opening = openNative(addon, { ...computing, logger: warnings }, (native) => addon.open(files, native));
+    const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
+      addon.open(files, { ...native, prediction, zeroTerminalSnr }),
+    );
     const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
     try {
       throwIfAborted(computing.signal);
@@ -86,7 +91,7 @@ export async function loadModel(
       await native.dispose();
       throw error;
     }
-    const info = describeModel(native.info, modelName(files), prediction);
+    const info = describeModel(native.info, modelName(files));
     const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
     return new Model(addon, native, tokenizer, info, depth, warnings);
   });
@@ -95,6 +100,8 @@ export async function loadModel(
 /** A model in memory, on a thread of its own. Made by {@link loadModel}. */
 export class Model implements AsyncDisposable {
   readonly info: ModelInfo;
+  /** The noise levels that the model was trained on, as schedules and samplers take them. */
+  readonly sigmaTable: SigmaTable;
   readonly #addon: NativeAddon;
   readonly #native: NativeModel;
   readonly #tokenizer: ClipTokenizer;
@@ -116,6 +123,7 @@ export class Model implements AsyncDisposable {
     this.#native = native;
     this.#tokenizer = tokenizer;
     this.info = info;
+    this.sigmaTable = info.alphasCumprod ? new SigmaTable(info.alphasCumprod) : stableDiffusionTable();
     this.#depth = depth;
     this.#warnings = warnings;
   }
@@ -236,10 +244,17 @@ export class Model implements AsyncDisposable {
     check: (limits: ModelLimits) => Checked,
     prepare: (checked: Checked, limits: ModelLimits) => Promise<Task>,
   ): Run<GenerationStep, GenerationResult> {
-    const { vaeScaleFactor, tinyAutoencoder, textEncoders, defaultWidth: width, defaultHeight: height } = this.info;
+    const {
+      vaeScaleFactor,
+      tinyAutoencoder,
+      textEncoders,
+      defaultScheduler,
+      defaultWidth: width,
+      defaultHeight: height,
+    } = this.info;
     const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
     const clipSkip = textEncoders[0]?.clipSkip ?? 1;
-    const limits = { vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, width, height };
+    const limits = { vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height };
     let checked: Checked;
     try {
       checked = check(limits);
@@ -258,7 +273,16 @@ export class Model implements AsyncDisposable {
         const second = untilAborted(this.#prepareSecond(checked, signal), signal);
         const drawing = this.#queue.run(signal, () =>
           inTurn(async () =>
-            generate(networks, this.info, checked, await prompts, await task, await controls, await second, emit),
+            generate(
+              networks,
+              { ...this.info, table: this.sigmaTable },
+              checked,
+              await prompts,
+              await task,
+              await controls,
+              await second,
+              emit,
+            ),
           ),
         );
         // A picture or an embedding that cannot be read is told of at once, not when its turn comes.
@@ -317,11 +341,12 @@ function trainedSide(family: string, prediction: string): number {
   return family === 'sd2' && prediction === 'v' ? 768 : 512;
 }
 
-function describeModel(info: NativeModelInfo, name: string, prediction = info.prediction): ModelInfo {
+function describeModel(info: NativeModelInfo, name: string): ModelInfo {
   // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
-  const fallback = trainedSide(info.family, prediction);
+  const fallback = trainedSide(info.family, info.prediction);
   const side = (pixels: string | undefined) =>
     Math.max(1, Math.round(Number(pixels ?? fallback) / info.vaeScaleFactor)) * info.vaeScaleFactor;
-  return { ...info, prediction, name, defaultWidth: side(width), defaultHeight: side(height) };
+  const defaultScheduler = schedulerFor(info.noise.spacing);
+  return { ...info, name, defaultScheduler, defaultWidth: side(width), defaultHeight: side(height) };
 }

@@ -73,7 +73,7 @@ const SECTIONS = {
     'GenerationParameters',
     'ControlParameters',
   ],
-  'Looking before loading': ['listDevices', 'Device', 'inspectModel', 'Inspection', 'Component'],
+  'Looking before loading': ['listDevices', 'Device', 'inspectModel', 'Inspection', 'NoiseLevels', 'Component'],
   Samplers: ['Sampler', 'Denoiser', 'SamplerContext', 'SamplerStep', 'SAMPLERS', 'SamplerEntry', 'SamplerName'],
   Schedules: ['SCHEDULERS', 'SchedulerName', 'Schedule', 'SigmaTable', 'stableDiffusionTable'],
   Errors: ['DiffusionError', 'DiffusionErrorCode', 'ArgumentError', 'ArgumentErrorCode', 'ArgumentProblem'],

@@ -19,6 +19,7 @@ import { checkSource, EMBEDDED_MODEL } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
 import type { DrawingCommand } from './flag.ts';
 import { type Ground, over, readGround } from './from.ts';
+import { describeNoise } from './noise.ts';
 import { Output, STANDARD_OUTPUT } from './output.ts';
 import { inFlags, Problems } from './problems.ts';
 import { formatProfile } from './profile.ts';
@@ -178,6 +179,7 @@ function describeModel({
   name,
   family,
   prediction,
+  noise,
   device,
   threads,
   precision,
@@ -185,7 +187,7 @@ function describeModel({
   allocatedBytes,
 }: ModelInfo): string {
   const weights = `${formatBytes(mappedBytes)} of weights mapped, ${formatBytes(allocatedBytes)} copied`;
-  return `${name}: ${family}, predicts ${prediction}; on ${device} with ${threads} threads${precision && ` in ${precision}`}; ${weights}`;
+  return `${name}: ${family}, predicts ${prediction}; on ${device} with ${threads} threads${precision && ` in ${precision}`}; ${weights}; ${describeNoise(noise)}`;
 }
 
 function describeTimings({ textEncoding, imageEncoding, sampling, decoding }: Timings): string {

@@ -98,6 +98,13 @@ const MODEL_FLAGS: readonly Flag[] = [
     option: 'prediction',
     description: 'what the UNet predicts (default: what the file says)',
   },
+  {
+    name: 'zero-terminal-snr',
+    kind: 'switch',
+    topic: 'model',
+    option: 'zeroTerminalSnr',
+    description: 'start from noise alone, as models were trained that say so (default: what the file says)',
+  },
 ];
 
 const UPSCALE_FLAGS: readonly Flag[] = [

@@ -4,6 +4,7 @@ import { inspectModel } from '../inspect.ts';
 import type { NativeComponent, NativeInspection } from '../native/contract.ts';
 import { checkSource, type ModelSource } from '../source.ts';
 import type { CommandLine } from './arguments.ts';
+import { describeNoise } from './noise.ts';
 import { Problems } from './problems.ts';
 import { readRequest } from './request.ts';
 import { print, printJson } from './standard-output.ts';
@@ -39,7 +40,7 @@ export async function runInspect(commandLine: CommandLine, signal: AbortSignal):
 }
 
 function describeInspection(found: NativeInspection): string {
-  const { files, kind, family, layout, components, absent } = found;
+  const { files, kind, family, layout, components, prediction, noise, absent } = found;
   const goesWithModel = kind !== undefined && kind !== 'model';
   return [
     formatTable([
@@ -49,6 +50,7 @@ function describeInspection(found: NativeInspection): string {
       ]),
       ...(goesWithModel ? [['kind', KINDS[kind]]] : [['family', family ?? 'none that is known']]),
       ...(layout ? [['layout', layout]] : []),
+      ...(prediction && noise ? [['predicts', `${prediction}, ${describeNoise(noise)}`]] : []),
       ...components.map((component) => [component.kind, describeComponent(component)]),
       ...absent.map((part) => [part, `missing: --${FLAGS_OF_PARTS[part]} or --model gives it`]),
     ]),

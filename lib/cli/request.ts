@@ -16,7 +16,7 @@ import { textOf, toNumber } from './values.ts';
 export interface Request {
   /** Undefined for the model that comes along. */
   readonly source: ModelSource | undefined;
-  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction' | 'mmap'>;
+  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap'>;
   /** Those of the method that has the name of the command. */
   readonly options: DrawingOptions;
   readonly count: number;
@@ -38,7 +38,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     if (!flag.option || flags[flag.name] === undefined) continue;
     values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
   }
-  const { device, threads, precision, prediction: predicted, ...others } = values;
+  const { device, threads, precision, prediction: predicted, zeroTerminalSnr, ...others } = values;
   const prediction = predicted === 'eps' ? 'epsilon' : predicted;
   const { source, rest } = readSource(commandLine, others, problems);
   const options: Record<string, unknown> = {
@@ -50,7 +50,10 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   checkLastSeed(options.seed, count, problems);
   return {
     source,
-    load: withoutUndefined({ device, threads, precision, prediction, mmap: flags['no-mmap'] ? false : undefined }),
+    load: withoutUndefined({
+      ...{ device, threads, precision, prediction, zeroTerminalSnr },
+      mmap: flags['no-mmap'] ? false : undefined,
+    }),
     options: withoutUndefined(options) as unknown as DrawingOptions,
     count,
     previewPath: textOf(flags['preview-path']),

@@ -7,9 +7,9 @@
 // call is made, and may be changed afterwards.
 
 import type { DiffusionErrorCode } from '../errors.ts';
-import type { NativeComponent, NativeInspection, NativeSource } from './inspection.ts';
+import type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
 
-export type { NativeComponent, NativeInspection, NativeSource } from './inspection.ts';
+export type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
 
 /** Codes that native errors carry: those of `DiffusionError`, and `ERR_CANCELLED` when a `NativeCancellation` fired. */
 export type NativeErrorCode = DiffusionErrorCode | 'ERR_CANCELLED';
@@ -38,6 +38,12 @@ export interface NativeProgress {
   readonly stage: 'weights';
   readonly done: number;
   readonly total: number;
+}
+
+/** What a user says of the noise that a model was trained with, where its files say nothing or say it wrong. */
+export interface NativeNoiseOptions {
+  readonly prediction?: 'epsilon' | 'v' | undefined;
+  readonly zeroTerminalSnr?: boolean | undefined;
 }
 
 export interface NativeOpenOptions {
@@ -81,10 +87,18 @@ export interface NativeModelInfo {
   /** As {@link NativeInspection.family}. */
   readonly family: string;
   /**
-   * What the UNet predicts: what the scheduler's configuration or the metadata of the file says; otherwise `v` where the file has
-   * the mark of SDXL models that do, or where the weights of an SD 2 UNet look like it; otherwise `epsilon`.
+   * What the UNet predicts: what the option says, otherwise the scheduler's configuration; `v` where the file has one of the marks of
+   * models that do (tensors `v_pred` and `ztsnr`); what its metadata says; otherwise `v` where the weights of an SD 2 UNet look like it,
+   * and `epsilon`.
    */
   readonly prediction: 'epsilon' | 'v';
+  /**
+   * The noise levels: those of the scheduler's configuration, of the file's own table (`alphas_cumprod`), or of Stable Diffusion;
+   * rescaled to a zero terminal SNR where the option, the configuration (`rescale_betas_zero_snr`) or a tensor `ztsnr` says so.
+   */
+  readonly noise: NativeNoise;
+  /** Product of the alphas up to each level, falling; undefined for the levels of Stable Diffusion. */
+  readonly alphasCumprod?: readonly number[];
   readonly components: readonly NativeComponent[];
   /** Channels of the latent (4 for SD 1.x). */
   readonly latentChannels: number;
@@ -338,7 +352,7 @@ export interface NativeAddon {
     options: Pick<NativeOpenOptions, 'threads' | 'precision'>,
     cancellation: NativeCancellation,
   ): Promise<NativeProductRate>;
-  open(source: NativeSource, options: NativeOpenOptions): Promise<NativeModel>;
+  open(source: NativeSource, options: NativeOpenOptions & NativeNoiseOptions): Promise<NativeModel>;
   /**
    * Reads a small file as a whole: its tensors of floating-point or quantized numbers, in float32; others are left out.
    * @param mostValues more numbers than this in all are refused, before any is read

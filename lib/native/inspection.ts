@@ -28,6 +28,24 @@ export interface NativeComponent {
   readonly config: Readonly<Record<string, number | boolean | string | readonly number[]>>;
 }
 
+/** The noise levels that a UNet was trained on. */
+export interface NativeNoise {
+  /**
+   * What they come from: a schedule of betas in diffusers' words (`scaled_linear`, which those of Stable Diffusion are, `linear`,
+   * `squaredcos_cap_v2`, `trained_betas`), or the name of the tensor that holds them.
+   */
+  readonly schedule: string;
+  /** Number of levels: the steps of training, 1000 for all published models of Stable Diffusion. */
+  readonly steps: number;
+  /** Whether they are rescaled so that the last is noise alone (Lin et al. 2023, arXiv:2305.08891). */
+  readonly zeroTerminalSnr: boolean;
+  /**
+   * How the scheduler's configuration would choose among them: `leading`, `trailing`, `linspace`, or by `karras`, `exponential` or
+   * `beta` sigmas; undefined where it doesn't say.
+   */
+  readonly spacing: 'leading' | 'trailing' | 'linspace' | 'karras' | 'exponential' | 'beta' | undefined;
+}
+
 /** What the headers of a model's files say; no weight is read. */
 export interface NativeInspection {
   readonly files: readonly {
@@ -49,6 +67,9 @@ export interface NativeInspection {
   /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */
   readonly layout: string | undefined;
   readonly components: readonly NativeComponent[];
+  /** As {@link NativeModelInfo.prediction} and {@link NativeModelInfo.noise}; undefined without a UNet, and for other kinds of noise. */
+  readonly prediction: 'epsilon' | 'v' | undefined;
+  readonly noise: NativeNoise | undefined;
   /** Networks that a whole model has and that the files do not; none where nothing in them is of a model. */
   readonly absent: readonly ('unet' | 'text_encoder' | 'text_encoder_2' | 'vae')[];
   /** Tensors that the networks in the files need, but absent. */

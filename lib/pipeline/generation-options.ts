@@ -89,8 +89,8 @@ export interface GenerationOptions extends PictureLimits {
    */
   sampler?: SamplerName | OtherName | Sampler | undefined;
   /**
-   * Name of a schedule, or the noise levels themselves: falling, the last 0. Default: the sampler's own, mostly `discrete`. The names
-   * of those programs are understood likewise; `Automatic` is what the web UI takes with the sampler, `karras` with `dpm++2m`.
+   * Name of a schedule, or the noise levels themselves: falling, the last 0. Default: the sampler's own, or the
+   * model's (`info.defaultScheduler`, mostly `discrete`). The names of those programs are understood likewise; `Automatic` is what the web UI takes with the sampler, `karras` with `dpm++2m`.
    */
   scheduler?: SchedulerName | OtherName | ArrayLike<number> | undefined;
   /** Share of noise that a stochastic sampler puts back after each step, 0 to 1. Default: that of its method. */
@@ -156,6 +156,8 @@ export interface ModelLimits {
   readonly clipSkip: number;
   /** Whether there is a tiny autoencoder. */
   readonly tinyAutoencoder: boolean;
+  /** Schedule of the samplers that have none of their own. */
+  readonly defaultScheduler: SchedulerName;
   /** Default size in pixels. */
   readonly width: number;
   readonly height: number;
@@ -167,6 +169,7 @@ export const ANY_MODEL: ModelLimits = {
   textLayers: Number.MAX_VALUE,
   clipSkip: 1,
   tinyAutoencoder: true,
+  defaultScheduler: 'discrete',
   width: 512,
   height: 512,
 };
@@ -264,7 +267,7 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
   const batchSize = check.number('batchSize', 1, { min: 1, max: MAX_BATCH, integer: true });
   const asked = checkSampler(check);
   const { sampler, samplerName, evaluationsPerStep = 1 } = asked;
-  const scheduler = checkScheduler(check, asked);
+  const scheduler = checkScheduler(check, asked, limits.defaultScheduler);
   const steps = checkSteps(check, scheduler);
   const maxPixels = checkMaxPixels(check);
   return {

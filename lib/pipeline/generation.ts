@@ -20,7 +20,7 @@ import type { CheckedHires } from './hires-options.ts';
 import type { Networks, Shape } from './networks.ts';
 import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
-import { sampleLatents } from './sampling.ts';
+import { sampleLatents, type TrainedNoise } from './sampling.ts';
 import type { Begin } from './start.ts';
 
 /** One finished sampling step. Its arrays are copies, the caller's to keep. */
@@ -73,9 +73,8 @@ export interface GenerationResult {
 }
 
 /** What the stages must know of a model besides its networks. */
-export interface PipelineModel {
+export interface PipelineModel extends TrainedNoise {
   readonly name: string;
-  readonly prediction: 'epsilon' | 'v';
 }
 
 /** What one pipeline does otherwise than another. */
@@ -190,7 +189,7 @@ async function drawPass(
     clock.step();
   };
   return clock.time('sampling', () =>
-    sampleLatents(networks, model.prediction, options, shape, conditions, begin, controlsAt, onStep),
+    sampleLatents(networks, model, options, shape, conditions, begin, controlsAt, onStep),
   );
 }
 

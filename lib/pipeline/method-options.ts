@@ -33,10 +33,19 @@ export function checkSampler(check: OptionCheck): AskedSampler {
   };
 }
 
-/** The schedule, or the noise levels themselves; the sampler's own where none is given. */
-export function checkScheduler(check: OptionCheck, sampler: AskedSampler): SchedulerName | Float64Array {
+/**
+ * The schedule, or the noise levels themselves; the sampler's own where none is given.
+ *
+ * @param ofModel the schedule of samplers that ask for none in particular.
+ */
+export function checkScheduler(
+  check: OptionCheck,
+  sampler: AskedSampler,
+  ofModel: SchedulerName,
+): SchedulerName | Float64Array {
   const value = check.value('scheduler');
-  const own = sampler.scheduler ?? sampler.defaultScheduler;
+  const { defaultScheduler } = sampler;
+  const own = sampler.scheduler ?? (defaultScheduler === 'discrete' ? ofModel : defaultScheduler);
   const isList = typeof value === 'object' && value !== null;
   const asked = isList
     ? check.attempt(() => customSigmas(value as ArrayLike<number>, 'scheduler'))

@@ -15,7 +15,7 @@ import {
 import type { NativeCondition, NativeControl, NativeModelInfo } from '../native/contract.ts';
 import { createBatchNoise } from '../noise/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
-import { SCHEDULERS, stableDiffusionTable } from '../schedule/index.ts';
+import { SCHEDULERS, type SigmaTable } from '../schedule/index.ts';
 import { untilAborted } from './abort.ts';
 import { concat, repeat } from './arrays.ts';
 import type { Conditioning } from './conditioning.ts';
@@ -23,6 +23,12 @@ import type { CheckedGenerationOptions } from './generation-options.ts';
 import { type Networks, requireFinite, type Shape } from './networks.ts';
 import { type Guided, guidanceOf } from './prompts.ts';
 import type { Begin, Start } from './start.ts';
+
+/** The noise that a model was trained with: its levels, and what the network predicts. */
+export interface TrainedNoise {
+  readonly prediction: PredictionType;
+  readonly table: SigmaTable;
+}
 
 /**
  * Draws latents.
@@ -37,7 +43,7 @@ import type { Begin, Start } from './start.ts';
  */
 export async function sampleLatents(
   networks: Networks,
-  prediction: PredictionType,
+  { prediction, table }: TrainedNoise,
   options: CheckedGenerationOptions,
   shape: Shape,
   conditionsAt: (evaluation: number) => Guided<Conditioning>,
@@ -45,7 +51,6 @@ export async function sampleLatents(
   controlsAt: ControlsAt,
   onStep: (step: SamplerStep, sigma: number) => Promise<void>,
 ): Promise<Float32Array> {
-  const table = stableDiffusionTable();
   const { scheduler, eta } = options;
   const schedule = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, table) : scheduler;
   const anew = () => {

@@ -13,6 +13,7 @@ export type { Denoiser, Sampler, SamplerContext, SamplerStep } from './types.ts'
 /** A sampler and the schedule it runs on where the user names none. */
 export interface SamplerEntry {
   readonly sampler: Sampler;
+  /** `discrete` gives way to the default of a model that has another. */
   readonly defaultScheduler: SchedulerName;
   /** How often it evaluates the network in a step, but for the last. Default 1. */
   readonly evaluationsPerStep?: number;

@@ -9,7 +9,10 @@ export { customSigmas } from './custom.ts';
 export { SigmaTable, stableDiffusionTable } from './discrete.ts';
 export type { Schedule } from './types.ts';
 
-/** Every schedule under the name that users give as `scheduler`; the names are those of stable-diffusion.cpp. */
+/**
+ * Every schedule under the name that users give as `scheduler`; the names are those of stable-diffusion.cpp. `SCHEDULERS.karras(20,
+ * model.sigmaTable)` are the levels that a model is drawn with.
+ */
 export const SCHEDULERS = {
   discrete,
   karras,
@@ -26,6 +29,24 @@ export const SCHEDULERS = {
 
 /** Name of a schedule. */
 export type SchedulerName = keyof typeof SCHEDULERS;
+
+/** The schedules that do what a configuration of diffusers' schedulers asks for; others are left to their defaults. */
+const SPACINGS: Readonly<Record<string, SchedulerName>> = {
+  trailing: 'simple',
+  karras: 'karras',
+  exponential: 'exponential',
+  beta: 'beta',
+};
+
+/**
+ * The default schedule of a model.
+ *
+ * @param spacing what the configuration of its scheduler asks for, in diffusers' words. `leading`, the default there, is not
+ *   followed: it leaves out the last training steps, with which sampling begins (Lin et al. 2023, arXiv:2305.08891, section 3.3).
+ */
+export function schedulerFor(spacing: string | undefined): SchedulerName {
+  return SPACINGS[spacing ?? ''] ?? 'discrete';
+}
 
 /** The names in the order in which they are listed to users. */
 export const SCHEDULER_NAMES = Object.keys(SCHEDULERS) as readonly SchedulerName[];

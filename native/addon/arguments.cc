@@ -225,6 +225,15 @@ Precision read_precision(const Napi::Value & value) {
     throw_range_error(value.Env(), "Expected auto, f32 or bf16 for precision but received '" + name + "'.");
 }
 
+NoiseGiven read_noise_given(const Napi::Value & value) {
+    const auto options = read_object(value, "options");
+    const auto prediction = options.Get("prediction"), zero = options.Get("zeroTerminalSnr");
+    NoiseGiven given;
+    if (!prediction.IsUndefined()) given.prediction = read_string(prediction, "prediction");
+    if (!zero.IsUndefined()) given.zero_terminal_snr = zero.ToBoolean();
+    return given;
+}
+
 Napi::Function read_listener(const Napi::Value & value, const char * name) {
     if (value.IsUndefined()) return {};
     if (!value.IsFunction()) throw_unexpected(value, "a function", name);

@@ -32,6 +32,8 @@ std::vector<LoraFile> read_loras(const Napi::Value & value);
 int read_threads(const Napi::Value & value);
 // Automatic where undefined.
 Precision read_precision(const Napi::Value & value);
+// What the options of opening a model say of the noise that it was trained with.
+NoiseGiven read_noise_given(const Napi::Value & value);
 // Empty where undefined.
 Napi::Function read_listener(const Napi::Value & value, const char * name);
 

@@ -21,9 +21,10 @@ Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
     constexpr auto purpose = "opening the model";
     return promise_of(info.Env(), purpose, [&] {
         const auto source = read_source(info[0]);
+        const auto given = read_noise_given(info[1]);
         return open_engine(info[1], purpose,
-                           [source](const EngineOptions & options, const Cancellation & cancellation) {
-                               return Engine::open(source, options, cancellation);
+                           [source, given](const EngineOptions & options, const Cancellation & cancellation) {
+                               return Engine::open(source, given, options, cancellation);
                            });
     });
 }

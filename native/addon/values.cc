@@ -94,6 +94,15 @@ Napi::Value string_or_undefined(Napi::Env env, const std::string & text) {
     return text.empty() ? env.Undefined() : Napi::String::New(env, text);
 }
 
+Napi::Object noise_to_js(Napi::Env env, const Noise & noise) {
+    auto object = Napi::Object::New(env);
+    object.Set("schedule", noise.schedule);
+    object.Set("steps", number_to_js(env, noise.steps));
+    object.Set("zeroTerminalSnr", noise.zero_terminal_snr);
+    object.Set("spacing", string_or_undefined(env, noise.spacing));
+    return object;
+}
+
 } // namespace
 
 Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings) {
@@ -113,6 +122,9 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection) {
     object.Set("kind", string_or_undefined(env, inspection.kind));
     object.Set("family", string_or_undefined(env, inspection.family));
     object.Set("layout", string_or_undefined(env, inspection.layout));
+    const auto & noise = inspection.noise;
+    object.Set("prediction", noise ? string_or_undefined(env, noise->prediction) : env.Undefined());
+    object.Set("noise", noise ? noise_to_js(env, *noise) : env.Undefined());
     object.Set("components", components_to_js(env, inspection.components));
     object.Set("absent", strings_to_js(env, inspection.absent));
     object.Set("missing", strings_to_js(env, inspection.missing));
@@ -138,7 +150,13 @@ Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info) {
 Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
     auto object = Napi::Object::New(env);
     object.Set("family", info.family);
-    object.Set("prediction", info.prediction);
+    object.Set("prediction", info.noise.prediction);
+    object.Set("noise", noise_to_js(env, info.noise));
+    const auto & alphas = info.noise.alphas_cumprod;
+    if (!alphas.empty()) {
+        object.Set("alphasCumprod",
+                   array_to_js(env, alphas, [&](double alpha) { return Napi::Number::New(env, alpha); }));
+    }
     object.Set("components", components_to_js(env, info.components));
     object.Set("latentChannels", number_to_js(env, info.latent_channels));
     object.Set("vaeScaleFactor", number_to_js(env, info.vae_scale_factor));

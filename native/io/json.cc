@@ -15,9 +15,11 @@ public:
     Adapter(const std::string & path, JsonEvents & events) : path_(path), events_(events) {}
 
     bool null() { return other("null"); }
-    bool boolean(bool value) { return other(value ? "true" : "false"); }
-    bool number_integer(int64_t) { return other("a negative number"); }
-    bool number_float(double, const std::string &) { return other("a fraction or a number beyond 64 bits"); }
+    bool boolean(bool value) { return events_.boolean(value), true; }
+    bool number_integer(int64_t value) { return events_.number(static_cast<double>(value), "a negative number"), true; }
+    bool number_float(double value, const std::string &) {
+        return events_.number(value, "a fraction or a number beyond 64 bits"), true;
+    }
     bool binary(nlohmann::json::binary_t &) { return other("binary data"); }
     bool number_unsigned(uint64_t value) { return events_.unsigned_integer(value), true; }
     bool string(std::string & value) { return events_.string(value), true; }
@@ -72,6 +74,69 @@ private:
     int arrays_ = 0;
 };
 
+// Keeps what stands at the top of one object.
+class ValueReader : public JsonEvents {
+public:
+    void begin_object() override { open(false); }
+    void end_object() override { depth_--; }
+    void begin_array() override { open(true); }
+    void end_array() override { depth_--; }
+    void key(std::string & text) override {
+        if (depth_ == 1) key_ = std::move(text);
+    }
+    void string(std::string & text) override { add(std::move(text)); }
+    void unsigned_integer(uint64_t value) override { number(static_cast<double>(value), ""); }
+    void number(double value, const char *) override {
+        auto * list = depth_ == 2 ? std::get_if<std::vector<double>>(&values[key_]) : nullptr;
+        if (list)
+            list->push_back(value);
+        else
+            add(value);
+    }
+    void boolean(bool value) override { add(value); }
+    void other(const char *) override { // null
+        if (depth_ > 1) spoil();
+    }
+
+    JsonValues values;
+
+private:
+    void open(bool array) {
+        depth_++;
+        if (depth_ == 2 && array)
+            values[key_] = std::vector<double>();
+        else if (depth_ > 1)
+            spoil();
+    }
+    void add(JsonValue value) {
+        if (depth_ == 1)
+            values[key_] = std::move(value);
+        else
+            spoil();
+    }
+    // The value at the top holds something that is no number.
+    void spoil() { values[key_] = std::monostate(); }
+
+    int64_t depth_ = 0;
+    std::string key_;
+};
+
+// Puts an empty object in the place of each number that JSON does not have.
+std::string without_python_numbers(std::string_view text) {
+    std::string json(text);
+    bool quoted = false;
+    for (size_t i = 0; i < json.size(); i++) {
+        if (json[i] == '"') quoted = !quoted;
+        if (quoted && json[i] == '\\') i++;
+        if (quoted) continue;
+        for (const std::string_view word : {"NaN", "-Infinity", "Infinity"}) {
+            if (json.compare(i, word.size(), word) == 0)
+                json.replace(i, word.size(), "{}" + std::string(word.size() - 2, ' '));
+        }
+    }
+    return json;
+}
+
 } // namespace
 
 void parse_json(std::string_view text, const std::string & path, JsonEvents & events) {
@@ -84,6 +149,13 @@ void visit_json_strings(std::string_view text, const std::string & path, const J
     if (text.size() > 100'000'000) throw unsupported_file(path, "is JSON of more than 100000000 bytes, not a model");
     StringVisitor visitor(path, visit);
     parse_json(text, path, visitor);
+}
+
+JsonValues read_json_values(std::string_view text, const std::string & path) {
+    if (text.size() > 10'000'000) throw unsupported_file(path, "is JSON of more than 10000000 bytes, no configuration");
+    ValueReader reader;
+    parse_json(without_python_numbers(text), path, reader);
+    return std::move(reader.values);
 }
 
 } // namespace diffusion

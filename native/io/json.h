@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace diffusion {
@@ -23,6 +25,9 @@ public:
     virtual void unsigned_integer(uint64_t value) = 0;
     // A negative number, a fraction, a number beyond 64 bits, true, false or null; `text` names it.
     virtual void other(const char * text) = 0;
+    // For those who want the values of these.
+    virtual void number(double, const char * text) { other(text); }
+    virtual void boolean(bool value) { other(value ? "true" : "false"); }
 };
 
 // Parses one whole document of valid UTF-8; memory stays bounded by the depth of nesting. Throws Error (model_corrupt)
@@ -33,5 +38,12 @@ void parse_json(std::string_view text, const std::string & path, JsonEvents & ev
 // arrays and all other values are passed over. Throws Error (model_corrupt).
 using JsonStringVisitor = std::function<void(const std::vector<std::string> & keys, std::string & value)>;
 void visit_json_strings(std::string_view text, const std::string & path, const JsonStringVisitor & visit);
+
+// A text, a number, true or false, a list of numbers; monostate for anything else.
+using JsonValue = std::variant<std::monostate, std::string, double, bool, std::vector<double>>;
+using JsonValues = std::map<std::string, JsonValue>;
+// The values at the top of a configuration that Python's `json` wrote, which writes NaN and Infinity too; null is left out. Throws
+// Error (model_corrupt; model_unsupported for more than 10 MB).
+JsonValues read_json_values(std::string_view text, const std::string & path);
 
 } // namespace diffusion

@@ -84,7 +84,7 @@ TextRows text_rows(const std::vector<int32_t> & tokens, int64_t vocabulary, int6
 ModelInfo describe(const Networks & n) {
     ModelInfo info;
     info.family = n.family;
-    info.prediction = n.prediction;
+    info.noise = *n.noise;
     info.components = n.components;
     const VaeSizes vae = n.vae->sizes();
     info.latent_channels = vae.latent_channels;
@@ -123,11 +123,13 @@ std::vector<float> without_variance(const std::vector<float> & latents, int64_t 
 } // namespace
 
 struct Engine::Impl {
-    Impl(const Source & source, const EngineOptions & options, const Cancellation & cancellation)
+    Impl(const Source & source, const NoiseGiven & given, const EngineOptions & options,
+         const Cancellation & cancellation)
         : on_log(options.on_log) {
         const LogScope scope(on_log);
-        networks = bind_networks(source, cancellation);
+        networks = bind_networks(source, given, cancellation);
         require_runnable(*networks);
+        for (const std::string & warning : networks->noise->warnings) log_warning(warning);
         evaluator.emplace(*networks->weights, options, cancellation);
         control_nets.emplace(*networks, evaluator->device(), evaluator->runner(), options.placement);
         if (CpuPath * cpu = evaluator->device().cpu()) {
@@ -175,9 +177,9 @@ struct Engine::Impl {
     ModelInfo info;
 };
 
-std::unique_ptr<Engine> Engine::open(const Source & source, const EngineOptions & options,
+std::unique_ptr<Engine> Engine::open(const Source & source, const NoiseGiven & given, const EngineOptions & options,
                                      const Cancellation & cancellation) {
-    return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(source, options, cancellation)));
+    return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(source, given, options, cancellation)));
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -360,12 +362,13 @@ const char * component_kind(Component component) {
 } // namespace
 
 Inspection inspect(const Source & source, const Cancellation & cancellation) {
-    const auto n = bind_networks(source, cancellation);
+    const auto n = bind_networks(source, {}, cancellation);
     Inspection result;
     result.files = n->tensors.table.files();
     result.kind = file_kind_name(n->kind);
     result.family = n->family;
     result.layout = n->tensors.layout;
+    if (n->unet) result.noise = n->noise;
     result.components = n->components;
     // Of a family that is known and not run, and of files with nothing of a model, no parts are known.
     if (!n->components.empty() && n->family != "flux" && n->family != "sd3") {

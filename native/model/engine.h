@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -33,6 +34,7 @@ struct Inspection {
     std::string kind;   // see file_kind_name()
     std::string family; // empty where unknown
     std::string layout;
+    std::optional<Noise> noise; // where there is a UNet whose noise is known
     std::vector<ComponentInfo> components;
     std::vector<std::string> absent; // kinds of the components that a whole model has besides
     std::vector<std::string> missing;
@@ -57,7 +59,7 @@ struct TextEncoderInfo {
 
 struct ModelInfo {
     std::string family;
-    std::string prediction; // "epsilon" or "v"
+    Noise noise;
     std::vector<ComponentInfo> components;
     int64_t latent_channels = 0;
     int64_t vae_scale_factor = 0;
@@ -98,7 +100,7 @@ struct Condition {
 class Engine {
 public:
     // Opens, checks and places a model. Throws Error; a missing, mismatched or unused tensor is an error.
-    static std::unique_ptr<Engine> open(const Source & source, const EngineOptions & options,
+    static std::unique_ptr<Engine> open(const Source & source, const NoiseGiven & given, const EngineOptions & options,
                                         const Cancellation & cancellation);
     ~Engine();
 

@@ -254,7 +254,6 @@ CanonicalNames canonical_names(const std::vector<std::string> & names, Component
 bool ignorable(std::string_view name) {
     constexpr std::string_view whole[] = {
         "betas",
-        "alphas_cumprod",
         "alphas_cumprod_prev",
         "sqrt_alphas_cumprod",
         "sqrt_one_minus_alphas_cumprod",
@@ -268,9 +267,7 @@ bool ignorable(std::string_view name) {
         "logvar",
         "lvlb_weights",
         "scale_factor",
-        "denoiser.sigmas",
         "denoiser.log_sigmas",
-        "v_pred", // marks models that predict v
         "cond_stage_model.logit_scale",
         "cond_stage_model.text_projection",
         "cond_stage_model.transformer.attn_mask",

@@ -117,6 +117,30 @@ void describe_components(Networks & n) {
     }
 }
 
+void bind_noise(Networks & n, const NoiseGiven & given) {
+    const TensorTable & table = n.tensors.table;
+    try {
+        Noise noise = read_noise(n.tensors.noise, given);
+        table.check_unchanged();
+        if (noise.prediction.empty()) noise.prediction = likely_prediction(table, n.family);
+        if (noise.prediction != "epsilon" && noise.prediction != "v") {
+            throw Error(ErrorCode::model_unsupported,
+                        "Expected a UNet that predicts epsilon or v, found one trained to predict " +
+                            quote(noise.prediction) + ".");
+        }
+        if (noise.zero_terminal_snr && noise.prediction == "epsilon") {
+            noise.warnings.push_back(
+                "The noise levels of this model begin with noise alone, of which a prediction of epsilon "
+                "says nothing; such models predict v (option `prediction`)");
+        }
+        n.noise = std::move(noise);
+    } catch (const Error & error) {
+        table.check_unchanged(); // what was read of a file that changed meanwhile is no fault of the model
+        if (error.code() != ErrorCode::model_unsupported) throw;
+        n.problems.push_back(error.what());
+    }
+}
+
 std::string where(const Networks & n) {
     return where(n.tensors.table);
 }
@@ -163,7 +187,8 @@ void require_matching_sizes(const Networks & n) {
 
 } // namespace
 
-std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellation & cancellation) {
+std::unique_ptr<Networks> bind_networks(const Source & source, const NoiseGiven & given,
+                                        const Cancellation & cancellation) {
     auto n = std::make_unique<Networks>();
     n->tensors = open_source(source, cancellation);
     const TensorTable & table = n->tensors.table;
@@ -194,12 +219,7 @@ std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellatio
         return std::make_unique<TinyAutoencoder>(weights, tiny_preview_prefix);
     });
     n->family = recognise(table, n->unet.get(), n->text_2.get());
-    n->prediction = prediction_of(n->tensors, n->family);
-    const std::string & prediction = n->prediction;
-    if (prediction != "epsilon" && prediction != "v") {
-        n->problems.push_back("Expected a UNet that predicts epsilon or v, found one trained to predict " +
-                              quote(prediction) + ".");
-    }
+    bind_noise(*n, given);
     n->unused = unused_tensors(*n->weights);
     describe_components(*n);
     return n;

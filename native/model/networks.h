@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "model/engine.h"
 #include "model/file_kind.h"
 #include "model/names.h"
+#include "model/noise.h"
 #include "model/source.h"
 #include "model/unet.h"
 #include "model/vae.h"
@@ -27,14 +29,15 @@ struct Networks {
     std::unique_ptr<Vae> vae;
     std::unique_ptr<Vae> tiny; // beside it, for previews
     std::string family;
-    std::string prediction; // of the UNet: "epsilon" or "v"
+    std::optional<Noise> noise; // where it is of a kind that this package has
     std::vector<ComponentInfo> components;
     std::vector<std::string> problems; // what no network of this package has or does
     std::vector<std::string> unused;
 };
 
 // Reads headers and binds; what is wrong is noted in the result.
-std::unique_ptr<Networks> bind_networks(const Source & source, const Cancellation & cancellation);
+std::unique_ptr<Networks> bind_networks(const Source & source, const NoiseGiven & given,
+                                        const Cancellation & cancellation);
 
 // The text encoders whose hidden states, side by side, the UNet attends to.
 std::vector<const ClipText *> text_encoders(const Networks & networks);

@@ -7,6 +7,7 @@
 
 #include "io/mapped_file.h"
 #include "io/read_numbers.h"
+#include "model/source.h"
 
 namespace diffusion {
 
@@ -38,13 +39,11 @@ double deviation(const StoredTensor & tensor) {
 
 } // namespace
 
-std::string prediction_of(const ModelTensors & tensors, const std::string & family) {
-    if (!tensors.prediction.empty()) return tensors.prediction;
-    if (tensors.table.find("v_pred")) return "v";
-    const StoredTensor * bias = family == "sd2" ? last_transformer_bias(tensors.table) : nullptr;
+std::string likely_prediction(const TensorTable & table, const std::string & family) {
+    const StoredTensor * bias = family == "sd2" ? last_transformer_bias(table) : nullptr;
     if (!bias) return "epsilon";
     const double spread = deviation(*bias);
-    tensors.table.check_unchanged();
+    table.check_unchanged();
     return spread > least_v_deviation ? "v" : "epsilon";
 }
 

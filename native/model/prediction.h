@@ -3,13 +3,12 @@
 
 #include <string>
 
-#include "model/source.h"
+#include "io/tensor_table.h"
 
 namespace diffusion {
 
-// "epsilon" or "v", or whatever else the files say by name. Where no configuration and no metadata says it: v for a file with
-// a tensor `v_pred`, the mark of SDXL models; and for UNets of the family "sd2" what ComfyUI reads off the biases of their last
+// "epsilon" or "v", where no file says it: for UNets of the family "sd2" what ComfyUI reads off the biases of their last
 // transformer's first norm, which are larger where v was predicted.
-std::string prediction_of(const ModelTensors & tensors, const std::string & family);
+std::string likely_prediction(const TensorTable & table, const std::string & family);
 
 } // namespace diffusion

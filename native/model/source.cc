@@ -65,10 +65,6 @@ bool is_there(const fs::path & path) {
     return fs::exists(path, ignored);
 }
 
-std::string prediction_name(const std::string & type) {
-    return type == "v_prediction" || type == "v-prediction" ? "v" : type == "eps" ? "epsilon" : type;
-}
-
 Part open_part(const std::string & path, Component expected, Component only, const Cancellation & cancellation) {
     Part part;
     part.table = TensorTable::open(path, cancellation);
@@ -105,22 +101,18 @@ std::string looked_for(const FolderPlace & place) {
            ".bin, their .fp16 variants and the .index.json of each";
 }
 
-// A string in a JSON object; empty where the file or the key is not there.
-std::string config_entry(const fs::path & config, const std::string & key) {
-    if (!is_there(config)) return "";
+// Empty where the file is not there.
+JsonValues read_config(const fs::path & config) {
+    if (!is_there(config)) return {};
     const std::string path = utf8(config);
     const auto file = MappedFile::open(path);
-    std::string entry;
-    visit_json_strings({reinterpret_cast<const char *>(file->data()), file->size()}, path,
-                       [&](const std::vector<std::string> & keys, std::string & value) {
-                           if (keys.size() == 1 && keys[0] == key) entry = value;
-                       });
+    JsonValues values = read_json_values({reinterpret_cast<const char *>(file->data()), file->size()}, path);
     file->check_unchanged();
-    return entry;
+    return values;
 }
 
-std::string scheduler_prediction(const fs::path & folder) {
-    return prediction_name(config_entry(folder / "scheduler" / "scheduler_config.json", "prediction_type"));
+JsonValues read_scheduler(const fs::path & folder) {
+    return read_config(folder / "scheduler" / "scheduler_config.json");
 }
 
 // Queries, keys and values that one tensor holds, as the three that they are in transformers; the tensor itself where it
@@ -138,11 +130,13 @@ std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
     return parts;
 }
 
-// https://github.com/Stability-AI/ModelSpec
+// https://github.com/Stability-AI/ModelSpec; the second key is ComfyUI's.
 std::string metadata_prediction(const TensorTable & table) {
     for (const StoredFile & file : table.files()) {
-        const auto entry = file.metadata.find("modelspec.prediction_type");
-        if (entry != file.metadata.end()) return prediction_name(entry->second);
+        for (const char * key : {"modelspec.prediction_type", "modelspec.predict_key"}) {
+            const auto entry = file.metadata.find(key);
+            if (entry != file.metadata.end()) return entry->second;
+        }
     }
     return "";
 }
@@ -165,6 +159,8 @@ public:
         if (!model_.empty()) open_model();
         for (const auto & [component, path] : own_) open_own(component, path);
         for (const Part & part : parts_) add(part);
+        // A UNet of its own that says nothing is taken for one like the model's.
+        result_.noise = std::move(own_noise_.empty() ? noise_ : own_noise_);
         result_.layout = parts_.front().names.layout;
         return std::move(result_);
     }
@@ -173,7 +169,6 @@ private:
     void open_model() {
         if (!is_directory(model_)) {
             parts_.push_back(open_part(model_, Component::none, Component::none, cancellation_));
-            result_.prediction = metadata_prediction(parts_.back().table);
             return;
         }
         const fs::path folder = native_path(model_);
@@ -191,7 +186,7 @@ private:
                                   "is a folder without the parts of a diffusers model (unet/, text_encoder/, vae/); "
                                   "give that folder, or a .safetensors, .gguf or .ckpt file");
         }
-        result_.prediction = scheduler_prediction(folder);
+        noise_.scheduler = read_scheduler(folder);
     }
 
     void open_folder_place(const fs::path & folder, const FolderPlace & place, Component only) {
@@ -199,13 +194,14 @@ private:
         if (weights.empty()) throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
         parts_.push_back(open_part(utf8(weights), place.component, only, cancellation_));
         // OpenCLIP's text encoders are the ones with the exact GELU.
-        const bool gelu = config_entry(folder / "config.json", "hidden_act") == "gelu";
-        if (gelu) parts_.back().names.open_clip.at(static_cast<size_t>(place.component)) = true;
+        const JsonValues config = read_config(folder / "config.json");
+        const auto activation = config.find("hidden_act");
+        if (activation != config.end() && activation->second == JsonValue("gelu"))
+            parts_.back().names.open_clip.at(static_cast<size_t>(place.component)) = true;
     }
 
     // A part of its own: a file of that component, a file of several, the folder of the component or of a whole model.
     void open_own(Component component, const std::string & path) {
-        std::string prediction;
         if (!is_directory(path)) {
             // Names alone do not tell the second text encoder from the first.
             const bool second = component == Component::text_encoder_2;
@@ -216,10 +212,8 @@ private:
             const fs::path folder = native_path(path);
             const bool whole = is_there(folder / place.folder);
             open_folder_place(whole ? folder / place.folder : folder, place, component);
-            if (whole) prediction = scheduler_prediction(folder);
+            if (whole && component == Component::unet) own_noise_.scheduler = read_scheduler(folder);
         }
-        if (prediction.empty()) prediction = metadata_prediction(parts_.back().table);
-        if (component == Component::unet && !prediction.empty()) result_.prediction = prediction;
         check_holds(component, path);
     }
 
@@ -248,12 +242,20 @@ private:
             file.n_tensors = 0; // add() counts those that are taken
             result_.table.add_file(std::move(file));
         }
+        NoiseSources * noise = part.only == Component::unet   ? &own_noise_
+                               : part.only == Component::none ? &noise_
+                                                              : nullptr;
+        if (noise && noise->prediction.empty()) noise->prediction = metadata_prediction(part.table);
         result_.table.reserve(part.names.names.size());
         for (size_t i = 0; i < part.names.names.size(); i++) {
-            if (!wanted(part, i)) continue;
             StoredTensor tensor = part.table.tensors()[i];
             tensor.name = part.names.names[i];
             tensor.file += first;
+            if (is_noise_mark(tensor.name)) {
+                if (noise) noise->marks.push_back(std::move(tensor));
+                continue;
+            }
+            if (!wanted(part, i)) continue;
             for (StoredTensor & one : split_projection(tensor)) result_.table.add(std::move(one));
         }
         for (size_t i = 0; i < component_count; i++) {
@@ -267,6 +269,7 @@ private:
     std::map<Component, std::string> own_; // parts given on their own
     std::string model_;
     std::vector<Part> parts_;
+    NoiseSources noise_, own_noise_; // of the model, and of a UNet given on its own
     ModelTensors result_;
 };
 

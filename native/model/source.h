@@ -8,6 +8,7 @@
 #include "cancellation.h"
 #include "io/tensor_table.h"
 #include "model/names.h"
+#include "model/noise.h"
 
 namespace diffusion {
 
@@ -31,8 +32,7 @@ inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transform
 struct ModelTensors {
     TensorTable table;  // canonical names
     std::string layout; // "ldm" or "diffusers", of the first file
-    // From diffusers' scheduler_config.json, GGUF or safetensors metadata where one says so; empty otherwise.
-    std::string prediction;
+    NoiseSources noise; // of the files that the UNet comes from
     // By Component: a text encoder of OpenCLIP, by the names of its tensors or transformers' config.json.
     std::array<bool, component_count> open_clip = {};
 };

@@ -202,7 +202,6 @@ void leaves_strangers_alone() {
 void knows_what_to_ignore() {
     const char * harmless[] = {
         "betas",
-        "alphas_cumprod",
         "sqrt_recipm1_alphas_cumprod",
         "posterior_mean_coef2",
         "logvar",

@@ -45,12 +45,13 @@ std::vector<std::string> sorted(std::vector<std::string> list) {
 
 void opens_one_file(const TemporaryFolder & folder) {
     const std::string path =
-        folder.write("model.safetensors", safetensors_of({unet_tensor, vae_tensor, text_tensor, "betas"},
+        folder.write("model.safetensors", safetensors_of({unet_tensor, vae_tensor, text_tensor, "betas", "v_pred"},
                                                          R"({"modelspec.prediction_type":"v"})"));
     const ModelTensors model = open({path, "", "", ""});
     check(names(model) == sorted({unet_tensor, vae_tensor, text_tensor, "betas"}), "all tensors of one file");
     check_equal(model.layout, "ldm", "layout of one file");
-    check_equal(model.prediction, "v", "prediction of the metadata");
+    check_equal(model.noise.prediction, "v", "prediction of the metadata");
+    check(model.noise.marks.size() == 1 && model.noise.marks[0].name == "v_pred", "marks are kept apart");
     check_equal(open({"test/reference/all_types.gguf", "", "", ""}).layout, "", "a file of strangers has no layout");
 }
 
@@ -67,7 +68,9 @@ void opens_a_diffusers_folder(const TemporaryFolder & folder) {
     const ModelTensors model = open({folder.path("pipeline"), "", "", ""});
     check(names(model) == sorted({unet_tensor, vae_tensor, text_tensor}), "three parts make one model");
     check_equal(model.layout, "diffusers", "layout of a folder");
-    check_equal(model.prediction, "v", "prediction of the scheduler");
+    check(model.noise.scheduler.at("prediction_type") == JsonValue("v_prediction") &&
+              model.noise.scheduler.at("beta_start") == JsonValue(0.1),
+          "configuration of the scheduler");
     check(names(open({folder.path("pipeline") + "/", "", "", ""})).size() == 3, "a slash at the end changes nothing");
 
     namespace fs = std::filesystem;
@@ -125,12 +128,19 @@ void replaces_parts(const TemporaryFolder & folder) {
         check(origin(model, vae_tensor).starts_with(vae), "the VAE comes from " + vae);
         check(origin(model, unet_tensor) == base && origin(model, text_tensor) == base,
               "the rest comes from the model");
-        check_equal(model.prediction, "v", "the prediction is that of the model");
+        check_equal(model.noise.prediction, "v", "the prediction is that of the model");
     }
     const ModelTensors pieces = open({"", folder.path("parts/unet"), folder.path("parts"), full});
     check(names(pieces) == sorted({unet_tensor, vae_tensor, text_tensor}), "a model of nothing but parts");
     const ModelTensors other = open({full, folder.path("parts"), "", ""});
-    check_equal(other.prediction, "v", "the scheduler beside a UNet of its own decides");
+    check(other.noise.scheduler.size() == 2, "the scheduler beside a UNet of its own decides");
+    const std::string marked = folder.write("unet.safetensors", safetensors_of({unet_tensor, "ztsnr"}));
+    const ModelTensors replaced = open({base, marked, "", ""});
+    check(replaced.noise.marks.size() == 1 && replaced.noise.prediction.empty(), "so do the marks in its file");
+    check_equal(open({base, folder.path("parts/unet"), "", ""}).noise.prediction, "v",
+                "a UNet of its own that says nothing is like the model's");
+    const std::string marked_vae = folder.write("vae4.safetensors", safetensors_of({vae_tensor, "ztsnr"}));
+    check(open({base, "", "", marked_vae}).noise.marks.size() == 1, "marks beside another part mean nothing");
 
     folder.write("parts/vae/diffusion_pytorch_model.safetensors", "broken");
     check(names(open({folder.path("parts"), "", "", full})).size() == 3, "a part that is replaced is not opened");

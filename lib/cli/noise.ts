@@ -1,0 +1,13 @@
+// The noise that a model was trained with, in a line for people.
+
+import type { NativeNoise } from '../native/contract.ts';
+
+/** For example `1000 noise levels (scaled_linear, zero terminal SNR)`. */
+export function describeNoise({ schedule, steps, zeroTerminalSnr, spacing }: NativeNoise): string {
+  const facts = [
+    schedule,
+    ...(zeroTerminalSnr ? ['zero terminal SNR'] : []),
+    ...(spacing ? [`spacing ${spacing}`] : []),
+  ];
+  return `${steps} noise levels (${facts.join(', ')})`;
+}
