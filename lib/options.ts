@@ -1,5 +1,6 @@
 // Checks the options of a call: collects every problem first, then reports all of them in one error.
 
+import { types } from 'node:util';
 import {
   type ArgumentErrorCode,
   type ArgumentProblem,
@@ -10,7 +11,7 @@ import {
 } from './errors.ts';
 import { isAbortSignal } from './pipeline/abort.ts';
 
-const MAX_PATH_LENGTH = 4096;
+export const MAX_PATH_LENGTH = 4096;
 /** Unknown options that are told of in one call. */
 const MAX_UNKNOWN = 8;
 
@@ -132,7 +133,7 @@ export class OptionCheck {
   list(name: string, expected: string, most: number, tooMany = expected): readonly unknown[] | undefined {
     const value = this.value(name) ?? undefined;
     if (value === undefined) return undefined;
-    if (!Array.isArray(value)) return this.#wrongType(name, expected, value, undefined);
+    if (!isArray(value)) return this.#wrongType(name, expected, value, undefined);
     return this.attempt(() => entriesOf(value, name, most, tooMany));
   }
 
@@ -179,6 +180,18 @@ export class OptionCheck {
 }
 
 /**
+ * Checks a path that is an argument of its own.
+ *
+ * @throws TypeError or RangeError where it is none.
+ */
+export function checkPath(path: unknown, name = 'path'): string {
+  const check = new OptionCheck({ [name]: path }, [name]);
+  const checked = check.path(name);
+  check.done();
+  return checked;
+}
+
+/**
  * The check of an object that is an option of a call: every key, in the check too, under its whole name, for messages.
  *
  * @param name of the option.
@@ -201,6 +214,15 @@ export function memberOf(object: object, key: PropertyKey, name: string): unknow
   }
 }
 
+/** The same as `Array.isArray`, which throws for a proxy that was revoked. */
+export function isArray(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Copies the entries of a user's array, by index: whoever made it may have given it another iterator.
  *
@@ -213,6 +235,22 @@ export function entriesOf(array: ArrayLike<unknown>, name: string, most: number,
     throw argumentError([{ name, expected, received: describe(length), code: 'ERR_INVALID_ARG_VALUE' }]);
   }
   return Array.from({ length }, (_, i) => memberOf(array, i, `${name}[${i}]`));
+}
+
+/**
+ * Copies a user's list of numbers, an array or a typed array.
+ *
+ * @param most how many there may be.
+ * @param expected what the list should be, for messages.
+ * @throws TypeError for anything else, RangeError for more numbers.
+ */
+export function numbersOf(list: unknown, name: string, most: number, expected: string): number[] {
+  const wrong = (received: string) => argumentError([{ name, expected, received, code: 'ERR_INVALID_ARG_TYPE' }]);
+  if (!isArray(list) && !types.isTypedArray(list)) throw wrong(describe(list));
+  const values = entriesOf(list as ArrayLike<unknown>, name, most, `at most ${most} numbers`);
+  const other = values.findIndex((value) => typeof value !== 'number');
+  if (other >= 0) throw wrong(`${describe(values[other])} at index ${other}`);
+  return values as number[];
 }
 
 function keysOf(options: object, name: string): string[] {

@@ -6,7 +6,7 @@ import { type ComputeOptions, checkNetworkOptions } from './load-options.ts';
 import type { NativeAddon, NativeImageNetwork, NativeImageNetworkInfo } from './native/contract.ts';
 import { loadAddon } from './native/load.ts';
 import { openNative } from './open.ts';
-import { OptionCheck } from './options.ts';
+import { checkPath, OptionCheck } from './options.ts';
 import { checkPictureArgument, type PictureInput, readPicture } from './picture/input.ts';
 import { checkMaxPixels, MAX_PICTURE_PIXELS, type PictureLimits } from './picture/limits.ts';
 import { type Pixels, toRgb } from './picture/pixels.ts';
@@ -51,7 +51,7 @@ export interface UpscaleProgress {
  * @throws as {@link loadModel}.
  */
 export async function loadUpscaler(path: string, options: ComputeOptions = {}): Promise<Upscaler> {
-  const file = checkFile(path);
+  const file = checkPath(path);
   const addon = loadAddon();
   const checked = checkNetworkOptions(options, addon);
   const native = await openNative(addon, checked, (opening) => addon.openImageNetwork(file, opening));
@@ -167,13 +167,6 @@ export function checkUpscaleOptions(
     signal: check.signal(),
     onProgress: check.callback<NonNullable<UpscaleOptions['onProgress']>>('onProgress'),
   };
-  check.done();
-  return checked;
-}
-
-function checkFile(path: unknown): string {
-  const check = new OptionCheck({ path }, ['path']);
-  const checked = check.path('path');
   check.done();
   return checked;
 }

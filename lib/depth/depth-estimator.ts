@@ -11,7 +11,7 @@ import {
 import type { NativeAddon, NativeImageNetwork } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { openNative } from '../open.ts';
-import { OptionCheck } from '../options.ts';
+import { checkPath, OptionCheck } from '../options.ts';
 import { type Nearness, resizeNearness } from '../picture/depth.ts';
 import { checkPictureArgument, type PictureInput, readPicture } from '../picture/input.ts';
 import { checkMaxPixels, type PictureLimits } from '../picture/limits.ts';
@@ -61,9 +61,7 @@ export interface EstimateDepthOptions extends ComputeOptions, PictureLimits {
  * @throws as {@link loadModel}.
  */
 export async function loadDepthEstimator(path: string, options: ComputeOptions = {}): Promise<DepthEstimator> {
-  const pathCheck = new OptionCheck({ path }, ['path']);
-  const checkedPath = pathCheck.path('path');
-  pathCheck.done();
+  const checkedPath = checkPath(path);
   const addon = loadAddon();
   return openDepthEstimator(addon, checkedPath, checkNetworkOptions(options, addon));
 }

@@ -3,6 +3,7 @@
 import { basename, extname } from 'node:path';
 import { describe } from '../errors.ts';
 import { type OptionCheck, within } from '../options.ts';
+import { normalize } from '../text/normalize.ts';
 
 /** One embedding of a call. */
 export interface EmbeddingOption {
@@ -59,5 +60,5 @@ function checkEmbedding(value: unknown, name: string): EmbeddingFile {
 
 /** The word that stands for a file unless another is given. */
 export function wordOf(path: string): string {
-  return basename(path, extname(path)).normalize('NFC').trim();
+  return normalize(basename(path, extname(path))).trim();
 }

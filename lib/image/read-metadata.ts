@@ -4,6 +4,7 @@ import { types } from 'node:util';
 import { argumentError, DiffusionError, describe } from '../errors.ts';
 import { type ImageMetadata, interpret } from '../metadata/interpret.ts';
 import { KEYWORDS, readStatement, type Texts } from '../metadata/texts.ts';
+import { checkPath } from '../options.ts';
 import { formatOf, PICTURE_FILE } from '../picture/format.ts';
 import { quotePath, readUserFile } from '../user-file.ts';
 import { readExifTexts } from './exif-texts.ts';
@@ -16,7 +17,7 @@ import { readTexts } from './text-chunks.ts';
  * @param file path of a PNG, JPEG or WebP file, or its bytes.
  * @throws DiffusionError `ERR_FILE` if the file cannot be read; `ERR_IMAGE` if it is no such picture, no intact PNG, or holds no
  *   parameters.
- * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything but a path or bytes.
+ * @throws TypeError or RangeError for anything but a path or bytes.
  */
 export async function readMetadata(file: string | Uint8Array): Promise<ImageMetadata> {
   if (typeof file !== 'string' && !types.isUint8Array(file)) {
@@ -24,7 +25,7 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
     throw argumentError([{ name: 'file', expected, received: describe(file), code: 'ERR_INVALID_ARG_TYPE' }]);
   }
   const source = typeof file === 'string' ? quotePath(file) : 'the given buffer';
-  const bytes = typeof file === 'string' ? await readUserFile(file, PICTURE_FILE) : file;
+  const bytes = typeof file === 'string' ? await readUserFile(checkPath(file, 'file'), PICTURE_FILE) : file;
   const statement = readStatement(await textsOf(bytes, source));
   if (!statement) {
     throw new DiffusionError(

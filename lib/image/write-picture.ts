@@ -5,6 +5,7 @@ import { constants, type Stats } from 'node:fs';
 import { access, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { DiffusionError } from '../errors.ts';
+import { checkPath, MAX_PATH_LENGTH } from '../options.ts';
 import { loadSharp } from '../picture/jpeg-webp.ts';
 import { quotePath, specialKind, systemMessage } from '../user-file.ts';
 
@@ -17,8 +18,13 @@ const FORMATS: Readonly<Record<string, WrittenFormat | undefined>> = {
   ...Object.fromEntries(['.gif', '.bmp', '.tif', '.tiff', '.avif', '.heic', '.jxl'].map((name) => [name, undefined])),
 };
 
-/** The format that the name of a file asks for; undefined where that is one that is not written. */
+/**
+ * The format that the name of a file asks for; undefined where that is one that is not written.
+ *
+ * @throws TypeError or RangeError for what is no path or a very long one.
+ */
 export function formatOf(path: string): WrittenFormat | undefined {
+  if (typeof path !== 'string' || path.length > MAX_PATH_LENGTH) checkPath(path);
   const extension = extname(path).toLowerCase();
   return extension in FORMATS ? FORMATS[extension] : 'png';
 }

@@ -33,14 +33,20 @@ export async function decodePng(png: Uint8Array, source: string, maxPixels: numb
   const { IHDR, PLTE, tRNS, orientation, data } = await readChunks(Buffer.from(png), source);
   const image: PngImage = { ...readHeader(IHDR, source, maxPixels), palette: PLTE, transparency: tRNS };
   if (image.colorType === 3 && !image.palette) throw corrupt(source, 'its palette is missing');
-  const inflate = createInflate({ chunkSize: INFLATED_PART });
+  const rows = inflated(data);
   try {
-    inflate.end(data);
-    const rgba = await toRgba(image, inflate, (reason, cause) => corrupt(source, reason, cause));
+    const rgba = await toRgba(image, rows, (reason, cause) => corrupt(source, reason, cause));
     return await orient(rgba, orientation);
   } finally {
-    inflate.destroy();
+    await rows.return();
   }
+}
+
+/** Begins when it is asked for the first part: an error of a stream that nobody listens to yet would end the process. */
+async function* inflated(data: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
+  const stream = createInflate({ chunkSize: INFLATED_PART });
+  stream.end(data);
+  yield* stream;
 }
 
 /** What is read of a file; of the chunks that it need not have, those that are there. */

@@ -1,7 +1,7 @@
 // The options of a second, larger pass.
 
 import { type ArgumentError, argumentError } from '../errors.ts';
-import { OptionCheck } from '../options.ts';
+import { isArray, OptionCheck } from '../options.ts';
 import type { Size } from '../picture/resize.ts';
 import { Upscaler } from '../upscaler.ts';
 import type { ModelLimits } from './generation-options.ts';
@@ -56,7 +56,7 @@ export function checkHires(
   if (value === undefined || value === false) return undefined;
   return check.attempt(() =>
     underItsName(() => {
-      const named = typeof value === 'object' && value !== null && !Array.isArray(value);
+      const named = typeof value === 'object' && value !== null && !isArray(value);
       const given = new OptionCheck(value === true ? {} : value, KNOWN, 'hires', 'true or an object');
       const size = named || value === true ? checkSize(given, limits, first) : first;
       const steps = given.number('steps', first.steps, { min: 1, max: MAX_STEPS, integer: true });

@@ -5,6 +5,7 @@ import { argumentError } from '../errors.ts';
 import { conditionsUsed, type Guidance } from '../guidance/index.ts';
 import { readLoraTags } from '../lora/tags.ts';
 import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
+import { isTurnOver, nextTurn } from '../picture/slices.ts';
 import { parseAttention } from '../text/attention.ts';
 import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
@@ -75,14 +76,18 @@ export async function readPrompts(
   if ([...texts].some((text) => COMPOSITION.test(text))) {
     warn("A prompt has the word AND, by which AUTOMATIC1111's web UI composes several; here it is a word like others");
   }
-  const plain = [...texts].flatMap((text) => parseAttention(text).flat()).map(({ text }) => text);
+  const plain: string[] = [];
+  for (const text of texts) {
+    if (isTurnOver()) await nextTurn();
+    for (const part of parseAttention(text).flat()) plain.push(part.text);
+  }
   const embeddings = await loadEmbeddings(addon, info, options, plain, signal);
   const used = promptsUsed(info, options);
   const chunkers = info.textEncoders.map(({ kind }) =>
     chunkerFor(tokenizer, kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken, embeddings.triggers),
   );
   return {
-    stages: chunkStages(stages, used, chunkers),
+    stages: await chunkStages(stages, used, chunkers),
     vectors: embeddings.vectors,
     embeddings: embeddings.reports,
   };
@@ -95,12 +100,13 @@ function promptsUsed(info: NativeModelInfo, options: CheckedGenerationOptions): 
   return { conditional: conditional || perturbed || start > 0 || end < 1, unconditional: unconditional || neither };
 }
 
-type Chunker = (text: string, name: string) => readonly PromptChunk[];
+type Chunker = (text: string, name: string) => Promise<readonly PromptChunk[]>;
 
-/** Makes chunks of texts, of the same text once. */
+/** Makes chunks of texts, of the same text once. The longest take some milliseconds, and edits may make many. */
 function chunkerFor(tokenizer: ClipTokenizer, pad: number, triggers: Embeddings['triggers']): Chunker {
   const known = new Map<string, readonly PromptChunk[]>();
-  return (text, name) => {
+  return async (text, name) => {
+    if (isTurnOver()) await nextTurn();
     const chunks = known.get(text) ?? encodePrompt(text, { tokenizer, pad, triggers, name });
     known.set(text, chunks);
     if (chunks.length > MAX_CHUNKS) throw tooMany(name, MAX_CHUNKS, `${chunks.length}`);
@@ -112,29 +118,40 @@ function chunkerFor(tokenizer: ClipTokenizer, pad: number, triggers: Embeddings[
  * The stages of both prompts in one list. Where guidance leaves one prompt out of account, the other stands for both, so that it is
  * not padded to the length of one that is never read.
  */
-function chunkStages(
+async function chunkStages(
   { conditional: positive, unconditional: negative }: Guided<readonly PromptStage[]>,
   used: Guided<boolean>,
   chunkers: readonly Chunker[],
-): ChunkStage[] {
+): Promise<ChunkStage[]> {
   const counted = [...(used.conditional ? positive : []), ...(used.unconditional ? negative : [])];
   const ends = [...new Set(counted.map(({ until }) => until))].sort((a, b) => a - b);
   const different = new Set<PromptChunk>();
-  return ends.map((until) => {
+  const chunked: ChunkStage[] = [];
+  for (const until of ends) {
     const [prompt, negativePrompt] = [stageAt(positive, until).text, stageAt(negative, until).text];
-    const chunks = chunkers.map((chunk) => {
-      if (!used.unconditional) return bothOf(chunk(prompt, 'prompt'));
-      if (!used.conditional) return bothOf(chunk(negativePrompt, 'negativePrompt'));
-      const pair = [chunk(prompt, 'prompt'), chunk(negativePrompt, 'negativePrompt')] as const;
-      const [conditional, unconditional] = padChunks(...pair, chunk('', 'prompt')[0] as PromptChunk);
-      return { conditional, unconditional };
-    });
+    const chunks: Guided<readonly PromptChunk[]>[] = [];
+    for (const chunk of chunkers) chunks.push(await chunkBoth(chunk, prompt, negativePrompt, used));
     for (const { conditional, unconditional } of chunks) {
       for (const chunk of [...conditional, ...unconditional]) different.add(chunk);
     }
     if (different.size > MAX_DIFFERENT_CHUNKS * chunkers.length) throw tooMany('prompt', MAX_DIFFERENT_CHUNKS, 'more');
-    return { until, chunks, emptyNegative: negativePrompt === '' };
-  });
+    chunked.push({ until, chunks, emptyNegative: negativePrompt === '' });
+  }
+  return chunked;
+}
+
+async function chunkBoth(
+  chunk: Chunker,
+  prompt: string,
+  negativePrompt: string,
+  used: Guided<boolean>,
+): Promise<Guided<readonly PromptChunk[]>> {
+  if (!used.unconditional) return bothOf(await chunk(prompt, 'prompt'));
+  if (!used.conditional) return bothOf(await chunk(negativePrompt, 'negativePrompt'));
+  const [empty] = await chunk('', 'prompt');
+  const both = [await chunk(prompt, 'prompt'), await chunk(negativePrompt, 'negativePrompt')] as const;
+  const [conditional, unconditional] = padChunks(...both, empty as PromptChunk);
+  return { conditional, unconditional };
 }
 
 function bothOf<T>(one: T): Guided<T> {

@@ -1,9 +1,12 @@
 // The noise levels a discrete-time diffusion model was trained on, and the way between a sigma and a timestep.
 
 import { argumentError, describe } from '../errors.ts';
+import { numbersOf } from '../options.ts';
 
 /** Number of training steps of Stable Diffusion. */
 const TRAINING_STEPS = 1000;
+/** More than any model was trained on. */
+const MAX_TRAINING_STEPS = 2 ** 16;
 
 /**
  * Sigma of every training step, `sqrt((1 - alphaCumprod) / alphaCumprod)`, as in k-diffusion's DiscreteSchedule:
@@ -17,14 +20,19 @@ export class SigmaTable {
   readonly #logSigmas: Float64Array;
 
   /**
-   * @param alphasCumprod one value per training step, at least two, strictly falling, each above 0 and below 1.
+   * @param alphasCumprod one value per training step, 2 to 65,536, strictly falling, each above 0 and below 1.
+   * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything but a list of numbers.
    * @throws RangeError `ERR_INVALID_ARG_VALUE` for any other values.
    */
   constructor(alphasCumprod: ArrayLike<number>) {
-    this.alphasCumprod = Float64Array.from(alphasCumprod);
-    checkAlphasCumprod(this.alphasCumprod);
+    this.alphasCumprod = checkAlphasCumprod(alphasCumprod);
     this.sigmas = this.alphasCumprod.map((alpha) => Math.sqrt((1 - alpha) / alpha));
     this.#logSigmas = this.sigmas.map(Math.log);
+  }
+
+  /** Whether a value is one: instances of other copies of this package are none. */
+  static is(value: unknown): value is SigmaTable {
+    return typeof value === 'object' && value !== null && #logSigmas in value;
   }
 
   /** Noise level of the first training step. */
@@ -44,6 +52,7 @@ export class SigmaTable {
 
   /** Noise level at a timestep, which need not be whole; clamped to the table. */
   sigmaAt(timestep: number): number {
+    checkNumber(timestep, 'timestep');
     const t = Math.min(Math.max(timestep, 0), this.maxTimestep);
     const low = Math.floor(t);
     const w = t - low;
@@ -53,6 +62,7 @@ export class SigmaTable {
 
   /** Timestep of a noise level, in general not whole; clamped to the table. Inverse of {@link sigmaAt}. */
   timestepAt(sigma: number): number {
+    checkNumber(sigma, 'sigma');
     const logSigma = Math.log(sigma);
     const high = Math.min(Math.max(this.#firstAtLeast(sigma), 1), this.maxTimestep);
     const low = high - 1;
@@ -63,6 +73,7 @@ export class SigmaTable {
 
   /** Whole timestep whose noise level is nearest to `sigma`; 0 for a sigma of 0. */
   nearestTimestep(sigma: number): number {
+    checkNumber(sigma, 'sigma');
     const high = Math.min(this.#firstAtLeast(sigma), this.maxTimestep);
     if (high === 0) return 0;
     const above = Math.abs((this.sigmas[high] as number) - sigma);
@@ -99,13 +110,20 @@ export function stableDiffusionTable(): SigmaTable {
   return new SigmaTable(alphasCumprod);
 }
 
-function checkAlphasCumprod(alphas: Float64Array): void {
+function checkNumber(value: unknown, name: string): void {
+  if (typeof value === 'number') return;
+  throw argumentError([{ name, expected: 'a number', received: describe(value), code: 'ERR_INVALID_ARG_TYPE' }]);
+}
+
+function checkAlphasCumprod(given: ArrayLike<number>): Float64Array {
+  const expected = 'at least two strictly falling values between 0 and 1';
+  const alphas = Float64Array.from(numbersOf(given, 'alphasCumprod', MAX_TRAINING_STEPS, expected));
   const wrong = alphas.findIndex((alpha, t) => !(alpha > 0 && alpha < (t === 0 ? 1 : (alphas[t - 1] as number))));
-  if (alphas.length >= 2 && wrong < 0) return;
+  if (alphas.length >= 2 && wrong < 0) return alphas;
   throw argumentError([
     {
       name: 'alphasCumprod',
-      expected: 'at least two strictly falling values between 0 and 1',
+      expected,
       received: wrong < 0 ? `${alphas.length} of them` : `${describe(alphas[wrong])} at index ${wrong}`,
       code: 'ERR_INVALID_ARG_VALUE',
     },

@@ -1,5 +1,6 @@
 // The schedules by name.
 
+import { checked } from './checked.ts';
 import { exponential, karras, klOptimal } from './continuous.ts';
 import { alignYourSteps, gits } from './optimized.ts';
 import { beta, discrete, lcm, sgmUniform, simple, smoothstep } from './timesteps.ts';
@@ -14,17 +15,17 @@ export type { Schedule } from './types.ts';
  * model.sigmaTable)` are the levels that a model is drawn with.
  */
 export const SCHEDULERS = {
-  discrete,
-  karras,
-  exponential,
-  sgm_uniform: sgmUniform,
-  simple,
-  ays: alignYourSteps,
-  gits,
-  kl_optimal: klOptimal,
-  smoothstep,
-  beta,
-  lcm,
+  discrete: checked(discrete),
+  karras: checked(karras),
+  exponential: checked(exponential),
+  sgm_uniform: checked(sgmUniform),
+  simple: checked(simple),
+  ays: checked(alignYourSteps),
+  gits: checked(gits),
+  kl_optimal: checked(klOptimal),
+  smoothstep: checked(smoothstep),
+  beta: checked(beta),
+  lcm: checked(lcm),
 } as const satisfies Record<string, Schedule>;
 
 /** Name of a schedule. */

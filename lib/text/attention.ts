@@ -19,7 +19,12 @@ const MAX_OPEN = 256;
 const SYNTAX = /\\[()[\]\\]|\\|:\s*([+-]?[.\d]+)\s*\)|[()[\]]|[^\\()[\]:]+|:/g;
 const BREAK = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/u;
 
-type Piece = { text: string; weight: number; isBreak: boolean };
+/** Stretches of a prompt and their weights, which are scaled again and again and so lie in an array of their own. */
+interface Pieces {
+  /** Undefined for a `BREAK`. */
+  readonly texts: (string | undefined)[];
+  readonly weights: number[];
+}
 
 /**
  * Reads the attention syntax of AUTOMATIC1111's web UI:
@@ -43,15 +48,29 @@ type Piece = { text: string; weight: number; isBreak: boolean };
  *   of weights beyond the range of a 32-bit float
  */
 export function parseAttention(prompt: string, name = 'prompt'): WeightedText[][] {
-  const pieces: Piece[] = [];
+  const pieces: Pieces = { texts: [], weights: [] };
+  const { texts, weights } = pieces;
   const round: number[] = [];
   const square: number[] = [];
+  // Whether what comes next is in the same brackets as the last piece.
+  let goesOn = false;
   const scaleFrom = (start: number, factor: number) => {
-    for (let i = start; i < pieces.length; i++) (pieces[i] as Piece).weight *= factor;
+    for (let i = start; i < weights.length; i++) weights[i] = (weights[i] as number) * factor;
+    goesOn = false;
+  };
+  const add = (text: string | undefined) => {
+    const last = texts.length - 1;
+    if (goesOn && text !== undefined && texts[last] !== undefined) texts[last] += text;
+    else {
+      texts.push(text);
+      weights.push(1);
+    }
+    goesOn = true;
   };
   const open = (brackets: number[]) => {
     if (round.length + square.length === MAX_OPEN) throw tooDeep(name);
-    brackets.push(pieces.length);
+    brackets.push(texts.length);
+    goesOn = false;
   };
 
   for (const [token, weight] of prompt.matchAll(SYNTAX)) {
@@ -60,27 +79,28 @@ export function parseAttention(prompt: string, name = 'prompt'): WeightedText[][
     else if (weight && round.length > 0) scaleFrom(round.pop() as number, parseWeight(weight, name));
     else if (token === ')' && round.length > 0) scaleFrom(round.pop() as number, ROUND_WEIGHT);
     else if (token === ']' && square.length > 0) scaleFrom(square.pop() as number, SQUARE_WEIGHT);
-    else if (token.startsWith('\\')) pieces.push({ text: token.slice(1), weight: 1, isBreak: false });
-    else pushText(token, pieces);
+    else if (token.startsWith('\\')) add(token.slice(1));
+    else addText(token, add);
   }
   for (const start of round) scaleFrom(start, ROUND_WEIGHT);
   for (const start of square) scaleFrom(start, SQUARE_WEIGHT);
   return joinEqual(pieces, name);
 }
 
-function pushText(text: string, pieces: Piece[]): void {
+function addText(text: string, add: (text: string | undefined) => void): void {
   for (const [i, part] of text.split(BREAK).entries()) {
-    if (i > 0) pieces.push({ text: '', weight: 1, isBreak: true });
-    pieces.push({ text: part, weight: 1, isBreak: false });
+    if (i > 0) add(undefined);
+    add(part);
   }
 }
 
-function joinEqual(pieces: readonly Piece[], name: string): WeightedText[][] {
+function joinEqual(pieces: Pieces, name: string): WeightedText[][] {
   const sections: { parts: string[]; weight: number }[][] = [[]];
-  for (const { text, weight, isBreak } of pieces) {
+  for (const [i, text] of pieces.texts.entries()) {
+    const weight = pieces.weights[i] as number;
     const section = sections.at(-1) ?? [];
     const last = section.at(-1);
-    if (isBreak) sections.push([]);
+    if (text === undefined) sections.push([]);
     else if (last?.weight === weight) last.parts.push(text);
     else section.push({ parts: [text], weight });
   }

@@ -1,5 +1,6 @@
 // The tokenizer of CLIP: text to token ids and back, equal to `CLIPTokenizer` of transformers.
 import { mergeWord } from './merge.ts';
+import { normalize } from './normalize.ts';
 import { END_TOKEN, FIRST_MERGE, loadVocabulary, START_TOKEN, type Vocabulary, WORD_END } from './vocabulary.ts';
 
 /** The special tokens, found in the text as it was typed: upper case does not count. */
@@ -10,9 +11,6 @@ const SPECIAL = /<\|(startoftext|endoftext)\|>/;
  * brackets still part from what touches it.
  */
 const WORD = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\p{White_Space}\p{L}\p{N}]+/gu;
-/** A text up to the end of its next run of combining marks, or the first 1,024 of them. */
-const STRETCH = /\P{M}*\p{M}{0,1024}/gu;
-const LONG_RUN = /\p{M}{1025}/u;
 const LOWERED_SPECIAL = /^(<\|)(startoftext|endoftext)(\|>)$/;
 
 /**
@@ -81,15 +79,6 @@ export class ClipTokenizer {
       if (token >= WORD_END) bytes.push(0x20);
     }
   }
-}
-
-/**
- * Normalization form C. Its time grows with the square of a run of combining marks (seconds from 50,000 on), and so the
- * parts of a run longer than any writing has are normalized each for itself.
- */
-function normalize(text: string): string {
-  if (!LONG_RUN.test(text)) return text.normalize('NFC');
-  return text.replace(STRETCH, (stretch) => stretch.normalize('NFC'));
 }
 
 /** Lower case without context: JavaScript alone would give a capital sigma at the end of a word its final form. */

@@ -194,6 +194,18 @@ test('pieces of work that go on at the same time share the turns of the event lo
   assert.ok(block < 50, `blocked for ${block} ms`);
 });
 
+test('a damaged picture is refused, and the process lives, however long its reading is interrupted', async (context) => {
+  // Every look at the clock finds that the turn is over.
+  let time = performance.now();
+  context.mock.method(performance, 'now', () => {
+    time += 1000;
+    return time;
+  });
+  const damaged = pngOf(header(64, 64), chunk('IDAT', Buffer.from('7801ffffffffffffffff', 'hex')));
+  await assert.rejects(readPicture(damaged, 'image'), { code: 'ERR_IMAGE' });
+  assert.equal((await readPicture(pngOf(header(64, 64), blank(64 * 193)), 'image')).width, 64);
+});
+
 test('all that is in memory is bounded alike', async () => {
   const wide = { width: 65_537, height: 1, data: new Uint8Array(65_537) };
   await assert.rejects(canny(wide), { code: 'ERR_INVALID_ARG_VALUE', message: /from 1 to 65536 for image\.width/ });

@@ -1,0 +1,25 @@
+// Schedules as users call them, who may give anything.
+
+import { describe } from '../errors.ts';
+import { OptionCheck } from '../options.ts';
+import { MAX_SIGMAS } from './custom.ts';
+import { SigmaTable } from './discrete.ts';
+import type { Schedule } from './types.ts';
+
+/**
+ * The same schedule, with its arguments checked.
+ *
+ * @throws TypeError or RangeError where they are wrong.
+ */
+export function checked(schedule: Schedule): Schedule {
+  return (steps, table) => {
+    const check = new OptionCheck({ steps, table }, ['steps', 'table']);
+    const wrong = (name: string, expected: string, value: unknown) =>
+      check.problem({ name, expected, received: describe(value), code: 'ERR_INVALID_ARG_TYPE' });
+    const count = check.number('steps', 1, { min: 1, max: MAX_SIGMAS - 1, integer: true });
+    if (steps === undefined) wrong('steps', 'a number', steps);
+    if (!SigmaTable.is(table)) wrong('table', 'a SigmaTable', table);
+    check.done();
+    return schedule(count, table);
+  };
+}
