@@ -75,8 +75,8 @@ export async function loadModel(
   source: string | ModelSource = EMBEDDED_MODEL,
   options: LoadOptions = {},
 ): Promise<Model> {
-  const { depthModel, ...files } = checkSource(source);
   const addon = loadAddon();
+  const { depthModel, ...files } = checkSource(source);
   const { prediction, zeroTerminalSnr, ...computing } = checkLoadOptions(options, addon);
   const warnings = new Warnings(computing.logger);
   return withWarnings(warnings.tell, async () => {

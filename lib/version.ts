@@ -1,6 +1,3 @@
-// The version of this package.
+// The version of this package: that of package.json, written here too so that nothing is read when the package is imported.
 
-import { createRequire } from 'node:module';
-
-/** Read from package.json, two folders above the compiled file. */
-export const PACKAGE_VERSION: string = createRequire(import.meta.url)('../../package.json').version;
+export const PACKAGE_VERSION = '0.1.0';

@@ -1,70 +1,79 @@
 // Finds the native addon for this platform and loads it, or says how to mend the installation.
 
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DiffusionError } from '../errors.ts';
 import type { NativeAddon } from './contract.ts';
-
-const require = createRequire(import.meta.url);
-
-/** The folder with package.json, seen from dist/lib/native/. */
-const packageRoot = fileURLToPath(new URL('../../../', import.meta.url));
+import { mendingCommand } from './mending.ts';
 
 /**
  * Loads the addon: a build on this machine (`build/Release`, `build/Debug`) before a prebuilt one
  * (`prebuilds/<platform>-<arch>`). The environment variable `NODE_DIFFUSION_PREBUILD` names another folder to look in.
  * Node keeps a loaded addon, so that each later call returns the same one.
  *
- * @throws DiffusionError `ERR_BINARY` where no binary is found or the one that is found does not load
+ * @throws DiffusionError `ERR_BINARY` where no binary is found or the one that is found does not load, and where a bundler has
+ *   taken this package apart
  */
 export function loadAddon(): NativeAddon {
+  const root = packageRoot();
+  const require = createRequire(import.meta.url);
   let path: string;
   try {
-    path = (require('node-gyp-build') as { resolve(folder: string): string }).resolve(packageRoot);
+    path = (require('node-gyp-build') as { resolve(folder: string): string }).resolve(root);
   } catch (cause) {
-    throw binaryError('no binary for this platform was found', cause);
+    throw binaryError(root, 'no binary for this platform was found', cause);
   }
   try {
     return require(path) as NativeAddon;
   } catch (cause) {
-    throw binaryError(`${path} does not load: ${(cause as Error).message}`, cause);
+    throw binaryError(root, `${path} does not load: ${(cause as Error).message}`, cause);
   }
 }
 
-function placesSearched(): string[] {
-  const folder = process.env.NODE_DIFFUSION_PREBUILD || packageRoot;
-  const prebuilds = join('prebuilds', `${process.platform}-${process.arch}`);
-  return [
-    join(folder, 'build', 'Release'),
-    join(folder, 'build', 'Debug'),
-    join(folder, prebuilds),
-    join(dirname(process.execPath), prebuilds),
-  ];
+/** The folder with package.json, seen from dist/lib/native/. A bundle is somewhere else, or does not know where it is. */
+function packageRoot(): string {
+  let cause: unknown;
+  try {
+    const root = fileURLToPath(new URL('../../../', import.meta.url));
+    const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name?: unknown };
+    if (name === 'node-diffusion') return root;
+  } catch (error) {
+    cause = error;
+  }
+  throw new DiffusionError(
+    'ERR_BINARY',
+    'The native addon of node-diffusion could not be loaded: the package is not in a folder of its own, so a bundler has taken it in.\n' +
+      '  To mend it: keep node-diffusion out of the bundle and in node_modules: esbuild --external:node-diffusion, ' +
+      "Next.js serverExternalPackages: ['node-diffusion'], Vite build.rollupOptions.external (ssr.external), " +
+      "webpack externals: { 'node-diffusion': 'import node-diffusion' }",
+    { cause },
+  );
 }
 
-function binaryError(reason: string, cause: unknown): DiffusionError {
+function binaryError(root: string, reason: string, cause: unknown): DiffusionError {
   const libc = libcName();
   const lines = [
     `The native addon of node-diffusion could not be loaded: ${reason}`,
     `Platform: ${process.platform}-${process.arch}${libc ? `-${libc}` : ''}, Node ${process.version}`,
-    `Searched: ${placesSearched().join(', ')}`,
-    `To mend it: ${mendingCommand()}`,
+    `Searched: ${placesSearched(root).join(', ')}`,
+    `To mend it: ${mendingCommand(root)}`,
   ];
   return new DiffusionError('ERR_BINARY', lines.join('\n  '), { cause });
 }
 
-/** A package under node_modules is rebuilt from the project that depends on it, a clone from its own folder. */
-function mendingCommand(): string {
-  const installed = packageRoot.split(sep).includes('node_modules');
-  const command = installed ? 'npm rebuild node-diffusion' : 'npm run build';
-  return `run "${command}", which needs CMake and a C++20 compiler where no prebuilt binary fits (${compilerHint()})`;
-}
-
-function compilerHint(): string {
-  if (process.platform === 'darwin') return 'macOS: xcode-select --install; brew install cmake';
-  if (process.platform === 'win32') return 'Windows: Visual Studio Build Tools with the C++ workload, and CMake';
-  return 'Debian, Ubuntu: apt-get install cmake g++';
+function placesSearched(root: string): string[] {
+  const folder = process.env.NODE_DIFFUSION_PREBUILD;
+  const platform = `${process.platform}-${process.arch}`;
+  // Written out: programs that copy what a program needs (@vercel/nft of Next.js, Vercel, Nitro) take this folder with all in it.
+  const prebuilds = fileURLToPath(new URL('../../../prebuilds', import.meta.url));
+  return [
+    join(folder || root, 'build', 'Release'),
+    join(folder || root, 'build', 'Debug'),
+    folder ? join(folder, 'prebuilds', platform) : join(prebuilds, platform),
+    join(dirname(process.execPath), 'prebuilds', platform),
+  ];
 }
 
 /** `glibc` or `musl` on Linux; undefined elsewhere. */

