@@ -16,9 +16,9 @@
 #include <sys/sysctl.h>
 #elif defined(__linux__)
 #include <sched.h>
+#endif
 
 #include "backend/cgroup.h"
-#endif
 
 namespace diffusion {
 
@@ -26,6 +26,11 @@ namespace {
 
 int logical_cores() {
     return std::max(1u, std::thread::hardware_concurrency());
+}
+
+// Of that many cores, those that quotas leave time for.
+int within_quota(int cores) {
+    return static_cast<int>(std::max(1.0, std::min<double>(cores, std::floor(cgroup_cores()))));
 }
 
 #ifdef _WIN32
@@ -58,7 +63,7 @@ int count_cores() {
         std::ifstream(cpu + "/topology/thread_siblings_list") >> siblings;
         cores.insert(siblings.empty() ? std::to_string(i) : siblings);
     }
-    return static_cast<int>(std::min<double>(static_cast<double>(cores.size()), std::floor(cgroup_cores())));
+    return within_quota(static_cast<int>(cores.size()));
 }
 #else
 int count_cores() {
@@ -67,7 +72,7 @@ int count_cores() {
 #endif
 
 CoreShare & process_share() {
-    static CoreShare share(logical_cores());
+    static CoreShare share(within_quota(logical_cores()));
     return share;
 }
 

@@ -17,6 +17,17 @@ after(() => rm(folder, { recursive: true }));
 const SMALL = ['-W', '64', '-H', '64', '--steps', '1', '-t', '1'];
 
 type Row = readonly [what: string, args: () => readonly string[], exitCode: 1 | 2, message: RegExp];
+const SPECIAL_FILES: readonly Row[] = [
+  ['an output that is a pipe or socket', () => ['-p', 'x', '-o', '/dev/stdout'], 1, /is a (FIFO|socket)\. .* -o -/],
+  ['a picture that is a device', () => ['-p', 'x', '-i', '/dev/zero'], 1, /'\/dev\/zero': it is a device/],
+  ['the metadata of a device', () => ['metadata', '/dev/zero'], 1, /'\/dev\/zero': it is a device/],
+  [
+    'a model that is a device',
+    () => ['-p', 'x', '-m', '/dev/zero'],
+    1,
+    /'\/dev\/zero': is not a regular file but a device/,
+  ],
+];
 const rows: readonly Row[] = [
   ...BAD_MODELS.map(
     ({ name, write, message }): Row => [
@@ -37,6 +48,7 @@ const rows: readonly Row[] = [
     /folder '\/no\/such\/folder' does not exist/,
   ],
   ['an output that is a folder', () => ['-p', 'x', '-o', tmpdir()], 1, /is a folder/],
+  ...(process.platform === 'win32' ? [] : SPECIAL_FILES),
   ['an output without a name', () => ['-p', 'x', '-o', ''], 1, /the path is ''/],
   ['an output that names a folder', () => ['-p', 'x', '-o', 'no/'], 1, /the folder 'no\/' does not exist/],
   ['a preview for standard output', () => ['-p', 'x', '--preview-path', '-'], 2, /a file for --preview-path/],
