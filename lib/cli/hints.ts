@@ -43,6 +43,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   device: ['backend', 'gpu', 'main-gpu'],
   threads: ['n-threads', 'num-threads', 'thread'],
   prediction: ['prediction-type', 'parameterization'],
+  'zero-terminal-snr': ['zsnr', 'ztsnr', 'zero-snr', 'rescale-betas-zero-snr'],
 };
 
 /** Flags of `sd-cli` for what this package has no part of. */
