@@ -28,7 +28,7 @@ export { readMetadata } from './image/read-metadata.ts';
 export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './inspect.ts';
 export type { ComputeOptions, LoadOptions, Logger } from './load-options.ts';
-export type { LoraOption } from './lora/options.ts';
+export type { LoraOption, LoraTags } from './lora/options.ts';
 export type { ImageMetadata } from './metadata/interpret.ts';
 export { loadModel, type Model, type ModelInfo } from './model.ts';
 export type {

@@ -41,6 +41,7 @@ const SECTIONS = {
     'MaskedContent',
     'PreviewKind',
     'LoraOption',
+    'LoraTags',
     'ControlOptions',
     'Preprocessor',
     'CannyOptions',

@@ -84,6 +84,13 @@ const MODEL_FLAGS: readonly Flag[] = [
     description: 'folder of the LoRAs that the prompt names as <lora:name:weight>',
   },
   {
+    name: 'strict-loras',
+    kind: 'switch',
+    topic: 'model',
+    option: 'strictLoras',
+    description: 'refuse LoRAs with tensors that are not applied, instead of a warning',
+  },
+  {
     name: 'embd-dir',
     kind: 'text',
     topic: 'model',

@@ -45,6 +45,8 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     ...withHires(rest, problems),
     ...readTileable(commandLine),
     controls: problems.attempt(() => readControlFlags(commandLine)),
+    // Whoever writes the prompt could read every file themselves.
+    loraTags: 'paths',
   };
   const count = problems.attempt(() => readCount(commandLine, 'batch-count', MAX_COUNT)) ?? 1;
   checkLastSeed(options.seed, count, problems);

@@ -1,12 +1,13 @@
 // Embeddings of textual inversion (Gal et al. 2022) from their files, as the text encoders of a model take them.
 
 import { DiffusionError } from '../errors.ts';
+import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeAddon, NativeModelInfo, NativeTensor, NativeTextEncoder } from '../native/contract.ts';
 import { callNative } from '../pipeline/native-call.ts';
 import { CHUNK_BODY } from '../text/chunks.ts';
 import { type Trigger, WordFinder } from '../text/triggers.ts';
 import { findEmbeddings } from './files.ts';
-import type { CheckedEmbeddings, EmbeddingFile } from './options.ts';
+import { type CheckedEmbeddings, type EmbeddingFile, MOST_VALUES } from './options.ts';
 
 /** An embedding that a prompt named. */
 export interface EmbeddingReport {
@@ -26,9 +27,6 @@ export interface Embeddings {
   readonly reports: readonly EmbeddingReport[];
 }
 
-/** More numbers than any embedding has: a chunk of vectors for each of several encoders. */
-const MOST_VALUES = 2 ** 20;
-
 /** Names of the tensors of embeddings that have one for each text encoder, by kind of encoder. */
 const TENSOR_OF = { clip: 'clip_l', openclip: 'clip_g' } as const;
 
@@ -36,17 +34,19 @@ const TENSOR_OF = { clip: 'clip_l', openclip: 'clip_g' } as const;
  * Reads the embeddings whose words stand in the texts.
  *
  * @param texts what the prompts say, without any syntax.
+ * @param bundled those that the LoRAs in force carry.
  * @throws DiffusionError `ERR_FILE` where a file is not there, `ERR_MODEL_CORRUPT` or `ERR_MODEL_UNSUPPORTED` where it is no sound
  *   embedding, `ERR_MODEL_MISMATCH` where it was made for another text encoder.
  */
 export async function loadEmbeddings(
   addon: NativeAddon,
   { textEncoders }: NativeModelInfo,
-  options: CheckedEmbeddings,
+  options: CheckedEmbeddings & Pick<CheckedLoras, 'loraTags'>,
   texts: readonly string[],
+  bundled: readonly EmbeddingFile[],
   signal: AbortSignal,
 ): Promise<Embeddings> {
-  const files = await findEmbeddings(options, texts);
+  const files = await findEmbeddings(options, bundled, texts);
   const read: ReadEmbedding[] = [];
   // One after the other: each is read by a thread of its own.
   for (const file of files) read.push(await readEmbedding(addon, textEncoders, file, signal));
@@ -68,10 +68,10 @@ interface ReadEmbedding extends EmbeddingReport {
 async function readEmbedding(
   addon: NativeAddon,
   encoders: readonly NativeTextEncoder[],
-  { token, path }: EmbeddingFile,
+  { token, path, tensors: given }: EmbeddingFile,
   signal: AbortSignal,
 ): Promise<ReadEmbedding> {
-  const tensors = await callNative(addon, signal, (flag) => addon.readTensors(path, MOST_VALUES, flag));
+  const tensors = given ?? (await callNative(addon, signal, (flag) => addon.readTensors(path, MOST_VALUES, flag)));
   const own = tensorsFor(encoders, tensors, path);
   const counts = new Set(own.map(({ shape }) => (shape.length > 1 ? (shape[0] as number) : 1)));
   const [vectors = 0] = counts;

@@ -2,6 +2,7 @@
 
 import { basename, extname } from 'node:path';
 import { describe } from '../errors.ts';
+import type { NativeTensor } from '../native/contract.ts';
 import { type OptionCheck, within } from '../options.ts';
 import { normalize } from '../text/normalize.ts';
 
@@ -17,6 +18,8 @@ export interface EmbeddingOption {
 export interface EmbeddingFile {
   readonly token: string;
   readonly path: string;
+  /** Its tensors, under the names that they have in files of their own, where it is a part of another file. */
+  readonly tensors?: readonly NativeTensor[];
 }
 
 export interface CheckedEmbeddings {
@@ -24,6 +27,8 @@ export interface CheckedEmbeddings {
   readonly embeddingDirectory: string | undefined;
 }
 
+/** More numbers than any embedding has: a chunk of vectors for each of several encoders. */
+export const MOST_VALUES = 2 ** 20;
 const MAX_EMBEDDINGS = 256;
 const MAX_TOKEN_LENGTH = 256;
 

@@ -41,7 +41,9 @@ export interface GenerationParameters {
   /** Whether the picture can be laid beside itself: along both sides (true), side by side or one above the other. */
   readonly tileable?: boolean | 'x' | 'y' | undefined;
   /** LoRAs: how many of their tensors were applied, of how many. */
-  readonly loras?: readonly { path: string; weight: number; applied: number; tensors: number }[] | undefined;
+  readonly loras?:
+    | readonly { path: string; weight: number; textEncoderWeight?: number; applied: number; tensors: number }[]
+    | undefined;
   /** Embeddings that the prompts name, by the words that stand for them. */
   readonly embeddings?: readonly { token: string; path: string }[] | undefined;
   /** ControlNets. */
@@ -141,8 +143,10 @@ function describeControl({ model, preprocessor, strength, start, end }: ControlP
     .join(', ');
 }
 
-function describeLora({ path, weight, applied, tensors }: NonNullable<GenerationParameters['loras']>[number]): string {
-  return `${fileName(path)}: ${weight} (${applied} of ${tensors} tensors)`;
+function describeLora(lora: NonNullable<GenerationParameters['loras']>[number]): string {
+  const { path, weight, textEncoderWeight, applied, tensors } = lora;
+  const text = textEncoderWeight === undefined ? '' : ` te=${textEncoderWeight}`;
+  return `${fileName(path)}: ${weight}${text} (${applied} of ${tensors} tensors)`;
 }
 
 function fileName(path: string): string {

@@ -5,30 +5,54 @@ import { readLoraTags } from './tags.ts';
 
 /** One LoRA of a call. */
 export interface LoraOption {
-  /** A safetensors or PyTorch file; or its name in `loraDirectory`, with or without the extension. */
+  /**
+   * A safetensors or PyTorch file, a folder of PEFT (`adapter_model.safetensors` beside `adapter_config.json`) or diffusers; or its name in
+   * `loraDirectory`, with or without the extension.
+   */
   path: string;
   /** What its changes are multiplied by: any finite number. Default 1. */
   weight?: number | undefined;
+  /** What those of the text encoders are multiplied by. Default: `weight`. */
+  textEncoderWeight?: number | undefined;
 }
 
 /** A LoRA that is asked for, by name or path. */
 export interface LoraRequest {
   readonly name: string;
   readonly weight: number;
+  readonly textEncoderWeight: number;
+  /** Whether the prompt names it. */
+  readonly fromPrompt: boolean;
 }
+
+export interface CheckedLoras {
+  readonly loras: readonly LoraRequest[];
+  readonly loraDirectory: string | undefined;
+  readonly loraTags: LoraTags;
+  readonly strictLoras: boolean;
+}
+
+export const LORA_TAGS = ['names', 'paths'] as const;
+/** What tags in a prompt may name: files in `loraDirectory`, or any path. */
+export type LoraTags = (typeof LORA_TAGS)[number];
 
 const MAX_LORAS = 64;
 const TOO_MANY = `at most ${MAX_LORAS} LoRAs, those of the prompt among them,`;
 
-/** Checks `loras` and `loraDirectory`, and adds what the prompt names; problems stay with `check`. */
-export function checkLoras(check: OptionCheck): {
-  loras: readonly LoraRequest[];
-  loraDirectory: string | undefined;
-} {
-  const loras = [...checkList(check), ...tagsOf(check.value('prompt'))];
+/** Checks the options that concern LoRAs, and adds what the prompt names; problems stay with `check`. */
+export function checkLoras(check: OptionCheck): CheckedLoras {
+  const tags = tagsOf(check.value('prompt'));
+  const loras = [...checkList(check), ...tags];
   if (loras.length > MAX_LORAS) check.problem({ name: 'loras', expected: TOO_MANY, received: String(loras.length) });
   const loraDirectory = check.value('loraDirectory') === undefined ? undefined : check.path('loraDirectory');
-  return { loras, loraDirectory };
+  const loraTags = check.name<LoraTags>('loraTags', 'names', LORA_TAGS);
+  if (tags.length > 0 && loraTags === 'names' && loraDirectory === undefined) {
+    const remedy =
+      "Give the LoRAs in the option loras, or loraTags: 'paths' where whoever writes prompts may read any file";
+    const expected = 'the folder of the LoRAs that the prompt names';
+    check.problem({ name: 'loraDirectory', expected, received: 'undefined', remedy });
+  }
+  return { loras, loraDirectory, loraTags, strictLoras: check.boolean('strictLoras', false) };
 }
 
 function checkList(check: OptionCheck): LoraRequest[] {
@@ -39,15 +63,18 @@ function checkList(check: OptionCheck): LoraRequest[] {
 
 /** What is wrong with a tag was said when the prompt was checked. */
 function tagsOf(prompt: unknown): readonly LoraRequest[] {
-  return typeof prompt === 'string' ? (quietly(() => readLoraTags(prompt).tags) ?? []) : [];
+  const tags = typeof prompt === 'string' ? (quietly(() => readLoraTags(prompt).tags) ?? []) : [];
+  return tags.map((tag) => ({ ...tag, fromPrompt: true }));
 }
 
 function checkLora(value: unknown, name: string): LoraRequest {
-  const check = within(value, name, ['path', 'weight']);
+  const check = within(value, name, ['path', 'weight', 'textEncoderWeight']);
   const path = check.path(`${name}.path`);
-  const weight = check.number(`${name}.weight`, 1, { min: -Number.MAX_VALUE, max: Number.MAX_VALUE });
+  const finite = { min: -Number.MAX_VALUE, max: Number.MAX_VALUE };
+  const weight = check.number(`${name}.weight`, 1, finite);
+  const textEncoderWeight = check.number(`${name}.textEncoderWeight`, weight, finite);
   check.done();
-  return { name: path, weight };
+  return { name: path, weight, textEncoderWeight, fromPrompt: false };
 }
 
 function quietly<T>(read: () => T): T | undefined {

@@ -186,10 +186,12 @@ export interface NativeControl {
 
 /** A LoRA to apply. */
 export interface NativeLora {
-  /** A safetensors, GGUF or PyTorch file. */
+  /** A safetensors, GGUF or PyTorch file. Of PEFT's `adapter_model` files, the configuration beside them is read too. */
   readonly path: string;
   /** What its changes are multiplied by; finite. */
   readonly weight: number;
+  /** What those of text encoders are multiplied by, where that is another number; finite. */
+  readonly textEncoderWeight?: number;
 }
 
 /** What became of a LoRA. */
@@ -206,8 +208,9 @@ export interface NativeModel {
   /**
    * Replaces the LoRAs in force. The same files with the same weights again cost nothing; otherwise the layers concerned are
    * computed from the model's file anew when they are next evaluated. Where it rejects, those before stay in force.
+   * @param all whether tensors that are not applied are refused (`ERR_MODEL_MISMATCH`). By default `onLog` hears of them, each time.
    */
-  setLoras(loras: readonly NativeLora[], cancellation: NativeCancellation): Promise<NativeLoraReport[]>;
+  setLoras(loras: readonly NativeLora[], cancellation: NativeCancellation, all?: boolean): Promise<NativeLoraReport[]>;
   /**
    * @param encoder index into `info.textEncoders`
    * @param tokens `[chunks, positions]`
@@ -354,10 +357,17 @@ export interface NativeAddon {
   ): Promise<NativeProductRate>;
   open(source: NativeSource, options: NativeOpenOptions & NativeNoiseOptions): Promise<NativeModel>;
   /**
-   * Reads a small file as a whole: its tensors of floating-point or quantized numbers, in float32; others are left out.
+   * Reads a small file as a whole, or a part of a larger one: its tensors of floating-point or quantized numbers, in float32; others
+   * are left out.
    * @param mostValues more numbers than this in all are refused, before any is read
+   * @param prefix what the names of those begin with that are read; default all
    */
-  readTensors(path: string, mostValues: number, cancellation: NativeCancellation): Promise<NativeTensor[]>;
+  readTensors(
+    path: string,
+    mostValues: number,
+    cancellation: NativeCancellation,
+    prefix?: string,
+  ): Promise<NativeTensor[]>;
   /**
    * Opens a network from images to images, of a kind recognised by its tensors.
    * @param path of a safetensors, GGUF or PyTorch file. Depth: also one of a model that draws with depth, whose network for that is

@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 import { type CheckedControl, type ControlOptions, checkControls } from '../control/options.ts';
 import { type CheckedEmbeddings, checkEmbeddings, type EmbeddingOption } from '../embedding/options.ts';
 import { describe } from '../errors.ts';
-import { checkLoras, type LoraOption, type LoraRequest } from '../lora/options.ts';
+import { type CheckedLoras, checkLoras, type LoraOption, type LoraTags } from '../lora/options.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import type { NativeWrap } from '../native/contract.ts';
 import { RNG_NAMES, type RngName } from '../noise/index.ts';
@@ -31,8 +31,8 @@ export interface GenerationOptions extends PictureLimits {
    * are of `steps`, whatever `strength` is.
    * `AND` composes nothing, as it does in the web UI, and is a word like others; a warning says so.
    * `<lora:name:0.8>` stands for an entry of `loras`, wherever it is, and is no part of the text; without a number the weight
-   * is 1. A name is that of a file in `loraDirectory`, with or without its extension, or a path: whoever writes the prompt chooses
-   * which file is read as a LoRA.
+   * is 1. `<lora:name:te=0.5:unet=0.8>`, or in that order `<lora:name:0.5:0.8>`, has one for the text encoders and one for the UNet;
+   * `<lyco:...>` is the same, `<hypernet:...>` an error. A name is that of a file in `loraDirectory`, with or without its extension.
    */
   prompt: string;
   /** What to stay away from, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1. */
@@ -44,8 +44,16 @@ export interface GenerationOptions extends PictureLimits {
   loras?: readonly LoraOption[] | undefined;
   /** Pictures that ControlNets lead the drawing by, at most 8 together. Default none. */
   controls?: readonly ControlOptions[] | undefined;
-  /** Folder of the LoRAs that are given by name. Default: names are paths. */
+  /** Folder of the LoRAs that are given by name, those in subfolders as `folder/name`. Default: none; a prompt can then name none. */
   loraDirectory?: string | undefined;
+  /**
+   * What the prompt may name: `names` (default) of files that lie in `loraDirectory` after links are followed, and errors then say nothing of
+   * what a file holds; or any `paths` too, for prompts of someone who may read every file of this process. The same holds for links in
+   * `embeddingDirectory` that lead out of it.
+   */
+  loraTags?: LoraTags | undefined;
+  /** Whether a LoRA with tensors that are not applied is an error (`ERR_MODEL_MISMATCH`) and no warning. Default false. */
+  strictLoras?: boolean | undefined;
   /**
    * Embeddings of textual inversion, each with the word that stands for it in both prompts; at most 256. Default none. A word is
    * found in any case where no letter or digit touches it, and takes the weight that it has in the prompt.
@@ -175,13 +183,11 @@ export const ANY_MODEL: ModelLimits = {
 };
 
 /** The options of one call with every default filled in, known to be right. */
-export interface CheckedGenerationOptions extends CheckedEmbeddings {
+export interface CheckedGenerationOptions extends CheckedEmbeddings, CheckedLoras {
   readonly prompt: string;
   readonly negativePrompt: string;
-  readonly loras: readonly LoraRequest[];
   readonly controls: readonly CheckedControl[];
   readonly maxPixels: number;
-  readonly loraDirectory: string | undefined;
   readonly steps: number;
   readonly cfgScale: number;
   /** Of edits alone. */
@@ -220,6 +226,8 @@ export const GENERATION_OPTIONS: readonly (keyof GenerationOptions)[] = [
   'controls',
   'maxPixels',
   'loraDirectory',
+  'loraTags',
+  'strictLoras',
   'embeddings',
   'embeddingDirectory',
   'steps',

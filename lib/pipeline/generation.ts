@@ -5,7 +5,7 @@ import { type Control, openControls, type View } from '../control/controls.ts';
 import type { EmbeddingReport } from '../embedding/load.ts';
 import type { ControlParameters, GenerationParameters } from '../image/parameters.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
-import { findLoras } from '../lora/files.ts';
+import { withholdContents } from '../lora/withhold.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
 import { seedAfter } from '../noise/seed.ts';
 import type { Pixels } from '../picture/pixels.ts';
@@ -120,7 +120,7 @@ export async function generate(
   const { hires } = task;
   const { embeddings } = prompts;
   const clock = new Clock();
-  const loras = await networks.setLoras(await findLoras(options.loras, options.loraDirectory));
+  const loras = await withholdContents(prompts.loras, () => networks.setLoras(prompts.loras, options.strictLoras));
   const after = hires ? secondSteps(options, hires) : 0;
   const first: Pass = { options, size: task.size, prompts, controls, before: 0, after };
   let latent = await drawPass(networks, model, first, (one) => task.begin(one), clock, emit);

@@ -39,9 +39,13 @@ export class Networks {
     this.#wrap = wrap;
   }
 
-  /** Puts these LoRAs in force, and no others. */
-  async setLoras(loras: readonly NativeLora[]): Promise<NativeLoraReport[]> {
-    return callNative(this.#addon, this.signal, (flag) => this.#model.setLoras(loras, flag));
+  /**
+   * Puts these LoRAs in force, and no others.
+   *
+   * @param all whether tensors that are not applied are refused.
+   */
+  async setLoras(loras: readonly NativeLora[], all: boolean): Promise<NativeLoraReport[]> {
+    return callNative(this.#addon, this.signal, (flag) => this.#model.setLoras(loras, flag, all));
   }
 
   /** Opens these ControlNets, files or folders, each once, and frees others that are open. */

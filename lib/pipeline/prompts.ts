@@ -1,9 +1,12 @@
 // From the two prompts of a call to chunks of tokens, as they are from one step to the next.
 
+import { bundledEmbeddings } from '../embedding/bundled.ts';
 import { type EmbeddingReport, type Embeddings, loadEmbeddings } from '../embedding/load.ts';
 import { argumentError } from '../errors.ts';
 import { conditionsUsed, type Guidance } from '../guidance/index.ts';
+import { type FoundLora, findLoras } from '../lora/files.ts';
 import { readLoraTags } from '../lora/tags.ts';
+import { withholdContents } from '../lora/withhold.ts';
 import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
 import { isTurnOver, nextTurn } from '../picture/slices.ts';
 import { parseAttention } from '../text/attention.ts';
@@ -36,6 +39,8 @@ export interface Prompts {
   readonly vectors: readonly Float32Array[];
   /** The embeddings that the prompts name. */
   readonly embeddings: readonly EmbeddingReport[];
+  /** Those of the options and of the prompt. */
+  readonly loras: readonly FoundLora[];
 }
 
 /** Of one text of a prompt, and in all texts of both prompts together. */
@@ -54,10 +59,10 @@ export function guidanceOf({ guidanceSize }: NativeModelInfo, options: CheckedGe
 }
 
 /**
- * Reads the embeddings that the prompts name, and splits both prompts into equally many chunks, for each stage that edits and
+ * Finds the LoRAs, reads the embeddings that the prompts name, and splits both prompts into equally many chunks, for each stage that edits and
  * alternations make of them.
  *
- * @throws RangeError `ERR_INVALID_ARG_VALUE` for malformed weights, for more than 64 chunks in a text or 1024 in all, and as
+ * @throws DiffusionError `ERR_FILE` for a LoRA that is nowhere; RangeError `ERR_INVALID_ARG_VALUE` for malformed weights, for more than 64 chunks in a text or 1024 in all, and as
  *   {@link schedulePrompt}; DiffusionError for embeddings that cannot be had, see {@link loadEmbeddings}.
  */
 export async function readPrompts(
@@ -81,7 +86,10 @@ export async function readPrompts(
     if (isTurnOver()) await nextTurn();
     for (const part of parseAttention(text).flat()) plain.push(part.text);
   }
-  const embeddings = await loadEmbeddings(addon, info, options, plain, signal);
+  const loras = await findLoras(options);
+  const paths = loras.map(({ path }) => path);
+  const bundled = await withholdContents(loras, () => bundledEmbeddings(addon, paths, signal));
+  const embeddings = await loadEmbeddings(addon, info, options, plain, bundled, signal);
   const used = promptsUsed(info, options);
   const chunkers = info.textEncoders.map(({ kind }) =>
     chunkerFor(tokenizer, kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken, embeddings.triggers),
@@ -90,6 +98,7 @@ export async function readPrompts(
     stages: await chunkStages(stages, used, chunkers),
     vectors: embeddings.vectors,
     embeddings: embeddings.reports,
+    loras,
   };
 }
 

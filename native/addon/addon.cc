@@ -86,9 +86,10 @@ Napi::Value read_small_file(const Napi::CallbackInfo & info) {
         const auto path = read_string(info[0], "path");
         const auto most = read_integer(info[1], "mostValues", 1, std::numeric_limits<int32_t>::max());
         const auto cancellation = read_cancellation(info[2]);
+        const auto prefix = info[3].IsUndefined() ? std::string() : read_string(info[3], "prefix");
         return Environment::of(env).make_worker()->call(
-            env, cancellation, purpose, [path, most](auto &, const Cancellation & flag) -> Result {
-                return [tensors = read_tensors(path, most, flag)](Napi::Env env) mutable {
+            env, cancellation, purpose, [path, most, prefix](auto &, const Cancellation & flag) -> Result {
+                return [tensors = read_tensors(path, most, prefix, flag)](Napi::Env env) mutable {
                     return tensors_to_js(env, tensors);
                 };
             });

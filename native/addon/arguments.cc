@@ -202,14 +202,22 @@ std::string read_string(const Napi::Value & value, const char * name) {
     return text;
 }
 
+static double read_finite(const Napi::Value & value, const char * name) {
+    if (!value.IsNumber()) throw_unexpected(value, "a finite number", name);
+    const double number = value.As<Napi::Number>().DoubleValue();
+    if (!std::isfinite(number)) {
+        throw_range_error(value.Env(), std::string("Expected a finite number for ") + name + ".");
+    }
+    return number;
+}
+
 std::vector<LoraFile> read_loras(const Napi::Value & value) {
     return read_array(value, "loras", [](const Napi::Value & entry) {
         const auto item = read_object(entry, "a LoRA");
-        const auto weight = item.Get("weight");
-        if (!weight.IsNumber()) throw_unexpected(weight, "a finite number", "weight");
-        const double number = weight.As<Napi::Number>().DoubleValue();
-        if (!std::isfinite(number)) throw_range_error(entry.Env(), "Expected a finite number for weight.");
-        return LoraFile{read_string(item.Get("path"), "path"), number};
+        const double weight = read_finite(item.Get("weight"), "weight");
+        const auto text = item.Get("textEncoderWeight");
+        return LoraFile{read_string(item.Get("path"), "path"), weight,
+                        text.IsUndefined() ? weight : read_finite(text, "textEncoderWeight")};
     });
 }
 

@@ -33,8 +33,9 @@ Napi::Value ModelClass::set_loras(const Napi::CallbackInfo & info) {
     constexpr auto purpose = "LoRAs";
     return promise_of(info.Env(), purpose, [&] {
         return call(info, read_cancellation(info[1]), purpose,
-                    [files = read_loras(info[0])](Engine & engine, const Cancellation & flag) -> Result {
-                        return [reports = engine.set_loras(files, flag)](Napi::Env env) {
+                    [files = read_loras(info[0]),
+                     all = info[2].ToBoolean().Value()](Engine & engine, const Cancellation & flag) -> Result {
+                        return [reports = engine.set_loras(files, all, flag)](Napi::Env env) {
                             return loras_to_js(env, reports);
                         };
                     });

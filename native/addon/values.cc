@@ -198,8 +198,10 @@ Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entri
 Napi::Value loras_to_js(Napi::Env env, const std::vector<LoraReport> & reports) {
     return array_to_js(env, reports, [&](const LoraReport & report) {
         auto item = Napi::Object::New(env);
-        item.Set("path", report.path);
-        item.Set("weight", report.weight);
+        const LoraFile & file = report.file;
+        item.Set("path", file.path);
+        item.Set("weight", file.weight);
+        if (file.text_weight != file.weight) item.Set("textEncoderWeight", file.text_weight);
         item.Set("applied", number_to_js(env, report.applied));
         item.Set("tensors", number_to_js(env, report.tensors));
         return item;

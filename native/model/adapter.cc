@@ -72,6 +72,19 @@ private:
     float scale_;
 };
 
+class Whole : public RowDelta {
+public:
+    Whole(Matrix difference, float scale) : difference_(std::move(difference)), scale_(scale) {}
+    void add(int64_t row, float * values, float *) const noexcept override {
+        const float * from = difference_.row(row);
+        for (int64_t j = 0; j < difference_.columns; j++) values[j] += scale_ * from[j];
+    }
+
+private:
+    Matrix difference_;
+    float scale_;
+};
+
 class Sum : public RowDelta {
 public:
     explicit Sum(std::vector<std::unique_ptr<RowDelta>> parts) : parts_(std::move(parts)) {}
@@ -132,6 +145,17 @@ std::unique_ptr<RowDelta> hadamard_delta(LowRank p, LowRank q, float scale) {
 
 std::unique_ptr<RowDelta> kronecker_delta(Matrix a, Matrix b, float scale) {
     return std::make_unique<Kronecker>(std::move(a), std::move(b), scale);
+}
+
+std::unique_ptr<RowDelta> whole_delta(Matrix difference, float scale) {
+    return std::make_unique<Whole>(std::move(difference), scale);
+}
+
+std::unique_ptr<RowDelta> transposed_delta(const RowDelta & delta, int64_t rows, int64_t columns) {
+    Matrix all{rows, columns, std::vector<float>(rows * columns)};
+    std::vector<float> room(delta.scratch());
+    for (int64_t i = 0; i < rows; i++) delta.add(i, all.values.data() + i * columns, room.data());
+    return whole_delta(all.transposed(), 1);
 }
 
 std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts) {

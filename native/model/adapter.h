@@ -38,6 +38,10 @@ std::unique_ptr<RowDelta> lora_delta(LowRank p, float scale);
 std::unique_ptr<RowDelta> hadamard_delta(LowRank p, LowRank q, float scale);
 // scale * the Kronecker product of a [out1, in1] and b [out2, in2 * taps]: LoKr (Yeh et al. 2023, LyCORIS).
 std::unique_ptr<RowDelta> kronecker_delta(Matrix a, Matrix b, float scale);
+// scale * a whole difference.
+std::unique_ptr<RowDelta> whole_delta(Matrix difference, float scale);
+// What `delta` adds to `rows` rows of `columns` numbers, for the transpose of those.
+std::unique_ptr<RowDelta> transposed_delta(const RowDelta & delta, int64_t rows, int64_t columns);
 // All of them.
 std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts);
 

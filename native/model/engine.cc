@@ -11,6 +11,7 @@
 #include "io/file_stamp.h"
 #include "model/control_nets.h"
 #include "model/networks.h"
+#include "model/peft_config.h"
 
 namespace diffusion {
 
@@ -151,18 +152,29 @@ struct Engine::Impl {
     }
 
     // What tells whether a set is the one in force: the files as they are, and their weights.
-    using LoraSet = std::vector<std::tuple<std::string, double, FileStamp>>;
+    using LoraSet = std::vector<std::tuple<std::string, double, double, FileStamp>>;
 
     static LoraSet lora_set(const std::vector<LoraFile> & files) {
         LoraSet set;
-        for (const auto & [path, weight] : files) set.emplace_back(path, weight, stamp_of(path));
+        for (const auto & [path, weight, text_weight] : files) {
+            set.emplace_back(path, weight, text_weight, stamp_of(path));
+            const std::string config = peft_config_path(path);
+            if (!config.empty()) set.emplace_back(config, 0, 0, stamp_of(config));
+        }
         return set;
     }
 
-    void set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation) {
+    void set_loras(const std::vector<LoraFile> & files, bool all, const Cancellation & cancellation) {
         LoraSet wanted = lora_set(files);
-        if (wanted == in_force) return;
-        Loras next = read_loras(files, *networks->weights, evaluator->device().backends().back(), cancellation);
+        const bool same = wanted == in_force;
+        Loras next;
+        if (!same) next = read_loras(files, *networks->weights, evaluator->device().backends().back(), cancellation);
+        for (const LoraReport & report : same ? lora_reports : next.reports) {
+            if (report.left.empty()) continue;
+            if (all) throw Error(ErrorCode::model_mismatch, report.left + ". All were asked for.");
+            log_warning(report.left);
+        }
+        if (same) return;
         evaluator->set_deltas(next.deltas);
         lora_reports = std::move(next.reports);
         in_force = std::move(wanted);
@@ -196,10 +208,11 @@ std::vector<ProfileEntry> Engine::profile() const {
     return impl_->evaluator->profile();
 }
 
-std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation) {
+std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, bool all,
+                                          const Cancellation & cancellation) {
     cancellation.throw_if_cancelled();
     const LogScope scope(impl_->on_log);
-    impl_->set_loras(files, cancellation);
+    impl_->set_loras(files, all, cancellation);
     return impl_->lora_reports;
 }
 

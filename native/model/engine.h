@@ -109,8 +109,9 @@ public:
     std::vector<ProfileEntry> profile() const;
 
     // The LoRAs that are in force from now on, in place of those before; says what was found in each. The same again costs
-    // nothing. Where it throws (see read_loras), those before stay in force.
-    std::vector<LoraReport> set_loras(const std::vector<LoraFile> & files, const Cancellation & cancellation);
+    // nothing. Tensors that are not applied are told of (LogLevel::warn), or, with `all`, refused (model_mismatch). Where it throws
+    // (see read_loras), those before stay in force.
+    std::vector<LoraReport> set_loras(const std::vector<LoraFile> & files, bool all, const Cancellation & cancellation);
 
     // All inputs and outputs are float32, row-major, shapes as in lib/native/contract.ts. The calls check shapes and token
     // ids before any graph is built, and throw Error (invalid_argument, cancelled, out_of_memory, device; file, see

@@ -6,7 +6,7 @@
 #include <cctype>
 #include <string_view>
 
-#include "model/lora_names.h"
+#include "model/lora_keys.h"
 #include "model/source.h"
 
 namespace diffusion {
@@ -75,7 +75,9 @@ bool is_embedding(const TensorTable & table) {
 
 FileKind file_kind(const TensorTable & table) {
     const auto & tensors = table.tensors();
-    const auto is_adapter = [](const StoredTensor & t) { return split_lora_key(t.name).has_value(); };
+    const auto is_adapter = [](const StoredTensor & t) {
+        return split_lora_key(t.name) || !refused_adapter(t.name, t.n_dims).empty();
+    };
     if (2 * std::count_if(tensors.begin(), tensors.end(), is_adapter) > static_cast<int64_t>(tensors.size())) {
         return FileKind::lora;
     }

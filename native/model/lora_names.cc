@@ -15,62 +15,6 @@ namespace diffusion {
 
 namespace {
 
-struct Ending {
-    std::string_view text;
-    LoraPart part;
-};
-
-constexpr std::array<Ending, 33> endings = {{
-    {".alpha", LoraPart::alpha},
-    {".lora_up.weight", LoraPart::up},
-    {".lora_down.weight", LoraPart::down},
-    {".lora_mid.weight", LoraPart::mid},
-    // PEFT, with and without the name of the adapter; then the generations of diffusers before it.
-    {".lora_B.weight", LoraPart::up},
-    {".lora_A.weight", LoraPart::down},
-    {".lora_B.default.weight", LoraPart::up},
-    {".lora_A.default.weight", LoraPart::down},
-    {".lora_B.default_0.weight", LoraPart::up},
-    {".lora_A.default_0.weight", LoraPart::down},
-    {".lora.up.weight", LoraPart::up},
-    {".lora.down.weight", LoraPart::down},
-    {".lora_linear_layer.up.weight", LoraPart::up},
-    {".lora_linear_layer.down.weight", LoraPart::down},
-    {"_lora.up.weight", LoraPart::up},
-    {"_lora.down.weight", LoraPart::down},
-    {".hada_w1_a", LoraPart::hada_w1_a},
-    {".hada_w1_b", LoraPart::hada_w1_b},
-    {".hada_w2_a", LoraPart::hada_w2_a},
-    {".hada_w2_b", LoraPart::hada_w2_b},
-    {".hada_t1", LoraPart::hada_t1},
-    {".hada_t2", LoraPart::hada_t2},
-    {".lokr_w1", LoraPart::lokr_w1},
-    {".lokr_w1_a", LoraPart::lokr_w1_a},
-    {".lokr_w1_b", LoraPart::lokr_w1_b},
-    {".lokr_w2", LoraPart::lokr_w2},
-    {".lokr_w2_a", LoraPart::lokr_w2_a},
-    {".lokr_w2_b", LoraPart::lokr_w2_b},
-    {".lokr_t2", LoraPart::lokr_t2},
-    {".dora_scale", LoraPart::magnitude},
-    {".lora_magnitude_vector", LoraPart::magnitude},
-    {".lora_magnitude_vector.weight", LoraPart::magnitude},
-    {".lora_magnitude_vector.default.weight", LoraPart::magnitude},
-}};
-
-// A text encoder: the prefix of its canonical names, what kohya-ss puts before its layers, and what diffusers does.
-struct TextNames {
-    std::string_view canonical, kohya, diffusers;
-};
-
-constexpr std::array<TextNames, 3> text_names = {{
-    {text_prefix, "lora_te_", "text_encoder."},
-    {text_prefix, "lora_te1_", "text_encoder."},
-    {text_2_prefix, "lora_te2_", "text_encoder_2."},
-}};
-
-// Tables of vectors, which are looked up and not multiplied by.
-constexpr std::string_view embeddings = ".embeddings.";
-
 std::string flat(std::string name) {
     std::replace(name.begin(), name.end(), '.', '_');
     return name;
@@ -94,9 +38,11 @@ struct Blocks {
     }
 };
 
-constexpr std::array<std::string_view, 4> resnet_layers = {"conv1", "conv2", "time_emb_proj", "conv_shortcut"};
-constexpr std::array<std::string_view, 7> other_layers = {
+constexpr std::array<std::string_view, 6> resnet_layers = {"norm1", "conv1",         "norm2",
+                                                           "conv2", "time_emb_proj", "conv_shortcut"};
+constexpr std::array<std::string_view, 8> other_layers = {
     "conv_in",
+    "conv_norm_out",
     "conv_out",
     "time_embedding.linear_1",
     "time_embedding.linear_2",
@@ -178,56 +124,79 @@ private:
 
 } // namespace
 
-std::optional<LoraKey> split_lora_key(std::string_view name) {
-    take(name, "base_model.model."); // of PEFT's own files
-    for (const auto & [text, part] : endings) {
-        if (name.size() <= text.size() || !name.ends_with(text)) continue;
-        std::string layer(name.substr(0, name.size() - text.size()));
-        // diffusers once had processors of attention between a layer and its products.
-        constexpr std::string_view processor = ".processor.";
-        if (const size_t at = layer.find(processor); at != std::string::npos) layer.erase(at + 1, processor.size() - 1);
-        if (text.starts_with("_") && layer.ends_with(".to_out")) layer += ".0";
-        return LoraKey{std::move(layer), part};
-    }
-    return std::nullopt;
-}
+// A text encoder: the prefix of its canonical names, and what files put before the names of its layers, with underscores in place
+// of points and as they are.
+struct LoraTargets::TextNames {
+    std::string_view canonical;
+    std::vector<std::string_view> flat, dotted;
+};
+
+const std::array<LoraTargets::TextNames, 2> LoraTargets::text_names = {{
+    {text_prefix,
+     {"lora_te_", "lora_te1_", "lycoris_"},
+     {"text_encoder.", "text_encoders.clip_l.transformer.", "clip_l.transformer.", "text_encoders.clip_h.transformer.",
+      "clip_h.transformer.", ""}},
+    {text_2_prefix, {"lora_te2_"}, {"text_encoder_2.", "text_encoders.clip_g.transformer.", "clip_g.transformer."}},
+}};
 
 LoraTargets::LoraTargets(const WeightBinder & weights) {
-    constexpr std::string_view ending = ".weight";
-    std::unordered_map<std::string, const WeightBinder::Binding *> unet;
     for (const auto & binding : weights.bindings()) {
         std::string_view name = binding.stored->name;
-        if (!name.ends_with(ending) || name.find(embeddings) != std::string_view::npos) continue;
-        if (ggml_n_dims(binding.tensor) < 2) continue;
-        name.remove_suffix(ending.size());
-        targets_.emplace(name, &binding);
-        std::string_view local = name;
-        if (take(local, unet_prefix)) unet.emplace(local, &binding);
-        for (const auto & [canonical, kohya, diffusers] : text_names) {
-            local = name;
-            if (!take(local, canonical)) continue;
-            const std::string own(local), whole = "text_model." + own;
-            targets_.emplace(std::string(kohya) + flat(whole), &binding);
-            for (const auto & spelling : {whole, own}) targets_.emplace(std::string(diffusers) + spelling, &binding);
+        if (binding.transform) continue;
+        if (name.ends_with(".weight")) {
+            name.remove_suffix(7);
+            layers_[std::string(name)].weight = &binding;
+        } else if (name.ends_with(".bias")) {
+            name.remove_suffix(5);
+            layers_[std::string(name)].bias = &binding;
+        } else if (name.ends_with(".text_projection")) { // of OpenCLIP
+            layers_[std::string(name)] = {&binding, nullptr, true, true};
         }
     }
-    add_unet(unet);
+    for (const auto & [name, layer] : layers_) targets_.emplace(name, &layer);
+    const auto first = layers_.lower_bound(text_prefix);
+    const bool second_alone = first == layers_.end() || !first->first.starts_with(text_prefix);
+    for (const TextNames & names : text_names) {
+        add_text(names, names.canonical);
+        if (second_alone) add_text(names, text_2_prefix);
+    }
+    add_unet();
 }
 
-void LoraTargets::add_unet(const std::unordered_map<std::string, const WeightBinder::Binding *> & layers) {
+void LoraTargets::add_text(const TextNames & names, std::string_view canonical) {
+    // The text model, and beside it its projection.
+    constexpr std::string_view root = "text_model.";
+    const std::string_view beside = canonical.substr(0, canonical.size() - root.size());
+    for (auto & [name, layer] : layers_) {
+        std::string_view whole = name;
+        if (!take(whole, beside) || (!whole.starts_with(root) && whole != "text_projection")) continue;
+        layer.text = true;
+        for (const auto prefix : names.flat) targets_.emplace(std::string(prefix) + flat(std::string(whole)), &layer);
+        for (const auto prefix : names.dotted) {
+            targets_.emplace(std::string(prefix) + std::string(whole), &layer);
+            if (std::string_view own = whole; take(own, root)) {
+                targets_.emplace(std::string(prefix) + std::string(own), &layer);
+            }
+        }
+    }
+}
+
+void LoraTargets::add_unet() {
     std::set<std::string> originals;
-    for (const auto & [name, binding] : layers) originals.insert(name);
+    for (const auto & [name, layer] : layers_) {
+        if (std::string_view local = name; take(local, unet_prefix)) originals.emplace(local);
+    }
     const auto add = [&](const std::string & name, const std::string & original) {
-        const auto binding = layers.at(original);
-        for (const char * prefix : {"lora_unet_", "lycoris_"}) targets_.emplace(prefix + flat(name), binding);
-        for (const char * prefix : {"unet.", "diffusion_model.", ""}) targets_.emplace(prefix + name, binding);
+        const LoraLayer & layer = layers_.at(unet_prefix + original);
+        for (const char * prefix : {"lora_unet_", "lycoris_"}) targets_.emplace(prefix + flat(name), &layer);
+        for (const char * prefix : {"unet.", "diffusion_model.", ""}) targets_.emplace(prefix + name, &layer);
     };
     for (const std::string & name : originals) add(name, name);
     const DiffusersLayers diffusers(originals);
     for (const auto & [name, original] : diffusers.names()) add(name, original);
 }
 
-const WeightBinder::Binding * LoraTargets::find(const std::string & layer) const {
+const LoraLayer * LoraTargets::find(const std::string & layer) const {
     const auto found = targets_.find(layer);
     return found == targets_.end() ? nullptr : found->second;
 }

@@ -1,13 +1,16 @@
-// LoRAs: names of adapters' tensors, PEFT's metadata, and weights with something added, on devices that keep a copy of them.
+// LoRAs: names of adapters' tensors, PEFT's configurations, and weights with something added, on devices that keep a copy of them.
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
 #include "check.h"
 #include "files.h"
 #include "graph/weights.h"
 #include "model/adapter.h"
-#include "model/lora_metadata.h"
-#include "model/lora_names.h"
+#include "model/lora_keys.h"
+#include "model/name_pattern.h"
+#include "model/peft_config.h"
 
 using namespace diffusion;
 using namespace diffusion::test;
@@ -29,34 +32,100 @@ void test_keys() {
         {"unet.a.attn1.processor.to_k_lora.down.weight", "unet.a.attn1.to_k", LoraPart::down},
         {"text_encoder.a.q_proj.lora_linear_layer.down.weight", "text_encoder.a.q_proj", LoraPart::down},
         {"a.lokr_w2_b", "a", LoraPart::lokr_w2_b},
-        {"a.dora_scale", "a", LoraPart::magnitude},
+        {"a.lora_B.mine.bias", "a", LoraPart::up_bias},
+        {"a.hada_w1_a.default", "a", LoraPart::hada_w1_a},
+        {"a.lora_embedding_A", "a", LoraPart::embedding_a},
+        {"a.w_norm", "a", LoraPart::diff},
+        {"a.diff_b", "a", LoraPart::bias_diff},
+        {"a.b_norm", "a", LoraPart::bias_diff},
     };
     for (const Row & row : rows) {
         const auto key = split_lora_key(row.name);
         check(key && key->layer == row.layer && key->part == row.part, row.name);
     }
-    for (const char * name : {"", ".alpha", "a.weight", "a.lora_up.bias", "lora_up.weight"}) {
+    for (const char * name : {"", ".alpha", "a.weight", "a.lora_A.x.y.weight", "lora_up.weight", "a.lora_A..weight"}) {
         check(!split_lora_key(name), std::string("no adapter's tensor: ") + name);
     }
+    check(refused_adapter("a.dora_scale", 2) == "DoRA" &&
+              refused_adapter("a.lora_magnitude_vector.x.weight", 1) == "DoRA" &&
+              refused_adapter("a.b1.weight", 2) == "GLoRA" && refused_adapter("a.oft_blocks", 3) == "OFT" &&
+              refused_adapter("a.oft_blocks", 4) == "BOFT" && refused_adapter("a.on_input", 0) == "(IA)^3" &&
+              refused_adapter("a.lora_up.weight", 2).empty(),
+          "kinds that are not applied");
+    check(other_tensor_kind("a.text_projection.weight") == "text_projection" && other_tensor_kind("x") == "x",
+          "what other tensors are called");
 }
 
-void test_metadata() {
-    const auto read = [](const std::string & json) {
-        StoredFile file;
-        file.path = "file";
-        file.metadata["lora_adapter_metadata"] = json;
-        return read_peft_metadata(file);
+void test_configs() {
+    const auto of = [](const std::string & json, const std::string & layer) {
+        std::string_view local;
+        const PeftConfigs configs = PeftConfigs::parse(json, "file");
+        const PeftConfig & config = configs.of(layer, local);
+        return std::tuple(config.alpha_of(local), config.rank_of(local), config.rank_stabilized);
     };
-    const auto configs = read(R"({"unet.lora_alpha":16,"unet.r":4,"unet.rank_pattern":{"a":8},"unet.use_rslora":true,
-                                  "unet.alpha_pattern":{},"text_encoder.lora_alpha":2,"x":[1,{"y":null}]})");
-    check(configs.at("unet").alpha == 16 && configs.at("unet").rank_stabilized, "metadata of the UNet");
-    check(configs.at("text_encoder").alpha == 2 && !configs.at("text_encoder").rank_stabilized, "metadata of the text");
-    check(read_peft_metadata(StoredFile()).empty(), "no metadata");
-    check_throws("an alpha for each layer", ErrorCode::model_unsupported, "unet.alpha_pattern",
-                 [&] { read(R"({"unet.alpha_pattern":{"a":8}})"); });
-    check_throws("a fractional alpha", ErrorCode::model_unsupported, "unet.lora_alpha",
-                 [&] { read(R"({"unet.lora_alpha":1.5})"); });
-    check_throws("no JSON", ErrorCode::model_corrupt, "malformed", [&] { read("{"); });
+    const std::string metadata =
+        R"({"unet.lora_alpha":16,"unet.r":4,"unet.rank_pattern":{"a":8},"unet.use_rslora":true,
+            "unet.alpha_pattern":{"x.*to_q":2.5,"b":3},"text_encoder.lora_alpha":2,"x":[1,{"y":null}]})";
+    check(of(metadata, "unet.c") == std::tuple(16.0, 4.0, true), "metadata of the UNet");
+    check(of(metadata, "unet.x.1.to_q") == std::tuple(2.5, 4.0, true), "a pattern for alpha");
+    check(of(metadata, "unet.z.a") == std::tuple(16.0, 8.0, true), "a pattern for the rank");
+    check(of(metadata, "text_encoder.b") == std::tuple(2.0, 0.0, false), "metadata of the text encoder");
+    check(of("{}", "unet.a") == std::tuple(0.0, 0.0, false), "no metadata");
+    const std::string config =
+        R"({"peft_type":"LOHA","alpha":1.5,"r":4,"use_dora":false,"init_lora_weights":"gaussian"})";
+    check(of(config, "unet.a") == std::tuple(1.5, 4.0, false), "a configuration of one component");
+    for (const auto & [what, json, words] : std::initializer_list<std::array<const char *, 3>>{
+             {"another kind", R"({"peft_type":"IA3"})", "of the kind 'IA3' of PEFT"},
+             {"DoRA", R"({"unet.use_dora":true})", "is a DoRA"},
+             {"a changed base", R"({"init_lora_weights":"pissa_niter_4"})", "'pissa_niter_4'"},
+             {"a pattern that is none", R"({"alpha_pattern":{"a(":1}})", "the pattern 'a('"},
+             {"an alpha that is a text", R"({"lora_alpha":"16"})", "'lora_alpha'"},
+             {"an alpha of 0", R"({"lora_alpha":0})", "'lora_alpha'"},
+             {"a list of alphas", R"({"alpha_pattern":[1]})", "'alpha_pattern'"},
+         }) {
+        const std::string text = json;
+        check_throws(what, ErrorCode::model_unsupported, words, [&] { PeftConfigs::parse(text, "file"); });
+    }
+    check_throws("no JSON", ErrorCode::model_corrupt, "malformed", [] { PeftConfigs::parse("{", "file"); });
+    check(peft_config_path("a/adapter_model.bin") == "a/adapter_config.json" && peft_config_path("a/b.bin").empty(),
+          "beside which files a configuration is read");
+}
+
+void test_patterns() {
+    struct Row {
+        const char *pattern, *name;
+        bool matches;
+    };
+    const Row rows[] = {
+        {"to_q", "a.b.to_q", true},
+        {"to_q", "a.b.into_q", false},
+        {"to_q", "to_q.b", false},
+        {"a.to_q", "x.a.to_q", true},
+        {"a.*to_[qk]", "b.a.1.2.to_k", true},
+        {"a.*to_[^qk]", "b.a.1.2.to_k", false},
+        {"(up|down)_blocks\\.\\d+\\.x?", "down_blocks.12.", true},
+        {"(?:up|down)_blocks\\.\\d+\\.x?", "down_blocks.1a.x", false},
+        {"^a", "b.a", false},
+        {"^a$", "a", true},
+        {"a|b.c", "b.c", true},
+        {"", "a.", true},
+        {"x+y*", "a.xxx", true},
+        {"[a-c_]+", "x.a_b", true},
+        {"[]]", "x.]", true},
+    };
+    for (const Row & row : rows) {
+        const auto pattern = NamePattern::parse(row.pattern);
+        check(pattern && pattern->matches(row.name) == row.matches, std::string(row.pattern) + " in " + row.name);
+    }
+    for (const char * text : {"(", ")", "a)", "[a", "*", "a**b)", "a{2}", "\\b", "(?=a)", "\\"}) {
+        check(!NamePattern::parse(text), std::string("no pattern: ") + text);
+    }
+    check(!NamePattern::parse(std::string(1001, 'a')), "a long pattern");
+    std::string nested;
+    for (int i = 0; i < 300; i++) nested = "(" + nested + ")*";
+    check(!NamePattern::parse(nested), "groups in groups");
+    const auto slow = NamePattern::parse("((a*)*)*b");
+    check(slow && !slow->matches(std::string(5000, 'a')), "in time, whatever the pattern");
 }
 
 Matrix matrix(int64_t rows, int64_t columns, float seed) {
@@ -187,7 +256,8 @@ void test_device_tensors() {
 
 int main() {
     test_keys();
-    test_metadata();
+    test_configs();
+    test_patterns();
     test_forms();
     test_device_tensors();
     return finish();

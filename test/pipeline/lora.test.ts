@@ -253,13 +253,13 @@ describe('a file that does not fit is refused, and what was in force stays', () 
     ],
     ['a DoRA', () => write('dora', dora()), 'ERR_MODEL_UNSUPPORTED', /is a DoRA/],
     [
-      'scales of its own for each layer',
+      'scales for layers that no pattern can be made of',
       () =>
         write('pattern', pair('unet.mid_block.attentions.0.proj_in', 64, 64), {
-          lora_adapter_metadata: '{"unet.alpha_pattern": {"to_q": 4}}',
+          lora_adapter_metadata: '{"unet.alpha_pattern": {"to_q(": 4}}',
         }),
       'ERR_MODEL_UNSUPPORTED',
-      /unet\.alpha_pattern/,
+      /the pattern 'to_q\(' of 'alpha_pattern'/,
     ],
     [
       'a file that is no tensor file',
@@ -336,7 +336,7 @@ describe('txt2img with LoRAs', () => {
     const plain = await pixels({});
     assert.notDeepEqual(byOption.images[0]?.data, plain);
     for (const [tag, options] of [
-      [`<lora:${path}:0.8>`, {}],
+      [`<lora:${path}:0.8>`, { loraTags: 'paths' }],
       [`<lora:${basename(path, '.safetensors')}:0.8>`, { loraDirectory: folder }],
       [`<lora:${basename(path)}:.8>`, { loraDirectory: folder }],
     ] as const) {
@@ -385,7 +385,13 @@ describe('txt2img with LoRAs', () => {
       /finite number for loras\[0\]\.weight/,
     ],
     ['too many', { loras: Array.from({ length: 65 }, () => ({ path: 'x' })) }, 'ERR_INVALID_ARG_VALUE', /at most 64/],
-    ['a name that is nowhere', { prompt: '<lora:nowhere:1>', loraDirectory: folder }, 'ERR_FILE', /nowhere' or '/],
+    [
+      'a path that is nowhere',
+      { prompt: '<lora:nowhere:1>', loraDirectory: folder, loraTags: 'paths' },
+      'ERR_FILE',
+      /nowhere' or '/,
+    ],
+    ['a name that is nowhere', { prompt: '<lora:nowhere:1>', loraDirectory: folder }, 'ERR_FILE', /has 'nowhere'$/],
   ];
   for (const [what, options, code, message] of bad) {
     it(`refuses ${what}`, async () => {
