@@ -152,8 +152,13 @@ class Namer {
 public:
     Namer(const std::vector<std::string> & names, Component expected) {
         bare_.at(static_cast<size_t>(expected)) = true;
+        bool takes_vector = false, pools = false, has_second = false;
         for (const std::string & name : names) {
             const Split parts = split(name);
+            takes_vector |= parts.component == Component::unet && parts.local.starts_with("label_emb.");
+            pools |=
+                parts.component == Component::text_encoder && parts.local.starts_with("text_model.text_projection");
+            has_second |= parts.component == Component::text_encoder_2;
             if (parts.prefix.empty()) {
                 const Component evident = component_of(name, evidence);
                 // Names alone do not tell one text encoder from another.
@@ -166,11 +171,13 @@ public:
         }
         // It has most names in common with a UNet, and a file cannot hold both without prefixes.
         if (is_bare(Component::control_net)) bare_.at(static_cast<size_t>(Component::unet)) = false;
+        is_refiner_ = takes_vector && pools && !has_second;
     }
 
     void add(const std::string & name, CanonicalNames & result) {
         const Split parts = split(name);
         Component component = parts.component;
+        if (is_refiner_ && component == Component::text_encoder) component = Component::text_encoder_2;
         std::optional<std::string> canonical;
         bool diffusers = false;
         for (const Component candidate : {Component::unet, Component::control_net, Component::vae,
@@ -220,6 +227,7 @@ private:
     }
 
     std::array<bool, component_count> bare_ = {}; // by Component: names without a prefix may be of it
+    bool is_refiner_ = false; // SDXL's, whose only encoder stable-diffusion.cpp's converter named like a first one
     DiffusersUnet unet_;
     DiffusersControlNet control_net_;
     DiffusersVae vae_;

@@ -159,6 +159,15 @@ void knows_the_text_encoders_of_sd2_and_sdxl() {
         {"cond_stage_model.transformer.text_model.text_projection", "cond_stage_model.transformer.text_projection"},
     };
     for (const auto & [name, wanted] : rows) check_equal(canonical_names({name}).names.at(0), wanted, name);
+    const std::string vector = "model.diffusion_model.label_emb.0.0.weight";
+    const std::string pooled = "cond_stage_model.transformer.text_model.text_projection";
+    const std::string norm = "cond_stage_model.transformer.text_model.final_layer_norm.bias";
+    check_equal(canonical_names({norm, vector, pooled}).names.at(0), second + "final_layer_norm.bias",
+                "the only text encoder of SDXL's refiner is its second");
+    check_equal(canonical_names({norm, pooled}).names.at(0), norm, "that of SD 2 is not");
+    check_equal(
+        canonical_names({norm, vector, "cond_stage_model.1.transformer.text_model.text_projection"}).names.at(0), norm,
+        "nor is the first of SDXL");
     const auto index = static_cast<size_t>(Component::text_encoder);
     check(canonical_names({"cond_stage_model.model.ln_final.bias"}).open_clip[index], "a text encoder of OpenCLIP");
     check(!canonical_names({"te.text_model.final_layer_norm.bias"}).open_clip[index], "a text encoder of OpenAI");
