@@ -3,14 +3,14 @@
 import type { Buffer } from 'node:buffer';
 import { DiffusionError } from '../errors.ts';
 import { checkPictureSize } from './limits.ts';
-import type { Pixels } from './pixels.ts';
+import { type Pixels, withAlpha } from './pixels.ts';
 
 /** What is used of `sharp`. Its own types cannot be named, since it need not be there. */
 interface Sharp {
   (
     bytes: Uint8Array,
     options: { limitInputPixels: number | false },
-  ): SharpImage & { metadata(): Promise<{ width: number; height: number }> };
+  ): SharpImage & { metadata(): Promise<{ width: number; height: number; hasAlpha: boolean }> };
   (pixels: Uint8Array, options: { raw: { width: number; height: number; channels: 3 } }): SharpImage;
 }
 
@@ -19,7 +19,6 @@ interface SharpImage {
   webp(options: { quality: number }): { toBuffer(): Promise<Buffer> };
   rotate(): SharpImage;
   toColourspace(space: 'srgb'): SharpImage;
-  ensureAlpha(): SharpImage;
   raw(): SharpImage;
   toBuffer(options: {
     resolveWithObject: true;
@@ -40,18 +39,18 @@ export async function decodeByLibrary(
   const copy = new Uint8Array(bytes);
   const sharp = await loadSharp(format, source);
   try {
-    const image = sharp(copy, { limitInputPixels: maxPixels });
-    // Its own limit says less, and only once the size is known: the header alone is read here.
-    const { width, height } = await sharp(copy, { limitInputPixels: false }).metadata();
+    // The header alone. The library's own limit would say less of it.
+    const { width, height, hasAlpha } = await sharp(copy, { limitInputPixels: false }).metadata();
     checkPictureSize(width, height, maxPixels, source);
-    const { data, info } = await image
+    const { data, info } = await sharp(copy, { limitInputPixels: maxPixels })
       .rotate()
       .toColourspace('srgb')
-      .ensureAlpha()
       .raw()
       .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 4) throw new Error(`it has ${info.channels} channels`);
-    return { width: info.width, height: info.height, channels: 4, data };
+    if (info.channels !== (hasAlpha ? 4 : 3)) throw new Error(`it has ${info.channels} channels`);
+    const picture = { width: info.width, height: info.height, data };
+    // The library would add alpha while it holds what it decodes, which of a progressive JPEG is twice as much as the pixels.
+    return hasAlpha ? { ...picture, channels: 4 } : await withAlpha({ ...picture, channels: 3 });
   } catch (cause) {
     if (cause instanceof DiffusionError) throw cause;
     const message = `Expected an intact ${format} file but ${source} is not one: ${firstOf((cause as Error).message)}`;

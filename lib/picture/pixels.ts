@@ -26,6 +26,18 @@ export async function toRgb({ width, height, data }: Pixels): Promise<Pixels> {
   return { width, height, channels: 3, data: rgb };
 }
 
+/** RGBA of RGB, all of it opaque. */
+export async function withAlpha({ width, height, data }: Pixels): Promise<Pixels> {
+  const rgba = new Uint8Array(4 * width * height);
+  await eachRow(height, (row) => {
+    for (let i = row * width; i < (row + 1) * width; i++) {
+      for (let channel = 0; channel < 3; channel++) rgba[4 * i + channel] = data[3 * i + channel] as number;
+      rgba[4 * i + 3] = 255;
+    }
+  });
+  return { width, height, channels: 4, data: rgba };
+}
+
 /** Luma (ITU-R BT.601) of RGBA: what is transparent counts as black. */
 export async function toGray({ width, height, data }: Pixels): Promise<Pixels> {
   const gray = new Uint8Array(width * height);
