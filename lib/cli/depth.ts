@@ -4,6 +4,7 @@ import { loadDepthEstimator } from '../depth/depth-estimator.ts';
 import { checkNetworkOptions } from '../load-options.ts';
 import { loadAddon } from '../native/load.ts';
 import { readPicture } from '../picture/input.ts';
+import { checkedMaxPixels } from '../picture/limits.ts';
 import type { CommandLine } from './arguments.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
@@ -18,7 +19,8 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
   const problems = new Problems(commandLine);
   const model = textOf(commandLine.flags['depth-model']);
   if (model === undefined) problems.add('Expected --depth-model for diffuse depth but received none');
-  const { load, json } = readRequest(commandLine, problems);
+  const { load, json, options } = readRequest(commandLine, problems);
+  const maxPixels = problems.attempt(() => checkedMaxPixels(options.maxPixels));
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));
   const output = new Output(commandLine, 1);
   output.checkUse(commandLine, problems);
@@ -26,7 +28,7 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
-  const picture = await warnings.during(() => readPicture(commandLine.file as string, 'image'));
+  const picture = await warnings.during(() => readPicture(commandLine.file as string, 'image', maxPixels));
   const progress = await Progress.create(commandLine.flags);
   try {
     progress.start('loading', 1);
@@ -37,7 +39,7 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
     });
     const start = performance.now();
     progress.start('estimating', 1);
-    const depth = await estimator.estimate(picture, { signal });
+    const depth = await estimator.estimate(picture, { signal, maxPixels });
     const time = performance.now() - start;
     const file = await output.write(depth);
     const { width, height } = depth;

@@ -127,10 +127,12 @@ async function readPictures({
   options,
 }: Request): Promise<Partial<Pick<Request['options'], PictureOption | 'controls'>>> {
   const given = PICTURES.filter((name) => options[name] !== undefined);
-  const { controls } = options;
+  const { controls, maxPixels } = options;
   const [pictures, hints] = await Promise.all([
-    Promise.all(given.map(async (name) => [name, await readPicture(options[name] as PictureInput, name)] as const)),
-    controls && Promise.all(controls.map(({ image }) => readPicture(image, 'image'))),
+    Promise.all(
+      given.map(async (name) => [name, await readPicture(options[name] as PictureInput, name, maxPixels)] as const),
+    ),
+    controls && Promise.all(controls.map(({ image }) => readPicture(image, 'image', maxPixels))),
   ]);
   const led = hints && controls?.map((control, i) => ({ ...control, image: hints[i] as Pixels }));
   return { ...Object.fromEntries(pictures), ...(led && { controls: led }) };

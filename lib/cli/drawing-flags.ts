@@ -52,6 +52,14 @@ export const PICTURE_FLAGS: readonly Flag[] = [
     description: 'what becomes of a picture of another size (default: fill)',
   },
   {
+    name: 'max-pixels',
+    kind: 'number',
+    topic: 'picture',
+    option: 'maxPixels',
+    on: [...TEXT_ALONE, ...FROM_PICTURE, 'upscale', 'depth'],
+    description: 'most pixels that a picture may have which is read (default: 33554432)',
+  },
+  {
     name: 'img-cfg-scale',
     kind: 'number',
     topic: 'picture',

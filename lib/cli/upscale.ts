@@ -26,7 +26,7 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
   if (image === undefined) problems.add('Expected a picture behind diffuse upscale but received none');
   if (model === undefined) problems.add('Expected --upscale-model for diffuse upscale but received none');
   const { load, json, options: drawing } = readRequest(commandLine, problems);
-  const options = { tileSize: drawing.tileSize };
+  const options = { tileSize: drawing.tileSize, maxPixels: drawing.maxPixels };
   const repeats = problems.attempt(() => readCount(commandLine, 'upscale-repeats', MAX_REPEATS)) ?? 1;
   problems.attempt(() => checkUpscaleOptions(image ?? '-', options));
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));
@@ -36,7 +36,7 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
-  const picture = await warnings.during(() => readPicture(image as string, 'image'));
+  const picture = await warnings.during(() => readPicture(image as string, 'image', options.maxPixels));
   const progress = await Progress.create(commandLine.flags);
   try {
     progress.start('loading', 1);

@@ -1,7 +1,7 @@
 // How large a picture may be that users give.
 
 import { DiffusionError } from '../errors.ts';
-import type { OptionCheck } from '../options.ts';
+import { OptionCheck } from '../options.ts';
 
 /** Pixels along one side: what JPEG can have, and what can be worked on row by row. */
 export const MAX_PICTURE_SIDE = 2 ** 16;
@@ -29,6 +29,14 @@ export function checkMaxPixels(check: OptionCheck, name = 'maxPixels'): number {
   return check.number(name, DEFAULT_MAX_PIXELS, { min: 1, max: MAX_PICTURE_PIXELS, integer: true });
 }
 
+/** The same alone. */
+export function checkedMaxPixels(maxPixels: unknown): number {
+  const check = new OptionCheck({ maxPixels }, ['maxPixels']);
+  const checked = checkMaxPixels(check);
+  check.done();
+  return checked;
+}
+
 /** Whether a picture may have that size. */
 export function fitsLimits(width: number, height: number, maxPixels: number): boolean {
   return width > 0 && height > 0 && Math.max(width, height) <= MAX_PICTURE_SIDE && width * height <= maxPixels;
@@ -45,9 +53,7 @@ export function describeLimits(maxPixels: number): string {
  */
 export function checkPictureSize(width: number, height: number, maxPixels: number, source: string): void {
   if (fitsLimits(width, height, maxPixels)) return;
-  const remedy = fitsLimits(width, height, MAX_PICTURE_PIXELS)
-    ? '. Give a larger maxPixels to read it all the same'
-    : '';
+  const remedy = fitsLimits(width, height, MAX_PICTURE_PIXELS) ? '. Allow more with maxPixels (--max-pixels)' : '';
   throw new DiffusionError(
     'ERR_IMAGE',
     `Expected ${describeLimits(maxPixels)}, but ${source} says it has ${width} x ${height}${remedy}`,

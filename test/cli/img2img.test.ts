@@ -109,6 +109,13 @@ const rows: readonly (readonly [what: string, args: readonly string[], exitCode:
   ['a strength of 2', ['-i', 'picture.png', '--strength', '2'], 2, /from 0 to 1 for --strength but received 2/],
   ['a strength of nan', ['-i', 'picture.png', '--strength', 'nan'], 2, /for --strength but received 'nan'/],
   [
+    'a picture of more pixels than may be',
+    ['-i', 'picture.png', '--max-pixels', '1919'],
+    1,
+    /1 to 1919 pixels .* 'picture\.png' says it has 48 x 40\. Allow more with maxPixels \(--max-pixels\)/,
+  ],
+  ['no pixels that may be', ['-i', 'picture.png', '--max-pixels', '0'], 2, /from 1 to 67108864 for --max-pixels/],
+  [
     'a misspelled resize mode',
     ['-i', 'picture.png', '--resize-mode', 'fil'],
     2,
