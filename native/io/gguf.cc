@@ -1,7 +1,9 @@
 // GGUF: magic, version, counts, key-value pairs, tensor infos, then aligned data.
 #include "io/gguf.h"
 
+#include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstdio>
 
 #include "io/bytes.h"
@@ -19,6 +21,7 @@ constexpr int max_array_depth = 4;
 constexpr uint64_t max_tensors = 1'000'000; // an info takes 24 bytes, which in a file with holes need not even be there
 constexpr uint64_t max_kept_bytes = 64 << 20; // of all metadata; longer than any vocabulary that is spelled out
 constexpr uint64_t default_alignment = 32;
+constexpr std::string_view shape_key = "comfy.gguf.orig_shape.";
 
 enum class ValueType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64, count };
 
@@ -115,10 +118,35 @@ private:
     void read_metadata() {
         std::string key = name("a metadata key");
         const ValueType type = value_type(key);
+        if (key.starts_with(shape_key)) return read_original_shape(key, type);
         std::string text = value(key, type, 0);
         if (key == "general.alignment") set_alignment(type, text);
         const auto [entry, fresh] = metadata_.emplace(std::move(key), std::move(text));
         if (!fresh) throw corrupt("has the metadata key " + quote(entry->first) + " twice");
+    }
+
+    // https://github.com/city96/ComfyUI-GGUF: a tensor whose rows are no whole blocks is stored in rows of 256, and this is its shape,
+    // the slowest dimension first.
+    void read_original_shape(const std::string & key, ValueType type) {
+        const auto wrong = [&](const std::string & what) {
+            return corrupt("metadata " + quote(key) + " is " + what + "; expected 1 to 4 whole numbers");
+        };
+        if (type != ValueType::array) throw wrong("no array");
+        const ValueType element = value_type(key);
+        const uint64_t count = number<uint64_t>("a metadata array");
+        if (count < 1 || count > GGML_MAX_DIMS) throw wrong("an array of " + std::to_string(count));
+        constexpr ValueType others[] = {ValueType::f32, ValueType::f64, ValueType::boolean, ValueType::string,
+                                        ValueType::array};
+        if (std::ranges::find(others, element) != std::end(others)) throw wrong("an array of another type");
+        std::vector<uint64_t> shape(count);
+        for (auto axis = shape.rbegin(); axis != shape.rend(); axis++) {
+            const std::string text = value(key, element, 1);
+            const auto read = std::from_chars(text.data(), text.data() + text.size(), *axis);
+            if (read.ec != std::errc() || *axis == 0) throw wrong("a shape with the size " + text);
+        }
+        if (!original_shapes_.emplace(key.substr(shape_key.size()), std::move(shape)).second) {
+            throw corrupt("has the metadata key " + quote(key) + " twice");
+        }
     }
 
     std::string value(const std::string & key, ValueType type, int depth) {
@@ -192,6 +220,15 @@ private:
         for (uint64_t & axis : shape) axis = number<uint64_t>("a tensor info");
         tensor.type = &tensor_type(tensor.name);
         tensor.n_bytes = checked_size(tensor, shape);
+        const auto original = original_shapes_.find(tensor.name);
+        if (original != original_shapes_.end()) {
+            if (count_elements(original->second) != count_elements(shape)) {
+                throw corrupt("tensor " + quote(tensor.name) + " of shape " + shape_text(shape) +
+                              " should have the shape " + shape_text(original->second) +
+                              " by its metadata, which has another number of elements");
+            }
+            shape = original->second;
+        }
         set_shape(tensor, shape);
         offsets_.push_back(number<uint64_t>("a tensor info"));
         tensors_.push_back(std::move(tensor));
@@ -253,6 +290,7 @@ private:
     uint64_t n_tensors_ = 0, n_values_ = 0;
     uint64_t alignment_ = default_alignment;
     std::map<std::string, std::string> metadata_;
+    std::map<std::string, std::vector<uint64_t>> original_shapes_; // of tensors that are stored in another
     std::vector<StoredTensor> tensors_;
     std::vector<uint64_t> offsets_; // of each tensor, from the start of the data
 };

@@ -6,6 +6,7 @@
 #include "io/gguf.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
+#include "io/scales.h"
 #include "io/shard_index.h"
 #include "io/torch_file.h"
 
@@ -49,7 +50,13 @@ TensorTable read_format(std::shared_ptr<const MappedFile> file, const Cancellati
 
 TensorTable TensorTable::open(const std::string & path, const Cancellation & cancellation) {
     cancellation.throw_if_cancelled();
-    return read(MappedFile::open(path), cancellation);
+    TensorTable table = read(MappedFile::open(path), cancellation);
+    if (apply_scales(table.tensors_, path)) {
+        table.check_unchanged();
+        table.index_.clear();
+        for (size_t i = 0; i < table.tensors_.size(); i++) table.index_.emplace(table.tensors_[i].name, i);
+    }
+    return table;
 }
 
 void TensorTable::check_unchanged() const {

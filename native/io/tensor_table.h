@@ -50,7 +50,7 @@ struct StoredFile {
 class TensorTable {
 public:
     // Opens a safetensors file, a safetensors index, a GGUF file or a PyTorch checkpoint and checks every name, type,
-    // shape and offset in it. Throws Error (file, model_corrupt, model_unsupported, cancelled).
+    // shape and offset in it; scales that stand beside weights become theirs. Throws Error (file, model_corrupt, model_unsupported, cancelled).
     static TensorTable open(const std::string & path, const Cancellation & cancellation);
 
     // Adds all tensors of `other`, each name prefixed. A name that is there already is an error (model_corrupt).

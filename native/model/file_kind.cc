@@ -19,7 +19,7 @@ struct Beginning {
 };
 
 // What only the tensors of one kind begin with.
-constexpr std::array<Beginning, 17> beginnings = {{
+constexpr std::array<Beginning, 15> beginnings = {{
     {unet_prefix, FileKind::model},
     {text_prefix, FileKind::model},
     {text_2_prefix, FileKind::model},
@@ -29,8 +29,6 @@ constexpr std::array<Beginning, 17> beginnings = {{
     {"emb_params", FileKind::embedding},
     // RRDBNet of BasicSR, of ESRGAN's release and of the code before that
     {"body.0.rdb1.", FileKind::upscaler},
-    {"params.", FileKind::upscaler},
-    {"params_ema.", FileKind::upscaler},
     {"RRDB_trunk.", FileKind::upscaler},
     {"model.1.sub.", FileKind::upscaler},
     // MiDaS, of its authors and of transformers

@@ -4,14 +4,17 @@
 #include "model/compact_net.h"
 #include "model/dpt.h"
 #include "model/dpt_names.h"
+#include "model/file_kind.h"
 #include "model/requirements.h"
 #include "model/rrdb_net.h"
+#include "model/unwrap.h"
 #include "model/upscaler_names.h"
 
 namespace diffusion {
 
 TensorTable canonical_image_network(const TensorTable & table) {
-    return holds_dpt(table) ? canonical_dpt(table) : canonical_upscaler(table);
+    const TensorTable bare = unwrap(table, [](const TensorTable & t) { return file_kind(t) != FileKind::unknown; });
+    return holds_dpt(bare) ? canonical_dpt(bare) : canonical_upscaler(bare);
 }
 
 std::unique_ptr<ImageNetwork> bind_image_network(WeightBinder & weights) {

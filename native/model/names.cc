@@ -25,7 +25,7 @@ struct Prefix {
 // What stands before the names of a component in a file that holds several: first those of the original checkpoints, SD 1
 // and 2 before SDXL and its refiner (whose only encoder is SDXL's second), then those of stable-diffusion.cpp, diffusers' own
 // joint exports and ComfyUI.
-constexpr std::array<Prefix, 17> prefixes = {{
+constexpr std::array<Prefix, 18> prefixes = {{
     {unet_prefix, Component::unet},
     {vae_prefix, Component::vae},
     {control_prefix, Component::control_net},
@@ -37,6 +37,7 @@ constexpr std::array<Prefix, 17> prefixes = {{
     {"conditioner.embedders.1.model.", Component::text_encoder_2},
     {"cond_stage_model.1.transformer.", Component::text_encoder_2},
     {"unet.", Component::unet},
+    {"diffusion_model.", Component::unet},
     {"vae.", Component::vae},
     {"text_encoder.", Component::text_encoder},
     {"text_encoder_2.", Component::text_encoder_2},
@@ -276,11 +277,17 @@ bool ignorable(std::string_view name) {
         "lvlb_weights",
         "scale_factor",
         "denoiser.log_sigmas",
-        "cond_stage_model.logit_scale",
         "cond_stage_model.text_projection",
+        // Text projections of SDXL that ComfyUI wrote: of the encoder that has none, and in a second spelling.
+        "conditioner.embedders.0.text_projection",
+        "conditioner.embedders.1.model.transformer.text_projection.weight",
+        // Counters of training.
+        "global_step",
+        "epoch",
+        "step",
+        "initted",
         "cond_stage_model.transformer.attn_mask",
         "conditioner.embedders.1.transformer.attn_mask",
-        "conditioner.embedders.1.transformer.logit_scale",
     };
     constexpr std::string_view beginnings[] = {
         "model_ema.",
@@ -288,12 +295,18 @@ bool ignorable(std::string_view name) {
         "first_stage_model.loss.",
         "loss.",
         "cond_stage_model.transformer.text_projection",
-        "cond_stage_model.transformer.logit_scale",
         "cond_stage_model.transformer.vision_model.",
         "cond_stage_model.transformer.visual_projection.",
+        "conditioner.embedders.1.transformer.vision_model.",
+        "conditioner.embedders.1.transformer.visual_projection.",
+        "embedding_manager.", // of textual inversion: the text encoder once more
+        "optimizer.",
+        "optimizer_states.",
+        "lr_schedulers.",
+        "callbacks.",
         "depth_model.", // estimates the depth that a depth-to-image UNet takes
     };
-    constexpr std::string_view endings[] = {".position_ids", ".num_batches_tracked"};
+    constexpr std::string_view endings[] = {".position_ids", ".num_batches_tracked", ".logit_scale"};
     return std::ranges::find(whole, name) != std::end(whole) ||
            std::ranges::any_of(beginnings, [&](std::string_view text) { return name.starts_with(text); }) ||
            std::ranges::any_of(endings, [&](std::string_view text) { return name.ends_with(text); });

@@ -13,8 +13,10 @@
 #include "io/json.h"
 #include "io/mapped_file.h"
 #include "io/read_numbers.h"
+#include "model/file_kind.h"
 #include "model/names.h"
 #include "model/tiny_autoencoder_names.h"
+#include "model/unwrap.h"
 
 namespace diffusion {
 
@@ -65,6 +67,14 @@ bool is_there(const fs::path & path) {
     return fs::exists(path, ignored);
 }
 
+CanonicalNames name_tensors(const TensorTable & table, Component expected, Component only) {
+    std::vector<std::string> names;
+    names.reserve(table.tensors().size());
+    for (const StoredTensor & tensor : table.tensors()) names.push_back(tensor.name);
+    const std::optional<CanonicalNames> tiny = tiny_autoencoder_names(names, only == Component::none ? expected : only);
+    return tiny ? *tiny : canonical_names(names, expected);
+}
+
 Part open_part(const std::string & path, Component expected, Component only, const Cancellation & cancellation) {
     Part part;
     part.table = TensorTable::open(path, cancellation);
@@ -72,11 +82,10 @@ Part open_part(const std::string & path, Component expected, Component only, con
         throw unsupported_file(path, "has " + std::to_string(part.table.tensors().size()) +
                                          " tensors, more than the 100000 that any model has");
     }
-    std::vector<std::string> names;
-    names.reserve(part.table.tensors().size());
-    for (const StoredTensor & tensor : part.table.tensors()) names.push_back(tensor.name);
-    const std::optional<CanonicalNames> tiny = tiny_autoencoder_names(names, only == Component::none ? expected : only);
-    part.names = tiny ? *tiny : canonical_names(names, expected);
+    part.table = unwrap(part.table, [&](const TensorTable & table) {
+        return !name_tensors(table, expected, only).layout.empty() || !what_to_do_with(file_kind(table)).empty();
+    });
+    part.names = name_tensors(part.table, expected, only);
     part.only = only;
     return part;
 }

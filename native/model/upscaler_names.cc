@@ -13,9 +13,6 @@ namespace diffusion {
 
 namespace {
 
-// What BasicSR wraps the averaged weights in, and the others.
-constexpr std::string_view averaged = "params_ema.", plain = "params.";
-
 // `RDB1.conv2.weight`, or with the layer's place in a sequence `RDB1.conv2.0.weight`, as `rdb1.conv2.weight`.
 std::optional<std::string> dense_block_name(std::string_view local) {
     if (!take(local, "RDB")) return std::nullopt;
@@ -79,28 +76,17 @@ private:
 
 TensorTable canonical_upscaler(const TensorTable & table) {
     const auto & tensors = table.tensors();
-    const auto starts_with = [](std::string_view prefix) {
-        return [prefix](const StoredTensor & tensor) { return std::string_view(tensor.name).starts_with(prefix); };
-    };
-    const bool is_averaged = std::ranges::any_of(tensors, starts_with(averaged));
-    const auto unwrapped = [&](const StoredTensor & tensor) {
-        std::string_view name = tensor.name;
-        take(name, is_averaged ? averaged : plain);
-        return name;
-    };
     SequenceNames sequence;
-    for (const StoredTensor & tensor : tensors) sequence.note(unwrapped(tensor));
+    for (const StoredTensor & tensor : tensors) sequence.note(tensor.name);
 
     TensorTable result;
     for (const StoredFile & file : table.files()) result.add_file(file);
     result.reserve(tensors.size());
     for (const StoredTensor & tensor : tensors) {
-        if (is_averaged && starts_with(plain)(tensor)) continue;
         StoredTensor renamed = tensor;
-        const std::string_view name = unwrapped(tensor);
-        std::optional<std::string> canonical = sequence.convert(name);
-        if (!canonical) canonical = release_name(name);
-        renamed.name = canonical ? *canonical : std::string(name);
+        std::optional<std::string> canonical = sequence.convert(tensor.name);
+        if (!canonical) canonical = release_name(tensor.name);
+        if (canonical) renamed.name = std::move(*canonical);
         result.add(std::move(renamed));
     }
     return result;

@@ -6,7 +6,7 @@
 
 namespace diffusion {
 
-// The same tensors under canonical names. Of two copies of the weights, the averaged one (`params_ema`) is taken. A tensor of no
+// The same tensors under canonical names. A tensor of no
 // known place keeps its own name. Throws Error (model_corrupt) where two come to the same name.
 TensorTable canonical_upscaler(const TensorTable & table);
 

@@ -1,6 +1,9 @@
 // GGUF files: versions 2 and 3 with every type of ggml are read, everything else is refused with a reason.
+#include <cstring>
+
 #include "check.h"
 #include "files.h"
+#include "io/read_numbers.h"
 #include "io/tensor_table.h"
 
 using namespace diffusion;
@@ -8,7 +11,7 @@ using namespace diffusion::test;
 
 namespace {
 
-constexpr uint32_t u8 = 0, u32 = 4, boolean = 7, text = 8, array = 9;
+constexpr uint32_t u8 = 0, u32 = 4, boolean = 7, text = 8, array = 9, i64 = 11;
 constexpr ErrorCode corrupt = ErrorCode::model_corrupt;
 constexpr ErrorCode unsupported = ErrorCode::model_unsupported;
 constexpr uint64_t largest = ~uint64_t(0);
@@ -45,6 +48,15 @@ Gguf with_value(uint32_t type, const std::string & bytes) {
 
 Gguf aligned(uint32_t type, const std::string & bytes) {
     return sound().value("general.alignment", type, bytes);
+}
+
+const std::string shape_of = "comfy.gguf.orig_shape.";
+
+// The sound file with a shape for its first tensor.
+Gguf original_shape(const std::vector<int64_t> & sizes) {
+    std::string bytes = array_head(i64, sizes.size());
+    for (const int64_t size : sizes) bytes += little_endian_bytes(size);
+    return sound().value(shape_of + "a", array, bytes);
 }
 
 struct Row {
@@ -99,6 +111,21 @@ const Row hostile_files[] = {
     {"offset near 2^64", one({4}, GGML_TYPE_F32, largest - 31), corrupt, "not within the file"},
     {"data past the end", one({20}, GGML_TYPE_F32), corrupt, "not within the file"},
     {"overlap", one({16}, GGML_TYPE_F32).tensor("b", {8}, GGML_TYPE_F32, 32), corrupt, "'a' and 'b' overlap"},
+    {"an original shape that is no array", sound().value(shape_of + "a", u32, little_endian_bytes<uint32_t>(8)),
+     corrupt, "is no array; expected 1 to 4 whole numbers"},
+    {"an original shape of texts", sound().value(shape_of + "a", array, array_head(text, 1) + Gguf::text("8")), corrupt,
+     "another type"},
+    {"an original shape of no sizes", sound().value(shape_of + "a", array, array_head(u32, 0)), corrupt, "array of 0"},
+    {"an original shape of 5 sizes", original_shape({1, 1, 1, 1, 8}), corrupt, "array of 5"},
+    {"an original shape of 2^64 - 1 sizes", sound().value(shape_of + "a", array, array_head(u32, largest)), corrupt,
+     "array of 18446744073709551615"},
+    {"an original shape with a zero", original_shape({8, 0}), corrupt, "the size 0"},
+    {"an original shape with a negative size", original_shape({-8, -1}), corrupt, "the size -"},
+    {"an original shape of other elements", original_shape({3, 3}), corrupt, "should have the shape [3, 3]"},
+    {"an original shape that overflows", original_shape({1 << 30, 1 << 30, 1 << 30, 8}), corrupt, "should have"},
+    {"an original shape that is cut", sound().value(shape_of + "a", array, array_head(u32, 4)), corrupt, ""},
+    {"an original shape twice",
+     original_shape({8}).value(shape_of + "a", array, array_head(u8, 1) + std::string("\x08")), corrupt, "twice"},
     {"no data at all", Gguf().tensor("a", {1}, GGML_TYPE_F32, 0), corrupt, "not within the file"},
 };
 
@@ -164,6 +191,31 @@ void keeps_little_metadata(const TemporaryFolder & folder) {
     check_equal(metadata.at("k64"), "a string of 1048576 bytes", "more is only named");
 }
 
+// A kernel [2, 32, 3, 3] of which every row is a block and a quarter apart, as ComfyUI-GGUF stores it.
+void reads_original_shapes(const TemporaryFolder & folder) {
+    std::string sizes = array_head(5, 4);
+    for (const int32_t size : {2, 32, 3, 4}) sizes += little_endian_bytes(size);
+    Gguf file = Gguf()
+                    .value(shape_of + "kernel", array, sizes)
+                    .value(shape_of + "absent", array, array_head(u8, 1) + std::string("\x08"))
+                    .tensor("kernel", {256, 3}, GGML_TYPE_Q8_0, 0)
+                    .bytes(24 * 34);
+    for (size_t block = 0; block < 24; block++) {
+        const ggml_fp16_t scale = ggml_fp32_to_fp16(static_cast<float>(block));
+        std::memcpy(file.data.data() + 34 * block, &scale, 2);
+        for (size_t i = 0; i < 32; i++) file.data[34 * block + 2 + i] = static_cast<char>(i);
+    }
+    const TensorTable table = TensorTable::open(folder.write("shaped.gguf", file.file()), {});
+    const StoredTensor & kernel = *table.find("kernel");
+    check(kernel.n_dims == 4 && kernel.ne[0] == 4 && kernel.ne[1] == 3 && kernel.ne[2] == 32 && kernel.ne[3] == 2,
+          "the original shape");
+    check(table.files()[0].metadata.empty(), "is no metadata of the file");
+    const std::vector<float> values = read_all_numbers(kernel);
+    bool same = values.size() == 768;
+    for (size_t i = 0; same && i < values.size(); i++) same = values[i] == static_cast<float>(i / 32 * (i % 32));
+    check(same, "the numbers stay in their order");
+}
+
 // The file of the reference library: test/reference/tensor_files.py.
 void reads_reference_file() {
     const TensorTable table = TensorTable::open("test/reference/all_types.gguf", {});
@@ -208,5 +260,6 @@ int main() {
     reads_every_type(folder);
     keeps_little_metadata(folder);
     reads_reference_file();
+    reads_original_shapes(folder);
     return finish();
 }
