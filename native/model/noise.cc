@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <sstream>
 
 #include "io/file_error.h"
 #include "io/read_numbers.h"
@@ -34,6 +35,18 @@ std::string prediction_name(const std::string & type) {
     return type == "v_prediction" || type == "v-prediction" ? "v" : type == "eps" ? "epsilon" : type;
 }
 
+std::string describe(const JsonValue & value) {
+    if (const auto * text = std::get_if<std::string>(&value)) return quote(*text);
+    if (const auto * number = std::get_if<double>(&value)) {
+        std::ostringstream shortest;
+        shortest << *number;
+        return shortest.str();
+    }
+    if (const auto * flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+    const auto * list = std::get_if<std::vector<double>>(&value);
+    return list ? "a list of " + std::to_string(list->size()) + " numbers" : "something else";
+}
+
 // Reads one value of the scheduler's configuration.
 class Scheduler {
 public:
@@ -43,13 +56,17 @@ public:
 
     std::string text(const std::string & name) const { return get<std::string>(name, "a text").value_or(""); }
     bool flag(const std::string & name) const { return get<bool>(name, "true or false").value_or(false); }
+    // Where anything else than true counts for nothing.
+    bool is_true(const std::string & name) const { return has(name) && values_.at(name) == JsonValue(true); }
     std::vector<double> list(const std::string & name) const {
         return get<std::vector<double>>(name, "a list of numbers").value_or(std::vector<double>());
     }
-    double number(const std::string & name, double fallback, double least, double most) const {
-        const double value = get<double>(name, "a number").value_or(fallback);
-        if (value >= least && value <= most) return value;
-        refuse_value(name, "a number from " + std::to_string(least) + " to " + std::to_string(most));
+    // A number above 0, and from `least` to 1.
+    double beta(const std::string & name, double fallback, double least) const {
+        const char * expected = "a number above 0 and up to 1, the last no smaller than the first,";
+        const double value = get<double>(name, expected).value_or(fallback);
+        if (value > 0 && value >= least && value <= 1) return value;
+        refuse_value(name, expected);
     }
     int64_t steps() const {
         const char * name = "num_train_timesteps";
@@ -61,8 +78,10 @@ public:
                                std::to_string(most_training_steps));
     }
 
-    [[noreturn]] static void refuse_value(const std::string & name, const std::string & expected) {
-        refuse("Expected " + expected + " for " + name + " in scheduler_config.json, found another value.");
+    [[noreturn]] void refuse_value(const std::string & name, const std::string & expected) const {
+        const auto found = values_.find(name);
+        refuse("Expected " + expected + " for " + name + " in scheduler_config.json, found " +
+               (found == values_.end() ? "none" : describe(found->second)) + ".");
     }
 
 private:
@@ -126,19 +145,17 @@ std::vector<double> configured_betas(const Scheduler & scheduler, std::string & 
         const auto is_beta = [](double beta) { return beta > 0 && beta <= 1; };
         if (n < least_training_steps || n > most_training_steps || !std::ranges::all_of(betas, is_beta) ||
             (scheduler.has("num_train_timesteps") && n != scheduler.steps())) {
-            Scheduler::refuse_value(schedule, "as many numbers above 0 and up to 1 as there are training steps");
+            scheduler.refuse_value(schedule, "as many numbers above 0 and up to 1 as there are training steps");
         }
         return betas;
     }
     if (!scheduler.has("beta_schedule") && !scheduler.has("beta_start") && !scheduler.has("beta_end")) return {};
     schedule = scheduler.has("beta_schedule") ? scheduler.text("beta_schedule") : "linear";
-    const double start = scheduler.number("beta_start", 0.0001, 1e-9, 1);
-    const double end = scheduler.number("beta_end", 0.02, start, 1);
+    const double start = scheduler.beta("beta_start", 0.0001, 0);
+    const double end = scheduler.beta("beta_end", 0.02, start);
     std::vector<double> betas = betas_of(schedule, start, end, scheduler.steps());
     if (betas.empty()) {
-        refuse(
-            "Expected scaled_linear, linear or squaredcos_cap_v2 for beta_schedule in scheduler_config.json, found " +
-            quote(schedule) + ", which this version does not run.");
+        scheduler.refuse_value("beta_schedule", "scaled_linear, linear or squaredcos_cap_v2");
     }
     return betas;
 }
@@ -215,12 +232,12 @@ void read_levels(const NoiseSources & sources, const Scheduler & scheduler, cons
 // How the scheduler would choose its steps; warns of what else it would do and pictures are drawn without.
 void read_sampling(const Scheduler & scheduler, Noise & noise) {
     for (const std::string spacing : {"karras", "exponential", "beta"}) {
-        if (noise.spacing.empty() && scheduler.flag("use_" + spacing + "_sigmas")) noise.spacing = spacing;
+        if (noise.spacing.empty() && scheduler.is_true("use_" + spacing + "_sigmas")) noise.spacing = spacing;
     }
     if (noise.spacing.empty()) noise.spacing = scheduler.text("timestep_spacing");
     std::string passed_over;
     for (const std::string name : {"thresholding", "clip_sample"}) {
-        if (scheduler.flag(name)) passed_over += " '" + name + "'";
+        if (scheduler.is_true(name)) passed_over += " '" + name + "'";
     }
     constexpr std::string_view known[] = {"", "leading", "trailing", "linspace", "karras", "exponential", "beta"};
     if (std::ranges::find(known, noise.spacing) == std::end(known)) {
