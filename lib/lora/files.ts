@@ -5,6 +5,7 @@ import { extname, isAbsolute, join, resolve } from 'node:path';
 import { DiffusionError, describe } from '../errors.ts';
 import { isInside } from '../inside.ts';
 import type { NativeLora } from '../native/contract.ts';
+import { quotePath } from '../user-file.ts';
 import type { CheckedLoras, LoraRequest } from './options.ts';
 
 /** A LoRA whose file is there. */
@@ -41,9 +42,9 @@ export function findLoras({ loras, loraDirectory, loraTags }: CheckedLoras): Pro
 async function findLora(name: LoraRequest['name'], directory: string | undefined): Promise<string> {
   const beginnings = new Set([...(directory === undefined ? [] : [resolve(join(directory, name))]), resolve(name)]);
   for (const beginning of beginnings) {
-    for (const candidate of candidatesOf(beginning)) if (await isFile(candidate)) return candidate;
+    for (const candidate of candidatesOf(beginning)) if (await isThere(candidate)) return candidate;
   }
-  const places = [...beginnings].map((path) => `'${path}'`).join(' or ');
+  const places = [...beginnings].map(quotePath).join(' or ');
   const remedy = `Give the path of the file, of a folder with ${IN_FOLDER[0]}, or its name and the folder of LoRAs`;
   throw new DiffusionError('ERR_FILE', `Expected a LoRA at ${places}, with or without ${EXTENSIONS[0]}. ${remedy}`);
 }
@@ -53,7 +54,7 @@ async function findNamed(name: string, directory: string): Promise<string> {
   const leaves = isAbsolute(name) || name.includes('\0') || name.split(/[/\\]/).includes('..');
   for (const candidate of leaves ? [] : candidatesOf(join(directory, name))) {
     const named = NAMED.has(extname(candidate).toLowerCase());
-    if (named && (await isInside(directory, candidate)) && (await isFile(candidate))) return candidate;
+    if (named && (await isInside(directory, candidate)) && (await isThere(candidate))) return candidate;
   }
   const expected = 'the name of a LoRA in the folder of LoRAs, with or without its extension,';
   throw new DiffusionError('ERR_FILE', `Expected ${expected} but the prompt has ${describe(name)}`);
@@ -66,10 +67,11 @@ function candidatesOf(beginning: string): string[] {
   ];
 }
 
-async function isFile(path: string): Promise<boolean> {
+/** Whether a path leads to something to read; that it is a pipe, say, is told of by who reads it. */
+async function isThere(path: string): Promise<boolean> {
   // A name that no file can have is one that is not there.
   return stat(path).then(
-    (entry) => entry.isFile(),
+    (entry) => !entry.isDirectory(),
     () => false,
   );
 }
