@@ -31,9 +31,11 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Command
   checkReservedNames(given);
   const complaints: string[] = [];
   let parsed: Parsed | undefined;
-  const parser = buildParser(scope, completing, (found) => {
+  const named = COMMAND_NAMES.find((name) => name === given[0]);
+  const take = (found: Parsed) => {
     parsed = found;
-  });
+  };
+  const parser = buildParser(scope, completing, take, named);
   // As this throws nothing, yargs goes on and finds all that is wrong.
   parser.fail((message, error) => {
     complaints.push(message ?? error.message);
@@ -51,15 +53,18 @@ export function shortHelp(): Promise<string> {
 
 /** Takes a topic out of the words, and writes `help X` and `--help X` of a command as `X --help`. */
 function readScope(argv: readonly string[]): { scope: Scope; words: readonly string[] } {
-  const words =
-    argv[0] === 'help' ? ['--help', ...argv.slice(1)] : argv.flatMap((w) => (/^--help=/.test(w) ? w.split('=') : [w]));
+  const asWord = argv[0] === 'help' || (argv.length === 2 && argv[1] === 'help');
+  const words = asWord
+    ? ['--help', ...argv.filter((word) => word !== 'help')]
+    : argv.flatMap((word) => (/^--help=/.test(word) ? word.split('=') : [word]));
   const at = words.findIndex((word) => word === '--help' || word === '-h');
+  if (at < 0) return { scope: 'none', words };
   const about = words[at + 1];
-  if (at < 0 || about === undefined || about.startsWith('-')) return { scope: 'common', words };
+  if (about === undefined || about.startsWith('-')) return { scope: 'common', words };
   const others = words.filter((_, i) => i !== at + 1);
   if (COMMAND_NAMES.some((name) => name === about)) return { scope: 'common', words: [about, ...others] };
-  if (about === 'all' || about in TOPICS) return { scope: about as Scope, words: others };
   const topics = [...Object.keys(TOPICS), 'all'];
+  if (topics.includes(about)) return { scope: about as Scope, words: others };
   const near = closest(about, [...topics, ...COMMAND_NAMES]);
   const remedy = /^\d+$/.test(about) ? 'The height is -H' : near ? `Did you mean '${near}'?` : 'Leave it out';
   throw new UsageError(`Expected one of ${topics.join(', ')} for --help but received '${about}'. ${remedy}`);

@@ -74,7 +74,7 @@ const MODEL_FLAGS: readonly Flag[] = [
     topic: 'model',
     option: 'depthModel',
     on: [...DRAWING_COMMANDS, 'depth'],
-    description: 'what estimates depth: MiDaS 3, or a Stable Diffusion 2 depth model (default: that beside --model)',
+    description: 'what estimates depth: MiDaS 3, or a Stable Diffusion 2 depth model',
   },
   {
     name: 'lora-model-dir',

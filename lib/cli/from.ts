@@ -1,6 +1,5 @@
 // Pictures drawn again: what one says of how it was made, as options under those of the flags, and written out as a command line.
 
-import { readMetadata } from '../image/read-metadata.ts';
 import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import type { CommandLine } from './arguments.ts';
 import { type DrawingCommand, type DrawingOptions, type Flag, hasFlag } from './flag.ts';
@@ -26,6 +25,8 @@ const NOTHING: Ground = { options: {}, warnings: [], model: undefined };
 export async function readGround({ flags }: CommandLine, command: DrawingCommand): Promise<Ground> {
   const from = textOf(flags.from);
   if (from === undefined) return NOTHING;
+  // Most commands draw without one.
+  const { readMetadata } = await import('../image/read-metadata.ts');
   const { options: said, strength, warnings, model } = await readMetadata(from);
   const { hires, ...others } = said;
   const options: Partial<DrawingOptions> = command === 'txt2img' ? said : others;

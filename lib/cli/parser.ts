@@ -6,8 +6,8 @@ import { COMMANDS, type Command } from './commands.ts';
 import { type CommandName, DRAWING_COMMANDS, type Flag, hasFlag, isDrawing, TOPICS, type Topic } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
-/** What the help shows: the flags of a topic, all flags, or the usual ones. */
-export type Scope = Topic | 'all' | 'common';
+/** What the help shows: the flags of a topic, all flags, or the usual ones; none where it is not asked for, since yargs lays it out with every command. */
+export type Scope = Topic | 'all' | 'common' | 'none';
 
 /** What yargs made of a command line with a command. */
 export interface Parsed {
@@ -28,8 +28,14 @@ interface UsageConfiguration {
 /**
  * @param completing whether a shell asks what a word may become.
  * @param take is given the command that a parsed command line holds.
+ * @param named the command that it begins with: what concerns others alone is left out, to keep the start fast.
  */
-export function buildParser(scope: Scope, completing: boolean, take: (parsed: Parsed) => void): Argv {
+export function buildParser(
+  scope: Scope,
+  completing: boolean,
+  take: (parsed: Parsed) => void,
+  named?: CommandName,
+): Argv {
   const parser = (yargs([]) as Argv & UsageConfiguration)
     // All flags but switches take a text as far as the parser knows, so the types that it would show say nothing.
     .usageConfiguration({ 'hide-types': true })
@@ -54,7 +60,7 @@ export function buildParser(scope: Scope, completing: boolean, take: (parsed: Pa
     .exitProcess(false);
   // Pages about a topic have no list of commands.
   const listed = completing || scope === 'common';
-  for (const command of COMMANDS) {
+  for (const command of COMMANDS.filter(({ name }) => !named || name === named)) {
     const { name, operand = '', summary } = command;
     parser.command({
       command: `${name} ${operand}`.trim(),
@@ -68,7 +74,7 @@ export function buildParser(scope: Scope, completing: boolean, take: (parsed: Pa
   }
   const completion = 'print a script that completes in bash or zsh';
   parser.completion('completion', listed && completion, complete);
-  return describeWhole(parser, scope, completing);
+  return named ? parser : describeWhole(parser, scope, completing);
 }
 
 /** What the parser knows before a command: flags to show and to complete. */

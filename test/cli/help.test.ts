@@ -59,6 +59,22 @@ test('a topic shows its flags alone, and all shows everything', async () => {
   assert.match(ofCommand.join('\n'), /--strength/);
 });
 
+test('no page names a flag that its command does not have', { concurrency: 4 }, async (t) => {
+  await Promise.all(
+    COMMANDS.map((command) =>
+      t.test(command, async () => {
+        const page = (await lines(command, '--help', 'all')).join('\n');
+        const own = [...page.matchAll(/^ +(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag);
+        const named = [...page.matchAll(/--[a-z][\w-]*/g)].map(([flag]) => flag);
+        assert.deepEqual(
+          named.filter((flag) => !own.includes(flag)),
+          [],
+        );
+      }),
+    ),
+  );
+});
+
 test('without anything the short help goes to standard error, as an error', async () => {
   const [{ code, stdout, stderr }, help] = await Promise.all([diffuse([]), lines('--help')]);
   assert.deepEqual([code, stdout.length], [2, 0]);
