@@ -1,8 +1,17 @@
 // See threads.h.
 #include "backend/threads.h"
 
-#include <cstdlib>
+#include <cstddef>
 #include <new>
+
+#ifdef _WIN32
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#else
+#include <sys/mman.h>
+#endif
 
 #include "error.h"
 
@@ -10,12 +19,19 @@ namespace diffusion {
 
 namespace {
 
-// The system says only that it has no resources. A stack takes 8 MiB of addresses nearly everywhere.
+// The system says only that it has no resources. A stack takes 8 MiB of addresses nearly everywhere, which malloc() may still
+// find where it has set some aside.
 bool has_memory_for_stack() {
     constexpr size_t stack = size_t{16} << 20;
-    void * volatile memory = std::malloc(stack); // volatile, or the compiler takes it for granted
-    std::free(memory);
+#ifdef _WIN32
+    void * const memory = VirtualAlloc(nullptr, stack, MEM_RESERVE, PAGE_NOACCESS);
+    if (memory) VirtualFree(memory, 0, MEM_RELEASE);
     return memory != nullptr;
+#else
+    void * const memory = mmap(nullptr, stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) munmap(memory, stack);
+    return memory != MAP_FAILED;
+#endif
 }
 
 } // namespace

@@ -77,6 +77,13 @@ void write(const StoredTensor & stored, Tensor tensor) {
     }
 }
 
+// ggml makes tables for some types when it first writes one, and reads them also where there was no memory for them.
+void prepare_quantization(ggml_type type) {
+    constexpr size_t tables = size_t{16} << 20; // more than they take
+    LargeMemory{tables};
+    ggml_quantize_init(type);
+}
+
 } // namespace
 
 WeightBinder::WeightBinder(const TensorTable & table) : table_(table) {
@@ -358,6 +365,7 @@ void PlacedWeights::write_merged(const WeightBinder::Binding & binding, const Ro
     const Tensor tensor = binding.tensor;
     const int64_t rows = weight_rows(tensor), length = ggml_nelements(tensor) / rows;
     const size_t bytes = ggml_row_size(tensor->type, length);
+    prepare_quantization(tensor->type);
     std::vector<uint8_t> merged(bytes);
     std::vector<float> values(length), scratch(delta.scratch());
     for (int64_t row = 0; row < rows; row++) {
