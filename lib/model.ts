@@ -44,6 +44,10 @@ import { Warnings, withWarnings } from './warnings.ts';
 /** The end token is the last one. */
 const VOCABULARY_SIZE = END_TOKEN + 1;
 
+/** What is told of most folders of diffusers, and so is no warning. */
+const LEADING =
+  "The scheduler's configuration spaces steps as 'leading', which leaves out the last of training; they begin with that, as `scheduler` says";
+
 /** What an open model is, read from its tensors and metadata. */
 export interface ModelInfo extends NativeModelInfo {
   /** Name of its file without folder and extension, as picture metadata gives it. */
@@ -92,6 +96,7 @@ export async function loadModel(
       throw error;
     }
     const info = describeModel(native.info, modelName(files));
+    if (info.noise.spacing === 'leading') warnings.info(LEADING);
     const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
     return new Model(addon, native, tokenizer, info, depth, warnings);
   });

@@ -286,6 +286,10 @@ test('what is likely wrong, or not followed, is told', async () => {
   assert.match(await told(marked(), { zeroTerminalSnr: true }), /option `prediction`/);
   assert.match(await told(configured({ thresholding: true, clip_sample: true })), /'thresholding' 'clip_sample'/);
   assert.match(await told(configured({ timestep_spacing: 'random' })), /'timestep_spacing' 'random'/);
+  const messages: string[] = [];
+  const logger = { info: (text: string) => messages.push(text) };
+  await using _ = await loadModel(configured({ ...SD, timestep_spacing: 'leading' }), { ...computing, logger });
+  assert.match(messages.join(), /'leading'.*begin with/);
 });
 
 test('the schedule that a folder asks for gives way to one that is asked for, and to that of a sampler', async () => {
