@@ -8,7 +8,7 @@ import { checkedMaxPixels } from '../picture/limits.ts';
 import type { CommandLine } from './arguments.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
-import { Progress, progressKind } from './progress.ts';
+import { Progress } from './progress.ts';
 import { readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { textOf } from './values.ts';
@@ -24,7 +24,6 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));
   const output = new Output(commandLine, 1);
   output.checkUse(commandLine, problems);
-  problems.attempt(() => progressKind(commandLine.flags));
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
@@ -41,7 +40,7 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
     progress.start('estimating', 1);
     const depth = await estimator.estimate(picture, { signal, maxPixels });
     const time = performance.now() - start;
-    const file = await output.write(depth);
+    const file = await warnings.during(() => output.write(depth));
     const { width, height } = depth;
     progress.finish(`${file}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`, output.chooses && !json);
     if (json) await printJson({ files: [file], width, height, timings: { estimation: time }, warnings: warnings.all });

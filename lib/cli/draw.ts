@@ -23,8 +23,8 @@ import { describeNoise } from './noise.ts';
 import { Output, STANDARD_OUTPUT } from './output.ts';
 import { inFlags, Problems } from './problems.ts';
 import { formatProfile } from './profile.ts';
-import { Progress, progressKind } from './progress.ts';
-import { type Request, readRequest } from './request.ts';
+import { Progress } from './progress.ts';
+import { checkLastSeed, type Request, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
 import { CommandWarnings } from './warnings.ts';
@@ -111,11 +111,11 @@ function checkCommand(commandLine: CommandLine, command: DrawingCommand, ground:
   problems.attempt(() => checkSource(source ?? EMBEDDED_MODEL));
   problems.attempt(() => checkLoadOptions(load, loadAddon()));
   problems.attempt(() => CHECKS[command](options, ANY_MODEL));
+  checkLastSeed(options.seed, count, problems);
   if (previewPath === undefined && (options.preview || options.previewNoisy)) {
     problems.add('Expected --preview-path for --preview and --preview-noisy');
   }
   if (previewPath !== undefined && !formatOf(previewPath)) problems.add(refusedFormat(previewPath));
-  problems.attempt(() => progressKind(commandLine.flags));
   if (previewPath === STANDARD_OUTPUT) problems.add('Expected a file for --preview-path but received -');
   new Output(commandLine, count).checkUse(commandLine, problems);
   problems.done();

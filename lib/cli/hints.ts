@@ -54,6 +54,7 @@ const NEEDLESS = [
 
 /** Remedies for flags that stand for something else here. */
 const REMEDIES: Readonly<Record<string, string>> = {
+  type: 'Weights are used in the types that the file has: give a file of that type',
   size: 'Write --width and --height',
   resolution: 'Write --width and --height',
   mode: `The commands are ${COMMAND_NAMES.join(', ')}`,

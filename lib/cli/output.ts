@@ -4,6 +4,7 @@ import { open, readdir, rm } from 'node:fs/promises';
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable, formatOf, refusedFormat } from '../image/write-picture.ts';
 import { OptionCheck } from '../options.ts';
+import { warn } from '../warnings.ts';
 import type { CommandLine } from './arguments.ts';
 import type { Problems } from './problems.ts';
 import { print } from './standard-output.ts';
@@ -86,9 +87,21 @@ export class Output {
       await print(await picture.png());
       return STANDARD_OUTPUT;
     }
-    const path = nameOf(this.#named, index, this.#count);
-    await picture.save(path, { quality: this.#quality as number | undefined });
-    return path;
+    return this.#writeTo(nameOf(this.#named, index, this.#count), picture);
+  }
+
+  /** What was drawn is worth more than its format: where that cannot hold it, as WebP no side over 16,383, it becomes a PNG. */
+  async #writeTo(path: string, picture: Picture): Promise<string> {
+    try {
+      await picture.save(path, { quality: this.#quality as number | undefined });
+      return path;
+    } catch (error) {
+      const instead = `${path}.png`;
+      if (formatOf(path) === 'png' || !(await take(instead))) throw error;
+      await saveOrRemove(picture, instead);
+      warn(`${(error as Error).message}. It was written as '${instead}'`);
+      return instead;
+    }
   }
 
   /** Takes a name before it writes, so that two commands in one folder take two. */
@@ -96,13 +109,8 @@ export class Output {
     for (;;) {
       const path = await freeName(this.#count);
       if (!(await take(path))) continue;
-      try {
-        await picture.save(path);
-        return path;
-      } catch (error) {
-        await rm(path, { force: true });
-        throw error;
-      }
+      await saveOrRemove(picture, path);
+      return path;
     }
   }
 }
@@ -127,6 +135,16 @@ async function freeName(count: number): Promise<string> {
     .map((match) => match && Number(match[1] ?? 1));
   const next = Math.max(0, ...numbers.map((number) => number ?? 0)) + 1;
   return next === 1 && count === 1 ? DEFAULT : `output_${next}.png`;
+}
+
+/** Writes to a name that was taken. */
+async function saveOrRemove(picture: Picture, path: string): Promise<void> {
+  try {
+    await picture.save(path);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
 }
 
 /** Makes an empty file; false where there is one. */

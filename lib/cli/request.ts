@@ -9,6 +9,7 @@ import { readControlFlags } from './controls.ts';
 import type { DrawingOptions, Flag } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import type { Problems } from './problems.ts';
+import { progressKind } from './progress.ts';
 import { UsageError } from './usage-error.ts';
 import { textOf, toNumber } from './values.ts';
 
@@ -49,7 +50,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     loraTags: 'paths',
   };
   const count = problems.attempt(() => readCount(commandLine, 'batch-count', MAX_COUNT)) ?? 1;
-  checkLastSeed(options.seed, count, problems);
+  problems.attempt(() => progressKind(flags));
   return {
     source,
     load: withoutUndefined({
@@ -113,7 +114,7 @@ function readSource(
 }
 
 /** The seeds of several pictures count up from the first. */
-function checkLastSeed(seed: unknown, count: number, problems: Problems): void {
+export function checkLastSeed(seed: unknown, count: number, problems: Problems): void {
   if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) return;
   const first = BigInt(seed as number | bigint);
   if (first >= SEEDS || first <= SEEDS - BigInt(count)) return;

@@ -7,7 +7,7 @@ import { checkUpscaleOptions, loadUpscaler, type UpscaleProgress } from '../upsc
 import type { CommandLine } from './arguments.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
-import { Progress, progressKind } from './progress.ts';
+import { Progress } from './progress.ts';
 import { readCount, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { textOf } from './values.ts';
@@ -32,7 +32,6 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));
   const output = new Output(commandLine, 1);
   output.checkUse(commandLine, problems);
-  problems.attempt(() => progressKind(commandLine.flags));
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
@@ -50,7 +49,7 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
     let enlarged = await enlarge(picture);
     for (let i = 1; i < repeats; i++) enlarged = await enlarge(enlarged);
     const time = performance.now() - start;
-    const written = await output.write(enlarged);
+    const written = await warnings.during(() => output.write(enlarged));
     const { width, height } = enlarged;
     progress.finish(`${written}: ${width} x ${height}, ${(time / 1000).toFixed(2)} s`, output.chooses && !json);
     if (json)
