@@ -19,7 +19,7 @@ struct Beginning {
 };
 
 // What only the tensors of one kind begin with.
-constexpr std::array<Beginning, 15> beginnings = {{
+constexpr std::array<Beginning, 16> beginnings = {{
     {unet_prefix, FileKind::model},
     {text_prefix, FileKind::model},
     {text_2_prefix, FileKind::model},
@@ -29,6 +29,7 @@ constexpr std::array<Beginning, 15> beginnings = {{
     {"emb_params", FileKind::embedding},
     // RRDBNet of BasicSR, of ESRGAN's release and of the code before that
     {"body.0.rdb1.", FileKind::upscaler},
+    {"conv_first.", FileKind::upscaler},
     {"RRDB_trunk.", FileKind::upscaler},
     {"model.1.sub.", FileKind::upscaler},
     // MiDaS, of its authors and of transformers
@@ -87,6 +88,10 @@ FileKind file_kind(const TensorTable & table) {
     if (std::any_of(tensors.begin(), tensors.end(), is_taesd)) return FileKind::taesd;
     if (is_compact_upscaler(table)) return FileKind::upscaler;
     return is_embedding(table) ? FileKind::embedding : FileKind::unknown;
+}
+
+bool is_told_by_names(FileKind kind) {
+    return kind != FileKind::unknown && kind != FileKind::embedding;
 }
 
 std::string file_kind_name(FileKind kind) {

@@ -12,6 +12,9 @@ enum class FileKind { unknown, model, lora, embedding, control_net, taesd, upsca
 // `table` under canonical names (names.h). A part of a model is a model.
 FileKind file_kind(const TensorTable & table);
 
+// By names that only it has; an embedding is told by its shape, under any word.
+bool is_told_by_names(FileKind kind);
+
 // As lib/native/inspection.ts has it: "lora"; empty for `unknown`.
 std::string file_kind_name(FileKind kind);
 

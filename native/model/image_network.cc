@@ -13,7 +13,7 @@
 namespace diffusion {
 
 TensorTable canonical_image_network(const TensorTable & table) {
-    const TensorTable bare = unwrap(table, [](const TensorTable & t) { return file_kind(t) != FileKind::unknown; });
+    const TensorTable bare = unwrap(table, [](const TensorTable & t) { return is_told_by_names(file_kind(t)); });
     return holds_dpt(bare) ? canonical_dpt(bare) : canonical_upscaler(bare);
 }
 

@@ -83,7 +83,9 @@ Part open_part(const std::string & path, Component expected, Component only, con
                                          " tensors, more than the 100000 that any model has");
     }
     part.table = unwrap(part.table, [&](const TensorTable & table) {
-        return !name_tensors(table, expected, only).layout.empty() || !what_to_do_with(file_kind(table)).empty();
+        const FileKind kind = file_kind(table);
+        const bool other = is_told_by_names(kind) && kind != FileKind::model;
+        return other || !name_tensors(table, expected, only).layout.empty();
     });
     part.names = name_tensors(part.table, expected, only);
     part.only = only;

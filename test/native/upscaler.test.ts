@@ -119,9 +119,21 @@ const BAD_FILES: readonly (readonly [what: string, path: () => string, code: str
   ],
   [
     'two tensors of one name',
-    () => edited((all) => [...all, ...wrapped(all, 'params.')]),
+    () =>
+      edited((all) => [
+        ...all,
+        ...all.flatMap((t) =>
+          t.name.startsWith('conv_hr') ? [{ ...t, name: t.name.replace('conv_hr', 'HRconv') }] : [],
+        ),
+      ]),
     'ERR_MODEL_CORRUPT',
-    /conv_first/,
+    /conv_hr/,
+  ],
+  [
+    'a copy of the network beside it',
+    () => edited((all) => [...all, ...wrapped(all, 'params.')]),
+    'ERR_MODEL_UNSUPPORTED',
+    /would go unused: 'params\.conv_first/,
   ],
   [
     'a layer too few',

@@ -16,18 +16,27 @@ const ENCODERS: Record<GgufType, (values: Float32Array) => Buffer> = {
 };
 const ALIGNMENT = 32;
 
-/** Writes `tensors`, each as the type that `typeOf` chooses. */
+/**
+ * Writes `tensors`, each as the type that `typeOf` chooses; those that `inRows` tells in rows of 256, with their shape in the metadata, as
+ * ComfyUI-GGUF does.
+ */
 export function writeGguf(
   path: string,
   tensors: readonly TestTensor[],
   typeOf: (tensor: TestTensor) => GgufType,
+  inRows: (tensor: TestTensor) => boolean = () => false,
 ): void {
-  const header = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(0)];
+  const shapes = tensors.filter(inRows).map(({ name, shape }) => {
+    const [array, i32] = [9, 5];
+    const sizes = Buffer.from(Int32Array.from(shape).buffer);
+    return Buffer.concat([text(`comfy.gguf.orig_shape.${name}`), u32(array), u32(i32), u64(shape.length), sizes]);
+  });
+  const header = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(shapes.length), ...shapes];
   const data: Buffer[] = [];
   let offset = 0;
   for (const tensor of tensors) {
     const type = typeOf(tensor);
-    const dimensions = tensor.shape.toReversed();
+    const dimensions = inRows(tensor) ? [256, tensor.values.length / 256] : tensor.shape.toReversed();
     header.push(text(tensor.name), u32(dimensions.length), ...dimensions.map(u64), u32(TYPES[type]), u64(offset));
     const bytes = padded(ENCODERS[type](tensor.values));
     data.push(bytes);

@@ -17,19 +17,34 @@ export function writeSafetensors(
   tensors: readonly TestTensor[],
   metadata?: Record<string, string>,
 ): void {
-  const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
-  const data = tensors.map((tensor) => (tensor.dtype === 'f16' ? toHalf(tensor.values) : toBytes(tensor.values)));
-  let offset = 0;
-  tensors.forEach(({ name, dtype, shape }, i) => {
-    const end = offset + (data[i] as Buffer).length;
-    header[name] = { dtype: dtype.toUpperCase(), shape, data_offsets: [offset, end] };
-    offset = end;
+  const stored = tensors.map(({ name, dtype, shape, values }) => {
+    const data = dtype === 'f16' ? toHalf(values) : toBytes(values);
+    return { name, dtype: dtype.toUpperCase(), shape, data };
   });
+  writeStored(path, stored, metadata);
+}
+
+/** A tensor in any type of the format. */
+export interface StoredTensor {
+  name: string;
+  dtype: string;
+  shape: number[];
+  data: Buffer;
+}
+
+export function writeStored(path: string, tensors: readonly StoredTensor[], metadata?: Record<string, string>): void {
+  const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
+  let offset = 0;
+  for (const { name, dtype, shape, data } of tensors) {
+    const end = offset + data.length;
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
+    offset = end;
+  }
   const json = Buffer.from(JSON.stringify(header));
   const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
-  writeFileSync(path, Buffer.concat([length, padded, ...data]));
+  writeFileSync(path, Buffer.concat([length, padded, ...tensors.map(({ data }) => data)]));
 }
 
 /** The tensors of a sound file of float32 and int32 numbers, by name. */
