@@ -53,10 +53,11 @@ export function shortHelp(): Promise<string> {
 
 /** Takes a topic out of the words, and writes `help X` and `--help X` of a command as `X --help`. */
 function readScope(argv: readonly string[]): { scope: Scope; words: readonly string[] } {
-  const asWord = argv[0] === 'help' || (argv.length === 2 && argv[1] === 'help');
-  const words = asWord
-    ? ['--help', ...argv.filter((word) => word !== 'help')]
-    : argv.flatMap((word) => (/^--help=/.test(word) ? word.split('=') : [word]));
+  const behind = argv.length === 2 && argv[1] === 'help' && COMMAND_NAMES.some((name) => name === argv[0]);
+  const words =
+    behind || argv[0] === 'help'
+      ? ['--help', ...argv.filter((word) => word !== 'help')]
+      : argv.flatMap((word) => (/^--help=/.test(word) ? word.split('=') : [word]));
   const at = words.findIndex((word) => word === '--help' || word === '-h');
   if (at < 0) return { scope: 'none', words };
   const about = words[at + 1];

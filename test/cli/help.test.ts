@@ -133,6 +133,16 @@ test('every flag that does not exist is told with what was meant, all at once', 
   }
 });
 
+test('help is a word like others where it is the value of a flag', async () => {
+  const [value, behind, before] = await Promise.all([
+    diffuse(['-W', 'help']),
+    lines('devices', 'help'),
+    lines('help', 'devices'),
+  ]);
+  assert.match(value.stderr, /for --width but received 'help'/);
+  assert.deepEqual(behind, before);
+});
+
 const WORDS: Readonly<Record<string, RegExp>> = {
   version: /Did you mean diffuse --version\?/,
   inspct: /Did you mean diffuse inspect\?/,
