@@ -164,20 +164,24 @@ struct Engine::Impl {
         return set;
     }
 
-    void set_loras(const std::vector<LoraFile> & files, bool all, const Cancellation & cancellation) {
+    std::vector<LoraReport> set_loras(const std::vector<LoraFile> & files, bool all,
+                                      const Cancellation & cancellation) {
         LoraSet wanted = lora_set(files);
         const bool same = wanted == in_force;
         Loras next;
         if (!same) next = read_loras(files, *networks->weights, evaluator->device().backends().back(), cancellation);
-        for (const LoraReport & report : same ? lora_reports : next.reports) {
+        std::vector<LoraReport> reports = same ? lora_reports : next.reports;
+        for (const LoraReport & report : reports) {
+            if (!report.unsure.empty()) log_warning(report.unsure);
             if (report.left.empty()) continue;
             if (all) throw Error(ErrorCode::model_mismatch, report.left + ". All were asked for.");
             log_warning(report.left);
         }
-        if (same) return;
+        if (same) return reports;
         evaluator->set_deltas(next.deltas);
         lora_reports = std::move(next.reports);
         in_force = std::move(wanted);
+        return reports;
     }
 
     LogSink on_log;
@@ -212,8 +216,7 @@ std::vector<LoraReport> Engine::set_loras(const std::vector<LoraFile> & files, b
                                           const Cancellation & cancellation) {
     cancellation.throw_if_cancelled();
     const LogScope scope(impl_->on_log);
-    impl_->set_loras(files, all, cancellation);
-    return impl_->lora_reports;
+    return impl_->set_loras(files, all, cancellation);
 }
 
 void Engine::set_control_nets(const std::vector<std::string> & paths, const Cancellation & cancellation) {

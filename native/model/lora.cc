@@ -83,6 +83,18 @@ void require_memory_for(const Adapters & adapters, const LoraTargets & targets, 
     require_memory(static_cast<size_t>(numbers) * sizeof(float), host, "the LoRA " + quote(path));
 }
 
+// PEFT's own files have no alpha, and what they are worth without the configuration beside them nobody knows.
+std::string unsure_strength(const TensorTable & table, const PeftConfigs & peft, const std::string & path) {
+    const auto is_peft = [](const StoredTensor & tensor) { return tensor.name.starts_with("base_model.model."); };
+    const auto is_alpha = [](const StoredTensor & tensor) { return tensor.name.ends_with(".alpha"); };
+    const auto & tensors = table.tensors();
+    if (!peft.empty() || std::ranges::none_of(tensors, is_peft) || std::ranges::any_of(tensors, is_alpha)) return "";
+    return quote(path) +
+           " is an adapter of PEFT whose strength is in adapter_config.json, which is not beside it under the name "
+           "of " +
+           "adapter_model; it is applied as if alpha were the rank";
+}
+
 void append(Parts && from, Parts & to) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
@@ -94,7 +106,7 @@ LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas 
     const Adapters adapters = group(table, file.path, left);
     require_memory_for(adapters, targets, host, file.path);
     const PeftConfigs peft = PeftConfigs::read(table.files().front());
-    LoraReport report{file, 0, static_cast<int64_t>(table.tensors().size()), ""};
+    LoraReport report{file, 0, static_cast<int64_t>(table.tensors().size()), "", ""};
     for (const auto & [name, parts] : adapters) {
         cancellation.throw_if_cancelled();
         const LoraLayer * layer = targets.find(name);
@@ -110,6 +122,7 @@ LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas 
     }
     table.check_unchanged();
     report.left = left.describe(file.path);
+    report.unsure = unsure_strength(table, peft, file.path);
     if (report.applied > 0) return report;
     throw Error(ErrorCode::model_mismatch,
                 quote(file.path) + ": expected a LoRA for this model, found adapters of " +

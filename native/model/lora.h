@@ -26,6 +26,8 @@ struct LoraReport {
     int64_t tensors = 0; // in the file
     // A sentence on the tensors that were not applied, and no vectors of words; empty where there are none.
     std::string left;
+    // A sentence on a strength that is not known for sure; empty where it is.
+    std::string unsure;
 };
 
 struct Loras {

@@ -103,6 +103,8 @@ describe('whole differences, of every tensor that a model has', () => {
         : `lora_te1_text_model_${flat(own)}`,
     'names of diffusers': (component, _, own) =>
       component === 'unet' ? `unet.${own}` : `text_encoder.text_model.${own}`,
+    "names of PEFT's own files": (component, _, own) =>
+      component === 'unet' ? `base_model.model.${own}` : `base_model.model.text_model.${own}`,
     'names of ComfyUI': (component, original, own) =>
       component === 'unet'
         ? original.replace('model.diffusion_model.', 'diffusion_model.')
@@ -413,6 +415,24 @@ describe('what is not applied', () => {
     const whole = { ...options, loras: [{ path: write('whole', tensors) }], strictLoras: true };
     assert.deepEqual((await opened.txt2img(whole)).warnings, []);
   });
+});
+
+test('an adapter of PEFT without its configuration is told of', async () => {
+  const { tensors } = product(`base_model.model.${layer}.lora_B.weight`, `base_model.model.${layer}.lora_A.weight`);
+  const told: string[] = [];
+  const model = await addon.open(
+    { model: tinyPath },
+    { device: 'cpu', threads: 1, cancellation: never, onLog: (level, message) => told.push(`${level}: ${message}`) },
+  );
+  await model.setLoras([{ path: write('lonely', tensors), weight: 1 }], never, true);
+  assert.match(
+    told.join('\n'),
+    /^warn: '.*lonely\.safetensors' is an adapter of PEFT whose strength is in adapter_config/,
+  );
+  const alpha = tensor(`base_model.model.${layer}.alpha`, [], Float32Array.of(4));
+  await model.setLoras([{ path: write('sure', [...tensors, alpha]), weight: 1 }], never, true);
+  assert.equal(told.length, 1);
+  await model.dispose();
 });
 
 describe('words that a LoRA carries', () => {

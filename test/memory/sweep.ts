@@ -13,7 +13,7 @@ import type { NativeCondition, NativeImageNetwork, NativeModel } from '../../lib
 import { callNative } from '../../lib/pipeline/native-call.ts';
 import { addon, never, openTiny, tiny } from '../support/addon.ts';
 import { goldenTensors } from '../support/golden.ts';
-import { writeSafetensors } from '../support/safetensors.ts';
+import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { tinyControlNet } from '../support/tiny-control-net.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 import { tinyCompactNet, writeUpscaler } from '../support/tiny-upscalers.ts';
@@ -48,15 +48,20 @@ function writeLora(name: string, seed: number): string {
   const all = [...goldenTensors('loras.safetensors')];
   const form = all.find(([key]) => key.includes('/'))?.[0].split('/')[0];
   const tensors = all.filter(([key]) => key.startsWith(`${form}/`));
-  writeSafetensors(
-    path,
-    tensors.map(([key, { shape, values }]) => ({
-      name: key.slice(key.indexOf('/') + 1),
-      dtype: 'f32',
-      shape,
-      values: Float32Array.from(values, (value) => value * seed),
-    })),
-  );
+  const changes = (layer: string, part: string): TestTensor => {
+    return { name: `${layer}.${part}`, dtype: 'f32', shape: [64], values: new Float32Array(64).fill(seed / 4) };
+  };
+  // Of tensors that kernels pack, and of others.
+  writeSafetensors(path, [
+    ...tensors.map(([key, { shape, values }]): TestTensor => {
+      const scaled = Float32Array.from(values, (value) => value * seed);
+      return { name: key.slice(key.indexOf('/') + 1), dtype: 'f32', shape, values: scaled };
+    }),
+    changes('unet.mid_block.attentions.0.norm', 'w_norm'),
+    changes('unet.mid_block.attentions.0.proj_in', 'diff_b'),
+    changes('text_encoder.text_model.encoder.layers.0.layer_norm1', 'b_norm'),
+    changes('lora_unet_elsewhere', 'diff_b'),
+  ]);
   return path;
 }
 
