@@ -93,24 +93,22 @@ export async function findEdges(picture: Pixels, { low, high, blur }: CheckedCan
 
 /** Derivatives of a picture. */
 interface Gradient {
-  /** `[height, width]`, each from -1020 to 1020. */
-  readonly dx: Int16Array;
-  readonly dy: Int16Array;
+  /** Which of the neighbours lie across an edge there, see {@link acrossEdge}: `[height, width]`. */
+  readonly across: Uint8Array;
   /** |dx| + |dy|, `[height + 2, width + 2]`, with a border of zeros. */
   readonly magnitude: Uint16Array;
 }
 
 /** Sobel's derivatives of the channel that changes most at each pixel. The outermost pixels are repeated around the picture. */
 async function sobel({ width, height, data }: Pixels): Promise<Gradient> {
-  const dx = new Int16Array(width * height);
-  const dy = new Int16Array(width * height);
+  const across = new Uint8Array(width * height);
   const magnitude = new Uint16Array((width + 2) * (height + 2));
   await eachRow(height, (y) => {
     const rows = [Math.max(y - 1, 0), y, Math.min(y + 1, height - 1)].map((row) => 3 * row * width);
     const [above, here, below] = rows as [number, number, number];
     for (let x = 0; x < width; x++) {
       const [left, right] = [3 * Math.max(x - 1, 0), 3 * Math.min(x + 1, width - 1)];
-      let most = -1;
+      let [most, dx, dy] = [-1, 0, 0];
       for (let channel = 0; channel < 3; channel++) {
         const at = (row: number, column: number) => data[row + column + channel] as number;
         const east = at(above, right) + 2 * at(here, right) + at(below, right);
@@ -120,13 +118,14 @@ async function sobel({ width, height, data }: Pixels): Promise<Gradient> {
         const size = Math.abs(east - west) + Math.abs(south - north);
         if (size <= most) continue;
         most = size;
-        dx[y * width + x] = east - west;
-        dy[y * width + x] = south - north;
+        dx = east - west;
+        dy = south - north;
       }
+      across[y * width + x] = acrossEdge(dx, dy);
       magnitude[(y + 1) * (width + 2) + x + 1] = most;
     }
   });
-  return { dx, dy, magnitude };
+  return { across, magnitude };
 }
 
 /** What a pixel is, where it is not 0: an edge if it continues another, or an edge for certain. */
@@ -139,36 +138,40 @@ const TANGENT = Math.round(Math.tan(Math.PI / 8) * FIXED_POINT);
 
 /** Thins edges to the pixels that are the largest across them. */
 async function findRidges(
-  { dx, dy, magnitude }: Gradient,
+  { across, magnitude }: Gradient,
   width: number,
   height: number,
   low: number,
   high: number,
 ): Promise<Uint8Array> {
   const stride = width + 2;
+  const steps = [1, stride, stride + 1, stride - 1];
   const found = new Uint8Array(magnitude.length);
   await eachRow(height, (y) => {
     for (let x = 0; x < width; x++) {
       const place = (y + 1) * stride + x + 1;
       const size = magnitude[place] as number;
       if (size <= low) continue;
-      const across = acrossEdge(dx[y * width + x] as number, dy[y * width + x] as number, stride);
-      const before = magnitude[place - across] as number;
-      const after = magnitude[place + across] as number;
+      const direction = across[y * width + x] as number;
+      const before = magnitude[place - (steps[direction] as number)] as number;
+      const after = magnitude[place + (steps[direction] as number)] as number;
       // Of two equal ones side by side the first is the ridge; along diagonals neither is, as in OpenCV.
-      const isDiagonal = across !== 1 && across !== stride;
+      const isDiagonal = direction > 1;
       if (size > before && (isDiagonal ? size > after : size >= after)) found[place] = size > high ? STRONG : WEAK;
     }
   });
   return found;
 }
 
-/** The way to the neighbour that the gradient points at or away from, of eight. */
-function acrossEdge(dx: number, dy: number, stride: number): number {
+/**
+ * Where the neighbours are that the gradient points at and away from: 0 beside, 1 above and below, 2 and 3 along the falling and the rising
+ * diagonal.
+ */
+function acrossEdge(dx: number, dy: number): number {
   const [x, y] = [Math.abs(dx), Math.abs(dy) * FIXED_POINT];
-  if (y < x * TANGENT) return 1;
-  if (y > x * (TANGENT + 2 * FIXED_POINT)) return stride;
-  return dx < 0 === dy < 0 ? stride + 1 : stride - 1;
+  if (y < x * TANGENT) return 0;
+  if (y > x * (TANGENT + 2 * FIXED_POINT)) return 1;
+  return dx < 0 === dy < 0 ? 2 : 3;
 }
 
 /** Pixels that are looked around between two looks at the clock. */
