@@ -49,15 +49,11 @@ int64_t LoraParts::numbers() const {
 
 LoraParts::Deltas LoraParts::deltas(const LoraLayer & layer, double strength, const PeftConfigs & peft) const {
     Deltas deltas;
-    const auto need = [&](const std::unique_ptr<RowDelta> & delta) {
-        if (!delta) throw incomplete_file(path_, "a tensor of the adapter of " + quote(layer_) + " is missing");
-    };
-    const bool products = has_from(LoraPart::up, LoraPart::up_bias);
     if (layer.weight) {
         int64_t rows = weight_rows(layer.weight->tensor), columns = ggml_nelements(layer.weight->tensor) / rows;
         if (layer.transposed) std::swap(rows, columns);
         auto & to = deltas.weight;
-        if (products) to.push_back(low_rank(rows, columns, strength, peft));
+        if (has_from(LoraPart::up, LoraPart::up_bias)) to.push_back(low_rank(rows, columns, strength, peft));
         if (has_from(LoraPart::hada_w1_a, LoraPart::hada_t2)) to.push_back(hadamard(rows, columns, strength, peft));
         if (has_from(LoraPart::lokr_w1, LoraPart::lokr_t2)) to.push_back(kronecker(rows, columns, strength, peft));
         if (has_from(LoraPart::embedding_a, LoraPart::embedding_b)) {
@@ -76,9 +72,7 @@ LoraParts::Deltas LoraParts::deltas(const LoraLayer & layer, double strength, co
         }
         if (has(LoraPart::bias_diff)) deltas.bias.push_back(whole(LoraPart::bias_diff, 1, length, strength));
     }
-    if (deltas.weight.empty() && !std::ranges::any_of(tensors_, [](const auto & t) { return is_of_bias(t.first); })) {
-        need(nullptr); // an alpha alone
-    }
+    if (tensors_.size() == 1 && has(LoraPart::alpha)) throw missing_part();
     for (const auto & [part, tensor] : tensors_) {
         if (!(is_of_bias(part) ? layer.bias : layer.weight)) deltas.left.push_back(tensor);
     }
@@ -92,10 +86,12 @@ bool LoraParts::has_from(LoraPart first, LoraPart last) const {
 
 const StoredTensor & LoraParts::tensor(LoraPart part) const {
     const auto found = tensors_.find(part);
-    if (found == tensors_.end()) {
-        throw incomplete_file(path_, "a tensor of the adapter of " + quote(layer_) + " is missing");
-    }
+    if (found == tensors_.end()) throw missing_part();
     return *found->second;
+}
+
+Error LoraParts::missing_part() const {
+    return incomplete_file(path_, "a tensor of the adapter of " + quote(layer_) + " is missing");
 }
 
 Matrix LoraParts::matrix(LoraPart part) const {

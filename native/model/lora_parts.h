@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "error.h"
 #include "graph/row_delta.h"
 #include "io/tensor_table.h"
 #include "model/adapter.h"
@@ -42,6 +43,7 @@ private:
     bool has(LoraPart part) const { return tensors_.contains(part); }
     bool has_from(LoraPart first, LoraPart last) const;
     const StoredTensor & tensor(LoraPart part) const;
+    Error missing_part() const;
     Matrix matrix(LoraPart part) const;
     void require_shape(int64_t have_rows, int64_t have_columns, int64_t rows, int64_t columns) const;
     void require_sound(const LowRank & product) const;

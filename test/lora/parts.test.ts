@@ -464,6 +464,30 @@ describe('words that a LoRA carries', () => {
     });
   }
 
+  it('of both text encoders of SDXL', async () => {
+    const wide = xlArchitecture.text2?.width ?? 0;
+    const [first, second] = [random(64, 2), random(wide, 2)];
+    const words = (prefix: string) => [
+      tensor(`${prefix}clip_l`, [1, 64], first),
+      tensor(`${prefix}clip_g`, [1, wide], second),
+    ];
+    const apart = write('zzxl', words(''));
+    const diff = tensor('unet.conv_out.diff_b', [4]);
+    const path = write('bundle-xl', [diff, ...words('bundle_emb.zzxl.')]);
+    const model = await loadModel(tinyModel({ architecture: xlArchitecture, vocabulary: 49408 }).path, {
+      device: 'cpu',
+      threads: 1,
+    });
+    const options = { prompt: 'a zzxl', steps: 1, width: 32, height: 32, seed: 5, strictLoras: true };
+    const bundled = await model.txt2img({ ...options, loras: [{ path }] });
+    const loras = [{ path: write('bundle-none', [diff]) }];
+    const expected = await model.txt2img({ ...options, loras, embeddings: [{ path: apart }] });
+    const without = await model.txt2img({ ...options, loras });
+    await model.dispose();
+    assert.deepEqual(bundled.images[0]?.data, expected.images[0]?.data);
+    assert.notDeepEqual(bundled.images[0]?.data, without.images[0]?.data);
+  });
+
   it('go before a file of the folder, and behind what the call gives by itself', async () => {
     const path = write('bundle', [...tensors, tensor('bundle_emb.zzcat.emb_params', [1, 64])]);
     const found = async (options: Partial<Txt2ImgOptions>) =>
