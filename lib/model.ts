@@ -2,6 +2,7 @@
 
 import { readControls } from './control/controls.ts';
 import { DepthSource } from './depth/depth-source.ts';
+import { type ModelWord, readModelWords } from './embedding/added-tokens.ts';
 import { DiffusionError } from './errors.ts';
 import { checkLoadOptions, type LoadOptions } from './load-options.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from './native/contract.ts';
@@ -36,13 +37,10 @@ import { txt2img } from './pipeline/txt2img.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 import { type SchedulerName, SigmaTable, schedulerFor, stableDiffusionTable } from './schedule/index.ts';
 import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from './source.ts';
-import { CHUNK_LENGTH } from './text/chunks.ts';
+import { CHUNK_LENGTH, LONG_CHUNK_LENGTH } from './text/chunks.ts';
 import { type ClipTokenizer, loadClipTokenizer } from './text/tokenizer.ts';
-import { END_TOKEN } from './text/vocabulary.ts';
+import { VOCABULARY_SIZE } from './text/vocabulary.ts';
 import { Warnings, withWarnings } from './warnings.ts';
-
-/** The end token is the last one. */
-const VOCABULARY_SIZE = END_TOKEN + 1;
 
 /** What is told of most folders of diffusers, and so is no warning. */
 const LEADING =
@@ -89,16 +87,17 @@ export async function loadModel(
     );
     const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
     try {
-      throwIfAborted(computing.signal);
       checkTextEncoders(native.info);
+      const words = await readModelWords(files, native.info);
+      throwIfAborted(computing.signal);
+      const info = describeModel(native.info, modelName(files));
+      if (info.noise.spacing === 'leading') warnings.info(LEADING);
+      const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
+      return new Model(addon, native, tokenizer, info, words, depth, warnings);
     } catch (error) {
       await native.dispose();
       throw error;
     }
-    const info = describeModel(native.info, modelName(files));
-    if (info.noise.spacing === 'leading') warnings.info(LEADING);
-    const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
-    return new Model(addon, native, tokenizer, info, depth, warnings);
   });
 }
 
@@ -110,6 +109,7 @@ export class Model implements AsyncDisposable {
   readonly #addon: NativeAddon;
   readonly #native: NativeModel;
   readonly #tokenizer: ClipTokenizer;
+  readonly #words: readonly ModelWord[];
   readonly #queue = new SerialQueue();
   readonly #depth: DepthSource;
   readonly #warnings: Warnings;
@@ -121,6 +121,7 @@ export class Model implements AsyncDisposable {
     native: NativeModel,
     tokenizer: ClipTokenizer,
     info: ModelInfo,
+    words: readonly ModelWord[],
     depth: DepthSource,
     warnings: Warnings,
   ) {
@@ -129,6 +130,7 @@ export class Model implements AsyncDisposable {
     this.#tokenizer = tokenizer;
     this.info = info;
     this.sigmaTable = info.alphasCumprod ? new SigmaTable(info.alphasCumprod) : stableDiffusionTable();
+    this.#words = words;
     this.#depth = depth;
     this.#warnings = warnings;
   }
@@ -273,7 +275,10 @@ export class Model implements AsyncDisposable {
       this.#warnings.gather(async (inTurn) => {
         const networks = new Networks(this.#addon, this.#native, signal, checked.wrap);
         const task = untilAborted(prepare(checked, limits), signal);
-        const prompts = untilAborted(readPrompts(this.#addon, this.#tokenizer, this.info, checked, signal), signal);
+        const prompts = untilAborted(
+          readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, checked, signal),
+          signal,
+        );
         const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
         const second = untilAborted(this.#prepareSecond(checked, signal), signal);
         const drawing = this.#queue.run(signal, () =>
@@ -303,7 +308,7 @@ export class Model implements AsyncDisposable {
     if (!hires) return undefined;
     const options = { ...checked, steps: secondSteps(checked, hires) };
     const [prompts, controls] = await Promise.all([
-      readPrompts(this.#addon, this.#tokenizer, this.info, options, signal),
+      readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, options, signal),
       readControls(checked.controls, Promise.resolve({ size: hires.size }), this.#depth, signal),
     ]);
     return { prompts, controls };
@@ -330,13 +335,23 @@ function hiresOf(
   return checked.hires;
 }
 
-/** The tokenizer is CLIP's: a text encoder of other sizes was made for another one. */
+/** The tokenizer is CLIP's: a text encoder with fewer tokens was made for another one. One with more has them for words of its own. */
 function checkTextEncoders({ textEncoders }: NativeModelInfo): void {
   for (const { positions, vocabulary } of textEncoders) {
-    if (positions === CHUNK_LENGTH && vocabulary === VOCABULARY_SIZE) continue;
-    const expected = `a text encoder of CLIP with ${CHUNK_LENGTH} positions and ${VOCABULARY_SIZE} tokens`;
+    const isKnown = positions === CHUNK_LENGTH || positions === LONG_CHUNK_LENGTH;
+    if (isKnown && vocabulary >= VOCABULARY_SIZE) continue;
+    const expected = `a text encoder of CLIP with ${CHUNK_LENGTH} positions (LongCLIP: ${LONG_CHUNK_LENGTH}) and at least ${VOCABULARY_SIZE} tokens`;
     const received = `one with ${positions} positions and ${vocabulary} tokens`;
     throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
+  }
+  const positions = textEncoders.map((encoder) => encoder.positions);
+  if (new Set(positions).size > 1) {
+    const expected = 'text encoders of as many positions each, so that what they say of a token stands side by side';
+    const remedy = `LongCLIP has ${LONG_CHUNK_LENGTH}: use CLIP's text encoder in its place`;
+    throw new DiffusionError(
+      'ERR_MODEL_UNSUPPORTED',
+      `Expected ${expected}, but the model has some of ${positions.join(' and ')}. ${remedy}`,
+    );
   }
 }
 

@@ -42,7 +42,8 @@ test('a model whose text encoder is for another tokenizer is refused', async () 
   await assert.rejects(loadModel(tinyModel({ vocabulary: 1000 }).path), {
     name: 'DiffusionError',
     code: 'ERR_MODEL_UNSUPPORTED',
-    message: /77 positions and 49408 tokens but the model has one with 77 positions and 1000 tokens/,
+    message:
+      /77 positions \(LongCLIP: 248\) and at least 49408 tokens but the model has one with 77 positions and 1000 tokens/,
   });
 });
 

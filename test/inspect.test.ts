@@ -35,6 +35,8 @@ const FILES: readonly [kind: string | undefined, what: string, tensors: Record<s
   ['embedding', 'of kohya-ss', { emb_params: [768] }],
   ['embedding', 'of diffusers', { '<cat-toy>': [1, 768] }],
   ['embedding', 'of SDXL', { clip_l: [2, 768], clip_g: [2, 1280] }],
+  ['embedding', 'of pivotal tuning', { text_encoders_0: [2, 768], text_encoders_1: [2, 1280] }],
+  ['embedding', 'of several words', { '<one>': [768], '<two>': [3, 768] }],
   [
     'controlnet',
     'of diffusers',

@@ -2,52 +2,93 @@
 
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { DiffusionError } from '../errors.ts';
+import { DiffusionError, type DiffusionErrorCode } from '../errors.ts';
 import { isInside } from '../inside.ts';
 import type { CheckedLoras } from '../lora/options.ts';
+import type { NativeTensor } from '../native/contract.ts';
+import { spellings } from '../text/spellings.ts';
 import { WordFinder } from '../text/triggers.ts';
 import { type CheckedEmbeddings, type EmbeddingFile, wordOf } from './options.ts';
+import { tensorsByWord } from './words.ts';
 
 const EXTENSIONS = new Set(['.safetensors', '.pt', '.bin', '.ckpt', '.pth']);
+/** What is wrong with a file itself. */
+const UNREADABLE: ReadonlySet<DiffusionErrorCode> = new Set(['ERR_FILE', 'ERR_MODEL_CORRUPT', 'ERR_MODEL_UNSUPPORTED']);
+
+/** Reads the tensors of a file. */
+export type ReadTensors = (path: string) => Promise<readonly NativeTensor[]>;
+
+/** A word of the texts and where its vectors are. */
+export interface NamedEmbedding {
+  readonly token: string;
+  /** Several where several files hold the word: diffusers saves one for each text encoder of SDXL. */
+  readonly files: readonly EmbeddingFile[];
+}
 
 /**
- * The embeddings whose words stand in the texts. What a call gives by itself goes before those that its LoRAs carry, and these before a
- * file of that name in the folder, whose subfolders are not looked into.
+ * The embeddings whose words stand in the texts: files by their names, and by the words that they hold. What a call gives by itself goes
+ * before those that its LoRAs carry, and these before a file in the folder, whose subfolders are not looked into. In each, the name of a
+ * file goes before words in files.
  *
  * @param bundled those that LoRAs carry.
  * @throws DiffusionError `ERR_FILE` where the folder cannot be read, where a file in it that the texts name is a link out of it
- *   (unless prompts may give paths), and where two files in it, or two LoRAs, go by a word of the texts.
+ *   (unless prompts may give paths), and where two files in it, or two LoRAs, have a word of the texts for their name.
  */
 export async function findEmbeddings(
   { embeddings, embeddingDirectory, loraTags }: CheckedEmbeddings & Pick<CheckedLoras, 'loraTags'>,
   bundled: readonly EmbeddingFile[],
   texts: readonly string[],
-): Promise<EmbeddingFile[]> {
+  read: ReadTensors,
+): Promise<NamedEmbedding[]> {
   const inFolder = embeddingDirectory === undefined ? [] : await filesIn(embeddingDirectory);
-  const files = new Map([...byWord(inFolder), ...byWord(bundled), ...byWord(embeddings)]);
-  const finder = new WordFinder([...files].map(([word, those]) => [word, those] as const));
+  const insideThose = await wordsInside(inFolder, texts, read);
+  const insideGiven = await wordsInside(embeddings, texts, read);
+  const words = new Map([insideThose, inFolder, bundled, insideGiven, embeddings].flatMap((files) => byWord(files)));
+  const finder = new WordFinder(words);
   const named = new Set(texts.flatMap((text) => finder.split(text)).filter((part) => typeof part !== 'string'));
   if (embeddingDirectory !== undefined && loraTags === 'names') {
-    for (const [file] of named) if (file && inFolder.includes(file)) await requireInside(embeddingDirectory, file);
+    const ofFolder = new Set([...inFolder, ...insideThose]);
+    for (const file of [...named].flat()) if (ofFolder.has(file)) await requireInside(embeddingDirectory, file);
   }
-  return [...named].map(([file, twin]) => {
-    if (!twin) return file as EmbeddingFile;
+  return [...named].map((files) => {
+    const [file, twin] = files as [EmbeddingFile, EmbeddingFile?];
+    if (!twin || file.word !== undefined) return { token: file.token, files };
     const expected = `one embedding by the name of '${twin.token}'`;
     const remedy = 'Rename one of them, or leave one out';
-    throw new DiffusionError(
-      'ERR_FILE',
-      `Expected ${expected} but found '${file?.path}' and '${twin.path}'. ${remedy}`,
-    );
+    throw new DiffusionError('ERR_FILE', `Expected ${expected} but found '${file.path}' and '${twin.path}'. ${remedy}`);
   });
 }
 
-function byWord(files: readonly EmbeddingFile[]): Map<string, EmbeddingFile[]> {
+/** The words in files that may stand in the texts. A file that cannot be read has none: no prompt has asked for it. */
+async function wordsInside(
+  files: readonly EmbeddingFile[],
+  texts: readonly string[],
+  read: ReadTensors,
+): Promise<EmbeddingFile[]> {
+  const all = texts.join('\n').toLowerCase();
+  const found: EmbeddingFile[] = [];
+  if (all.trim() === '') return found;
+  for (const { path } of files) {
+    const tensors = await read(path).catch((error: unknown) => {
+      if (error instanceof DiffusionError && UNREADABLE.has(error.code)) return [];
+      throw error;
+    });
+    for (const [word, parts] of spellings(tensorsByWord(tensors))) {
+      const isVectors = parts.flat().every(({ shape }) => shape.length === 1 || shape.length === 2);
+      const isNamed = word !== '' && all.includes(word.toLowerCase());
+      if (isVectors && isNamed) found.push({ token: word, path, word, tensors });
+    }
+  }
+  return found;
+}
+
+function byWord(files: readonly EmbeddingFile[]): [word: string, files: EmbeddingFile[]][] {
   const words = new Map<string, EmbeddingFile[]>();
   for (const file of files) {
     const word = file.token.toLowerCase();
     words.set(word, [...(words.get(word) ?? []), file]);
   }
-  return words;
+  return [...words];
 }
 
 async function requireInside(folder: string, { token, path }: EmbeddingFile): Promise<void> {

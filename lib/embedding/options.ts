@@ -18,6 +18,8 @@ export interface EmbeddingOption {
 export interface EmbeddingFile {
   readonly token: string;
   readonly path: string;
+  /** The word in the file that it is, where the file is not named for it. */
+  readonly word?: string;
   /** Its tensors, under the names that they have in files of their own, where it is a part of another file. */
   readonly tensors?: readonly NativeTensor[];
 }

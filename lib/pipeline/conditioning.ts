@@ -2,7 +2,7 @@
 
 import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
 import type { Size } from '../picture/resize.ts';
-import { CHUNK_LENGTH, type PromptChunk } from '../text/chunks.ts';
+import type { PromptChunk } from '../text/chunks.ts';
 import { stageAt } from '../text/editing.ts';
 import { applyWeights } from '../text/weights.ts';
 import { concat } from './arrays.ts';
@@ -16,7 +16,7 @@ import type { ChunkStage, Guided, Prompts } from './prompts.ts';
 export interface Conditioning {
   /** Hidden states that it attends to, `[tokens, width]`: of all text encoders side by side. */
   readonly context: Float32Array;
-  /** Number of tokens: 77 a chunk. */
+  /** Number of tokens: 77 a chunk, or as many positions as the text encoder has. */
   readonly tokens: number;
   /** SDXL: the pooled prompt, and the embedded sizes and places. */
   readonly vector?: Float32Array;
@@ -104,7 +104,7 @@ function conditionsOf(
     const parts = encoders.map((encoded, i) =>
       (stage.chunks[i] as Guided<readonly PromptChunk[]>)[which].map((chunk) => encoded.get(chunk) as EncodedChunk),
     );
-    const tokens = (parts[0] as EncodedChunk[]).length * CHUNK_LENGTH;
+    const tokens = (parts[0] as EncodedChunk[]).length * (info.textEncoders[0] as NativeTextEncoder).positions;
     const hidden = parts.map((chunks) => concat(chunks.map((chunk) => chunk.hidden)));
     const context = sideBySide(hidden, tokens);
     const pooled = Float32Array.from(parts.at(-1)?.[0]?.pooled ?? []);

@@ -56,10 +56,14 @@ export interface GenerationOptions extends PictureLimits {
   strictLoras?: boolean | undefined;
   /**
    * Embeddings of textual inversion, each with the word that stands for it in both prompts; at most 256. Default none. A word is
-   * found in any case where no letter or digit touches it, and takes the weight that it has in the prompt.
+   * found in any case where no letter or digit touches it, and takes the weight that it has in the prompt. The words that a file holds
+   * stand for their vectors too; a file of several words can be used by these alone.
    */
   embeddings?: readonly EmbeddingOption[] | undefined;
-  /** Folder of embeddings: the name of each file, without its extension, is such a word. Default none. */
+  /**
+   * Folder of embeddings: the name of each file, without its extension, is such a word, and so are the words that diffusers saves in it.
+   * Default none.
+   */
   embeddingDirectory?: string | undefined;
   /** Sampling steps, 1 to 1000. Default 20. Custom sigmas bring their own number. */
   steps?: number | undefined;

@@ -1,7 +1,8 @@
 // From the two prompts of a call to chunks of tokens, as they are from one step to the next.
 
+import type { ModelWord } from '../embedding/added-tokens.ts';
 import { bundledEmbeddings } from '../embedding/bundled.ts';
-import { type EmbeddingReport, type Embeddings, loadEmbeddings } from '../embedding/load.ts';
+import { type EmbeddingReport, loadEmbeddings } from '../embedding/load.ts';
 import { argumentError } from '../errors.ts';
 import { conditionsUsed, type Guidance } from '../guidance/index.ts';
 import { type FoundLora, findLoras } from '../lora/files.ts';
@@ -10,7 +11,7 @@ import { withholdContents } from '../lora/withhold.ts';
 import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
 import { isTurnOver, nextTurn } from '../picture/slices.ts';
 import { parseAttention } from '../text/attention.ts';
-import { encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
+import { type EncodePromptOptions, encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
 import { warn } from '../warnings.ts';
@@ -62,6 +63,7 @@ export function guidanceOf({ guidanceSize }: NativeModelInfo, options: CheckedGe
  * Finds the LoRAs, reads the embeddings that the prompts name, and splits both prompts into equally many chunks, for each stage that edits and
  * alternations make of them.
  *
+ * @param words those that the model brings.
  * @throws DiffusionError `ERR_FILE` for a LoRA that is nowhere; RangeError `ERR_INVALID_ARG_VALUE` for malformed weights, for more than 64 chunks in a text or 1024 in all, and as
  *   {@link schedulePrompt}; DiffusionError for embeddings that cannot be had, see {@link loadEmbeddings}.
  */
@@ -69,6 +71,7 @@ export async function readPrompts(
   addon: NativeAddon,
   tokenizer: ClipTokenizer,
   info: NativeModelInfo,
+  words: readonly ModelWord[],
   options: CheckedGenerationOptions,
   signal: AbortSignal,
 ): Promise<Prompts> {
@@ -89,11 +92,12 @@ export async function readPrompts(
   const loras = await findLoras(options);
   const paths = loras.map(({ path }) => path);
   const bundled = await withholdContents(loras, () => bundledEmbeddings(addon, paths, signal));
-  const embeddings = await loadEmbeddings(addon, info, options, plain, bundled, signal);
+  const embeddings = await loadEmbeddings(addon, info.textEncoders, words, options, plain, bundled, signal);
   const used = promptsUsed(info, options);
-  const chunkers = info.textEncoders.map(({ kind }) =>
-    chunkerFor(tokenizer, kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken, embeddings.triggers),
-  );
+  const chunkers = info.textEncoders.map(({ kind, positions }, i) => {
+    const pad = kind === 'openclip' ? OPEN_CLIP_PAD : tokenizer.endToken;
+    return chunkerFor({ tokenizer, pad, positions, triggers: embeddings.triggers[i] });
+  });
   return {
     stages: await chunkStages(stages, used, chunkers),
     vectors: embeddings.vectors,
@@ -112,11 +116,11 @@ function promptsUsed(info: NativeModelInfo, options: CheckedGenerationOptions): 
 type Chunker = (text: string, name: string) => Promise<readonly PromptChunk[]>;
 
 /** Makes chunks of texts, of the same text once. The longest take some milliseconds, and edits may make many. */
-function chunkerFor(tokenizer: ClipTokenizer, pad: number, triggers: Embeddings['triggers']): Chunker {
+function chunkerFor(options: EncodePromptOptions): Chunker {
   const known = new Map<string, readonly PromptChunk[]>();
   return async (text, name) => {
     if (isTurnOver()) await nextTurn();
-    const chunks = known.get(text) ?? encodePrompt(text, { tokenizer, pad, triggers, name });
+    const chunks = known.get(text) ?? encodePrompt(text, { ...options, name });
     known.set(text, chunks);
     if (chunks.length > MAX_CHUNKS) throw tooMany(name, MAX_CHUNKS, `${chunks.length}`);
     return chunks;

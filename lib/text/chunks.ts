@@ -1,4 +1,4 @@
-// From a prompt to the 77-token chunks that a CLIP text encoder takes, with a weight for each token.
+// From a prompt to the chunks of 77 tokens that a CLIP text encoder takes (of 248 where it is LongCLIP's), with a weight for each token.
 import { argumentError, describe } from '../errors.ts';
 import { parseAttention } from './attention.ts';
 import type { ClipTokenizer } from './tokenizer.ts';
@@ -6,16 +6,23 @@ import { type Trigger, WordFinder } from './triggers.ts';
 
 /** Tokens in a chunk: the length of CLIP's position table. */
 export const CHUNK_LENGTH = 77;
+/** That of LongCLIP (Zhang et al. 2024, arXiv:2403.15378), which is CLIP with more positions. */
+export const LONG_CHUNK_LENGTH = 248;
 /** Tokens of the prompt in a chunk, between its start and its end token. */
 export const CHUNK_BODY = CHUNK_LENGTH - 2;
+/**
+ * In place of a token: takes its place when chunks are cut, and is then left out of them. So the chunks of several text encoders end at the
+ * same words, where one of the encoders has no vectors for a word.
+ */
+export const LEFT_OUT = -1;
 
 const NO_TRIGGERS = new WordFinder<Trigger>([]);
 
 /** One input of the text encoder. */
 export interface PromptChunk {
-  /** `[77]`: the start token, up to 75 tokens of the prompt, the end token, padding. */
+  /** `[positions]`: the start token, up to 75 tokens of the prompt (246 of 248 positions), the end token, padding. */
   readonly tokens: Int32Array;
-  /** `[77]`: the attention weight of each token; 1 for start, end and padding. */
+  /** `[positions]`: the attention weight of each token; 1 for start, end and padding. */
   readonly weights: Float32Array;
 }
 
@@ -23,6 +30,8 @@ export interface EncodePromptOptions {
   readonly tokenizer: ClipTokenizer;
   /** Token that fills the last chunk behind its end token: 49407 (the end token) for SD 1, 0 for SD 2. */
   readonly pad: number;
+  /** Tokens in a chunk: how many positions the text encoder has. Default 77. */
+  readonly positions?: number;
   /** Words that stand for tokens of their own. Default none. */
   readonly triggers?: WordFinder<Trigger> | undefined;
   /** The option that the text was given as, for the message of an error. Default `prompt`. */
@@ -44,18 +53,15 @@ export interface EncodePromptOptions {
  * @throws RangeError `ERR_INVALID_ARG_VALUE` for weights that {@link parseAttention} refuses
  */
 export function encodePrompt(prompt: string, options: EncodePromptOptions): PromptChunk[] {
-  const { tokenizer, pad, triggers = NO_TRIGGERS, name = 'prompt' } = options;
+  const { tokenizer, pad, positions = CHUNK_LENGTH, triggers = NO_TRIGGERS, name = 'prompt' } = options;
   if (typeof prompt !== 'string') {
     const received = describe(prompt);
     throw argumentError([{ name, expected: 'a string', received, code: 'ERR_INVALID_ARG_TYPE' }]);
   }
-  const tokens: number[] = [];
-  const weights: number[] = [];
+  const bodyLength = positions - 2;
+  const places: [token: number, weight: number][] = [];
   const fillChunk = () => {
-    while (tokens.length % CHUNK_BODY !== 0) {
-      tokens.push(tokenizer.endToken);
-      weights.push(1);
-    }
+    while (places.length % bodyLength !== 0) places.push([tokenizer.endToken, 1]);
   };
   for (const section of parseAttention(prompt, name)) {
     // A section behind a BREAK starts a chunk, unless it starts one already.
@@ -63,24 +69,21 @@ export function encodePrompt(prompt: string, options: EncodePromptOptions): Prom
     for (const { text, weight } of section) {
       for (const part of triggers.split(text)) {
         const some = typeof part === 'string' ? tokenizer.encode(part) : part.tokens;
-        if (typeof part !== 'string' && (tokens.length % CHUNK_BODY) + some.length > CHUNK_BODY) fillChunk();
-        for (const token of some) {
-          tokens.push(token);
-          weights.push(weight);
-        }
+        if (typeof part !== 'string' && (places.length % bodyLength) + some.length > bodyLength) fillChunk();
+        for (const token of some) places.push([token, weight]);
       }
     }
   }
 
   const chunks: PromptChunk[] = [];
-  for (let i = 0; i === 0 || i < tokens.length; i += CHUNK_BODY) {
-    const body = tokens.slice(i, i + CHUNK_BODY);
+  for (let i = 0; i === 0 || i < places.length; i += bodyLength) {
+    const body = places.slice(i, i + bodyLength).filter(([token]) => token !== LEFT_OUT);
     const chunk = {
-      tokens: new Int32Array(CHUNK_LENGTH).fill(pad),
-      weights: new Float32Array(CHUNK_LENGTH).fill(1),
+      tokens: new Int32Array(positions).fill(pad),
+      weights: new Float32Array(positions).fill(1),
     };
-    chunk.tokens.set([tokenizer.startToken, ...body, tokenizer.endToken]);
-    chunk.weights.set(weights.slice(i, i + CHUNK_BODY), 1);
+    chunk.tokens.set([tokenizer.startToken, ...body.map(([token]) => token), tokenizer.endToken]);
+    for (const [at, [, weight]] of body.entries()) chunk.weights[at + 1] = weight;
     chunks.push(chunk);
   }
   return chunks;

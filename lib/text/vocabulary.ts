@@ -9,6 +9,8 @@ import { DiffusionError } from '../errors.ts';
 export const START_TOKEN = 49406;
 /** Token that closes every chunk, `<|endoftext|>`. */
 export const END_TOKEN = 49407;
+/** The end token is the last one. */
+export const VOCABULARY_SIZE = END_TOKEN + 1;
 
 /** Offset from the id of a byte symbol to the id of the same symbol at the end of a word. */
 export const WORD_END = 256;

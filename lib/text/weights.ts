@@ -1,5 +1,4 @@
 // Attention weights on the output of the text encoder.
-import { CHUNK_LENGTH } from './chunks.ts';
 
 /**
  * Multiplies the hidden state of each token by its weight, in place, then scales each chunk so that the mean over all
@@ -9,16 +8,16 @@ import { CHUNK_LENGTH } from './chunks.ts';
  * float. AUTOMATIC1111's web UI does the same in single precision, with the mean over one chunk and all images of the
  * batch, which share the prompt. Where the new mean is 0 or not finite there is nothing to restore, and the product stays.
  *
- * @param hidden hidden states `[chunks, 77, width]`
- * @param weights `[77]` for each chunk, as in `PromptChunk`
+ * @param hidden hidden states `[chunks, positions, width]`
+ * @param weights `[positions]` for each chunk, as in `PromptChunk`
  * @throws RangeError where the shapes do not fit together
  */
 export function applyWeights(hidden: Float32Array, weights: readonly Float32Array[]): void {
   const size = hidden.length / weights.length;
-  const width = size / CHUNK_LENGTH;
-  if (!Number.isInteger(width) || weights.some((row) => row.length !== CHUNK_LENGTH)) {
+  const positions = weights[0]?.length ?? 0;
+  if (!Number.isInteger(size / positions) || weights.some((row) => row.length !== positions)) {
     throw new RangeError(
-      `Expected hidden states [chunks, ${CHUNK_LENGTH}, width] for ${weights.length} chunks of ${CHUNK_LENGTH} weights, ` +
+      `Expected hidden states [chunks, positions, width] for ${weights.length} chunks of ${positions} weights, ` +
         `but received ${hidden.length} values`,
     );
   }
@@ -27,7 +26,7 @@ export function applyWeights(hidden: Float32Array, weights: readonly Float32Arra
   }
 }
 
-/** `chunk` is `[77, width]`. Storing into it rounds each product to 32 bits. */
+/** `chunk` is `[positions, width]`. Storing into it rounds each product to 32 bits. */
 function weightChunk(chunk: Float32Array, weights: Float32Array): void {
   const width = chunk.length / weights.length;
   const before = mean(chunk);

@@ -63,6 +63,19 @@ std::optional<uint64_t> reach(const std::vector<uint64_t> & shape, const std::ve
     return last + 1;
 }
 
+// A tensor may stand alone, without a name.
+bool may_hold_tensors(const PickleValue & root) {
+    switch (root.kind) {
+        case PickleKind::dict:
+        case PickleKind::list:
+        case PickleKind::tuple: return true;
+        case PickleKind::object:
+            return root.type->role == ClassRole::tensor || root.type->role == ClassRole::parameter ||
+                   root.type->role == ClassRole::container;
+        default: return false;
+    }
+}
+
 class Collector {
 public:
     Collector(const Pickle & pickle, const std::string & path, const StorageLookup & find_storage,
@@ -71,7 +84,7 @@ public:
 
     PickledTensors collect() {
         const PickleValue & root = pickle_.at(pickle_.root);
-        if (root.kind != PickleKind::dict && root.kind != PickleKind::list && root.kind != PickleKind::tuple) {
+        if (!may_hold_tensors(root)) {
             throw unsupported_file(path_, "expected a dictionary of tensors, found " + describe(root));
         }
         const PickleValue * state = pickle_.find(root, "state_dict");

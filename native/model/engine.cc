@@ -43,11 +43,15 @@ void check_control(const Control & control, size_t open, const Shape4 & latent, 
     if (!std::isfinite(control.strength)) invalid("strength: expected a finite number.");
 }
 
-// Where in all tokens each chunk has its first end token, which has the highest number in the vocabulary.
+// Where in all tokens each chunk has its first end token, which has the highest number in CLIP's vocabulary. Words of the model's own
+// have those behind.
 std::vector<int32_t> first_ends(const std::vector<int32_t> & tokens, int64_t positions) {
+    constexpr int32_t clip_vocabulary = 49408;
+    const auto rank = [](int32_t id) { return id < clip_vocabulary ? id : -1; };
     std::vector<int32_t> ends;
     for (auto chunk = tokens.begin(); chunk != tokens.end(); chunk += positions) {
-        ends.push_back(static_cast<int32_t>(std::max_element(chunk, chunk + positions) - tokens.begin()));
+        const auto end = std::ranges::max_element(chunk, chunk + positions, {}, rank);
+        ends.push_back(static_cast<int32_t>(end - tokens.begin()));
     }
     return ends;
 }

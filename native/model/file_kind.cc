@@ -40,6 +40,9 @@ constexpr std::array<Beginning, 16> beginnings = {{
     {"depth_model.", FileKind::depth},
 }};
 
+// Of a word, as many as fit a chunk.
+constexpr int64_t most_vectors = 75;
+
 bool take_number(std::string_view & name) {
     const auto end = std::find_if_not(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); });
     const auto length = static_cast<size_t>(end - name.begin());
@@ -61,13 +64,17 @@ bool is_compact_upscaler(const TensorTable & table) {
     return first && slopes && first->n_dims == 4 && slopes->n_dims == 1;
 }
 
-// Vectors under a word of one's own, or for each text encoder.
+// Vectors under words of one's own, of one width, or for each text encoder.
 bool is_embedding(const TensorTable & table) {
     const auto & tensors = table.tensors();
-    if (table.find("clip_l") || table.find("clip_g")) return tensors.size() <= 3;
-    if (tensors.size() != 1) return false;
-    const StoredTensor & only = tensors.front();
-    return only.n_dims <= 2 && only.ne[0] >= 64 && only.name.find('.') == std::string::npos;
+    for (const char * name : {"clip_l", "clip_g", "text_encoders_0", "text_encoders_1"}) {
+        if (table.find(name)) return tensors.size() <= 3;
+    }
+    const auto is_word = [&](const StoredTensor & t) {
+        const bool rows = t.n_dims == 1 || (t.n_dims == 2 && t.ne[1] <= most_vectors);
+        return rows && t.ne[0] >= 64 && t.ne[0] == tensors.front().ne[0] && t.name.find('.') == std::string::npos;
+    };
+    return !tensors.empty() && std::ranges::all_of(tensors, is_word);
 }
 
 } // namespace

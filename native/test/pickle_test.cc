@@ -125,7 +125,8 @@ void refuses_broken_tensors(const TemporaryFolder & folder) {
     const Opcodes storage = text_value("storage"), zero = text_value("0"), cpu = text_value("cpu");
     const std::vector<HostileFile> rows = {
         {"a text at the top", with(key), unsupported, "expected a dictionary of tensors, found the text 'a'"},
-        {"a tensor at the top", with(vector_value("0", 4)), unsupported, "_rebuild_tensor_v2"},
+        {"an object at the top that is no tensor", with(call_value("torch", "device", {text_value("cpu")})),
+         unsupported, "torch.device"},
         {"a key that is not UTF-8", with(dict_value({text_value("\xC3("), "N"})), corrupt, "'\\xc3('"},
         {"a key with a NUL", with(dict_value({text_value({"a\0b", 3}), "N"})), corrupt, "NUL"},
         {"a key of a megabyte", with(dict_value({text_value(std::string(1000000, 'k')), "N"})), corrupt, "longer"},

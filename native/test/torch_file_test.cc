@@ -95,6 +95,7 @@ void reads_rare_forms(const TemporaryFolder & folder) {
     reads("nested dictionaries, lists and tuples",
           zip(dict_value({key, "](" + tuple_value({"N", dict_value({number_value(-320), vector})}) + "e"})).file(),
           "a.0.1.-320");
+    reads("a tensor alone", zip(vector).file(), "");
     reads("a list at the top", zip("](N" + vector + "e").file(), "1");
     reads("a dictionary from pairs",
           zip(call_value("collections", "OrderedDict", {"](" + tuple_value({key, vector}) + "e"})).file(), "a");

@@ -227,7 +227,7 @@ describe('embeddings of a model with one text encoder', () => {
       'two tensors',
       () => file('two.safetensors', tensor('a', zeros(1, 128)), tensor('b', zeros(1, 128))),
       'ERR_MODEL_UNSUPPORTED',
-      /found tensors such as 'a', 'b'/,
+      /for one word, 'shiny', found those of 2: 'a', 'b'\. If it holds several words, write them/,
     ],
     [
       'three axes',
@@ -321,17 +321,17 @@ describe('embeddings of a model with one text encoder', () => {
   }
 });
 
-test('an embedding for one text encoder does not fit SDXL, nor one with uneven parts', async () => {
+test('an embedding for neither of its text encoders does not fit SDXL, nor one with uneven parts', async () => {
   await using model = await loadModel(wordModel('xl'), {
     threads: 1,
   });
   const uneven = place('uneven.safetensors');
   writeSafetensors(uneven, [tensor('clip_l', vectors('xl', '<cat-toy>')), tensor('clip_g', vectors('xl', 'Shiny', 1))]);
   const single = place('single.safetensors');
-  writeSafetensors(single, [tensor('emb_params', vectors('xl', 'Shiny'))]);
+  writeSafetensors(single, [tensor('emb_params', { shape: [1, 100], values: new Float32Array(100) })]);
   for (const [path, code, message] of [
     [uneven, 'ERR_MODEL_CORRUPT', /as many vectors for each text encoder, found 3 and 1/],
-    [single, 'ERR_MODEL_MISMATCH', /expected 'clip_l' .* found tensors such as 'emb_params'/],
+    [single, 'ERR_MODEL_MISMATCH', /expected vectors of 64 or 128 numbers .* found some of 100/],
   ] as const) {
     const prompt = basename(path, '.safetensors');
     await assert.rejects(model.txt2img({ ...drawing, prompt, embeddings: [{ path }] }), { code, message });

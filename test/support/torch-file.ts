@@ -25,12 +25,12 @@ export const pickled = {
     Buffer.concat([pickled.class(module, name), pickled.tuple(items), ascii('R')]),
 };
 
-/** Tensor number `index` of the file, contiguous and with a storage of its own. */
-function tensor({ dtype, shape, values }: TestTensor, index: number): Opcodes {
+/** Tensor number `index` of the file, contiguous and with a storage of its own, on the device that it was saved from. */
+function tensor({ dtype, shape, values }: TestTensor, index: number, device = 'cpu'): Opcodes {
   const { text, number, tuple, call } = pickled;
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, size) => product * size, 1));
   const type = pickled.class('torch', dtype === 'f16' ? 'HalfStorage' : 'FloatStorage');
-  const id = tuple([text('storage'), type, text(String(index)), text('cpu'), number(values.length)]);
+  const id = tuple([text('storage'), type, text(String(index)), text(device), number(values.length)]);
   return call('torch._utils', '_rebuild_tensor_v2', [
     Buffer.concat([id, ascii('Q')]),
     ...[number(0), tuple(shape.map(number)), tuple(strides.map(number))],
@@ -47,10 +47,19 @@ export function writeCheckpoint(
 ): void {
   const state = tensors.map((each, i) => [each.name, tensor(each, i)] as const);
   const root = key === '' ? state : [[key, pickled.dict(state)] as const];
+  writeArchive(path, pickled.dict([...others, ...root]), tensors);
+}
+
+/** Writes a tensor by itself. */
+export function writeTensor(path: string, only: TestTensor, device?: string): void {
+  writeArchive(path, tensor(only, 0, device), [only]);
+}
+
+function writeArchive(path: string, root: Opcodes, tensors: readonly TestTensor[]): void {
   writeFileSync(
     path,
     zip([
-      ['archive/data.pkl', Buffer.concat([ascii('\x80\x02'), pickled.dict([...others, ...root]), ascii('.')])],
+      ['archive/data.pkl', Buffer.concat([ascii('\x80\x02'), root, ascii('.')])],
       ['archive/byteorder', ascii('little')],
       ...tensors.map(({ dtype, values }, i): [string, Buffer] => [
         `archive/data/${i}`,

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodePrompt } from '../../lib/text/chunks.ts';
+import { encodePrompt, LEFT_OUT, type PromptChunk } from '../../lib/text/chunks.ts';
+import { spellings } from '../../lib/text/spellings.ts';
 import { loadClipTokenizer } from '../../lib/text/tokenizer.ts';
 import { type Trigger, WordFinder } from '../../lib/text/triggers.ts';
 
@@ -79,4 +80,38 @@ test('a word is never cut: where it does not fit, it starts the next chunk', () 
     const [first] = chunks;
     if (before === 71) assert.deepEqual([...(first?.tokens.subarray(72) ?? [])], new Array(5).fill(END));
   }
+});
+
+test('a place that is left out counts where chunks are cut, and is then not there', () => {
+  const absent: [string, Trigger] = ['shiny', { word: 'shiny', tokens: new Array(3).fill(LEFT_OUT) }];
+  const body = (chunks: readonly PromptChunk[]) => chunks.map(({ tokens, weights }) => [[...tokens], [...weights]]);
+  assert.deepEqual(body(encode('a (shiny:1.3) (cube:1.2)', absent)), body(encode('a (cube:1.2)')));
+  assert.deepEqual(body(encode('shiny', absent)), body(encode('')));
+  // 74 tokens before, and the word starts the next chunk, as where it has vectors.
+  const filled = encode(`${'a '.repeat(74)} shiny cube`, absent);
+  assert.deepEqual(body(filled), body(encode(`${'a '.repeat(74)} BREAK cube`)));
+});
+
+test('chunks have as many tokens as a text encoder has positions', () => {
+  const long = encodePrompt('a '.repeat(247), { tokenizer, pad: 0, positions: 248 });
+  assert.deepEqual(
+    long.map(({ tokens, weights }) => [tokens.length, weights.length, tokens.indexOf(END)]),
+    [
+      [248, 248, 247],
+      [248, 248, 2],
+    ],
+  );
+});
+
+test('words of several vectors stand for all of them, and are not counted twice where they are written out', () => {
+  const words = new Map(Object.entries({ '<a>': 0, '<a>_1': 1, '<a>_2': 2, '<b>': 3, '<b>_2': 4, '<c>_1': 5 }));
+  assert.deepEqual(Object.fromEntries(spellings(words)), {
+    '<a>': [0, 1, 2],
+    '<a> <a>_1 <a>_2': [0, 1, 2],
+    '<a>_1': [1],
+    '<a>_2': [2],
+    '<b>': [3],
+    '<b>_2': [4],
+    '<c>_1': [5],
+  });
 });

@@ -1,0 +1,84 @@
+// Words that a model brings: those that its tokenizers add to CLIP's vocabulary, for rows that its text encoders have beyond it. diffusers
+// saves a pipeline so after textual inversion.
+
+import { dirname, join } from 'node:path';
+import { DiffusionError } from '../errors.ts';
+import type { NativeModelInfo, NativeSource, NativeTextEncoder } from '../native/contract.ts';
+import { LEFT_OUT } from '../text/chunks.ts';
+import { spellings } from '../text/spellings.ts';
+import { readEntries, TOKENIZER_FILES } from '../text/tokenizer-files.ts';
+import { VOCABULARY_SIZE } from '../text/vocabulary.ts';
+import { quotePath } from '../user-file.ts';
+import { warn } from '../warnings.ts';
+
+/** A word of the model. */
+export interface ModelWord {
+  readonly word: string;
+  /** For each text encoder equally many tokens, or places that are left out where it has none. */
+  readonly tokens: readonly (readonly number[])[];
+}
+
+const MAX_WORD_LENGTH = 256;
+
+/**
+ * Reads the words of a model's tokenizers, where its text encoders have rows for them. Rows that no word reaches are warned of.
+ *
+ * @throws DiffusionError `ERR_FILE` where a file is there and cannot be read, `ERR_MODEL_CORRUPT` where it is not what a tokenizer has,
+ *   `ERR_MODEL_UNSUPPORTED` where it is too long, `ERR_MODEL_MISMATCH` where it has a word for a row that the text encoder lacks.
+ */
+export async function readModelWords(source: NativeSource, info: NativeModelInfo): Promise<ModelWord[]> {
+  const spelled: ReadonlyMap<string, readonly number[]>[] = [];
+  for (const [i, encoder] of info.textEncoders.entries()) {
+    const second = i === 1 || info.family.startsWith('sdxl-refiner');
+    const words = await wordsOf(tokenizerFolders(source, second), encoder);
+    const unreached = encoder.vocabulary - VOCABULARY_SIZE - new Set(words.values()).size;
+    if (unreached > 0) {
+      const rows = unreached === 1 ? '1 row' : `${unreached} rows`;
+      const which = `The ${encoderName(info.textEncoders, i)} has ${rows} beyond CLIP's vocabulary`;
+      const remedy = 'Words for them are read from the tokenizer in a folder of diffusers';
+      warn(`${which} that no word reaches; they are passed over. ${remedy}`);
+    }
+    spelled.push(spellings(words));
+  }
+  return [...new Set(spelled.flatMap((words) => [...words.keys()]))].map((word) => {
+    const own = spelled.map((words) => words.get(word) ?? []);
+    const length = Math.max(...own.map((tokens) => tokens.length));
+    return { word, tokens: own.map((tokens) => [...tokens, ...Array(length - tokens.length).fill(LEFT_OUT)]) };
+  });
+}
+
+/** What to call a text encoder in a message. */
+export function encoderName(encoders: readonly NativeTextEncoder[], i: number): string {
+  return encoders.length === 1 ? 'text encoder' : `${i === 0 ? 'first' : 'second'} text encoder`;
+}
+
+/** Where the tokenizer of a text encoder may be: in the model's folder, or beside the text encoder where that was given by itself. */
+function tokenizerFolders(source: NativeSource, second: boolean): string[] {
+  const name = second ? 'tokenizer_2' : 'tokenizer';
+  const own = second ? source.textEncoder2 : source.textEncoder;
+  if (own !== undefined) return [join(own, name), own, join(dirname(own), name)];
+  return source.model === undefined ? [] : [join(source.model, name)];
+}
+
+/** Words of the first file that names some, and of the next ones while rows are without. */
+async function wordsOf(
+  folders: readonly string[],
+  { vocabulary: rows }: NativeTextEncoder,
+): Promise<Map<string, number>> {
+  const words = new Map<string, number>();
+  for (const folder of folders) {
+    for (const [name, entriesOf] of TOKENIZER_FILES) {
+      if (new Set(words.values()).size === rows - VOCABULARY_SIZE) return words;
+      const path = join(folder, name);
+      for (const { word, token } of await readEntries(path, entriesOf)) {
+        if (token < VOCABULARY_SIZE || word === '' || word.length > MAX_WORD_LENGTH || words.has(word)) continue;
+        if (token >= rows) {
+          const message = `row ${token} for the word '${word}', but the text encoder has ${rows}`;
+          throw new DiffusionError('ERR_MODEL_MISMATCH', `${quotePath(path)} names ${message}`);
+        }
+        words.set(word, token);
+      }
+    }
+  }
+  return words;
+}

@@ -1,0 +1,163 @@
+// The words that a file of textual inversion holds, and their vectors for the text encoders of a model.
+
+import { DiffusionError } from '../errors.ts';
+import type { NativeTensor, NativeTextEncoder } from '../native/contract.ts';
+import { CHUNK_BODY } from '../text/chunks.ts';
+import { spellings } from '../text/spellings.ts';
+import type { EmbeddingFile } from './options.ts';
+
+/** What a word stands for. */
+export interface WordVectors {
+  readonly vectors: number;
+  /** For each text encoder `[vectors, width]`; undefined for one that the file has none for. */
+  readonly values: readonly (Float32Array | undefined)[];
+}
+
+/** Tensors under one word; those of a file that names none are under `''`. */
+export type TensorsByWord = ReadonlyMap<string, readonly NativeTensor[]>;
+
+/** What tensors for one of several text encoders are called, by kind of encoder: by most programs, and by diffusers' pivotal tuning. */
+const TENSORS_OF = { clip: ['clip_l', 'text_encoders_0'], openclip: ['clip_g', 'text_encoders_1'] } as const;
+/** AUTOMATIC1111 puts its words into a dictionary, where `*` is the file's name. */
+const DICTIONARY = 'string_to_param.';
+/** Names of tensors that are no words: a bare tensor, that of kohya-ss, and those for one encoder. */
+const NO_WORDS: ReadonlySet<string> = new Set(['', '*', 'emb_params', ...TENSORS_OF.clip, ...TENSORS_OF.openclip]);
+
+/** Sorts the tensors of a file by the words that they are for. diffusers names each after its word. */
+export function tensorsByWord(tensors: readonly NativeTensor[]): TensorsByWord {
+  const inDictionary = tensors
+    .filter(({ name }) => name.startsWith(DICTIONARY))
+    .map((tensor) => ({ ...tensor, name: tensor.name.slice(DICTIONARY.length) }));
+  const all = inDictionary.length > 0 ? inDictionary : tensors;
+  const nameless = all.filter(({ name }) => NO_WORDS.has(name));
+  const words = new Map<string, NativeTensor[]>();
+  for (const tensor of inDictionary.length === 0 && nameless.length > 0 ? nameless : all) {
+    const word = NO_WORDS.has(tensor.name) ? '' : tensor.name.normalize('NFC').trim();
+    words.set(word, [...(words.get(word) ?? []), tensor]);
+  }
+  return words;
+}
+
+/**
+ * The vectors of a file, or of a word in it.
+ *
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where that is no embedding, or the file stands for several words; `ERR_MODEL_CORRUPT`;
+ *   `ERR_MODEL_MISMATCH` where it has nothing for any of the encoders, or vectors of another width.
+ */
+export function wordVectors(
+  encoders: readonly NativeTextEncoder[],
+  tensors: readonly NativeTensor[],
+  file: EmbeddingFile,
+): WordVectors {
+  const parts = partsOf(tensorsByWord(tensors), file).map((part) => vectorsOf(encoders, part, file.path));
+  const vectors = parts.reduce((sum, part) => sum + part.vectors, 0);
+  if (vectors > CHUNK_BODY) {
+    const message = `at most the ${CHUNK_BODY} vectors that fit a chunk, found ${vectors}`;
+    throw refused('ERR_MODEL_UNSUPPORTED', file.path, message);
+  }
+  const values = encoders.map((_, i) => {
+    const all = parts.flatMap((part) => part.values[i] ?? []);
+    return all.length === parts.length ? joined(all) : undefined;
+  });
+  return { vectors, values };
+}
+
+/** The tensors of a word, in order: a word of several vectors may be written as several words. */
+function partsOf(words: TensorsByWord, { path, token, word }: EmbeddingFile): readonly (readonly NativeTensor[])[] {
+  const spelled = spellings(words);
+  if (word !== undefined) return spelled.get(word) ?? [];
+  if (words.size === 0) {
+    throw refused('ERR_MODEL_UNSUPPORTED', path, 'vectors of textual inversion, found no tensor of numbers');
+  }
+  const whole = [...spelled.values()].find(({ length }) => length === words.size);
+  if (whole) return whole;
+  const some = [...words.keys()].slice(0, 3).map((name) => `'${name}'`);
+  const found = `those of ${words.size}: ${some.join(', ')}${words.size > some.length ? ', ...' : ''}`;
+  const message = `vectors of textual inversion for one word, '${token}', found ${found}`;
+  throw refused('ERR_MODEL_UNSUPPORTED', path, `${message}. If it holds several words, write them, not '${token}'`);
+}
+
+/** Gives each text encoder the tensor that is for it: by the name of the tensor, otherwise by the width of its vectors. */
+function vectorsOf(
+  encoders: readonly NativeTextEncoder[],
+  tensors: readonly NativeTensor[],
+  path: string,
+): WordVectors {
+  const left = new Set(tensors);
+  const own = encoders.map((encoder) => {
+    const tensor = [...left].find((one) => isFor(encoder, one));
+    if (tensor) left.delete(tensor);
+    return tensor;
+  });
+  const found = own.filter((tensor) => tensor !== undefined);
+  if (found.length === 0) throw unfit(encoders, tensors, path);
+  for (const [i, tensor] of own.entries()) if (tensor) requireShape(encoders[i] as NativeTextEncoder, tensor, path);
+  const counts = new Set(found.map(({ shape }) => (shape.length > 1 ? (shape[0] as number) : 1)));
+  if (counts.size > 1) {
+    const message = `as many vectors for each text encoder, found ${[...counts].join(' and ')}`;
+    throw refused('ERR_MODEL_CORRUPT', path, message);
+  }
+  const [vectors = 0] = counts;
+  const values = own.map((tensor) => tensor?.values);
+  if (!values.every((numbers) => numbers?.every(Number.isFinite) ?? true)) {
+    throw refused('ERR_MODEL_CORRUPT', path, 'finite numbers, found NaN or infinity');
+  }
+  return { vectors, values };
+}
+
+function isFor({ kind, width }: NativeTextEncoder, { name, shape }: NativeTensor): boolean {
+  const kinds = Object.keys(TENSORS_OF) as (keyof typeof TENSORS_OF)[];
+  const named = kinds.find((one) => (TENSORS_OF[one] as readonly string[]).includes(name));
+  return named ? named === kind : shape.at(-1) === width;
+}
+
+function requireShape({ width }: NativeTextEncoder, { shape }: NativeTensor, path: string): void {
+  const [length] = shape.slice(-1);
+  if (length === undefined || shape.length > 2) {
+    throw refused('ERR_MODEL_UNSUPPORTED', path, `a shape of [vectors, ${width}], found [${shape}]`);
+  }
+  if (length !== width) throw wrongWidth(`${width}`, length, path);
+}
+
+/** Why none of the tensors is for any of the encoders. */
+function unfit(encoders: readonly NativeTextEncoder[], tensors: readonly NativeTensor[], path: string): DiffusionError {
+  const [{ name, shape } = { name: '', shape: [] }] = tensors;
+  const widths = encoders.map(({ width }) => width).join(' or ');
+  const [length] = shape.slice(-1);
+  if (length === undefined || shape.length > 2) {
+    return refused('ERR_MODEL_UNSUPPORTED', path, `a shape of [vectors, ${widths}], found [${shape}]`);
+  }
+  if (encoders.some(({ width }) => width === length)) {
+    const wanted = encoders.map((encoder) => `'${tensorName(encoder)}'`).join(' or ');
+    return refused(
+      'ERR_MODEL_MISMATCH',
+      path,
+      `${wanted} for a text encoder of the model, found tensors such as '${name}'`,
+    );
+  }
+  return wrongWidth(widths, length, path);
+}
+
+function wrongWidth(expected: string, found: number, path: string): DiffusionError {
+  const message = `vectors of ${expected} numbers for the text encoder of the model, found some of ${found}`;
+  return refused('ERR_MODEL_MISMATCH', path, `${message}. It was made for a model of another family`);
+}
+
+function refused(code: DiffusionError['code'], path: string, expectedAndFound: string): DiffusionError {
+  return new DiffusionError(code, `'${path}': expected ${expectedAndFound}`);
+}
+
+/** What the tensor for an encoder is called. */
+export function tensorName({ kind }: NativeTextEncoder): string {
+  return TENSORS_OF[kind][0];
+}
+
+export function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let start = 0;
+  for (const part of parts) {
+    all.set(part, start);
+    start += part.length;
+  }
+  return all;
+}

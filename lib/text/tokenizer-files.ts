@@ -1,0 +1,78 @@
+// The words that a tokenizer of transformers adds to its vocabulary, as its files say.
+
+import { DiffusionError, describe } from '../errors.ts';
+import { quotePath, readUserFile } from '../user-file.ts';
+
+/** A word and the token that it is. */
+export interface AddedToken {
+  readonly word: string;
+  readonly token: number;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+type Entries = (json: Json) => readonly (readonly [word: unknown, token: unknown])[];
+
+/**
+ * The files that name such words, and how each does. (`special_tokens_map.json` names some without their tokens, which stand in the others.)
+ */
+export const TOKENIZER_FILES: readonly (readonly [name: string, entries: Entries])[] = [
+  ['added_tokens.json', Object.entries],
+  [
+    'tokenizer_config.json',
+    ({ added_tokens_decoder: words = {} }) =>
+      Object.entries(objectOf(words)).map(([token, entry]) => [objectOf(entry).content, Number(token)]),
+  ],
+  [
+    'tokenizer.json',
+    ({ added_tokens: words = [] }) => {
+      if (!Array.isArray(words)) throw new Unexpected(`a list of added_tokens, found ${describe(words)}`);
+      return words.map((entry) => [objectOf(entry).content, objectOf(entry).id]);
+    },
+  ],
+];
+
+/** More than any tokenizer of CLIP has: its `tokenizer.json` has 4 MB. */
+const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_TOKEN = 2 ** 31 - 1;
+
+/** What a file was to hold, and what it does. */
+class Unexpected extends Error {}
+
+/**
+ * The words that a file names; none where it is not there.
+ *
+ * @throws DiffusionError `ERR_FILE` where it cannot be read, `ERR_MODEL_UNSUPPORTED` where it has more than 16 MiB, `ERR_MODEL_CORRUPT`
+ *   where it is not as the files of tokenizers are.
+ */
+export async function readEntries(path: string, entriesOf: Entries): Promise<AddedToken[]> {
+  const text = await readIfThere(path);
+  if (text === undefined) return [];
+  try {
+    return entriesOf(objectOf(JSON.parse(text))).map(([word, token]) => {
+      if (typeof word !== 'string') throw new Unexpected(`a word, found ${describe(word)}`);
+      if (!Number.isInteger(token) || (token as number) < 0 || (token as number) > MAX_TOKEN) {
+        throw new Unexpected(`a number of a token for the word ${describe(word)}, found ${describe(token)}`);
+      }
+      return { word: word.normalize('NFC').trim(), token: token as number };
+    });
+  } catch (error) {
+    const { message } = error as Error;
+    const expected = error instanceof Unexpected ? message : `JSON, found something else: ${message.slice(0, 200)}`;
+    throw new DiffusionError('ERR_MODEL_CORRUPT', `${quotePath(path)}: expected ${expected}`);
+  }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return (await readUserFile(path, { maxBytes: MAX_BYTES, tooLarge: 'ERR_MODEL_UNSUPPORTED' })).toString('utf8');
+  } catch (error) {
+    const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+function objectOf(value: unknown): Json {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+  throw new Unexpected(`an object, found ${describe(value)}`);
+}
