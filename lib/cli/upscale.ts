@@ -23,7 +23,7 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
   const model = textOf(flags['upscale-model']);
   if (file !== undefined && flags['init-img'] !== undefined)
     problems.add('Expected one picture but received --init-img, too');
-  if (image === undefined) problems.add('Expected a picture behind diffuse upscale but received none');
+  if (image === undefined) problems.add('Expected a picture behind diffuse upscale, or --init-img, but received none');
   if (model === undefined) problems.add('Expected --upscale-model for diffuse upscale but received none');
   const { load, json, options: drawing } = readRequest(commandLine, problems);
   const options = { tileSize: drawing.tileSize, maxPixels: drawing.maxPixels };
