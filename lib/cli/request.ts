@@ -46,8 +46,8 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     ...withHires(rest, problems),
     ...readTileable(commandLine),
     controls: problems.attempt(() => readControlFlags(commandLine)),
-    // Whoever writes the prompt could read every file themselves.
-    loraTags: 'paths',
+    // Whoever gives a prompt here could read every file themselves, but not whoever made the picture of --from.
+    loraTags: flags.prompt === undefined && flags.from !== undefined ? 'names' : 'paths',
   };
   const count = problems.attempt(() => readCount(commandLine, 'batch-count', MAX_COUNT)) ?? 1;
   problems.attempt(() => progressKind(flags));

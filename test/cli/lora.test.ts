@@ -44,6 +44,20 @@ test('--lora-model-dir is where the names in a prompt are looked for', async () 
   assert.deepEqual(await readFile(output), Buffer.from((await images[0]?.png()) as Uint8Array));
 });
 
+test('the prompt of a picture that is drawn again reaches the folder of LoRAs alone, and one that is given any path', async () => {
+  const picture = join(folder, 'made.png');
+  const prompt = `a red apple <lora:${lora}:0.7>`;
+  assert.equal((await diffuse([...draw, '-p', prompt, '-o', picture])).code, 0);
+  const again = [...draw, '--from', picture, '-o', join(folder, 'again.png')];
+  const without = await diffuse(again);
+  assert.match(without.stderr, /the folder of the LoRAs that the prompt names for --lora-model-dir/);
+  assert.equal(without.code, 2);
+  const inFolder = await diffuse([...again, '--lora-model-dir', folder]);
+  assert.match(inFolder.stderr, /Expected the name of a LoRA in the folder of LoRAs/);
+  assert.equal(inFolder.code, 1);
+  assert.equal((await diffuse([...again, '-p', prompt])).code, 0);
+});
+
 for (const [what, flags, code, message] of [
   ['a name that is nowhere', ['-p', '<lora:dots:1>', '--lora-model-dir'], 1, /Expected a LoRA at '.*dots' or/],
   ['a malformed tag', ['-p', '<lora:stripes:very>', '--lora-model-dir'], 2, /<lora:name:weight>.* for --prompt/],
