@@ -284,10 +284,19 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
     }
     binder.table().check_unchanged();
     allocated_bytes_ = static_cast<int64_t>(to_allocate);
-    for (const auto & [tensor, stored] : raw_) packed->set_stored(tensor, stored);
+    try {
+        for (const auto & [tensor, stored] : raw_) packed->set_stored(tensor, stored);
+    } catch (...) {
+        forget_packed(); // another tensor may come to lie where one of these was
+        throw;
+    }
 }
 
 PlacedWeights::~PlacedWeights() {
+    forget_packed();
+}
+
+void PlacedWeights::forget_packed() noexcept {
     if (!packed_) return;
     for (const auto & binding : binder_.bindings()) packed_->forget(binding.tensor);
 }

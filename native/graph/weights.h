@@ -146,6 +146,7 @@ private:
     using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
 
     void write_merged(const WeightBinder::Binding & binding, const RowDelta & delta, const Cancellation &) const;
+    void forget_packed() noexcept;
     void place_merged(Tensor tensor);
 
     const WeightBinder & binder_;

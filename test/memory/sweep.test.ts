@@ -1,5 +1,5 @@
 // No failed allocation of the native side ends the process, and none leaves another picture behind. A sample of all; the whole
-// takes half an hour: npm run test:memory
+// takes an hour or more: npm run test:memory
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
