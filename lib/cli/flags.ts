@@ -95,7 +95,7 @@ const MODEL_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'model',
     option: 'embeddingDirectory',
-    description: 'folder of textual inversions; the name of each file is the word that stands for it in prompts',
+    description: 'folder of textual inversions; the names of files and the words in them stand for them in prompts',
   },
   {
     name: 'prediction',

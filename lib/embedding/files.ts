@@ -6,6 +6,7 @@ import { DiffusionError, type DiffusionErrorCode } from '../errors.ts';
 import { isInside } from '../inside.ts';
 import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeTensor } from '../native/contract.ts';
+import { isTurnOver, nextTurn } from '../picture/slices.ts';
 import { spellings } from '../text/spellings.ts';
 import { WordFinder } from '../text/triggers.ts';
 import { type CheckedEmbeddings, type EmbeddingFile, wordOf } from './options.ts';
@@ -74,6 +75,7 @@ async function wordsInside(
       throw error;
     });
     for (const [word, parts] of spellings(tensorsByWord(tensors))) {
+      if (isTurnOver()) await nextTurn();
       const isVectors = parts.flat().every(({ shape }) => shape.length === 1 || shape.length === 2);
       const isNamed = word !== '' && all.includes(word.toLowerCase());
       if (isVectors && isNamed) found.push({ token: word, path, word, tensors });

@@ -3,6 +3,7 @@
 
 import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeAddon, NativeTextEncoder } from '../native/contract.ts';
+import { concat } from '../pipeline/arrays.ts';
 import { callNative } from '../pipeline/native-call.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { type Trigger, WordFinder } from '../text/triggers.ts';
@@ -10,7 +11,7 @@ import { warn } from '../warnings.ts';
 import { encoderName, type ModelWord } from './added-tokens.ts';
 import { findEmbeddings, type NamedEmbedding, type ReadTensors } from './files.ts';
 import { type CheckedEmbeddings, type EmbeddingFile, MOST_VALUES } from './options.ts';
-import { joined, tensorName, type WordVectors, wordVectors } from './words.ts';
+import { tensorName, type WordVectors, wordVectors } from './words.ts';
 
 /** An embedding that a prompt named. */
 export interface EmbeddingReport {
@@ -63,7 +64,7 @@ export async function loadEmbeddings(
     ]);
   });
   warnOfLeftOut(encoders, triggers, texts);
-  const vectors = encoders.map((_, i) => joined(words.flatMap(({ values }) => values[i] ?? [])));
+  const vectors = encoders.map((_, i) => concat(words.flatMap(({ values }) => values[i] ?? [])));
   return { triggers, vectors, reports: words.flatMap(({ reports }) => reports) };
 }
 

@@ -10,7 +10,10 @@ import { normalize } from '../text/normalize.ts';
 export interface EmbeddingOption {
   /** A safetensors or PyTorch file. */
   path: string;
-  /** The word in a prompt that stands for it, in any case. Default: the name of the file without its extension. */
+  /**
+   * The word in a prompt that stands for it, in any case. Default: the name of the file without its extension. Words that the file
+   * itself holds stand for their vectors beside it.
+   */
   token?: string | undefined;
 }
 

@@ -2,6 +2,7 @@
 
 import { DiffusionError } from '../errors.ts';
 import type { NativeTensor, NativeTextEncoder } from '../native/contract.ts';
+import { concat } from '../pipeline/arrays.ts';
 import { CHUNK_BODY } from '../text/chunks.ts';
 import { spellings } from '../text/spellings.ts';
 import type { EmbeddingFile } from './options.ts';
@@ -33,7 +34,9 @@ export function tensorsByWord(tensors: readonly NativeTensor[]): TensorsByWord {
   const words = new Map<string, NativeTensor[]>();
   for (const tensor of inDictionary.length === 0 && nameless.length > 0 ? nameless : all) {
     const word = NO_WORDS.has(tensor.name) ? '' : tensor.name.normalize('NFC').trim();
-    words.set(word, [...(words.get(word) ?? []), tensor]);
+    const those = words.get(word);
+    if (those) those.push(tensor);
+    else words.set(word, [tensor]);
   }
   return words;
 }
@@ -57,7 +60,7 @@ export function wordVectors(
   }
   const values = encoders.map((_, i) => {
     const all = parts.flatMap((part) => part.values[i] ?? []);
-    return all.length === parts.length ? joined(all) : undefined;
+    return all.length === parts.length ? concat(all) : undefined;
   });
   return { vectors, values };
 }
@@ -150,14 +153,4 @@ function refused(code: DiffusionError['code'], path: string, expectedAndFound: s
 /** What the tensor for an encoder is called. */
 export function tensorName({ kind }: NativeTextEncoder): string {
   return TENSORS_OF[kind][0];
-}
-
-export function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let start = 0;
-  for (const part of parts) {
-    all.set(part, start);
-    start += part.length;
-  }
-  return all;
 }
