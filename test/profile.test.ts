@@ -54,7 +54,24 @@ test('a model that was loaded without the option has no profile, and one that wa
 test('DIFFUSE_PROFILE=1 prints a table on standard error', async () => {
   const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
   const output = join(tmpdir(), `diffusion-profile-${process.pid}.png`);
-  const args = ['-m', path, '-p', 'a red apple', '-W', '64', '-H', '64', '--steps', '2', '-t', '1', '-o', output];
+  const args = [
+    '-m',
+    path,
+    '-p',
+    'a red apple',
+    '-W',
+    '64',
+    '-H',
+    '64',
+    '--steps',
+    '2',
+    '-s',
+    '1',
+    '-t',
+    '1',
+    '-o',
+    output,
+  ];
   const env = { ...process.env, DIFFUSE_PROFILE: '1' };
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [main, ...args], { env });
   await rm(output);

@@ -199,6 +199,8 @@ describe('pictures', () => {
       '16',
       '--steps',
       '1',
+      '-s',
+      '1',
       '-o',
       output,
       '--taesd',

@@ -136,7 +136,24 @@ describe('refused:', () => {
 
 describe('diffuse --hires', () => {
   const output = join(temporaryFolder(), 'hires-cli.png');
-  const args = ['-m', soundModel(), '-p', 'x', '-W', '32', '-H', '16', '--steps', '1', '-t', '1', '-o', output];
+  const args = [
+    '-m',
+    soundModel(),
+    '-p',
+    'x',
+    '-W',
+    '32',
+    '-H',
+    '16',
+    '--steps',
+    '1',
+    '-s',
+    '1',
+    '-t',
+    '1',
+    '-o',
+    output,
+  ];
 
   it('draws the larger picture', async () => {
     const flags = ['--hires', '--hires-scale', '1.5', '--hires-steps', '2', '--hires-denoising-strength', '0.5'];
