@@ -9,6 +9,7 @@ import type { NativeTensor } from '../native/contract.ts';
 import { isTurnOver, nextTurn } from '../picture/slices.ts';
 import { spellings } from '../text/spellings.ts';
 import { WordFinder } from '../text/triggers.ts';
+import { quotePath, systemMessage } from '../user-file.ts';
 import { type CheckedEmbeddings, type EmbeddingFile, wordOf } from './options.ts';
 import { tensorsByWord } from './words.ts';
 
@@ -56,7 +57,10 @@ export async function findEmbeddings(
     if (!twin || file.word !== undefined) return { token: file.token, files };
     const expected = `one embedding by the name of '${twin.token}'`;
     const remedy = 'Rename one of them, or leave one out';
-    throw new DiffusionError('ERR_FILE', `Expected ${expected} but found '${file.path}' and '${twin.path}'. ${remedy}`);
+    throw new DiffusionError(
+      'ERR_FILE',
+      `Expected ${expected} but found ${quotePath(file.path)} and ${quotePath(twin.path)}. ${remedy}`,
+    );
   });
 }
 
@@ -104,7 +108,8 @@ async function filesIn(folder: string): Promise<EmbeddingFile[]> {
   try {
     names = await readdir(folder);
   } catch (error) {
-    const message = `Expected the folder of embeddings at '${folder}', but it cannot be read: ${(error as Error).message}`;
+    const reason = `it cannot be read: ${systemMessage(error)}`;
+    const message = `Expected the folder of embeddings at ${quotePath(folder)}, but ${reason}`;
     throw new DiffusionError('ERR_FILE', message, { cause: error });
   }
   return names

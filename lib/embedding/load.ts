@@ -7,6 +7,7 @@ import { concat } from '../pipeline/arrays.ts';
 import { callNative } from '../pipeline/native-call.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { type Trigger, WordFinder } from '../text/triggers.ts';
+import { quotePath } from '../user-file.ts';
 import { warn } from '../warnings.ts';
 import { encoderName, type ModelWord } from './added-tokens.ts';
 import { findEmbeddings, type NamedEmbedding, type ReadTensors } from './files.ts';
@@ -95,7 +96,8 @@ async function loadWord(
   const [another] = found.filter((one) => !used.includes(one));
   if (another) {
     const remedy = 'To take the other, give it in the option embeddings';
-    warn(`'${first.path}' and '${another.path}' both hold the word '${token}'; the first is taken. ${remedy}`);
+    const both = `${quotePath(first.path)} and ${quotePath(another.path)}`;
+    warn(`${both} both hold the word '${token}'; the first is taken. ${remedy}`);
   }
   if (unfit) warn((unfit as Error).message);
   const { vectors } = first;

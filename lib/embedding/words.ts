@@ -4,7 +4,9 @@ import { DiffusionError } from '../errors.ts';
 import type { NativeTensor, NativeTextEncoder } from '../native/contract.ts';
 import { concat } from '../pipeline/arrays.ts';
 import { CHUNK_BODY } from '../text/chunks.ts';
+import { normalize } from '../text/normalize.ts';
 import { spellings } from '../text/spellings.ts';
+import { quotePath } from '../user-file.ts';
 import type { EmbeddingFile } from './options.ts';
 
 /** What a word stands for. */
@@ -33,7 +35,7 @@ export function tensorsByWord(tensors: readonly NativeTensor[]): TensorsByWord {
   const nameless = all.filter(({ name }) => NO_WORDS.has(name));
   const words = new Map<string, NativeTensor[]>();
   for (const tensor of inDictionary.length === 0 && nameless.length > 0 ? nameless : all) {
-    const word = NO_WORDS.has(tensor.name) ? '' : tensor.name.normalize('NFC').trim();
+    const word = NO_WORDS.has(tensor.name) ? '' : normalize(tensor.name).trim();
     const those = words.get(word);
     if (those) those.push(tensor);
     else words.set(word, [tensor]);
@@ -147,7 +149,7 @@ function wrongWidth(expected: string, found: number, path: string): DiffusionErr
 }
 
 function refused(code: DiffusionError['code'], path: string, expectedAndFound: string): DiffusionError {
-  return new DiffusionError(code, `'${path}': expected ${expectedAndFound}`);
+  return new DiffusionError(code, `${quotePath(path)}: expected ${expectedAndFound}`);
 }
 
 /** What the tensor for an encoder is called. */

@@ -2,6 +2,7 @@
 
 import { DiffusionError, describe } from '../errors.ts';
 import { quotePath, readUserFile } from '../user-file.ts';
+import { normalize } from './normalize.ts';
 
 /** A word and the token that it is. */
 export interface AddedToken {
@@ -53,7 +54,7 @@ export async function readEntries(path: string, entriesOf: Entries): Promise<Add
       if (!Number.isInteger(token) || (token as number) < 0 || (token as number) > MAX_TOKEN) {
         throw new Unexpected(`a number of a token for the word ${describe(word)}, found ${describe(token)}`);
       }
-      return { word: word.normalize('NFC').trim(), token: token as number };
+      return { word: normalize(word).trim(), token: token as number };
     });
   } catch (error) {
     const { message } = error as Error;
