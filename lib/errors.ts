@@ -115,6 +115,11 @@ export function argumentError(problems: readonly ArgumentProblem[]): ArgumentErr
   return Object.assign(new Class(message), { code: deciding.code, problems });
 }
 
+/** Whether an error is one that {@link argumentError} made. */
+export function isArgumentError(error: unknown): error is ArgumentError {
+  return error instanceof Error && Array.isArray((error as Partial<ArgumentError>).problems);
+}
+
 /** A word this long says by its beginning which is meant. */
 const MIN_BEGINNING = 3;
 

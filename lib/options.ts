@@ -7,6 +7,7 @@ import {
   argumentError,
   closest,
   describe,
+  isArgumentError,
   LONGEST_QUOTE,
 } from './errors.ts';
 import { isAbortSignal } from './pipeline/abort.ts';
@@ -149,9 +150,8 @@ export class OptionCheck {
     try {
       return check();
     } catch (error) {
-      const { problems } = error as { problems?: readonly ArgumentProblem[] };
-      if (!problems) throw error;
-      this.#problems.push(...problems);
+      if (!isArgumentError(error)) throw error;
+      this.#problems.push(...error.problems);
       return undefined;
     }
   }

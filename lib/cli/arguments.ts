@@ -1,23 +1,13 @@
 // What a command line says: which command, and the text of each of its flags; or everything that is wrong with it.
 
 import { closest } from '../errors.ts';
+import type { CommandLine } from './command-line.ts';
 import { COMMAND_NAMES, commandOf } from './commands.ts';
 import { type CommandName, type DrawingCommand, TOPICS } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import { nameOf, unknownCommand, unknownFlag, unknownWord } from './hints.ts';
 import { buildParser, type Parsed, type Scope } from './parser.ts';
 import { UsageError, type UsageProblem } from './usage-error.ts';
-
-/** A command line, understood. */
-export interface CommandLine {
-  readonly command: CommandName;
-  /** What stands behind the command, a picture or a model. */
-  readonly file?: string;
-  /** Value of each flag that was given, by its long name: text as typed, true for a switch. */
-  readonly flags: Readonly<Record<string, string | true>>;
-  /** The values of each flag that may be given several times, in their order. */
-  readonly lists: Readonly<Record<string, readonly string[]>>;
-}
 
 /**
  * @param argv without node and script.

@@ -1,6 +1,6 @@
 // The commands: what the help says of each, and what runs it.
 
-import type { CommandLine } from './arguments.ts';
+import type { CommandLine } from './command-line.ts';
 import { type CommandName, DRAWING_COMMANDS, type DrawingCommand } from './flag.ts';
 
 /** One command of the command line. */

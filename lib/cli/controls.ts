@@ -1,10 +1,10 @@
 // From the flags of ControlNets to the option `controls` of the API. Each flag may be given several times, for several controls.
 
 import type { ControlOptions } from '../control/options.ts';
-import type { CommandLine } from './arguments.ts';
+import { toNumber } from '../values.ts';
+import type { CommandLine } from './command-line.ts';
 import { FLAGS } from './flags.ts';
 import { UsageError } from './usage-error.ts';
-import { toNumber } from './values.ts';
 
 /** What the name of an option of a control begins with, where {@link FLAGS} gives it. */
 const CONTROL_OPTION = 'controls[].';

@@ -5,13 +5,12 @@ import { checkNetworkOptions } from '../load-options.ts';
 import { loadAddon } from '../native/load.ts';
 import { readPicture } from '../picture/input.ts';
 import { checkedMaxPixels } from '../picture/limits.ts';
-import type { CommandLine } from './arguments.ts';
+import { type CommandLine, textOf } from './command-line.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
 import { Progress } from './progress.ts';
 import { readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
-import { textOf } from './values.ts';
 import { CommandWarnings } from './warnings.ts';
 
 /** @param signal ends the command at any moment, before the picture is written or after, never within. */

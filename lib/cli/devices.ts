@@ -2,7 +2,7 @@
 
 import { listDevices } from '../inspect.ts';
 import type { NativeDevice } from '../native/contract.ts';
-import type { CommandLine } from './arguments.ts';
+import type { CommandLine } from './command-line.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes, formatTable } from './units.ts';
 

@@ -1,7 +1,7 @@
 // `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: draw pictures and write them.
 
 import type { RgbImage } from '../image/rgb-image.ts';
-import { checkWritable, formatOf, refusedFormat } from '../image/write-picture.ts';
+import { checkWritable, namedFormat, refusedFormat } from '../image/write-picture.ts';
 import { checkLoadOptions } from '../load-options.ts';
 import { loadModel, type Model, type ModelInfo } from '../model.ts';
 import { loadAddon } from '../native/load.ts';
@@ -16,7 +16,7 @@ import { checkImg2ImgOptions } from '../pipeline/img2img-options.ts';
 import { checkInpaintOptions } from '../pipeline/inpaint-options.ts';
 import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { checkSource, EMBEDDED_MODEL } from '../source.ts';
-import type { CommandLine } from './arguments.ts';
+import type { CommandLine } from './command-line.ts';
 import type { DrawingCommand } from './flag.ts';
 import { type Ground, over, readGround } from './from.ts';
 import { describeNoise } from './noise.ts';
@@ -115,7 +115,7 @@ function checkCommand(commandLine: CommandLine, command: DrawingCommand, ground:
   if (previewPath === undefined && (options.preview || options.previewNoisy)) {
     problems.add('Expected --preview-path for --preview and --preview-noisy');
   }
-  if (previewPath !== undefined && !formatOf(previewPath)) problems.add(refusedFormat(previewPath));
+  if (previewPath !== undefined && !namedFormat(previewPath)) problems.add(refusedFormat(previewPath));
   if (previewPath === STANDARD_OUTPUT) problems.add('Expected a file for --preview-path but received -');
   new Output(commandLine, count).checkUse(commandLine, problems);
   problems.done();

@@ -1,8 +1,8 @@
 // What a failed command tells its user: one message on standard error, with --json an object on standard output, and the exit code.
 
-import { DiffusionError } from '../errors.ts';
-import type { CommandLine } from './arguments.ts';
-import { inFlags, isArgumentError, problemsInFlags } from './problems.ts';
+import { DiffusionError, isArgumentError } from '../errors.ts';
+import type { CommandLine } from './command-line.ts';
+import { inFlags, problemsInFlags } from './problems.ts';
 import { printJson, ReaderGoneError } from './standard-output.ts';
 import { UsageError, type UsageProblem } from './usage-error.ts';
 

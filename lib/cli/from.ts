@@ -1,10 +1,9 @@
 // Pictures drawn again: what one says of how it was made, as options under those of the flags, and written out as a command line.
 
 import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
-import type { CommandLine } from './arguments.ts';
+import { type CommandLine, textOf } from './command-line.ts';
 import { type DrawingCommand, type DrawingOptions, type Flag, hasFlag } from './flag.ts';
 import { FLAGS } from './flags.ts';
-import { textOf } from './values.ts';
 
 /** What --from adds to a command. */
 export interface Ground {

@@ -3,7 +3,7 @@
 import { inspectModel } from '../inspect.ts';
 import type { NativeComponent, NativeInspection } from '../native/contract.ts';
 import { checkSource, type ModelSource } from '../source.ts';
-import type { CommandLine } from './arguments.ts';
+import type { CommandLine } from './command-line.ts';
 import { describeNoise } from './noise.ts';
 import { Problems } from './problems.ts';
 import { readRequest } from './request.ts';

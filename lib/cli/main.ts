@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The command line `diffuse`: runs one command, turns signals into cancellation and failures into a message and an exit code.
 
-import { type CommandLine, parseCommandLine, shortHelp } from './arguments.ts';
+import { parseCommandLine, shortHelp } from './arguments.ts';
+import type { CommandLine } from './command-line.ts';
 import { commandOf } from './commands.ts';
 
 /** Exit codes of a process that a signal ends: 128 and the signal's number. */

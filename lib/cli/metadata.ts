@@ -2,10 +2,11 @@
 
 import { readMetadata } from '../image/read-metadata.ts';
 import { EMBEDDED_MODEL, modelName } from '../source.ts';
-import type { CommandLine } from './arguments.ts';
+import type { CommandLine } from './command-line.ts';
 import { formatCommand } from './from.ts';
 import { inFlags } from './problems.ts';
 import { print, printJson } from './standard-output.ts';
+import { CommandWarnings } from './warnings.ts';
 
 export async function runMetadata({ file, flags }: CommandLine): Promise<void> {
   const metadata = await readMetadata(file as string);
@@ -16,5 +17,6 @@ export async function runMetadata({ file, flags }: CommandLine): Promise<void> {
   const told = other
     ? [`The picture was drawn with the model '${model}', which is given with -m`, ...warnings]
     : warnings;
-  for (const warning of told) process.stderr.write(`warning: ${inFlags(warning, undefined)}\n`);
+  const { tell } = new CommandWarnings();
+  for (const warning of told) tell(inFlags(warning, undefined));
 }

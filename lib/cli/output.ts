@@ -2,13 +2,13 @@
 
 import { open, readdir, rm } from 'node:fs/promises';
 import type { RgbImage } from '../image/rgb-image.ts';
-import { checkWritable, formatOf, refusedFormat } from '../image/write-picture.ts';
+import { checkQuality, checkWritable, namedFormat, refusedFormat } from '../image/write-picture.ts';
 import { OptionCheck } from '../options.ts';
+import { toNumber } from '../values.ts';
 import { warn } from '../warnings.ts';
-import type { CommandLine } from './arguments.ts';
+import { type CommandLine, textOf } from './command-line.ts';
 import type { Problems } from './problems.ts';
 import { print } from './standard-output.ts';
-import { textOf, toNumber } from './values.ts';
 
 /** `-o` of a picture that goes to standard output. */
 export const STANDARD_OUTPUT = '-';
@@ -19,8 +19,6 @@ const NUMBER = /%(0?)(\d{0,2})d/;
 /** Pictures where -o names no file, and what may be there already. */
 const DEFAULT = 'output.png';
 const DEFAULTS = /^output(?:_(\d{1,15}))?\.png$/;
-
-const QUALITY = { min: 1, max: 100, integer: true } as const;
 
 type Picture = Pick<RgbImage, 'png' | 'save'>;
 
@@ -53,13 +51,13 @@ export class Output {
   }
 
   #checkFormat(problems: Problems): void {
-    const format = formatOf(this.#named ?? DEFAULT);
+    const format = namedFormat(this.#named ?? DEFAULT);
     if (format === undefined) problems.add(refusedFormat(this.#named as string));
     if (this.#quality === undefined) return;
     if (format === 'png') problems.add('Expected a name that ends in .jpg or .webp for -o beside --quality');
     problems.attempt(() => {
       const check = new OptionCheck({ '--quality': this.#quality }, ['--quality']);
-      check.number('--quality', QUALITY.max, QUALITY);
+      checkQuality(check, '--quality');
       check.done();
     });
   }
@@ -97,7 +95,7 @@ export class Output {
       return path;
     } catch (error) {
       const instead = `${path}.png`;
-      if (formatOf(path) === 'png' || !(await take(instead))) throw error;
+      if (namedFormat(path) === 'png' || !(await take(instead))) throw error;
       await saveOrRemove(picture, instead);
       warn(`${(error as Error).message}. It was written as '${instead}'`);
       return instead;

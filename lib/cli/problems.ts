@@ -1,9 +1,8 @@
 // Everything that is wrong with a command line, gathered before any work and told at once, in the names of its flags.
 
-import type { ArgumentError } from '../errors.ts';
-import { argumentError } from '../errors.ts';
+import { type ArgumentError, argumentError, isArgumentError } from '../errors.ts';
 import { PICTURE_INPUT } from '../picture/input.ts';
-import type { CommandLine } from './arguments.ts';
+import type { CommandLine } from './command-line.ts';
 import { controlOption } from './controls.ts';
 import type { Flag } from './flag.ts';
 import { FLAGS } from './flags.ts';
@@ -38,10 +37,6 @@ export class Problems {
   done(): void {
     if (this.#all.length > 0) throw new UsageError(...this.#all);
   }
-}
-
-export function isArgumentError(error: unknown): error is ArgumentError {
-  return error instanceof Error && Array.isArray((error as Partial<ArgumentError>).problems);
 }
 
 /** The problems of options of the API as those of the flags that set them. */

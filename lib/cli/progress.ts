@@ -1,8 +1,8 @@
 // How far a command is, on standard error: a bar where that is a terminal, or a line of JSON for each step.
 
 import type { SingleBar } from 'cli-progress';
+import { textOf } from './command-line.ts';
 import { UsageError } from './usage-error.ts';
-import { textOf } from './values.ts';
 
 /** How --progress may be told. */
 export const PROGRESS_KINDS = ['bar', 'json', 'none'] as const;

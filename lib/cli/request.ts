@@ -4,14 +4,14 @@ import type { LoadOptions } from '../load-options.ts';
 import { readSeed, SEEDS } from '../noise/seed.ts';
 import { OptionCheck } from '../options.ts';
 import { EMBEDDED_MODEL, type ModelSource } from '../source.ts';
-import type { CommandLine } from './arguments.ts';
+import { toNumber, withoutUndefined } from '../values.ts';
+import { type CommandLine, textOf } from './command-line.ts';
 import { readControlFlags } from './controls.ts';
 import type { DrawingOptions, Flag } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import type { Problems } from './problems.ts';
 import { progressKind } from './progress.ts';
 import { UsageError } from './usage-error.ts';
-import { textOf, toNumber } from './values.ts';
 
 /** What a command line asks for, in the terms of the API. Values are not checked yet. */
 export interface Request {
@@ -155,8 +155,4 @@ function toPair(flag: string, text: string, separator: string, keys: readonly [s
   }
   const form = keys.map((key) => key.toUpperCase()).join(separator);
   throw new UsageError(`Expected ${form} in pixels for --${flag} but received '${text}'`);
-}
-
-function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }

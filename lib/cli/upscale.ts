@@ -4,13 +4,12 @@ import { checkNetworkOptions } from '../load-options.ts';
 import { loadAddon } from '../native/load.ts';
 import { type PictureInput, readPicture } from '../picture/input.ts';
 import { checkUpscaleOptions, loadUpscaler, type UpscaleProgress } from '../upscaler.ts';
-import type { CommandLine } from './arguments.ts';
+import { type CommandLine, textOf } from './command-line.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
 import { Progress } from './progress.ts';
 import { readCount, readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
-import { textOf } from './values.ts';
 import { CommandWarnings } from './warnings.ts';
 
 const MAX_REPEATS = 8;

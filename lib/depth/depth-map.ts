@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import { encodeGray16 } from '../image/png.ts';
 import { type LossyOptions, RgbImage } from '../image/rgb-image.ts';
-import { formatOf, writePicture } from '../image/write-picture.ts';
+import { namedFormat, writePicture } from '../image/write-picture.ts';
 import type { Nearness } from '../picture/depth.ts';
 import { eachRow } from '../picture/slices.ts';
 
@@ -59,7 +59,7 @@ export class DepthMap implements Nearness {
    * @throws as {@link RgbImage.save}.
    */
   async save(path: string, options: LossyOptions = {}): Promise<void> {
-    if (formatOf(path) === 'png') await writePicture(path, await this.png());
+    if (namedFormat(path) === 'png') await writePicture(path, await this.png());
     else await (await this.picture()).save(path, options);
   }
 

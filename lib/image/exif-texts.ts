@@ -2,6 +2,7 @@
 
 import { Buffer } from 'node:buffer';
 import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { EXIF_DIRECTORY, EXIF_HEADER, USER_COMMENT } from './exif.ts';
 import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
 
 /** Tags of EXIF that hold such texts (EXIF 2.32). */
@@ -9,15 +10,11 @@ const IMAGE_DESCRIPTION = 0x010e;
 const MAKE = 0x010f;
 const MODEL = 0x0110;
 const SOFTWARE = 0x0131;
-const EXIF_DIRECTORY = 0x8769;
 const MAKER_NOTE = 0x927c;
-const USER_COMMENT = 0x9286;
 
 /** Types of values that are bytes: BYTE, ASCII, UNDEFINED. */
 const BYTE_TYPES = [1, 2, 7];
 const ENTRY_BYTES = 12;
-
-const EXIF_HEADER = Buffer.from('Exif\0\0', 'latin1');
 
 /**
  * Reads the texts under the keywords that PNG files have for them. A file that is cut short has those of its intact part. A text

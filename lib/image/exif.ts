@@ -3,13 +3,13 @@
 import { Buffer } from 'node:buffer';
 
 /** Tags and types of EXIF 2.32. */
-const EXIF_DIRECTORY = 0x8769;
-const USER_COMMENT = 0x9286;
+export const EXIF_DIRECTORY = 0x8769;
+export const USER_COMMENT = 0x9286;
 const LONG = 4;
 const UNDEFINED = 7;
 
 /** What stands before EXIF in a JPEG; WebP has it as it is. */
-const EXIF_HEADER = Buffer.from('Exif\0\0', 'latin1');
+export const EXIF_HEADER = Buffer.from('Exif\0\0', 'latin1');
 /** A segment of a JPEG gives its length, itself included, in two bytes. */
 const MAX_SEGMENT = 0xffff;
 const LENGTH_BYTES = 2;

@@ -9,7 +9,7 @@ import { withJpegComment, withWebpComment } from './exif.ts';
 import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';
 import { encodePng } from './png.ts';
 import { withText } from './text-chunks.ts';
-import { formatOf, writePicture } from './write-picture.ts';
+import { checkQuality, namedFormat, writePicture } from './write-picture.ts';
 
 /** How JPEG and WebP files are made. */
 export interface LossyOptions {
@@ -51,7 +51,7 @@ export class RgbImage {
    * @throws DiffusionError `ERR_MISSING_PACKAGE` where `sharp` is not installed. TypeError or RangeError for wrong options.
    */
   async jpeg(options: LossyOptions = {}): Promise<Buffer> {
-    const jpeg = await encodeByLibrary(this, 'JPEG', checkQuality(options));
+    const jpeg = await encodeByLibrary(this, 'JPEG', qualityOf(options));
     const text = this.parameters && formatParameters(this.parameters);
     const told = text === undefined ? jpeg : withJpegComment(jpeg, text);
     if (!told)
@@ -61,7 +61,7 @@ export class RgbImage {
 
   /** The picture as a WebP file; otherwise as {@link jpeg}. */
   async webp(options: LossyOptions = {}): Promise<Buffer> {
-    const webp = await encodeByLibrary(this, 'WebP', checkQuality(options));
+    const webp = await encodeByLibrary(this, 'WebP', qualityOf(options));
     if (!this.parameters) return webp;
     return withWebpComment(webp, this.width, this.height, formatParameters(this.parameters));
   }
@@ -75,15 +75,15 @@ export class RgbImage {
    *   `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed. TypeError or RangeError for wrong options.
    */
   async save(path: string, options: LossyOptions = {}): Promise<void> {
-    checkQuality(options);
-    const format = formatOf(path) ?? 'png';
+    qualityOf(options);
+    const format = namedFormat(path) ?? 'png';
     await writePicture(path, format === 'png' ? await this.png() : await this[format](options));
   }
 }
 
-function checkQuality(options: LossyOptions): number {
+function qualityOf(options: LossyOptions): number {
   const check = new OptionCheck(options, ['quality']);
-  const quality = check.number('quality', 90, { min: 1, max: 100, integer: true });
+  const quality = checkQuality(check);
   check.done();
   return quality;
 }

@@ -5,7 +5,7 @@ import { constants, type Stats } from 'node:fs';
 import { access, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { DiffusionError } from '../errors.ts';
-import { checkPath, MAX_PATH_LENGTH } from '../options.ts';
+import { checkPath, MAX_PATH_LENGTH, type OptionCheck } from '../options.ts';
 import { loadSharp } from '../picture/jpeg-webp.ts';
 import { quotePath, specialKind, systemMessage } from '../user-file.ts';
 
@@ -23,10 +23,15 @@ const FORMATS: Readonly<Record<string, WrittenFormat | undefined>> = {
  *
  * @throws TypeError or RangeError for what is no path or a very long one.
  */
-export function formatOf(path: string): WrittenFormat | undefined {
+export function namedFormat(path: string): WrittenFormat | undefined {
   if (typeof path !== 'string' || path.length > MAX_PATH_LENGTH) checkPath(path);
   const extension = extname(path).toLowerCase();
   return extension in FORMATS ? FORMATS[extension] : 'png';
+}
+
+/** @param name of the option, where it has another in messages. */
+export function checkQuality(check: OptionCheck, name = 'quality'): number {
+  return check.number(name, 90, { min: 1, max: 100, integer: true });
 }
 
 /** What to say of a name that asks for a format that is not written. */
@@ -59,7 +64,7 @@ export async function writePicture(path: string, bytes: Uint8Array): Promise<voi
  *   `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
  */
 export async function checkWritable(path: string): Promise<Stats | undefined> {
-  const format = formatOf(path);
+  const format = namedFormat(path);
   if (format === undefined) throw new DiffusionError('ERR_WRITE', refusedFormat(path));
   if (format !== 'png') await loadSharp(format === 'jpeg' ? 'JPEG' : 'WebP', quotePath(path));
   if (path === '') throw new DiffusionError('ERR_WRITE', "Expected a file to write but the path is ''");

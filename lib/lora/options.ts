@@ -1,5 +1,6 @@
 // The options of a call that concern LoRAs.
 
+import { isArgumentError } from '../errors.ts';
 import { type OptionCheck, within } from '../options.ts';
 import { readLoraTags } from './tags.ts';
 
@@ -32,7 +33,7 @@ export interface CheckedLoras {
   readonly strictLoras: boolean;
 }
 
-export const LORA_TAGS = ['names', 'paths'] as const;
+const LORA_TAGS = ['names', 'paths'] as const;
 /** What tags in a prompt may name: files in `loraDirectory`, or any path. */
 export type LoraTags = (typeof LORA_TAGS)[number];
 
@@ -81,7 +82,7 @@ function quietly<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if ((error as { problems?: unknown }).problems) return undefined;
-    throw error;
+    if (!isArgumentError(error)) throw error;
+    return undefined;
   }
 }

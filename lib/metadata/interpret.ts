@@ -1,6 +1,6 @@
 // From what a picture states to options of a call: names become ours, texts numbers, and what no call takes is told.
 
-import { type ArgumentProblem, describe } from '../errors.ts';
+import { type ArgumentProblem, describe, isArgumentError } from '../errors.ts';
 import { hasLoraTag } from '../lora/tags.ts';
 import { readSeed } from '../noise/seed.ts';
 import { ANY_MODEL } from '../pipeline/generation-options.ts';
@@ -9,6 +9,7 @@ import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-op
 import type { SamplerName } from '../sampler/index.ts';
 import { adviceOnName, findSampler, findScheduler, isAutomatic } from '../sampler/names.ts';
 import type { SchedulerName } from '../schedule/index.ts';
+import { toNumber, withoutUndefined } from '../values.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
 /** What a picture says about how it was made. Fields that it does not state, or that no call takes, are undefined. */
@@ -153,7 +154,7 @@ function readStrength(
   values: StatedValues,
   warnings: string[],
 ): { readonly strength: number | undefined; readonly rest: StatedValues } {
-  const stated = toNumber(values.strength);
+  const stated = toNumber(values.strength) ?? undefined;
   const strength = typeof stated === 'number' && stated >= 0 && stated <= 1 ? stated : undefined;
   if (stated !== undefined && strength === undefined) {
     warnings.push(`Expected a number from 0 to 1 for strength but the picture says ${describe(stated)}`);
@@ -185,9 +186,8 @@ function problemsOf(options: unknown): readonly ArgumentProblem[] {
     checkTxt2ImgOptions(options, ANY_MODEL);
     return [];
   } catch (error) {
-    const { problems } = error as { problems?: readonly ArgumentProblem[] };
-    if (!problems) throw error;
-    return problems;
+    if (!isArgumentError(error)) throw error;
+    return error.problems;
   }
 }
 
@@ -201,17 +201,8 @@ function together(option: string): readonly string[] {
   return option === 'width' || option === 'height' ? ['width', 'height'] : [option];
 }
 
-/** The number that a text stands for; anything else stays as it is, so that a message can show it. */
-function toNumber(value: unknown): unknown {
-  return typeof value === 'string' && value.trim() !== '' && !Number.isNaN(Number(value))
-    ? Number(value)
-    : (value ?? undefined);
-}
-
 function toNumbers(values: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> | undefined {
-  return values && Object.fromEntries(Object.entries(values).map(([key, value]) => [key, toNumber(value)]));
-}
-
-function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+  return (
+    values && Object.fromEntries(Object.entries(values).map(([key, value]) => [key, toNumber(value) ?? undefined]))
+  );
 }

@@ -43,7 +43,7 @@ export function fitsLimits(width: number, height: number, maxPixels: number): bo
 }
 
 /** What a size must be, for messages. */
-export function describeLimits(maxPixels: number): string {
+function describeLimits(maxPixels: number): string {
   return `a picture of 1 to ${maxPixels} pixels and at most ${MAX_PICTURE_SIDE} a side`;
 }
 
