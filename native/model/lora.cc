@@ -88,11 +88,11 @@ std::string unsure_strength(const TensorTable & table, const PeftConfigs & peft,
     const auto is_peft = [](const StoredTensor & tensor) { return tensor.name.starts_with("base_model.model."); };
     const auto is_alpha = [](const StoredTensor & tensor) { return tensor.name.ends_with(".alpha"); };
     const auto & tensors = table.tensors();
-    if (!peft.empty() || std::ranges::none_of(tensors, is_peft) || std::ranges::any_of(tensors, is_alpha)) return "";
+    if (peft.say_strength() || std::ranges::none_of(tensors, is_peft) || std::ranges::any_of(tensors, is_alpha))
+        return "";
     return quote(path) +
            " is an adapter of PEFT whose strength is in adapter_config.json, which is not beside it under the name "
-           "of " +
-           "adapter_model; it is applied as if alpha were the rank";
+           "of adapter_model or has no lora_alpha; it is applied as if alpha were the rank";
 }
 
 void append(Parts && from, Parts & to) {

@@ -14,8 +14,10 @@ namespace {
 // [rows, columns]: the slowest dimension and all others.
 Matrix read_matrix(const StoredTensor & tensor, const std::string & path) {
     if (!has_numbers(tensor) && !is_scalar(tensor)) {
-        throw unsupported_file(path, "the tensor " + quote(tensor.name) + " is empty or of the type " +
-                                         std::string(tensor.type->name) + ", expected floating-point numbers");
+        throw unsupported_file(path, "expected floating-point numbers in at most " + std::to_string(GGML_MAX_DIMS) +
+                                         " dimensions, found " + std::to_string(tensor.n_elements()) + " of the type " +
+                                         std::string(tensor.type->name) + " in " + std::to_string(tensor.n_dims) +
+                                         " dimensions in " + quote(tensor.name));
     }
     Matrix matrix;
     matrix.rows = tensor.n_dims > 0 ? tensor.ne[std::min(tensor.n_dims, GGML_MAX_DIMS) - 1] : 1;
@@ -113,7 +115,13 @@ void LoraParts::require_sound(const LowRank & product) const {
 
 // alpha / rank, or 1 where there is no alpha. `rank` of 0: whole factors, of which only PEFT's have an alpha.
 double LoraParts::scale(double rank, const PeftConfigs & peft) const {
-    if (has(LoraPart::alpha)) return rank > 0 ? matrix(LoraPart::alpha).values.front() / rank : 1;
+    if (has(LoraPart::alpha)) {
+        const auto alpha = matrix(LoraPart::alpha).values;
+        if (alpha.size() != 1 || !std::isfinite(alpha.front())) {
+            throw corrupt_file(path_, "the alpha of the adapter of " + quote(layer_) + " is not one finite number");
+        }
+        return rank > 0 ? alpha.front() / rank : 1;
+    }
     std::string_view local;
     const PeftConfig & config = peft.of(layer_, local);
     const double alpha = config.alpha_of(local);

@@ -19,27 +19,55 @@ constexpr std::array<std::string_view, 3> applied_types = {"LORA", "LOHA", "LOKR
 // Ways to begin training that change the model's own weights: its adapters belong to what is left of them.
 constexpr std::array<std::string_view, 5> changing_beginnings = {"pissa", "olora", "corda", "loftq", "lora_ga"};
 
+// What a value may be.
+enum class Kind { object, number, flag, text, any };
+
+// What the settings that are read are, with what they are called in an error.
+Kind kind_of(std::string_view setting) {
+    if (setting == "r" || setting == "lora_alpha" || setting == "alpha") return Kind::number;
+    if (setting == "alpha_pattern" || setting == "rank_pattern") return Kind::object;
+    if (setting == "use_dora" || setting == "use_rslora") return Kind::flag;
+    return setting == "peft_type" ? Kind::text : Kind::any;
+}
+
+std::string_view named(Kind kind) {
+    switch (kind) {
+        case Kind::object: return "an object";
+        case Kind::number: return "a number above 0";
+        case Kind::flag: return "true or false";
+        case Kind::text: return "a text";
+        case Kind::any: return "anything";
+    }
+    return {};
+}
+
 // One object. In diffusers' metadata, a component and a point stand before the name of each setting.
 class Reader : public JsonEvents {
 public:
     Reader(const std::string & path, std::map<std::string, PeftConfig> & configs) : path_(path), configs_(configs) {}
 
-    void begin_object() override { depth_++; }
+    void begin_object() override {
+        require(Kind::object, "an object");
+        depth_++;
+    }
     void end_object() override { depth_--; }
-    void begin_array() override { depth_++; }
+    void begin_array() override {
+        require(Kind::any, "an array");
+        depth_++;
+    }
     void end_array() override { depth_--; }
     void key(std::string & text) override {
         if (depth_ == 1) {
             const size_t dot = text.find('.');
             component_ = dot == std::string::npos ? "" : text.substr(0, dot);
             setting_ = text.substr(dot + 1);
-            pattern_.reset();
-        } else if (depth_ == 2 && (setting_ == "alpha_pattern" || setting_ == "rank_pattern")) {
+        } else if (in_pattern()) {
             pattern_ = NamePattern::parse(text);
             if (!pattern_) refuse("the pattern " + quote(text) + " of " + quote(setting_));
         }
     }
     void string(std::string & text) override {
+        require(Kind::text, "a text");
         const auto begins = [&](std::string_view word) { return text.starts_with(word); };
         if (depth_ == 1 && setting_ == "peft_type" && std::ranges::find(applied_types, text) == applied_types.end()) {
             throw unsupported_file(path_,
@@ -49,14 +77,12 @@ public:
         if (depth_ == 1 && setting_ == "init_lora_weights" && std::ranges::any_of(changing_beginnings, begins)) {
             refuse("init_lora_weights " + quote(text) + ", by which the model's own weights change,");
         }
-        other("a text");
     }
     void unsigned_integer(uint64_t value) override { number(static_cast<double>(value), ""); }
     void number(double value, const char *) override {
-        if (!is_number()) return;
-        if (!(value > 0) || !std::isfinite(value) || (depth_ == 2 && !pattern_)) {
-            refuse(quote(setting_) + " of " + std::to_string(value));
-        }
+        const bool fits = value > 0 && std::isfinite(value);
+        require(fits ? Kind::number : Kind::any, std::to_string(value));
+        if (expected() != Kind::number) return;
         PeftConfig & config = configs_[component_];
         if (depth_ == 2) {
             (setting_ == "rank_pattern" ? config.ranks : config.alphas).emplace_back(*pattern_, value);
@@ -64,21 +90,31 @@ public:
             (setting_ == "r" ? config.rank : config.alpha) = value;
         }
     }
-    void other(const char * text) override {
-        const std::string_view value = text;
-        PeftConfig & config = configs_[component_];
-        if (depth_ == 1 && setting_ == "use_dora" && value == "true") {
+    void boolean(bool value) override {
+        require(Kind::flag, value ? "true" : "false");
+        if (depth_ == 1 && setting_ == "use_dora" && value) {
             throw unsupported_file(path_, "is a DoRA, which this version does not apply");
         }
-        if (depth_ == 1 && setting_ == "use_rslora") config.rank_stabilized = value == "true";
-        if (value != "null" && is_number()) refuse(quote(setting_) + " with " + text);
+        if (depth_ == 1 && setting_ == "use_rslora") configs_[component_].rank_stabilized = value;
+    }
+    // null, with which a setting says nothing.
+    void other(const char * text) override {
+        if (depth_ != 1) require(Kind::any, text);
     }
 
 private:
-    bool is_number() const {
-        return depth_ == 1   ? setting_ == "lora_alpha" || setting_ == "alpha" || setting_ == "r"
-               : depth_ == 2 ? setting_ == "alpha_pattern" || setting_ == "rank_pattern"
-                             : false;
+    bool in_pattern() const { return depth_ == 2 && kind_of(setting_) == Kind::object; }
+    Kind expected() const {
+        if (depth_ == 0) return Kind::object;
+        if (in_pattern()) return Kind::number;
+        return depth_ == 1 ? kind_of(setting_) : Kind::any;
+    }
+    void require(Kind kind, std::string_view came) const {
+        if (expected() == Kind::any || kind == expected()) return;
+        const std::string what =
+            depth_ == 0 ? "a configuration of PEFT" : quote(setting_) + " of a configuration of PEFT";
+        throw unsupported_file(path_, "expected " + std::string(named(expected())) + " for " + what + ", found " +
+                                          std::string(came));
     }
     [[noreturn]] void refuse(const std::string & what) const {
         throw unsupported_file(path_, "its configuration has " + what + " which this version does not apply");
@@ -99,6 +135,11 @@ double first_match(const std::vector<std::pair<NamePattern, double>> & patterns,
 }
 
 } // namespace
+
+bool PeftConfigs::say_strength() const {
+    return std::ranges::any_of(configs_,
+                               [](const auto & one) { return one.second.alpha > 0 || !one.second.alphas.empty(); });
+}
 
 double PeftConfig::alpha_of(std::string_view layer) const {
     return first_match(alphas, layer, alpha);

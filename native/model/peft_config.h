@@ -31,7 +31,8 @@ public:
     static PeftConfigs read(const StoredFile & file);
     static PeftConfigs parse(std::string_view json, const std::string & path);
 
-    bool empty() const { return configs_.empty(); }
+    // Whether there is an alpha of any layer.
+    bool say_strength() const;
     // Of a layer as the file spells it; one that says nothing where there is none. `local` becomes the layer's name in its component.
     const PeftConfig & of(const std::string & layer, std::string_view & local) const;
 

@@ -82,11 +82,24 @@ void test_configs() {
              {"an alpha that is a text", R"({"lora_alpha":"16"})", "'lora_alpha'"},
              {"an alpha of 0", R"({"lora_alpha":0})", "'lora_alpha'"},
              {"a list of alphas", R"({"alpha_pattern":[1]})", "'alpha_pattern'"},
+             {"alphas in an alpha", R"({"lora_alpha":{"a":1}})", "a number above 0 for 'lora_alpha'"},
+             {"an alpha in a list", R"({"lora_alpha":[8]})", "a number above 0 for 'lora_alpha'"},
+             {"a rank that is true", R"({"r":true})", "a number above 0 for 'r'"},
+             {"a pattern that is a number", R"({"alpha_pattern":5})", "an object for 'alpha_pattern'"},
+             {"a pattern for no number", R"({"alpha_pattern":{"a":null}})", "a number above 0 for 'alpha_pattern'"},
+             {"DoRA as a text", R"({"use_dora":"true"})", "true or false for 'use_dora'"},
+             {"a root that is a number", R"({"use_rslora":1})", "true or false for 'use_rslora'"},
+             {"a kind that is a number", R"({"peft_type":5})", "a text for 'peft_type'"},
+             {"no object", "[]", "an object for a configuration of PEFT, found an array"},
+             {"nothing", "null", "an object for a configuration of PEFT, found null"},
          }) {
         const std::string text = json;
         check_throws(what, ErrorCode::model_unsupported, words, [&] { PeftConfigs::parse(text, "file"); });
     }
     check_throws("no JSON", ErrorCode::model_corrupt, "malformed", [] { PeftConfigs::parse("{", "file"); });
+    check(!PeftConfigs::parse(R"({"r":4,"lora_alpha":null})", "file").say_strength() &&
+              PeftConfigs::parse(R"({"alpha_pattern":{"a":1}})", "file").say_strength(),
+          "whether a configuration says the strength");
     check(peft_config_path("a/adapter_model.bin") == "a/adapter_config.json" && peft_config_path("a/b.bin").empty(),
           "beside which files a configuration is read");
 }
