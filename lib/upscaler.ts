@@ -11,11 +11,11 @@ import { checkPictureArgument, type PictureInput, readPicture } from './picture/
 import { checkMaxPixels, MAX_PICTURE_PIXELS, type PictureLimits } from './picture/limits.ts';
 import { type Pixels, toRgb } from './picture/pixels.ts';
 import type { Size } from './picture/resize.ts';
-import { eachRow } from './picture/slices.ts';
 import { joinTiles, type TileRow, tilesAlong } from './picture/tiles.ts';
 import { createAbortController, follow } from './pipeline/abort.ts';
 import { callNative } from './pipeline/native-call.ts';
 import { requireFinite } from './pipeline/networks.ts';
+import { eachRow } from './slices.ts';
 
 /** What an open upscaler is, read from its tensors. */
 export type UpscalerInfo = NativeImageNetworkInfo;

@@ -5,7 +5,7 @@ import { encodeGray16 } from '../image/png.ts';
 import { type LossyOptions, RgbImage } from '../image/rgb-image.ts';
 import { namedFormat, writePicture } from '../image/write-picture.ts';
 import type { Nearness } from '../picture/depth.ts';
-import { eachRow } from '../picture/slices.ts';
+import { eachRow } from '../slices.ts';
 
 /** A depth map, as a network estimated it. It may be given wherever depth is asked for. */
 export class DepthMap implements Nearness {

@@ -6,7 +6,7 @@ import { DiffusionError, type DiffusionErrorCode } from '../errors.ts';
 import { isInside } from '../inside.ts';
 import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeTensor } from '../native/contract.ts';
-import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { isTurnOver, nextTurn } from '../slices.ts';
 import { spellings } from '../text/spellings.ts';
 import { WordFinder } from '../text/triggers.ts';
 import { quotePath, systemMessage } from '../user-file.ts';

@@ -1,9 +1,9 @@
 // Words that stand for vectors of their own (textual inversion, Gal et al. 2022), as the text encoders of a model take them: embeddings from
 // files, and words that the model itself brings.
 
+import { concat } from '../arrays.ts';
 import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeAddon, NativeTextEncoder } from '../native/contract.ts';
-import { concat } from '../pipeline/arrays.ts';
 import { callNative } from '../pipeline/native-call.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { type Trigger, WordFinder } from '../text/triggers.ts';

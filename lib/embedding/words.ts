@@ -1,8 +1,8 @@
 // The words that a file of textual inversion holds, and their vectors for the text encoders of a model.
 
+import { concat } from '../arrays.ts';
 import { DiffusionError } from '../errors.ts';
 import type { NativeTensor, NativeTextEncoder } from '../native/contract.ts';
-import { concat } from '../pipeline/arrays.ts';
 import { CHUNK_BODY } from '../text/chunks.ts';
 import { normalize } from '../text/normalize.ts';
 import { spellings } from '../text/spellings.ts';

@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { promisify } from 'node:util';
 import { constants, deflate, type ZlibOptions } from 'node:zlib';
 import { encodeChunk, PNG_SIGNATURE } from '../picture/png-chunks.ts';
-import { eachRow } from '../picture/slices.ts';
+import { eachRow } from '../slices.ts';
 
 const GRAY = 0;
 const RGB = 2;

@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import { OptionCheck } from '../options.ts';
 import { encodeByLibrary } from '../picture/jpeg-webp.ts';
-import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { isTurnOver, nextTurn } from '../slices.ts';
 import { warn } from '../warnings.ts';
 import { withJpegComment, withWebpComment } from './exif.ts';
 import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
 import { DiffusionError } from '../errors.ts';
 import { checkChunk, chunksOf, corrupt, encodeChunk, PNG_SIGNATURE } from '../picture/png-chunks.ts';
-import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { isTurnOver, nextTurn } from '../slices.ts';
 import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
 
 /** Bytes of the IHDR chunk, which always comes first. */

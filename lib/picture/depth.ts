@@ -1,8 +1,8 @@
 // Depth as networks take it: nearness at the size of a latent.
 
+import { eachRow } from '../slices.ts';
 import type { Pixels } from './pixels.ts';
 import type { Placement } from './resize.ts';
-import { eachRow } from './slices.ts';
 
 /** How near each point of a picture is, larger is nearer; only the order and the proportions of distances mean something. */
 export interface Nearness {

@@ -1,7 +1,7 @@
 // Filling the masked part of a picture with the colours around it: pull and push (Gortler et al. 1996, "The Lumigraph", section 3.4).
 
+import { eachRow } from '../slices.ts';
 import type { Pixels } from './pixels.ts';
-import { eachRow } from './slices.ts';
 
 /** Colours with a weight: how much of each is known. Premultiplied, `[height, width, 4]`. */
 interface Level {

@@ -1,9 +1,9 @@
 // Masks: which part of a picture is drawn anew.
 
+import { eachRow } from '../slices.ts';
 import { crop, type Pixels } from './pixels.ts';
 import { gaussian, type Rectangle, resample, triangle } from './resample.ts';
 import { place, resize, type Size } from './resize.ts';
-import { eachRow } from './slices.ts';
 
 /** A pixel of this much and more is drawn anew, less is only blended (diffusers' threshold of a half). */
 const THRESHOLD = 128;

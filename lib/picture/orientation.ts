@@ -1,7 +1,7 @@
 // EXIF orientation: how a picture must be turned and mirrored to stand upright (EXIF 2.3, tag 0x0112).
 
+import { eachRow } from '../slices.ts';
 import type { Pixels } from './pixels.ts';
-import { eachRow } from './slices.ts';
 
 const ORIENTATION_TAG = 0x0112;
 const SHORT = 3;

@@ -1,6 +1,6 @@
 // Pixels in memory, and how their number of channels is changed.
 
-import { eachRow } from './slices.ts';
+import { eachRow } from '../slices.ts';
 
 /** 8-bit pixels: gray (1 channel), RGB (3) or RGB and alpha (4), in sRGB. */
 export interface Pixels {

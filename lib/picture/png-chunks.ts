@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { DiffusionError } from '../errors.ts';
-import { isTurnOver, nextTurn } from './slices.ts';
+import { isTurnOver, nextTurn } from '../slices.ts';
 
 /** What a PNG begins with. */
 export const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);

@@ -1,7 +1,7 @@
 // The rows of a PNG to pixels: filters, interlacing, bit depths and colour types (PNG specification, sections 7 to 9, 11.3.1).
 
+import { isTurnOver, nextTurn } from '../slices.ts';
 import type { Pixels } from './pixels.ts';
-import { isTurnOver, nextTurn } from './slices.ts';
 
 /** What the chunks of a file say of its pixels. */
 export interface PngImage {

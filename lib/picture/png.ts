@@ -3,12 +3,12 @@
 
 import { Buffer } from 'node:buffer';
 import { createInflate } from 'node:zlib';
+import { isTurnOver, nextTurn } from '../slices.ts';
 import { checkPictureSize } from './limits.ts';
 import { orient, orientationOf } from './orientation.ts';
 import type { Pixels } from './pixels.ts';
 import { checkChunk, chunksOf, corrupt } from './png-chunks.ts';
 import { CHANNELS, type PngImage, toRgba } from './png-rows.ts';
-import { isTurnOver, nextTurn } from './slices.ts';
 
 const HEADER_LENGTH = 13;
 /** Bytes that are inflated ahead, on the thread pool. */

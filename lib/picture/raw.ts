@@ -3,9 +3,9 @@
 import { types } from 'node:util';
 import { argumentError, describe } from '../errors.ts';
 import { memberOf } from '../options.ts';
+import { eachRow } from '../slices.ts';
 import { fitsLimits, MAX_PICTURE_SIDE } from './limits.ts';
 import type { Pixels } from './pixels.ts';
-import { eachRow } from './slices.ts';
 
 /** Pixels in memory, in sRGB. */
 export interface RawPicture {

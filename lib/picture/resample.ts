@@ -1,7 +1,7 @@
 // Changing the number of pixels, and blurring: separable filters.
 
+import { eachRow, isTurnOver, nextTurn } from '../slices.ts';
 import type { Pixels } from './pixels.ts';
-import { eachRow, isTurnOver, nextTurn } from './slices.ts';
 
 /** A part of a picture in pixels, which need not be whole. */
 export interface Rectangle {

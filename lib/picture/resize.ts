@@ -1,8 +1,8 @@
 // Fitting a picture of any size into the size that is drawn.
 
+import { eachRow } from '../slices.ts';
 import type { Pixels } from './pixels.ts';
 import { type Kernel, type Rectangle, resample } from './resample.ts';
-import { eachRow } from './slices.ts';
 
 /** How a picture is brought to a size: see `Img2ImgOptions.resizeMode`. */
 export type ResizeMode = 'fill' | 'fit' | 'stretch' | 'none';

@@ -1,8 +1,8 @@
 // Working on a picture tile by tile: where the tiles lie, and how what becomes of them is put together without seams.
 
+import { eachRow } from '../slices.ts';
 import type { Pixels } from './pixels.ts';
 import type { Size } from './resize.ts';
-import { eachRow } from './slices.ts';
 
 /** The tiles along one side of a picture. */
 export interface TileRow {

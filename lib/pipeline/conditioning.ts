@@ -1,11 +1,11 @@
 // From the chunks of both prompts to what the UNet is conditioned with.
 
+import { concat } from '../arrays.ts';
 import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
 import type { Size } from '../picture/resize.ts';
 import type { PromptChunk } from '../text/chunks.ts';
 import { stageAt } from '../text/editing.ts';
 import { applyWeights } from '../text/weights.ts';
-import { concat } from './arrays.ts';
 import { embedGuidance, embedNumbers } from './embeddings.ts';
 import { isXlBase } from './fit.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';

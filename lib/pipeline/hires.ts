@@ -1,6 +1,7 @@
 // The second pass of a picture: what the first drew is enlarged, gets noise again and is drawn to its end ("hires fix").
 
 import { basename } from 'node:path';
+import { concat } from '../arrays.ts';
 import type { GenerationParameters } from '../image/parameters.ts';
 import { toRgbBytes } from '../image/rgb-image.ts';
 import { MAX_PICTURE_PIXELS } from '../picture/limits.ts';
@@ -10,7 +11,6 @@ import { place, resize, type Size } from '../picture/resize.ts';
 import { linear } from '../sampler/walk.ts';
 import { loadUpscaler, type Upscaler } from '../upscaler.ts';
 import { warn } from '../warnings.ts';
-import { concat } from './arrays.ts';
 import { encodePicture } from './encode.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { CheckedHires } from './hires-options.ts';

@@ -9,7 +9,7 @@ import { type FoundLora, findLoras } from '../lora/files.ts';
 import { readLoraTags } from '../lora/tags.ts';
 import { withholdContents } from '../lora/withhold.ts';
 import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
-import { isTurnOver, nextTurn } from '../picture/slices.ts';
+import { isTurnOver, nextTurn } from '../slices.ts';
 import { parseAttention } from '../text/attention.ts';
 import { type EncodePromptOptions, encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
@@ -64,8 +64,9 @@ export function guidanceOf({ guidanceSize }: NativeModelInfo, options: CheckedGe
  * alternations make of them.
  *
  * @param words those that the model brings.
- * @throws DiffusionError `ERR_FILE` for a LoRA that is nowhere; RangeError `ERR_INVALID_ARG_VALUE` for malformed weights, for more than 64 chunks in a text or 1024 in all, and as
- *   {@link schedulePrompt}; DiffusionError for embeddings that cannot be had, see {@link loadEmbeddings}.
+ * @throws DiffusionError `ERR_FILE` for a LoRA that is nowhere; RangeError `ERR_INVALID_ARG_VALUE` for malformed weights, for more than
+ *   64 chunks in a text or 1024 in all, and as {@link schedulePrompt}; DiffusionError for embeddings that cannot be had, see
+ *   {@link loadEmbeddings}.
  */
 export async function readPrompts(
   addon: NativeAddon,

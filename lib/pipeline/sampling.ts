@@ -1,6 +1,7 @@
 // From a start to a latent: noise, schedule, guided network and sampler put together.
 
 import { types } from 'node:util';
+import { concat, repeat } from '../arrays.ts';
 import type { ControlsAt } from '../control/controls.ts';
 import { argumentError, describe } from '../errors.ts';
 import {
@@ -17,7 +18,6 @@ import { createBatchNoise } from '../noise/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, type SigmaTable } from '../schedule/index.ts';
 import { untilAborted } from './abort.ts';
-import { concat, repeat } from './arrays.ts';
 import type { Conditioning } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import { type Networks, requireFinite, type Shape } from './networks.ts';

@@ -7,7 +7,7 @@ import { checkPictureArgument, type PictureInput, readPicture } from '../picture
 import { checkMaxPixels, type PictureLimits } from '../picture/limits.ts';
 import { type Pixels, toRgb } from '../picture/pixels.ts';
 import { gaussian, resample } from '../picture/resample.ts';
-import { eachRow, isTurnOver, nextTurn } from '../picture/slices.ts';
+import { eachRow, isTurnOver, nextTurn } from '../slices.ts';
 
 /** Options of {@link canny}. */
 export interface CannyOptions {

@@ -10,7 +10,7 @@ import { canny, type PictureInput, readMetadata } from '../../lib/index.ts';
 import { readPicture } from '../../lib/picture/input.ts';
 import { toRgb } from '../../lib/picture/pixels.ts';
 import { resample, triangle } from '../../lib/picture/resample.ts';
-import { eachRow } from '../../lib/picture/slices.ts';
+import { eachRow } from '../../lib/slices.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
 import { blank, chunk, header, pngOf, times } from '../support/png.ts';
 
