@@ -20,8 +20,8 @@ export interface ComputeOptions {
   /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
   device?: string | undefined;
   /**
-   * Compute threads, 1 to 512. Default: one for each physical core, fewer where affinity or a quota (Linux' control groups) leave fewer. Models that compute at the same time take turns where
-   * they would need more threads together than the processor has.
+   * Compute threads, 1 to 512. Default: one for each physical core, fewer where affinity or a quota (Linux' control groups) leave
+   * fewer. Models that compute at the same time take turns where they would need more threads together than the processor has.
    */
   threads?: number | undefined;
   /**

@@ -6,7 +6,10 @@ import { COMMANDS, type Command } from './commands.ts';
 import { type CommandName, DRAWING_COMMANDS, type Flag, hasFlag, isDrawing, TOPICS, type Topic } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
-/** What the help shows: the flags of a topic, all flags, or the usual ones; none where it is not asked for, since yargs lays it out with every command. */
+/**
+ * What the help shows: the flags of a topic, all flags, or the usual ones; none where it is not asked for, since yargs lays it out with
+ * every command.
+ */
 export type Scope = Topic | 'all' | 'common' | 'none';
 
 /** What yargs made of a command line with a command. */

@@ -33,7 +33,8 @@ export type ControlsAt = (step: number, total: number) => readonly NativeControl
  * Reads the pictures of controls, and fits them to what is drawn once that is known.
  *
  * @param depth estimates depth where a control asks for that.
- * @throws DiffusionError, RangeError as {@link readPicture}, {@link DepthSource.estimator}; RangeError for a picture of another size that may not be resized.
+ * @throws DiffusionError, RangeError as {@link readPicture}, {@link DepthSource.estimator}; RangeError for a picture of another size
+ *   that may not be resized.
  */
 export async function readControls(
   controls: readonly CheckedControl[],

@@ -40,8 +40,9 @@ export function refusedFormat(path: string): string {
 }
 
 /**
- * Writes the bytes of a picture whole or not at all, also where the machine loses power: under a temporary name in the same folder, brought to the disk
- * and then renamed over the target. A symbolic link is followed; a character device, such as /dev/null, is written to as it is.
+ * Writes the bytes of a picture whole or not at all, also where the machine loses power: under a temporary name in the same folder,
+ * brought to the disk and then renamed over the target. A symbolic link is followed; a character device, such as /dev/null, is
+ * written to as it is.
  *
  * @throws DiffusionError `ERR_WRITE` as {@link checkWritable}, and when the system refuses.
  */

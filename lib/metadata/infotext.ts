@@ -12,8 +12,16 @@ const MOST_PARTS = 4096;
 const KEY = /^\s*(\w[\w \-/]+):\s*/;
 
 /** Fields that change the picture and that nothing here follows. */
-const NOT_FOLLOWED =
-  /^(Variation seed( strength)?|Seed resize from|ENSD|Eta DDIM|Sigma \w+|Schedule (rho|(min|max) sigma)|Noise Schedule|Refiner( switch at)?|Hypernet( strength)?|Face restoration|ControlNet.*|ADetailer model|NGMS|Token merging ratio( hr)?|FreeU.*|Hires (sampler|schedule type|checkpoint|CFG Scale|prompt|negative prompt)|Dynamic thresholding enabled|Conditional mask weight|Emphasis|SLG scale|Sampler RNG|Extra sample args|ADM Guidance|Sharpness)$/;
+const NOT_FOLLOWED = new RegExp(
+  `^(${[
+    ...['Variation seed( strength)?', 'Seed resize from', 'ENSD', 'Sampler RNG'],
+    ...['Eta DDIM', 'Sigma \\w+', 'Schedule (rho|(min|max) sigma)', 'Noise Schedule', 'Extra sample args'],
+    ...['Refiner( switch at)?', 'Hypernet( strength)?', 'Face restoration', 'ControlNet.*', 'ADetailer model'],
+    ...['NGMS', 'Token merging ratio( hr)?', 'FreeU.*', 'Dynamic thresholding enabled', 'SLG scale'],
+    'Hires (sampler|schedule type|checkpoint|CFG Scale|prompt|negative prompt)',
+    ...['Conditional mask weight', 'Emphasis', 'ADM Guidance', 'Sharpness'],
+  ].join('|')})$`,
+);
 
 /** Reads the text; one of any other form counts as a prompt. As in the web UI, white space around it and around every line is nothing. */
 export function readInfotext(raw: string): Statement {

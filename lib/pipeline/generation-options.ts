@@ -102,7 +102,8 @@ export interface GenerationOptions extends PictureLimits {
   sampler?: SamplerName | OtherName | Sampler | undefined;
   /**
    * Name of a schedule, or the noise levels themselves: falling, the last 0. Default: the sampler's own, or the
-   * model's (`info.defaultScheduler`, mostly `discrete`). The names of those programs are understood likewise; `Automatic` is what the web UI takes with the sampler, `karras` with `dpm++2m`.
+   * model's (`info.defaultScheduler`, mostly `discrete`). The names of those programs are understood likewise; `Automatic` is what
+   * the web UI takes with the sampler, `karras` with `dpm++2m`.
    */
   scheduler?: SchedulerName | OtherName | ArrayLike<number> | undefined;
   /** Share of noise that a stochastic sampler puts back after each step, 0 to 1. Default: that of its method. */

@@ -34,7 +34,8 @@ export interface InpaintOptions extends Img2ImgOptions {
   maskedContent?: MaskedContent | undefined;
   /**
    * Draws the masked region alone, at `width` x `height` (default: the model's), and puts it back into the picture, which keeps its
-   * own size; `resizeMode` has no effect. The number is how many pixels of `image` around the mask are drawn along, 0 to 4096. Default: the whole picture is drawn.
+   * own size; `resizeMode` has no effect. The number is how many pixels of `image` around the mask are drawn along, 0 to 4096.
+   * Default: the whole picture is drawn.
    */
   paddingMaskCrop?: number | undefined;
 }
