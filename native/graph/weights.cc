@@ -204,67 +204,51 @@ Norm WeightBinder::norm(const std::string & prefix, int64_t channels) {
     return {parameter(prefix + ".weight", {channels}), parameter(prefix + ".bias", {channels})};
 }
 
+// What becomes of each binding.
+struct PlacedWeights::Plan {
+    // Read by read_numbers() as panels are packed: the tensor has no memory, its numbers stay as the file has them.
+    bool is_raw(const WeightBinder::Binding & b) const { return packs && b.product && !is_as_stored(b); }
+
+    bool stays_in_file(const WeightBinder::Binding & b) const {
+        const bool wanted = maps && files[b.stored->file].n_bytes >= small_file;
+        return wanted && (is_raw(b) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored)));
+    }
+
+    // Of memory, where it is copied.
+    size_t bytes(const WeightBinder::Binding & b) const {
+        const size_t size = is_raw(b) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(type, b.tensor);
+        return GGML_PAD(size, ggml_backend_buft_get_alignment(type));
+    }
+
+    const std::vector<StoredFile> & files;
+    ggml_backend_buffer_type_t type;
+    bool packs, maps;
+};
+
 PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, PackedWeights * packed,
                              Placement placement, const Progress & progress, const Cancellation & cancellation)
     : binder_(binder), backend_(backend), packed_(packed) {
-    const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend);
-    const bool host = ggml_backend_buft_is_host(buft);
-    const size_t alignment = ggml_backend_buft_get_alignment(buft);
-    const auto & files = binder.table().files();
-    // Read by read_numbers() as panels are packed: the tensor has no memory, its numbers stay as the file has them.
-    const auto is_raw = [&](const WeightBinder::Binding & b) { return packed && b.product && !is_as_stored(b); };
-    const auto stays_in_file = [&](const WeightBinder::Binding & b) {
-        const bool wanted = host && placement == Placement::mapped && files[b.stored->file].n_bytes >= small_file;
-        return wanted && (is_raw(b) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored)));
-    };
-    const auto padded = [&](const WeightBinder::Binding & b) {
-        const size_t size = is_raw(b) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(buft, b.tensor);
-        return GGML_PAD(size, alignment);
-    };
+    const ggml_backend_buffer_type_t type = ggml_backend_get_default_buffer_type(backend);
+    const bool maps = placement == Placement::mapped && ggml_backend_buft_is_host(type);
+    const Plan plan{binder.table().files(), type, packed != nullptr, maps};
+    const std::map<int, ggml_backend_buffer_t> mappings = map_files(plan);
+    const ggml_backend_buffer_t memory = allocate(plan);
+    auto * next = memory ? static_cast<uint8_t *>(ggml_backend_buffer_get_base(memory)) : nullptr;
 
-    int64_t total = 0;
-    size_t to_allocate = 0;
-    std::map<int, ggml_backend_buffer_t> mappings; // by file
-    for (const auto & binding : binder.bindings()) {
-        total += static_cast<int64_t>(binding.stored->n_bytes);
-        if (!stays_in_file(binding)) {
-            to_allocate += padded(binding);
-        } else if (!mappings.count(binding.stored->file)) {
-            const MappedFile & file = *files[binding.stored->file].mapping;
-            in_use_.push_back(&file);
-            Buffer buffer(
-                require_made(ggml_backend_cpu_buffer_from_ptr(const_cast<uint8_t *>(file.data()), file.size())));
-            ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-            mappings[binding.stored->file] = buffer.get();
-            buffers_.push_back(std::move(buffer));
-        }
-    }
-
-    uint8_t * next = nullptr;
-    ggml_backend_buffer_t allocated = nullptr;
-    if (to_allocate > 0) {
-        require_memory(to_allocate, backend, "the weights");
-        Buffer buffer(ggml_backend_buft_alloc_buffer(buft, to_allocate));
-        if (!buffer) throw out_of_memory(to_allocate, backend, "the weights");
-        ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-        allocated = buffer.get();
-        next = static_cast<uint8_t *>(ggml_backend_buffer_get_base(allocated));
-        buffers_.push_back(std::move(buffer));
-    }
-
-    int64_t done = 0;
+    int64_t total = 0, done = 0;
+    for (const auto & binding : binder.bindings()) total += static_cast<int64_t>(binding.stored->n_bytes);
     for (const auto & binding : binder.bindings()) {
         cancellation.throw_if_cancelled();
         const StoredTensor & stored = *binding.stored;
-        const bool in_file = stays_in_file(binding);
-        if (is_raw(binding)) {
+        const bool in_file = plan.stays_in_file(binding);
+        if (plan.is_raw(binding)) {
             raw_.emplace(binding.tensor, stored).first->second.data = in_file ? stored.data : next;
             if (!in_file) std::memcpy(next, stored.data, stored.n_bytes);
         } else if (in_file) {
-            ggml_backend_tensor_alloc(mappings[stored.file], binding.tensor, const_cast<uint8_t *>(stored.data));
+            ggml_backend_tensor_alloc(mappings.at(stored.file), binding.tensor, const_cast<uint8_t *>(stored.data));
             mapped_[binding.tensor] = binding.tensor->buffer;
         } else {
-            ggml_backend_tensor_alloc(allocated, binding.tensor, next);
+            ggml_backend_tensor_alloc(memory, binding.tensor, next);
             if (binding.transform) {
                 const std::vector<float> values = binding.transform(read_all_numbers(stored));
                 ggml_backend_tensor_set(binding.tensor, values.data(), 0, ggml_nbytes(binding.tensor));
@@ -276,20 +260,49 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
             in_file_[binding.tensor] = &stored;
             mapped_bytes_ += static_cast<int64_t>(stored.n_bytes);
         } else {
-            next += padded(binding);
+            next += plan.bytes(binding);
             release_mapped(stored.data, stored.n_bytes);
         }
         done += static_cast<int64_t>(stored.n_bytes);
         if (progress) progress(done, total);
     }
     binder.table().check_unchanged();
-    allocated_bytes_ = static_cast<int64_t>(to_allocate);
     try {
         for (const auto & [tensor, stored] : raw_) packed->set_stored(tensor, stored);
     } catch (...) {
         forget_packed(); // another tensor may come to lie where one of these was
         throw;
     }
+}
+
+// A buffer for each file that numbers are read from, by its index.
+std::map<int, ggml_backend_buffer_t> PlacedWeights::map_files(const Plan & plan) {
+    std::map<int, ggml_backend_buffer_t> mappings;
+    for (const auto & binding : binder_.bindings()) {
+        const int index = binding.stored->file;
+        if (!plan.stays_in_file(binding) || mappings.contains(index)) continue;
+        const MappedFile & file = *plan.files[index].mapping;
+        in_use_.push_back(&file);
+        Buffer buffer(require_made(ggml_backend_cpu_buffer_from_ptr(const_cast<uint8_t *>(file.data()), file.size())));
+        ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+        mappings[index] = buffer.get();
+        buffers_.push_back(std::move(buffer));
+    }
+    return mappings;
+}
+
+// A buffer for all that is copied; nullptr where that is nothing.
+ggml_backend_buffer_t PlacedWeights::allocate(const Plan & plan) {
+    size_t bytes = 0;
+    for (const auto & binding : binder_.bindings()) bytes += plan.stays_in_file(binding) ? 0 : plan.bytes(binding);
+    allocated_bytes_ = static_cast<int64_t>(bytes);
+    if (bytes == 0) return nullptr;
+    require_memory(bytes, backend_, "the weights");
+    Buffer buffer(ggml_backend_buft_alloc_buffer(plan.type, bytes));
+    if (!buffer) throw out_of_memory(bytes, backend_, "the weights");
+    ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    buffers_.push_back(std::move(buffer));
+    return buffers_.back().get();
 }
 
 PlacedWeights::~PlacedWeights() {

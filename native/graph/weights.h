@@ -145,6 +145,10 @@ private:
     };
     using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
 
+    struct Plan;
+
+    std::map<int, ggml_backend_buffer_t> map_files(const Plan & plan);
+    ggml_backend_buffer_t allocate(const Plan & plan);
     void write_merged(const WeightBinder::Binding & binding, const RowDelta & delta, const Cancellation &) const;
     void forget_packed() noexcept;
     void place_merged(Tensor tensor);

@@ -91,8 +91,8 @@ std::string unsure_strength(const TensorTable & table, const PeftConfigs & peft,
     if (peft.say_strength() || std::ranges::none_of(tensors, is_peft) || std::ranges::any_of(tensors, is_alpha))
         return "";
     return quote(path) +
-           " is an adapter of PEFT whose strength is in adapter_config.json, which is not beside it under the name "
-           "of adapter_model or has no lora_alpha; it is applied as if alpha were the rank";
+           " is an adapter of PEFT whose strength is in adapter_config.json. None is beside it (it is looked for where "
+           "the file is named adapter_model), or it has no lora_alpha; it is applied as if alpha were the rank";
 }
 
 void append(Parts && from, Parts & to) {
