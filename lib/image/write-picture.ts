@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { access, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { DiffusionError } from '../errors.ts';
 import { checkPath, MAX_PATH_LENGTH, type OptionCheck } from '../options.ts';
@@ -50,7 +50,7 @@ export async function writePicture(path: string, bytes: Uint8Array): Promise<voi
   const existing = await checkWritable(path);
   try {
     if (existing?.isCharacterDevice()) await writeDevice(path, bytes);
-    else await replaceFile(existing ? await realpath(path) : path, bytes, existing?.mode);
+    else await replaceFile(existing ? await realpath(path) : await targetOf(path), bytes, existing?.mode);
   } catch (error) {
     throw refused(path, error);
   }
@@ -69,14 +69,14 @@ export async function checkWritable(path: string): Promise<Stats | undefined> {
   if (format === undefined) throw new DiffusionError('ERR_WRITE', refusedFormat(path));
   if (format !== 'png') await loadSharp(format === 'jpeg' ? 'JPEG' : 'WebP', quotePath(path));
   if (path === '') throw new DiffusionError('ERR_WRITE', "Expected a file to write but the path is ''");
-  const folder = path.endsWith('/') || path.endsWith(sep) ? path : dirname(resolve(path));
-  if (!(await statIfThere(folder, path))?.isDirectory()) {
-    throw new DiffusionError(
-      'ERR_WRITE',
-      `Cannot write ${quotePath(path)}: the folder ${quotePath(folder)} does not exist. Create it first`,
-    );
-  }
   const existing = await statIfThere(path, path);
+  const folder = path.endsWith('/') || path.endsWith(sep) ? path : dirname(existing ? path : await targetOf(path));
+  const around = await statIfThere(folder, path);
+  if (!around?.isDirectory()) {
+    const place = quotePath(folder);
+    const reason = around ? `${place} is no folder` : `the folder ${place} does not exist. Create it first`;
+    throw new DiffusionError('ERR_WRITE', `Cannot write ${quotePath(path)}: ${reason}`);
+  }
   if (existing?.isDirectory())
     throw new DiffusionError('ERR_WRITE', `Expected a file to write but ${quotePath(path)} is a folder`);
   // A pipe without a reader would be waited for, for ever, and one with a reader might get the half of a picture.
@@ -95,6 +95,17 @@ export async function checkWritable(path: string): Promise<Stats | undefined> {
     throw refused(path, error);
   }
   return existing;
+}
+
+/** Where a file is to be made that is not there: its path, or where the symbolic link at that leads. */
+async function targetOf(path: string): Promise<string> {
+  // More links in a row the system itself refuses to follow, and a loop of them was refused before.
+  for (let links = 0, at = path; links < 40; links++) {
+    const next = await readlink(at).catch(() => undefined);
+    if (next === undefined) return at;
+    at = resolve(dirname(at), next);
+  }
+  return path;
 }
 
 async function replaceFile(path: string, bytes: Uint8Array, mode = 0o666): Promise<void> {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 
@@ -40,7 +41,10 @@ const Ending * ending_of(std::string_view name) {
 void set_scale(StoredTensor & weight, const StoredTensor & scale, const std::string & path) {
     const int64_t rows = weight.n_dims > 0 ? weight.ne[std::min(weight.n_dims, GGML_MAX_DIMS) - 1] : 1;
     const std::string what = "tensor " + quote(scale.name);
-    if (!has_numbers(scale) || (scale.n_elements() != 1 && scale.n_elements() != rows)) {
+    const auto axes = std::span(scale.ne).first(static_cast<size_t>(std::clamp(scale.n_dims, 1, GGML_MAX_DIMS)));
+    const bool fits =
+        scale.n_elements() == 1 || (scale.n_elements() == rows && (axes.size() == 1 || axes.back() == rows));
+    if (!has_numbers(scale) || !fits) {
         throw unsupported_file(path, what + " has " + std::to_string(scale.n_elements()) + " scales of the type " +
                                          std::string(scale.type->name) + " for " + std::to_string(rows) +
                                          " rows; expected one, or one for each row, of a floating-point type. Scales "

@@ -1,7 +1,7 @@
 // Picture files: pixels and generation parameters out and back in, and what hostile files do.
 
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -132,6 +132,23 @@ test('a folder or a file that may not be written is refused', { skip: process.ge
   await assert.rejects(image.save(join(closed, 'b.png')), { code: 'ERR_WRITE', message: /EACCES/ });
   await chmod(closed, 0o755);
   assert.equal(String(await readFile(path)), 'mine');
+});
+
+test('a link that leads to no file yet makes that file and stays; a folder is never made', async () => {
+  const image = new RgbImage(pixels, 3, 2);
+  const [first, second, target] = ['first.png', 'second.png', 'made.png'].map((name) => join(folder, name));
+  await symlink('second.png', first as string);
+  await symlink(target as string, second as string);
+  await image.save(first as string);
+  assert.ok((await lstat(first as string)).isSymbolicLink() && (await lstat(second as string)).isSymbolicLink());
+  assert.ok((await lstat(target as string)).isFile());
+  const nowhere = join(folder, 'nowhere.png');
+  await symlink(join('no', 'x.png'), nowhere);
+  const missing = { code: 'ERR_WRITE', message: /nowhere\.png': the folder '.*no' does not exist/ };
+  await assert.rejects(image.save(nowhere), missing);
+  assert.ok((await lstat(nowhere)).isSymbolicLink());
+  const below = join(target as string, 'x.png');
+  await assert.rejects(image.save(below), { code: 'ERR_WRITE', message: /made\.png' is no folder$/ });
 });
 
 test('a link is followed and a device is written to as it is', async () => {
