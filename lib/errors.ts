@@ -66,10 +66,18 @@ export interface ArgumentError extends Error {
 /** Characters of what a user gave that a message repeats. */
 export const LONGEST_QUOTE = 60;
 
+/** What a terminal or a log would obey, or would not show: control characters, ends of lines, marks of direction. */
+const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/** A text in quotes, on one line. */
+export function quote(text: string): string {
+  return `'${text.replace(UNSHOWN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`;
+}
+
 /** Prints any value short enough for an error message. Nothing in it is walked, and nothing that it does can throw. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') {
-    return value.length > LONGEST_QUOTE ? `a string of ${value.length} characters` : `'${value}'`;
+    return value.length > LONGEST_QUOTE ? `a string of ${value.length} characters` : quote(value);
   }
   // The decimal digits of a large one take seconds.
   if (typeof value === 'bigint') {

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { DiffusionError, type DiffusionErrorCode } from './errors.ts';
+import { DiffusionError, type DiffusionErrorCode, quote } from './errors.ts';
 
 const PART_BYTES = 1024 * 1024;
 /** Enough to tell any format by. */
@@ -55,7 +55,7 @@ export function specialKind(entry: Stats): string | undefined {
 
 /** A path as messages show it. */
 export function quotePath(path: string): string {
-  return path.length > MAX_PATH_SHOWN ? `'${path.slice(0, MAX_PATH_SHOWN)}...'` : `'${path}'`;
+  return quote(path.length > MAX_PATH_SHOWN ? `${path.slice(0, MAX_PATH_SHOWN)}...` : path);
 }
 
 /** What the system says of a file, without the path, which the message around it names. */

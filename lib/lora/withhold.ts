@@ -1,5 +1,6 @@
 // Errors about files that a prompt named, without what the files hold: whoever wrote the prompt may be anyone.
 
+import { dirname, join } from 'node:path';
 import { DiffusionError, type DiffusionErrorCode, describe } from '../errors.ts';
 import type { FoundLora } from './files.ts';
 
@@ -21,17 +22,37 @@ export async function withholdContents<T>(loras: readonly FoundLora[], work: () 
     return await work();
   } catch (error) {
     const reason = error instanceof DiffusionError ? REASONS[error.code] : undefined;
-    const named = loras.filter(({ tag }) => tag !== undefined);
-    if (!reason || named.length === 0) throw error;
+    if (!reason || loras.every(({ tag }) => tag === undefined)) throw error;
     const { code, message } = error as DiffusionError;
-    const isAbout = ({ path }: FoundLora) => message.startsWith(`'${path}'`) || message.includes(` '${path}'`);
-    const own = named.find(isAbout) ?? (named.length === 1 ? named[0] : undefined);
-    if (!named.some(isAbout) && loras.some((lora) => lora.tag === undefined && isAbout(lora))) throw error;
-    const which = own ? `The LoRA ${describe(own.tag)} of the prompt` : 'One of the LoRAs of the prompt';
+    const about = loras.filter(({ path }) => {
+      const files = [path, join(dirname(path), 'adapter_config.json')].map(shown);
+      return files.some((file) => message.startsWith(file) || message.includes(` ${file}`));
+    });
+    if (about.length > 0 && about.every(({ tag }) => tag === undefined)) throw error;
+    const tags = new Set((about.length > 0 ? about : loras).map(({ tag }) => tag));
+    const [own] = tags.size === 1 ? tags : [];
+    const which = own === undefined ? 'One of the LoRAs of the prompt' : `The LoRA ${describe(own)} of the prompt`;
     const kind = / is an? ([A-Z(][\w()^-]{1,11}) \(it has the tensor /.exec(message)?.[1];
     throw new DiffusionError(
       code,
       `${which} ${kind ? `is of the kind ${kind}, which this version does not apply` : reason}`,
     );
   }
+}
+
+/** Bytes of a path that a message of the engine repeats, but for the rest of a character. */
+const MOST_SHOWN = 100;
+
+/** The beginning of a path as the messages of the engine have it (`quote` in native/io/file_error.cc): several may begin alike. */
+function shown(path: string): string {
+  let text = "'";
+  let bytes = 1;
+  for (const character of path) {
+    if (bytes > MOST_SHOWN) return `${text}...'`;
+    const code = character.charCodeAt(0);
+    const part = code < 0x20 || code === 0x7f ? `\\x${code.toString(16).padStart(2, '0')}` : character;
+    text += part;
+    bytes += Buffer.byteLength(part);
+  }
+  return `${text}'`;
 }

@@ -55,13 +55,19 @@ export class ClipTokenizer {
   }
 
   #encodePlain(text: string, tokens: number[]): void {
-    for (const [word] of lower(normalize(text)).matchAll(WORD)) {
-      const special = LOWERED_SPECIAL.exec(word);
+    for (const word of lower(normalize(text)).match(WORD) ?? []) {
+      const special = word.startsWith('<|') && LOWERED_SPECIAL.exec(word);
       for (const part of special ? special.slice(1) : [word]) this.#encodeWord(part, tokens);
     }
   }
 
   #encodeWord(word: string, tokens: number[]): void {
+    // A word of one byte is a token; a long text may hold nothing else.
+    const byte = word.length === 1 ? word.charCodeAt(0) : 0x80;
+    if (byte < 0x80) {
+      tokens.push((this.#vocabulary.byteToId[byte] as number) + WORD_END);
+      return;
+    }
     const bytes = Buffer.from(word);
     const symbols: number[] = [];
     for (let i = 0; i < bytes.length; i++) symbols.push(this.#vocabulary.byteToId[bytes[i] as number] as number);

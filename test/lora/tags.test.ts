@@ -193,6 +193,29 @@ describe('a tag names a file in the folder of LoRAs', () => {
     await assert.rejects(draw({ prompt: 'a<lora:stripes>', loras }), own);
   });
 
+  it('is blamed for no file but its own, however long its path or strange its folder', async () => {
+    const strange = process.platform === 'win32' ? [] : ['line\nbreak'];
+    for (const name of ['long'.repeat(40), "it's", ...strange]) {
+      const place = join(folder, name);
+      const [alone, peft] = [join(place, 'alone'), join(place, 'peft')];
+      for (const one of [alone, peft]) mkdirSync(one, { recursive: true });
+      const broken = join(alone, 'broken.safetensors');
+      writeFileSync(broken, secret);
+      lora(join(peft, 'adapter_model.safetensors'), []);
+      writeFileSync(join(peft, 'adapter_config.json'), '[]');
+      const prompt = 'a<lora:stripes>';
+      for (const own of [broken, peft]) {
+        await assert.rejects(draw({ prompt, loras: [{ path: own }] }), (error: Error & { code: string }) => {
+          assert.equal(error.code, 'ERR_MODEL_UNSUPPORTED');
+          return !error.message.includes('of the prompt');
+        });
+      }
+      const loras = [{ path: join(folder, 'stripes.safetensors') }];
+      const withheld = { code: 'ERR_MODEL_UNSUPPORTED', message: /^The LoRA '.*broken' of the prompt is no LoRA/ };
+      await assert.rejects(draw({ prompt: '<lora:broken>', loras, loraDirectory: alone }), withheld);
+    }
+  });
+
   it('nor waits for a pipe', { skip: process.platform === 'win32' }, async () => {
     execFileSync('mkfifo', [join(folder, 'pipe.safetensors')]);
     await assert.rejects(draw({ prompt: '<lora:pipe>' }), { code: 'ERR_FILE' });
