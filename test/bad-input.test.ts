@@ -81,6 +81,7 @@ const BAD_OPTIONS: readonly Row[] = [
   ['a width of 1e9', { width: 1e9 }, VALUE, /from 8 to 16384 for width but received 1000000000/],
   ['a width that is NaN', { width: Number.NaN }, VALUE, /for width but received NaN/],
   ['a height of half a pixel', { height: 64.5 }, VALUE, /an integer .* for height/],
+  ['a height that a terminal obeys', { height: '\x1b[2J\n\u202e' }, TYPE, /received '\\u001b\[2J\\u000a\\u202e'$/],
   ['a height as text', { height: '64' }, TYPE, /an integer .* for height but received '64'/],
   ['too many pixels', { width: 16384, height: 16384 }, VALUE, /at most 67108864 pixels/],
   ['no steps', { steps: 0 }, VALUE, /from 1 to 1000 for steps but received 0/],

@@ -212,6 +212,7 @@ const PROMPTS: Readonly<Record<string, string>> = {
   breaks: 'BREAK '.repeat(10_922),
   'white space': `:${' '.repeat(65_534)}x`,
   digits: '1'.repeat(65_536),
+  'letters that become two words each': 'İ'.repeat(65_536),
 };
 
 for (const [what, prompt] of Object.entries(PROMPTS)) {

@@ -19,6 +19,7 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Command
   const { scope, words } = completing ? { scope: 'all' as const, words: argv } : readScope(argv);
   const given = completing ? words : withCommand(words);
   checkReservedNames(given);
+  checkCompletion(given);
   const complaints: string[] = [];
   let parsed: Parsed | undefined;
   const named = COMMAND_NAMES.find((name) => name === given[0]);
@@ -32,6 +33,7 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Command
   });
   await parser.parseAsync([...given]);
   const problems = [...explainAll(complaints, given, parsed), ...(parsed ? misused(parsed) : [])];
+  if (problems.length === 0 && parsed) problems.push(...missingOperand(parsed));
   if (problems.length > 0) throw new UsageError(...problems);
   return parsed && { command: parsed.command, ...readOperand(parsed), ...readFlags(parsed) };
 }
@@ -83,6 +85,12 @@ function checkReservedNames(words: readonly string[]): void {
   if (word) throw new UsageError(`Expected a flag that exists but received ${word}. See diffuse --help`);
 }
 
+/** The parser prints the script whatever stands behind its name. */
+function checkCompletion([name, next]: readonly string[]): void {
+  if (name !== 'completion' || next === undefined || next.startsWith('-')) return;
+  throw new UsageError(`Expected nothing behind diffuse completion but received '${next}'`);
+}
+
 /** What yargs complains of, in the words of this command line. */
 function explainAll(
   complaints: readonly string[],
@@ -107,7 +115,9 @@ function explain(
 ): UsageProblem[] {
   const [, unknown] = /^Unknown arguments?: (.+)$/s.exec(message) ?? [];
   if (unknown !== undefined) {
-    const names = unknown.split(', ').filter((name) => !extra.some((word) => word.split(', ').includes(name)));
+    // The parser writes the empty word in quotes.
+    const others = extra.flatMap((word) => (word || '""').split(', '));
+    const names = unknown.split(', ').filter((name) => !others.includes(name));
     return names.map((name) => unknownFlag(asWritten(name, words), command));
   }
   const [, short] = /^Not enough arguments following: (.+)$/.exec(message) ?? [];
@@ -120,6 +130,13 @@ function explain(
   return [
     { message: missing ? `Expected a ${operand.slice(1, -1)} behind diffuse ${command} but received none` : message },
   ];
+}
+
+/** The parser takes a dash alone for the operand, and gives no word for it. */
+function missingOperand({ command, file }: Parsed): UsageProblem[] {
+  const { operand = '' } = commandOf(command);
+  if (!operand.startsWith('<') || file !== undefined) return [];
+  return [{ message: `Expected the path of a ${operand.slice(1, -1)} behind diffuse ${command} but received '-'` }];
 }
 
 function asWritten(name: string, words: readonly string[]): string {

@@ -94,6 +94,9 @@ const rows: readonly Row[] = [
     2,
     /nothing behind diffuse devices but received 'extra'/,
   ],
+  ['a word behind completion', () => ['completion', 'zsh'], 2, /nothing behind diffuse completion but received 'zsh'/],
+  ['a dash for a picture', () => ['metadata', '-'], 2, /path of a picture behind diffuse metadata but received '-'/],
+  ['an empty word', () => ['-p', 'x', ''], 2, /^diffuse: Expected flags but received ''/],
   ['a flag of another command', () => ['devices', '--steps', '3'], 2, /received --steps/],
   ['a width of 0', () => ['-p', 'x', '-W', '0'], 2, /for --width but received 0/],
   [
