@@ -57,7 +57,7 @@ export const PICTURE_FLAGS: readonly Flag[] = [
     topic: 'picture',
     option: 'maxPixels',
     on: [...TEXT_ALONE, ...FROM_PICTURE, 'upscale', 'depth'],
-    description: 'most pixels that a picture may have which is read (default: 33554432)',
+    description: 'most pixels of a picture that is read (default: 33554432)',
   },
   {
     name: 'img-cfg-scale',

@@ -110,7 +110,7 @@ const MODEL_FLAGS: readonly Flag[] = [
     kind: 'switch',
     topic: 'model',
     option: 'zeroTerminalSnr',
-    description: 'start from noise alone, as models were trained that say so (default: what the file says)',
+    description: 'noise levels that end in noise alone (default: what the file says)',
   },
 ];
 
