@@ -69,9 +69,10 @@ export const LONGEST_QUOTE = 60;
 /** What a terminal or a log would obey, or would not show: control characters, ends of lines, marks of direction. */
 const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
-/** A text in quotes, on one line. */
-export function quote(text: string): string {
-  return `'${text.replace(UNSHOWN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`;
+/** A text in quotes, on one line, cut where it has more than `most` UTF-16 units. */
+export function quote(text: string, most = 100): string {
+  const short = text.length > most ? `${text.slice(0, most)}...` : text;
+  return `'${short.replace(UNSHOWN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`;
 }
 
 /** Prints any value short enough for an error message. Nothing in it is walked, and nothing that it does can throw. */

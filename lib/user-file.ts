@@ -55,7 +55,7 @@ export function specialKind(entry: Stats): string | undefined {
 
 /** A path as messages show it. */
 export function quotePath(path: string): string {
-  return quote(path.length > MAX_PATH_SHOWN ? `${path.slice(0, MAX_PATH_SHOWN)}...` : path);
+  return quote(path, MAX_PATH_SHOWN);
 }
 
 /** What the system says of a file, without the path, which the message around it names. */

@@ -1,5 +1,6 @@
 // `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: draw pictures and write them.
 
+import { quote } from '../errors.ts';
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable, namedFormat, refusedFormat } from '../image/write-picture.ts';
 import { checkLoadOptions } from '../load-options.ts';
@@ -58,7 +59,9 @@ export async function runDraw(commandLine: CommandLine, command: DrawingCommand,
     await using model = await openModel(request, signal, progress, warnings);
     const load = performance.now() - start;
     if (ground.model !== undefined && ground.model !== model.info.name) {
-      warnings.tell(`The picture was drawn with the model '${ground.model}', and this is '${model.info.name}'`);
+      warnings.tell(
+        `The picture was drawn with the model ${quote(ground.model)}, and this is ${quote(model.info.name)}`,
+      );
     }
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];

@@ -1,5 +1,6 @@
 // `diffuse metadata`: shows how a picture was made, and the command that draws it again.
 
+import { quote } from '../errors.ts';
 import { readMetadata } from '../image/read-metadata.ts';
 import { EMBEDDED_MODEL, modelName } from '../source.ts';
 import type { CommandLine } from './command-line.ts';
@@ -15,7 +16,7 @@ export async function runMetadata({ file, flags }: CommandLine): Promise<void> {
   const { model, warnings } = metadata;
   const other = model !== undefined && model !== modelName({ model: EMBEDDED_MODEL });
   const told = other
-    ? [`The picture was drawn with the model '${model}', which is given with -m`, ...warnings]
+    ? [`The picture was drawn with the model ${quote(model)}, which is given with -m`, ...warnings]
     : warnings;
   const { tell } = new CommandWarnings();
   for (const warning of told) tell(inFlags(warning, undefined));

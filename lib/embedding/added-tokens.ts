@@ -2,7 +2,7 @@
 // saves a pipeline so after textual inversion.
 
 import { dirname, join } from 'node:path';
-import { DiffusionError } from '../errors.ts';
+import { DiffusionError, quote } from '../errors.ts';
 import type { NativeModelInfo, NativeSource, NativeTextEncoder } from '../native/contract.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { spellings } from '../text/spellings.ts';
@@ -73,7 +73,7 @@ async function wordsOf(
       for (const { word, token } of await readEntries(path, entriesOf)) {
         if (token < VOCABULARY_SIZE || word === '' || word.length > MAX_WORD_LENGTH || words.has(word)) continue;
         if (token >= rows) {
-          const message = `row ${token} for the word '${word}', but the text encoder has ${rows}`;
+          const message = `row ${token} for the word ${quote(word)}, but the text encoder has ${rows}`;
           throw new DiffusionError('ERR_MODEL_MISMATCH', `${quotePath(path)} names ${message}`);
         }
         words.set(word, token);

@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { DiffusionError, type DiffusionErrorCode } from '../errors.ts';
+import { DiffusionError, type DiffusionErrorCode, quote } from '../errors.ts';
 import { isInside } from '../inside.ts';
 import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeTensor } from '../native/contract.ts';
@@ -55,7 +55,7 @@ export async function findEmbeddings(
   return [...named].map((files) => {
     const [file, twin] = files as [EmbeddingFile, EmbeddingFile?];
     if (!twin || file.word !== undefined) return { token: file.token, files };
-    const expected = `one embedding by the name of '${twin.token}'`;
+    const expected = `one embedding by the name of ${quote(twin.token)}`;
     const remedy = 'Rename one of them, or leave one out';
     throw new DiffusionError(
       'ERR_FILE',
@@ -99,7 +99,7 @@ function byWord(files: readonly EmbeddingFile[]): [word: string, files: Embeddin
 
 async function requireInside(folder: string, { token, path }: EmbeddingFile): Promise<void> {
   if (await isInside(folder, path)) return;
-  const message = `Expected the embedding '${token}' in the folder of embeddings, but it is a link that leads out of it`;
+  const message = `Expected the embedding ${quote(token)} in the folder of embeddings, but it is a link that leads out of it`;
   throw new DiffusionError('ERR_FILE', `${message}. Give it in the option embeddings`);
 }
 

@@ -2,6 +2,7 @@
 // files, and words that the model itself brings.
 
 import { concat } from '../arrays.ts';
+import { quote } from '../errors.ts';
 import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeAddon, NativeTextEncoder } from '../native/contract.ts';
 import { callNative } from '../pipeline/native-call.ts';
@@ -97,7 +98,7 @@ async function loadWord(
   if (another) {
     const remedy = 'To take the other, give it in the option embeddings';
     const both = `${quotePath(first.path)} and ${quotePath(another.path)}`;
-    warn(`${both} both hold the word '${token}'; the first is taken. ${remedy}`);
+    warn(`${both} both hold the word ${quote(token)}; the first is taken. ${remedy}`);
   }
   if (unfit) warn((unfit as Error).message);
   const { vectors } = first;
@@ -115,7 +116,7 @@ function warnOfLeftOut(
     for (const part of texts.flatMap((text) => finder.split(text))) {
       if (typeof part === 'string' || !part.tokens.includes(LEFT_OUT)) continue;
       const encoder = `the ${encoderName(encoders, i)} (${tensorName(encoders[i] as NativeTextEncoder)})`;
-      warn(`'${part.word}' has no vectors for ${encoder}, which reads the prompt without it`);
+      warn(`${quote(part.word)} has no vectors for ${encoder}, which reads the prompt without it`);
     }
   }
 }

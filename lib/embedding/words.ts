@@ -1,7 +1,7 @@
 // The words that a file of textual inversion holds, and their vectors for the text encoders of a model.
 
 import { concat } from '../arrays.ts';
-import { DiffusionError } from '../errors.ts';
+import { DiffusionError, quote } from '../errors.ts';
 import type { NativeTensor, NativeTextEncoder } from '../native/contract.ts';
 import { CHUNK_BODY } from '../text/chunks.ts';
 import { normalize } from '../text/normalize.ts';
@@ -76,10 +76,14 @@ function partsOf(words: TensorsByWord, { path, token, word }: EmbeddingFile): re
   }
   const whole = [...spelled.values()].find(({ length }) => length === words.size);
   if (whole) return whole;
-  const some = [...words.keys()].slice(0, 3).map((name) => `'${name}'`);
+  const some = [...words.keys()].slice(0, 3).map((name) => quote(name));
   const found = `those of ${words.size}: ${some.join(', ')}${words.size > some.length ? ', ...' : ''}`;
-  const message = `vectors of textual inversion for one word, '${token}', found ${found}`;
-  throw refused('ERR_MODEL_UNSUPPORTED', path, `${message}. If it holds several words, write them, not '${token}'`);
+  const message = `vectors of textual inversion for one word, ${quote(token)}, found ${found}`;
+  throw refused(
+    'ERR_MODEL_UNSUPPORTED',
+    path,
+    `${message}. If it holds several words, write them, not ${quote(token)}`,
+  );
 }
 
 /** Gives each text encoder the tensor that is for it: by the name of the tensor, otherwise by the width of its vectors. */
@@ -137,7 +141,7 @@ function unfit(encoders: readonly NativeTextEncoder[], tensors: readonly NativeT
     return refused(
       'ERR_MODEL_MISMATCH',
       path,
-      `${wanted} for a text encoder of the model, found tensors such as '${name}'`,
+      `${wanted} for a text encoder of the model, found tensors such as ${quote(name)}`,
     );
   }
   return wrongWidth(widths, length, path);

@@ -224,6 +224,12 @@ describe('embeddings of a model with one text encoder', () => {
     ],
     ['no tensors', () => file('empty.safetensors'), 'ERR_MODEL_UNSUPPORTED', /found no tensor/],
     [
+      'names that a terminal obeys',
+      () => file('bell.safetensors', tensor('\x1b[2J', zeros(1, 128)), tensor('x'.repeat(200), zeros(1, 128))),
+      'ERR_MODEL_UNSUPPORTED',
+      /found those of 2: '\\u001b\[2J', 'x{100}\.\.\.'\. If/,
+    ],
+    [
       'two tensors',
       () => file('two.safetensors', tensor('a', zeros(1, 128)), tensor('b', zeros(1, 128))),
       'ERR_MODEL_UNSUPPORTED',
