@@ -83,9 +83,11 @@ void reads_any_run() {
     constexpr int64_t n = 160;
     std::vector<float> values(n), whole(n);
     for (int64_t i = 0; i < n; i++) values[i] = static_cast<float>((i * 37) % 101) - 50;
-    std::vector<uint8_t> raw(1 + ggml_row_size(GGML_TYPE_Q8_0, n));
-    ggml_quantize_chunk(GGML_TYPE_Q8_0, values.data(), raw.data() + 2 - 1, 0, 1, n, nullptr); // at an odd address
-    number_type(GGML_TYPE_Q8_0).widen(std::vector<uint8_t>(raw.begin() + 1, raw.end()).data(), whole.data(), n);
+    std::vector<uint8_t> aligned(ggml_row_size(GGML_TYPE_Q8_0, n));
+    ggml_quantize_chunk(GGML_TYPE_Q8_0, values.data(), aligned.data(), 0, 1, n, nullptr);
+    number_type(GGML_TYPE_Q8_0).widen(aligned.data(), whole.data(), n);
+    std::vector<uint8_t> raw(1 + aligned.size()); // whose numbers begin at an odd address
+    std::ranges::copy(aligned, raw.begin() + 1);
     StoredTensor blocks = stored(number_type(GGML_TYPE_Q8_0), raw.data() + 1, {5, 32});
     blocks.scales = std::vector<float>(32);
     for (size_t i = 0; i < 32; i++) blocks.scales[i] = 0.5f * static_cast<float>(i + 1);
