@@ -92,7 +92,10 @@ export async function readPrompts(
   }
   const loras = await findLoras(options);
   const paths = loras.map(({ path }) => path);
-  const bundled = await withholdContents(loras, () => bundledEmbeddings(addon, paths, signal));
+  const found = await withholdContents(loras, () => bundledEmbeddings(addon, paths, signal));
+  // Errors, warnings and reports call the file of a LoRA as the prompt does, and not where it is.
+  const tags = new Map(loras.map(({ path, tag }) => [path, tag]));
+  const bundled = found.map((file) => ({ ...file, path: tags.get(file.path) ?? file.path }));
   const embeddings = await loadEmbeddings(addon, info.textEncoders, words, options, plain, bundled, signal);
   const used = promptsUsed(info, options);
   const chunkers = info.textEncoders.map(({ kind, positions }, i) => {

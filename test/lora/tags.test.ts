@@ -188,6 +188,12 @@ describe('a tag names a file in the folder of LoRAs', () => {
         return true;
       });
     }
+    await assert.rejects(draw({ prompt: 'a secret<lora:bundle>' }), (error: Error & { code: string }) => {
+      assert.equal(error.code, 'ERR_MODEL_MISMATCH');
+      assert.match(error.message, /^'bundle': expected vectors of/);
+      assert.doesNotMatch(error.message, /tmp|root/);
+      return true;
+    });
     const own = { code: 'ERR_MODEL_UNSUPPORTED', message: /other\.safetensors': .* such as 'root:x:0:0:very secret/ };
     const loras = [{ path: join(folder, 'other.safetensors') }];
     await assert.rejects(draw({ prompt: 'a<lora:stripes>', loras }), own);
