@@ -1,39 +1,24 @@
-// LoRAs that hold more than products of attention: whole differences of every tensor of a model, biases, norms, configurations of PEFT,
-// words. Each must draw what the checkpoint draws that it was added to by hand.
+// LoRAs that hold more than products of attention: whole differences of every tensor of a model, biases, norms, configurations of PEFT.
+// Each must draw what the checkpoint draws that it was added to by hand.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
-import { loadModel, type Model, type Txt2ImgOptions } from '../../lib/index.ts';
+import { loadModel, type Txt2ImgOptions } from '../../lib/index.ts';
 import type { NativeLora, NativeModel } from '../../lib/native/contract.ts';
 import { addon, never } from '../support/addon.ts';
 import { assertClose, largestError } from '../support/compare.ts';
 import type { DiffusersNames } from '../support/diffusers-folder.ts';
 import { writeGguf } from '../support/gguf.ts';
 import { golden } from '../support/golden.ts';
+import { loraFolder, random, tensor } from '../support/loras.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { xlArchitecture } from '../support/tiny-architectures.ts';
-import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
+import { tinyModel } from '../support/tiny-model.ts';
 
 const names = golden<DiffusersNames>('networks.json');
-const folder = join(temporaryFolder(), 'lora-parts');
-mkdirSync(folder);
-
-function write(name: string, tensors: readonly TestTensor[], metadata?: Record<string, string>): string {
-  const path = join(folder, `${name}.safetensors`);
-  writeSafetensors(path, tensors, metadata);
-  return path;
-}
-
-let seed = 1;
-const random = (n: number, scale = 0.15) => Float32Array.from({ length: n }, () => Math.sin(seed++ * 12.9898) * scale);
-const tensor = (name: string, shape: number[], values = random(shape.reduce((a, b) => a * b, 1))): TestTensor => ({
-  name,
-  dtype: 'f32',
-  shape,
-  values,
-});
+const { folder, write } = loraFolder('lora-parts');
 
 let base: TestTensor[] = [];
 const tinyPath = tinyModel({
@@ -281,7 +266,7 @@ describe('the strength of an adapter of PEFT is what its configuration says', ()
   for (const [what, config, scale] of scales) {
     it(what, async () => {
       const { tensors, sum } = product(...parts);
-      const place = join(folder, `peft-${seed}`);
+      const place = join(folder, what);
       mkdirSync(place);
       const path = join(place, 'adapter_model.safetensors');
       writeSafetensors(path, tensors);
@@ -433,75 +418,4 @@ test('an adapter of PEFT without its configuration is told of', async () => {
   await model.setLoras([{ path: write('sure', [...tensors, alpha]), weight: 1 }], never, true);
   assert.equal(told.length, 1);
   await model.dispose();
-});
-
-describe('words that a LoRA carries', () => {
-  const { tensors } = product(`unet.${layer}.lora_B.weight`, `unet.${layer}.lora_A.weight`);
-  const vectors = random(2 * 64, 2);
-  const alone = write('alone', tensors);
-  const embedding = write('zzcat', [tensor('emb_params', [2, 64], vectors)]);
-  let model: Model;
-  before(async () => {
-    model = await loadModel(tinyModel({ vocabulary: 49408 }).path, { device: 'cpu', threads: 1 });
-  });
-  after(() => model.dispose());
-  const draw = async (options: Partial<Txt2ImgOptions>) =>
-    model.txt2img({ prompt: 'a ZZcat', steps: 2, width: 32, height: 32, seed: 5, loraDirectory: folder, ...options });
-
-  for (const name of ['string_to_param.*', 'emb_params', 'clip_l']) {
-    it(`are embeddings while it is in force: ${name}`, async () => {
-      const path = write('bundle', [...tensors, tensor(`bundle_emb.zzcat.${name}`, [2, 64], vectors)]);
-      const expected = await draw({ loras: [{ path: alone }], embeddings: [{ path: embedding }] });
-      const received = await draw({ loras: [{ path }], strictLoras: true });
-      assert.deepEqual(received.images[0]?.data, expected.images[0]?.data);
-      assert.deepEqual(received.embeddings, [{ token: 'zzcat', path, vectors: 2 }]);
-      assert.deepEqual(received.warnings, []);
-      const byTag = await draw({ prompt: 'a ZZcat<lora:bundle>' });
-      assert.deepEqual(byTag.images[0]?.data, expected.images[0]?.data);
-      const without = await draw({ loras: [{ path: alone }] });
-      assert.deepEqual(without.embeddings, []);
-      assert.notDeepEqual(without.images[0]?.data, expected.images[0]?.data);
-    });
-  }
-
-  it('of both text encoders of SDXL', async () => {
-    const wide = xlArchitecture.text2?.width ?? 0;
-    const [first, second] = [random(64, 2), random(wide, 2)];
-    const words = (prefix: string) => [
-      tensor(`${prefix}clip_l`, [1, 64], first),
-      tensor(`${prefix}clip_g`, [1, wide], second),
-    ];
-    const apart = write('zzxl', words(''));
-    const diff = tensor('unet.conv_out.diff_b', [4]);
-    const path = write('bundle-xl', [diff, ...words('bundle_emb.zzxl.')]);
-    const model = await loadModel(tinyModel({ architecture: xlArchitecture, vocabulary: 49408 }).path, {
-      device: 'cpu',
-      threads: 1,
-    });
-    const options = { prompt: 'a zzxl', steps: 1, width: 32, height: 32, seed: 5, strictLoras: true };
-    const bundled = await model.txt2img({ ...options, loras: [{ path }] });
-    const loras = [{ path: write('bundle-none', [diff]) }];
-    const expected = await model.txt2img({ ...options, loras, embeddings: [{ path: apart }] });
-    const without = await model.txt2img({ ...options, loras });
-    await model.dispose();
-    assert.deepEqual(bundled.images[0]?.data, expected.images[0]?.data);
-    assert.notDeepEqual(bundled.images[0]?.data, without.images[0]?.data);
-  });
-
-  it('go before a file of the folder, and behind what the call gives by itself', async () => {
-    const path = write('bundle', [...tensors, tensor('bundle_emb.zzcat.emb_params', [1, 64])]);
-    const found = async (options: Partial<Txt2ImgOptions>) =>
-      (await draw({ loras: [{ path }], embeddingDirectory: folder, ...options })).embeddings[0]?.path;
-    assert.equal(await found({}), path);
-    assert.equal(await found({ loras: [] }), embedding);
-    assert.equal(await found({ embeddings: [{ path: embedding }] }), embedding);
-  });
-
-  it('of two LoRAs may not be the same', async () => {
-    const paths = ['one', 'other'].map((name) =>
-      write(name, [...tensors, tensor('bundle_emb.zzcat.emb_params', [1, 64])]),
-    );
-    const refusal = { code: 'ERR_FILE', message: /one\.safetensors' and '.*other\.safetensors'/ };
-    await assert.rejects(draw({ loras: paths.map((path) => ({ path })) }), refusal);
-  });
 });
