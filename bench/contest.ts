@@ -1,4 +1,4 @@
-// Draws the same picture with the command `diffuse` and with stable-diffusion.cpp's `sd-cli`, by turns, each in processes of
+// Draws the same image with the command `diffuse` and with stable-diffusion.cpp's `sd-cli`, by turns, each in processes of
 // their own.
 
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -4,8 +4,8 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatProfile } from '../lib/cli/profile.ts';
-import { PRECISIONS } from '../lib/load-options.ts';
-import { OptionCheck } from '../lib/options.ts';
+import { PRECISIONS } from '../lib/loading/load-options.ts';
+import { OptionCheck } from '../lib/options/check.ts';
 import { type Contest, type ContestResult, holdContest } from './contest.ts';
 import type { Measurement, Stages, Workload } from './measure.ts';
 import { runProcess } from './process.ts';
@@ -14,7 +14,7 @@ const USAGE = `usage: npm run bench:cpu -- [--model FILE] [--size PIXELS] [--ste
                             [--json] [--sd-cpp PROGRAM [--rounds N]]
 
   --model      checkpoint to draw with (default: the small model that comes along)
-  --size       width and height of the picture (default: 512)
+  --size       width and height of the image (default: 512)
   --steps      steps to take the fastest of, after a first one (default: 2)
   --threads    compute threads (default: one for each physical core)
   --precision  numbers that the CPU multiplies (default: auto)

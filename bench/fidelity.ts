@@ -1,10 +1,10 @@
-// Compares pictures with those of stable-diffusion.cpp, or with our own in another precision: same checkpoint, same options,
+// Compares images with those of stable-diffusion.cpp, or with our own in another precision: same checkpoint, same options,
 // PSNR in dB. Prints the table of docs/fidelity.md.
 //
 // usage: node dist/bench/fidelity.js --model FILE --sd-cli FILE [--references FOLDER] [--precision f32] [--threads N] [--only WORD]
 //        node dist/bench/fidelity.js --model FILE --precision bf16 --against f32 [--threads N] [--only WORD]
-// WORD is what the names of the cases begin with. Pictures of stable-diffusion.cpp go to the folder and are taken from there when
-// they exist. Inpainted pictures are compared where the mask is: the rest is the picture's own here and the VAE's there.
+// WORD is what the names of the cases begin with. Images of stable-diffusion.cpp go to the folder and are taken from there when
+// they exist. Inpainted images are compared where the mask is: the rest is the image's own here and the VAE's there.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { loadModel, type Model, type Txt2ImgOptions } from '../lib/index.ts';
 
 interface Case extends Txt2ImgOptions {
   readonly name: string;
-  /** Where it starts from the picture below. */
+  /** Where it starts from the image below. */
   readonly from?: { readonly strength: number; readonly masked: boolean };
 }
 
@@ -81,7 +81,7 @@ const CASES: readonly Case[] = [
 ];
 
 /** Image to image and inpainting, each strength with another sampler. */
-const FROM_PICTURE: readonly Case[] = (['img2img', 'inpaint'] as const).flatMap((way) =>
+const FROM_IMAGE: readonly Case[] = (['img2img', 'inpaint'] as const).flatMap((way) =>
   (
     [
       [0.3, { steps: 8 }],
@@ -113,7 +113,7 @@ const MASK = {
   data: Uint8Array.from({ length: WIDTH * HEIGHT }, (_, i) => (isMasked(i) ? 255 : 0)),
 };
 
-/** Writes what `-i` and `--mask` name, beside the pictures. */
+/** Writes what `-i` and `--mask` name, beside the images. */
 function writeInputs(folder: string): { image: string; mask: string } {
   const write = (name: string, data: Uint8Array, colorType: 0 | 2) => {
     const png = new PNG({ width: WIDTH, height: HEIGHT });
@@ -151,7 +151,7 @@ function drawReference(sdCli: string, model: string, file: string, c: Case): voi
   );
 }
 
-/** Peak signal-to-noise ratio of two 8-bit pictures, in dB. */
+/** Peak signal-to-noise ratio of two 8-bit images, in dB. */
 function psnr(a: Uint8Array, b: Uint8Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += ((a[i] as number) - (b[i] as number)) ** 2;
@@ -195,7 +195,7 @@ async function draw(by: Model, { name: _, from, ...options }: Case): Promise<Uin
   return ((await run).images[0] as { data: Uint8Array }).data;
 }
 
-/** The picture of stable-diffusion.cpp. */
+/** The image of stable-diffusion.cpp. */
 async function reference(c: Case): Promise<Uint8Array> {
   const file = path.join(values.references, `${c.name}.png`);
   if (!existsSync(file)) {
@@ -207,7 +207,7 @@ async function reference(c: Case): Promise<Uint8Array> {
 
 console.log('| case | sampler | schedule | steps | PSNR, dB |\n| --- | --- | --- | --- | --- |');
 let worst = Number.POSITIVE_INFINITY;
-for (const c of [...CASES, ...FROM_PICTURE]) {
+for (const c of [...CASES, ...FROM_IMAGE]) {
   if (values.only && !c.name.startsWith(values.only)) continue;
   const compared = (data: Uint8Array) => (c.from?.masked ? data.filter((_, i) => isMasked(Math.floor(i / 3))) : data);
   const theirs = exact ? await draw(exact, c) : await reference(c);

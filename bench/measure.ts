@@ -1,4 +1,4 @@
-// Draws a picture again and again in a process of its own and prints as one line of JSON what that took: the child of
+// Draws an image again and again in a process of its own and prints as one line of JSON what that took: the child of
 // bench/cpu.ts.
 //
 // usage: node dist/bench/measure.js '{"model": FILE, "width": 512, "height": 512, "steps": 2, "threads": 2, "precision": "auto"}'
@@ -36,31 +36,31 @@ export interface Measurement {
   readonly gflop: Stages;
   /** The rate of one large product by the same kernels and threads, in 1e9 a second: the better of two measurements. */
   readonly productGflops: number;
-  /** Bytes that the process held at most, resident, until the second picture was drawn. */
+  /** Bytes that the process held at most, resident, until the second image was drawn. */
   readonly peakMemory: number;
-  /** What each kind of operation cost in one more picture of one step, where the time of each was taken. */
+  /** What each kind of operation cost in one more image of one step, where the time of each was taken. */
   readonly operations: readonly ProfileEntry[];
 }
 
 const NETWORKS = { textEncoding: 'text encoder', step: 'UNet', decode: 'VAE decoder' } as const;
 
 async function measure({ model: file, width, height, steps, ...load }: Workload): Promise<Measurement> {
-  const picture: Txt2ImgOptions = { prompt: 'a red apple', width, height, cfgScale: 7, seed: 42, sampler: 'euler' };
+  const image: Txt2ImgOptions = { prompt: 'a red apple', width, height, cfgScale: 7, seed: 42, sampler: 'euler' };
   const start = performance.now();
   const model = await loadModel(file, { ...load, device: 'cpu' });
   const loaded = performance.now();
   const { threads, precision } = model.info;
-  const first = await model.txt2img({ ...picture, steps: 1 });
-  const steady = await model.txt2img({ ...picture, steps });
+  const first = await model.txt2img({ ...image, steps: 1 });
+  const steady = await model.txt2img({ ...image, steps });
   // On Linux that of `resourceUsage` would have its parent's in it.
   const peakMemory = peakOf(process.pid) ?? process.resourceUsage().maxRSS * 1024;
   await model.dispose();
 
   const before = await measureRate(load.precision, threads);
   await using profiled = await loadModel(file, { ...load, device: 'cpu', profile: true });
-  await profiled.txt2img({ ...picture, steps: 1 });
+  await profiled.txt2img({ ...image, steps: 1 });
   const packed = await profiled.profile();
-  await profiled.txt2img({ ...picture, steps: 1 });
+  await profiled.txt2img({ ...image, steps: 1 });
   const operations = subtract(await profiled.profile(), packed);
   return {
     threads,

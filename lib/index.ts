@@ -3,7 +3,16 @@
 // Its types name those of Node, so that whoever imports them gets those too, if they are installed (`@types/node`).
 /// <reference types="node" preserve="true" />
 
+export type { Run } from './async/run.ts';
+export { type CannyOptions, canny } from './control/canny.ts';
 export type { ControlOptions, Preprocessor } from './control/options.ts';
+export {
+  type ArgumentError,
+  type ArgumentErrorCode,
+  type ArgumentProblem,
+  DiffusionError,
+  type DiffusionErrorCode,
+} from './core/errors.ts';
 export {
   DepthEstimator,
   type DepthEstimatorInfo,
@@ -15,22 +24,19 @@ export {
 export { DepthMap } from './depth/depth-map.ts';
 export type { EmbeddingReport } from './embedding/load.ts';
 export type { EmbeddingOption } from './embedding/options.ts';
-export {
-  type ArgumentError,
-  type ArgumentErrorCode,
-  type ArgumentProblem,
-  DiffusionError,
-  type DiffusionErrorCode,
-} from './errors.ts';
 export type { PredictionType } from './guidance/index.ts';
-export type { ControlParameters, GenerationParameters } from './image/parameters.ts';
-export { readMetadata } from './image/read-metadata.ts';
+export type { ImageInput } from './image/input.ts';
+export type { RawImage } from './image/raw.ts';
+export type { ResizeMode } from './image/resize.ts';
 export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
-export { inspectModel, listDevices } from './inspect.ts';
-export type { ComputeOptions, LoadOptions, Logger } from './load-options.ts';
+export { inspectModel, listDevices } from './loading/inspect.ts';
+export type { ComputeOptions, LoadOptions, Logger } from './loading/load-options.ts';
+export { EMBEDDED_MODEL, type ModelSource } from './loading/source.ts';
 export type { LoraOption, LoraTags } from './lora/options.ts';
 export type { ImageMetadata } from './metadata/interpret.ts';
-export { loadModel, type Model, type ModelInfo } from './model.ts';
+export type { ControlParameters, GenerationParameters } from './metadata/parameters.ts';
+export { readMetadata } from './metadata/read-metadata.ts';
+export { loadModel, type Model, type ModelInfo } from './model/model.ts';
 export type {
   NativeComponent as Component,
   NativeDevice as Device,
@@ -41,24 +47,19 @@ export type {
   NativeProfileEntry as ProfileEntry,
   NativeProgress as LoadProgress,
 } from './native/contract.ts';
-export type { RngName } from './noise/index.ts';
-export type { PictureInput } from './picture/input.ts';
-export type { RawPicture } from './picture/raw.ts';
-export type { ResizeMode } from './picture/resize.ts';
 export type { Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 export type { EditOptions } from './pipeline/edit-options.ts';
 export type { GenerationResult, GenerationStep, Timings } from './pipeline/generation.ts';
 export type { GenerationOptions } from './pipeline/generation-options.ts';
 export type { HiresOptions } from './pipeline/hires-options.ts';
 export type { HiresUpscaler } from './pipeline/hires-upscalers.ts';
+export type { ImageOptions } from './pipeline/image-options.ts';
 export type { Img2ImgOptions } from './pipeline/img2img-options.ts';
+export type { Convention, MaskedContent } from './pipeline/initial-latents.ts';
 export type { InpaintOptions } from './pipeline/inpaint-options.ts';
-export type { PictureOptions } from './pipeline/picture-options.ts';
 export type { PreviewKind } from './pipeline/preview.ts';
-export type { Run } from './pipeline/run.ts';
-export type { Convention, MaskedContent } from './pipeline/start.ts';
 export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';
-export { type CannyOptions, canny } from './preprocess/canny.ts';
+export type { RngName } from './rng/index.ts';
 export {
   type Denoiser,
   SAMPLERS,
@@ -69,11 +70,10 @@ export {
   type SamplerStep,
 } from './sampler/index.ts';
 export { SCHEDULERS, type Schedule, type SchedulerName, SigmaTable, stableDiffusionTable } from './schedule/index.ts';
-export { EMBEDDED_MODEL, type ModelSource } from './source.ts';
 export {
   loadUpscaler,
   type UpscaleOptions,
   type UpscaleProgress,
   Upscaler,
   type UpscalerInfo,
-} from './upscaler.ts';
+} from './upscaler/upscaler.ts';

@@ -47,7 +47,7 @@ test('a model whose text encoder is for another tokenizer is refused', async () 
   });
 });
 
-test('a picture of a model with NaN in its weights is refused', async () => {
+test('an image of a model with NaN in its weights is refused', async () => {
   await using broken = await loadModel(nanModel(), { threads: 1 });
   await assert.rejects(broken.txt2img({ prompt: 'x', width: 64, height: 64, steps: 1 }), {
     name: 'DiffusionError',
@@ -204,7 +204,7 @@ test('a disposed model refuses further calls', async () => {
   await assert.rejects(disposed.txt2img({ prompt: 'x' }), { name: 'DiffusionError', code: 'ERR_DISPOSED' });
 });
 
-test('a picture for a folder that does not exist is refused', async () => {
+test('an image for a folder that does not exist is refused', async () => {
   const { images } = await model.txt2img({ prompt: 'x', width: 32, height: 32, steps: 1 });
   await assert.rejects((images[0] as (typeof images)[0]).save('/no/such/folder/a.png'), {
     code: 'ERR_WRITE',

@@ -64,14 +64,14 @@ function writeOver(path: string): void {
   closeSync(file);
 }
 
-const picture = { width: 8, height: 8, data: new Uint8Array(3 * 64).fill(200) };
+const image = { width: 8, height: 8, data: new Uint8Array(3 * 64).fill(200) };
 
 /** The result before and after something happens to the file of an open upscaler. */
 async function upscaleTwice(path: string, change: () => void, options: ComputeOptions = {}) {
   await using upscaler = await loadUpscaler(path, options);
-  const before = await upscaler.upscale(picture);
+  const before = await upscaler.upscale(image);
   change();
-  const after = await upscaler.upscale(picture);
+  const after = await upscaler.upscale(image);
   return { info: upscaler.info, before: before.data, after: after.data };
 }
 
@@ -132,7 +132,7 @@ test('the command line copies with --no-mmap', { skip }, async () => {
 
 test('a file that is cut while the network is evaluated is an error, and the process lives', { skip }, () => {
   const paths = [0, 1, 2, 3].map(largeUpscaler);
-  // The first evaluation reads the weights, one after the other. Whether it notices or the next one does, there is no picture.
+  // The first evaluation reads the weights, one after the other. Whether it notices or the next one does, there is no image.
   const script = `
     import { truncateSync } from 'node:fs';
     import { setTimeout } from 'node:timers/promises';

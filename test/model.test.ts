@@ -11,7 +11,7 @@ import {
   type Sampler,
   type Txt2ImgOptions,
 } from '../lib/index.ts';
-import { modelName } from '../lib/source.ts';
+import { modelName } from '../lib/loading/source.ts';
 import { tinyModel } from './support/tiny-model.ts';
 
 const small = { prompt: 'a red apple', width: 64, height: 48, steps: 3, seed: 7 } as const;
@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => model.dispose());
 
-/** Pixels of the first picture. */
+/** Pixels of the first image. */
 async function draw(options: Partial<Txt2ImgOptions> = {}, with_ = model): Promise<Uint8Array> {
   const { images } = await with_.txt2img({ ...small, ...options });
   return (images[0] as (typeof images)[0]).data;
@@ -32,7 +32,7 @@ async function draw(options: Partial<Txt2ImgOptions> = {}, with_ = model): Promi
 /** A run that takes long enough to be cancelled in its middle. */
 const long = { ...small, width: 128, height: 128, steps: 200 } as const;
 
-test('a run gives pictures, seed and timings', async () => {
+test('a run gives images, seed and timings', async () => {
   const { images, seed, timings } = await model.txt2img({ ...small, batchSize: 2 });
   assert.deepEqual(
     images.map(({ width, height, data }) => [width, height, data.length]),
@@ -43,7 +43,7 @@ test('a run gives pictures, seed and timings', async () => {
   );
   assert.ok(
     images.every(({ data }) => new Set(data).size > 10),
-    'pictures are not plain',
+    'images are not plain',
   );
   assert.equal(seed, 7);
   assert.equal(timings.steps.length, 3);
@@ -77,7 +77,7 @@ test('a run gives its steps as they finish', async () => {
   assert.equal((await run).images.length, 2);
 });
 
-test('previews by the VAE end in the picture, those with noise too', async () => {
+test('previews by the VAE end in the image, those with noise too', async () => {
   for (const previewNoisy of [false, true]) {
     const run = model.txt2img({ ...small, sampler: 'euler', preview: 'vae', previewNoisy });
     const previews: (Uint8Array | undefined)[] = [];
@@ -113,14 +113,14 @@ test('a model may bring the projection of its previews', async () => {
   }
 });
 
-test('the same seed gives the same picture, another gives another', async () => {
-  const picture = await draw();
-  assert.deepEqual(await draw(), picture);
-  assert.notDeepEqual(await draw({ seed: 8 }), picture);
-  assert.notDeepEqual(await draw({ rng: 'cpu' }), picture);
+test('the same seed gives the same image, another gives another', async () => {
+  const image = await draw();
+  assert.deepEqual(await draw(), image);
+  assert.notDeepEqual(await draw({ seed: 8 }), image);
+  assert.notDeepEqual(await draw({ rng: 'cpu' }), image);
 });
 
-test('each picture of a batch is the one that its own seed gives alone', async () => {
+test('each image of a batch is the one that its own seed gives alone', async () => {
   const { images } = await model.txt2img({ ...small, batchSize: 3 });
   for (const [i, { data, parameters }] of images.entries()) {
     const alone = await draw({ seed: 7 + i });
@@ -129,7 +129,7 @@ test('each picture of a batch is the one that its own seed gives alone', async (
   }
 });
 
-test('a random seed is reported and repeats the picture', async () => {
+test('a random seed is reported and repeats the image', async () => {
   const { seed: _, ...unseeded } = small;
   const [a, b] = await Promise.all([model.txt2img(unseeded), model.txt2img({ ...unseeded, seed: -1 })]);
   assert.notEqual(a.seed, b.seed);
@@ -151,7 +151,7 @@ test('any multiple of 8 is a size', async () => {
   }
 });
 
-test('the metadata of a picture is enough to draw it again', async () => {
+test('the metadata of an image is enough to draw it again', async () => {
   const options = {
     ...small,
     prompt: 'a (red:1.3) apple, りんご',
@@ -172,8 +172,8 @@ test('the metadata of a picture is enough to draw it again', async () => {
   assert.deepEqual(await draw(again as Txt2ImgOptions), image.data);
 });
 
-test('every option changes the picture', async () => {
-  const picture = await draw();
+test('every option changes the image', async () => {
+  const image = await draw();
   const changes: Partial<Txt2ImgOptions>[] = [
     { prompt: 'a green apple' },
     { prompt: 'a (red:1.5) apple' },
@@ -186,7 +186,7 @@ test('every option changes the picture', async () => {
     { eta: 0.5 },
     { clipSkip: 2 },
   ];
-  for (const change of changes) assert.notDeepEqual(await draw(change), picture, JSON.stringify(change));
+  for (const change of changes) assert.notDeepEqual(await draw(change), image, JSON.stringify(change));
 });
 
 test('a guidance scale of 1 takes no notice of the negative prompt, and 0 none of the prompt', async () => {

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspectModel, loadModel } from '../lib/index.ts';
-import { modelName } from '../lib/source.ts';
+import { modelName } from '../lib/loading/source.ts';
 import type { TestTensor } from './support/safetensors.ts';
 import { temporaryFolder, tinyModel } from './support/tiny-model.ts';
 import { pickled, writeCheckpoint } from './support/torch-file.ts';
@@ -33,7 +33,7 @@ async function draw(path: string): Promise<Uint8Array> {
   return (images[0] as (typeof images)[0]).data;
 }
 
-test('a checkpoint draws the picture of the same tensors as safetensors', async () => {
+test('a checkpoint draws the image of the same tensors as safetensors', async () => {
   assert.deepEqual(await draw(checkpoint), await draw(safetensors));
 });
 

@@ -1,4 +1,4 @@
-// Pictures in bf16 against those in f32, by the model that comes along.
+// Images in bf16 against those in f32, by the model that comes along.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,23 +7,23 @@ import { psnr } from './support/compare.ts';
 
 const multipliesBf16 = listDevices().some(({ features }) => features.some((name) => name.startsWith('kernels bf16=')));
 
-/** Of the bytes of two pictures, in dB: docs/performance.md gives the figures. */
+/** Of the bytes of two images, in dB: docs/performance.md gives the figures. */
 const LEAST = 35;
 
-const picture = { width: 64, height: 64, steps: 12, cfgScale: 3, sampler: 'euler' } as const;
+const image = { width: 64, height: 64, steps: 12, cfgScale: 3, sampler: 'euler' } as const;
 
 async function draw(precision: 'f32' | 'bf16', prompts: readonly string[]): Promise<Uint8Array[]> {
   await using model = await loadModel(undefined, { device: 'cpu', precision });
   assert.equal(model.info.precision, precision);
-  const pictures: Uint8Array[] = [];
+  const drawn: Uint8Array[] = [];
   for (const [seed, prompt] of prompts.entries()) {
-    const { images } = await model.txt2img({ ...picture, prompt, seed });
-    pictures.push((images[0] as { data: Uint8Array }).data);
+    const { images } = await model.txt2img({ ...image, prompt, seed });
+    drawn.push((images[0] as { data: Uint8Array }).data);
   }
-  return pictures;
+  return drawn;
 }
 
-test('bf16 draws the pictures of f32', { skip: !multipliesBf16 && 'this processor has no bf16 products' }, async () => {
+test('bf16 draws the images of f32', { skip: !multipliesBf16 && 'this processor has no bf16 products' }, async () => {
   const prompts = ['a red apple', 'a slice of pizza', 'a cup of coffee', 'grapes'];
   const [exact, rounded] = [await draw('f32', prompts), await draw('bf16', prompts)];
   for (const [i, prompt] of prompts.entries()) {

@@ -12,12 +12,12 @@ import { loadModel } from '../lib/index.ts';
 import { tinyModel } from './support/tiny-model.ts';
 
 const { path } = tinyModel({ vocabulary: 49408 });
-const picture = { prompt: 'a red apple', width: 64, height: 64, steps: 2, seed: 7 } as const;
+const image = { prompt: 'a red apple', width: 64, height: 64, steps: 2, seed: 7 } as const;
 
 test('a profile has the cost of every network, the most expensive operations first', async () => {
   await using model = await loadModel(path, { threads: 1, profile: true });
   assert.deepEqual(await model.profile(), []);
-  await model.txt2img(picture);
+  await model.txt2img(image);
   const entries = await model.profile();
   assert.deepEqual(new Set(entries.map(({ network }) => network)), new Set(['text encoder', 'UNet', 'VAE decoder']));
   for (const { calls, seconds, flop, bytes } of entries)
@@ -34,16 +34,16 @@ test('operations are counted from the shapes: twice the steps are twice the work
     const unet = (await model.profile()).filter(({ network }) => network === 'UNet');
     return unet.reduce((sum, { flop }) => sum + flop, 0);
   };
-  await model.txt2img({ ...picture, steps: 1 });
+  await model.txt2img({ ...image, steps: 1 });
   const one = await total();
   assert.ok(one > 0);
-  await model.txt2img(picture);
+  await model.txt2img(image);
   assert.equal(await total(), 3 * one);
 });
 
 test('a model that was loaded without the option has no profile, and one that was disposed of tells so', async () => {
   const model = await loadModel(path, { threads: 1 });
-  await model.txt2img(picture);
+  await model.txt2img(image);
   assert.deepEqual(await model.profile(), []);
   await model.dispose();
   await assert.rejects(model.profile(), { code: 'ERR_DISPOSED' });

@@ -10,10 +10,10 @@ import {
   canny,
   DiffusionError,
   estimateDepth,
+  type ImageInput,
   inspectModel,
   loadModel,
   type Model,
-  type PictureInput,
   readMetadata,
   type Sampler,
 } from '../lib/index.ts';
@@ -49,11 +49,11 @@ class BareController {
   }
 }
 
-test('bytes and pixels of another realm are pictures', async () => {
+test('bytes and pixels of another realm are images', async () => {
   const { images } = await model.txt2img(small);
   const png = await (images[0] as NonNullable<(typeof images)[0]>).png();
   const Bytes = foreign<Uint8ArrayConstructor>('Uint8Array');
-  const inputs: Record<string, PictureInput> = {
+  const inputs: Record<string, ImageInput> = {
     bytes: Bytes.from(png),
     pixels: { width: 8, height: 8, data: new Bytes(192) },
     'clamped pixels': foreign('({ width: 8, height: 8, data: new Uint8ClampedArray(192) })'),
@@ -165,7 +165,7 @@ const ENVIRONMENTS: Record<string, [before: string, after: string]> = {
 };
 
 for (const [what, [before, after]] of Object.entries(ENVIRONMENTS)) {
-  test(`pictures are drawn, read and written under the globals of ${what}`, async () => {
+  test(`images are drawn, read and written under the globals of ${what}`, async () => {
     const script = `import { runInNewContext } from 'node:vm'; ${before} ${DRAW.replace('AFTER', after)}`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
     const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);

@@ -1,12 +1,12 @@
-// Enlarging pictures: tiles without seams, cancellation, bad input, the command line.
+// Enlarging images: tiles without seams, cancellation, bad input, the command line.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, test } from 'node:test';
+import { readImage } from '../lib/image/input.ts';
+import { tilesAlong, tileWeights } from '../lib/image/tiles.ts';
 import { loadUpscaler, type UpscaleOptions } from '../lib/index.ts';
-import { readPicture } from '../lib/picture/input.ts';
-import { tilesAlong, tileWeights } from '../lib/picture/tiles.ts';
 import { diffuse } from './cli/command.ts';
 import { psnr } from './support/compare.ts';
 import { temporaryFolder, tinyModel } from './support/tiny-model.ts';
@@ -21,8 +21,8 @@ const poisoned = writeUpscaler(
   })),
 );
 
-/** A picture of soft colours. */
-function picture(width: number, height: number) {
+/** An image of soft colours. */
+function waves(width: number, height: number) {
   const data = new Uint8Array(3 * width * height);
   for (let i = 0; i < data.length; i++) data[i] = 128 + 100 * Math.sin(i / 17 + Math.floor(i / (3 * width)) / 5);
   return { width, height, data };
@@ -49,7 +49,7 @@ test('the weights of overlapping tiles sum to 1 at every pixel', () => {
   }
 });
 
-test('a picture in tiles is the picture at once, whatever its size', async () => {
+test('an image in tiles is the image at once, whatever its size', async () => {
   for (const [path, scale] of [
     [x2, 2],
     [x3, 3],
@@ -60,7 +60,7 @@ test('a picture in tiles is the picture at once, whatever its size', async () =>
       [40, 33],
       [7, 90],
     ] as const) {
-      const image = picture(width, height);
+      const image = waves(width, height);
       const whole = await upscaler.upscale(image, { tileSize: 128 });
       const progress: string[] = [];
       const onProgress = ({ done, total }: { done: number; total: number }) => progress.push(`${done}/${total}`);
@@ -74,7 +74,7 @@ test('a picture in tiles is the picture at once, whatever its size', async () =>
 
 test('a call is cancelled at once, by a signal, a callback or dispose', async () => {
   const upscaler = await loadUpscaler(x2, { threads: 1 });
-  const large = picture(2048, 1024);
+  const large = waves(2048, 1024);
   const controller = new AbortController();
   const reason = new Error('enough');
   setTimeout(() => controller.abort(reason), 50);
@@ -87,34 +87,34 @@ test('a call is cancelled at once, by a signal, a callback or dispose', async ()
   const running = assert.rejects(upscaler.upscale(large), { code: 'ERR_DISPOSED' });
   await upscaler.dispose();
   await running;
-  await assert.rejects(upscaler.upscale(picture(8, 8)), { code: 'ERR_DISPOSED' });
+  await assert.rejects(upscaler.upscale(waves(8, 8)), { code: 'ERR_DISPOSED' });
   await upscaler.dispose();
 });
 
 test('NaN in the weights is an error', async () => {
   await using upscaler = await loadUpscaler(poisoned, { threads: 1 });
-  await assert.rejects(upscaler.upscale(picture(8, 8)), { code: 'ERR_NON_FINITE', message: /the upscaler/ });
+  await assert.rejects(upscaler.upscale(waves(8, 8)), { code: 'ERR_NON_FINITE', message: /the upscaler/ });
 });
 
 describe('wrong arguments are refused:', () => {
   type Row = readonly [what: string, image: unknown, options: unknown, code: string, message: RegExp];
   const rows: readonly Row[] = [
-    ['no picture', undefined, {}, 'ERR_INVALID_ARG_TYPE', /image/],
+    ['no image', undefined, {}, 'ERR_INVALID_ARG_TYPE', /image/],
     ['a missing file', '/nowhere/apple.png', {}, 'ERR_FILE', /nowhere/],
-    ['a file that is no picture', x2, {}, 'ERR_IMAGE', /PNG, JPEG or WebP/],
-    ['a result that is too large', picture(8192, 2049), {}, 'ERR_INVALID_ARG_VALUE', /at most 16777216 pixels/],
-    ['a tile of 31', picture(8, 8), { tileSize: 31 }, 'ERR_INVALID_ARG_VALUE', /from 32 to 2048/],
-    ['a tile of a billion', picture(8, 8), { tileSize: 1e9 }, 'ERR_INVALID_ARG_VALUE', /from 32 to 2048/],
-    ['a tile of NaN', picture(8, 8), { tileSize: Number.NaN }, 'ERR_INVALID_ARG_VALUE', /NaN/],
+    ['a file that is no image', x2, {}, 'ERR_IMAGE', /PNG, JPEG or WebP/],
+    ['a result that is too large', waves(8192, 2049), {}, 'ERR_INVALID_ARG_VALUE', /at most 16777216 pixels/],
+    ['a tile of 31', waves(8, 8), { tileSize: 31 }, 'ERR_INVALID_ARG_VALUE', /from 32 to 2048/],
+    ['a tile of a billion', waves(8, 8), { tileSize: 1e9 }, 'ERR_INVALID_ARG_VALUE', /from 32 to 2048/],
+    ['a tile of NaN', waves(8, 8), { tileSize: Number.NaN }, 'ERR_INVALID_ARG_VALUE', /NaN/],
     [
       'tiles that overlap wholly',
-      picture(8, 8),
+      waves(8, 8),
       { tileSize: 64, tileOverlap: 33 },
       'ERR_INVALID_ARG_VALUE',
       /from 0 to 32/,
     ],
-    ['an unknown option', picture(8, 8), { tilesize: 64 }, 'ERR_UNKNOWN_OPTION', /tileSize/],
-    ['options that are none', picture(8, 8), 'fast', 'ERR_INVALID_ARG_TYPE', /an object/],
+    ['an unknown option', waves(8, 8), { tilesize: 64 }, 'ERR_UNKNOWN_OPTION', /tileSize/],
+    ['options that are none', waves(8, 8), 'fast', 'ERR_INVALID_ARG_TYPE', /an object/],
   ];
   for (const [what, image, options, code, message] of rows) {
     it(what, async () => {
@@ -135,13 +135,13 @@ describe('diffuse upscale', () => {
   const input = join(temporaryFolder(), 'small.png');
   const output = join(temporaryFolder(), 'large.png');
 
-  it('enlarges a picture as often as asked', async () => {
+  it('enlarges an image as often as asked', async () => {
     await using upscaler = await loadUpscaler(x2, { threads: 1 });
-    await (await upscaler.upscale(picture(20, 12))).save(input);
+    await (await upscaler.upscale(waves(20, 12))).save(input);
     const flags = ['--upscale-repeats', '2', '--upscale-tile-size', '64', '-t', '1', '--json'];
     const { code, stdout } = await diffuse(['upscale', '-i', input, '--upscale-model', x2, '-o', output, ...flags]);
     assert.equal(code, 0);
-    const { width, height } = await readPicture(output, 'output');
+    const { width, height } = await readImage(output, 'output');
     assert.deepEqual([width, height], [160, 96]);
     const report = JSON.parse(stdout.toString());
     assert.deepEqual([report.width, report.files], [160, [output]]);
@@ -149,7 +149,7 @@ describe('diffuse upscale', () => {
 
   for (const [what, flags, message] of [
     ['no upscaler', ['-i', input], /--upscale-model/],
-    ['no picture', ['--upscale-model', x2], /--init-img/],
+    ['no image', ['--upscale-model', x2], /--init-img/],
     [
       'a tile that is no number',
       ['-i', input, '--upscale-model', x2, '--upscale-tile-size', 'big'],

@@ -60,9 +60,9 @@ if (process.getuid?.() !== 0) PATHS.push(['a file without permission', () => inF
 
 /** Whatever takes the path of a file and reads it. */
 const READERS: readonly [what: string, read: (path: string) => PromiseLike<unknown>][] = [
-  ['a picture', (path) => model.img2img({ image: path, prompt: 'x', steps: 1 })],
+  ['an image', (path) => model.img2img({ image: path, prompt: 'x', steps: 1 })],
   ['a mask', (path) => model.inpaint({ image, mask: path, prompt: 'x', steps: 1 })],
-  ['a picture to read the parameters of', (path) => readMetadata(path)],
+  ['an image to read the parameters of', (path) => readMetadata(path)],
   ['a model', (path) => loadModel(path)],
   ['a VAE', (path) => loadModel({ model: soundModel(), vae: path })],
   ['a model to inspect', (path) => inspectModel(path)],
@@ -77,7 +77,7 @@ const READERS: readonly [what: string, read: (path: string) => PromiseLike<unkno
     (path) => model.txt2img({ prompt: 'x', steps: 1, width: 64, height: 64, controls: [{ model: path, image }] }),
   ],
   [
-    'the picture of a ControlNet',
+    'the image of a ControlNet',
     (image) => model.txt2img({ prompt: 'x', steps: 1, width: 64, height: 64, controls: [{ model: 'none', image }] }),
   ],
 ];
@@ -120,18 +120,18 @@ test('a folder of LoRAs or embeddings may hold pipes', { skip, timeout: 60_000 }
   await assert.rejects(Promise.resolve(embedding), { code: 'ERR_FILE' });
 });
 
-test('a picture of more bytes than any has is not read to its end', { skip, timeout: 60_000 }, async () => {
+test('an image of more bytes than any has is not read to its end', { skip, timeout: 60_000 }, async () => {
   const drawing = model.img2img({ image: inFolder('huge'), prompt: 'x', steps: 1 });
   await assert.rejects(Promise.resolve(drawing), { code: 'ERR_IMAGE', message: /huge' is none/ });
   writeFileSync(inFolder('huge'), Buffer.from('89504e470d0a1a0a', 'hex'), { flag: 'r+' });
   await assert.rejects(readMetadata(inFolder('huge')), { code: 'ERR_IMAGE', message: /at most 268435456 bytes/ });
 });
 
-test('a picture is written to no pipe, socket or folder, and to a device without waiting', {
+test('an image is written to no pipe, socket or folder, and to a device without waiting', {
   skip,
   timeout: 60_000,
 }, async () => {
-  const picture = new RgbImage(image.data, 64, 64);
+  const copy = new RgbImage(image.data, 64, 64);
   for (const [name, message] of [
     ['fifo', /is a FIFO. .*-o -/],
     ['socket', /is a socket/],
@@ -139,15 +139,15 @@ test('a picture is written to no pipe, socket or folder, and to a device without
     ['loop', /too many/i],
     ['x'.repeat(300), /name too long/i],
   ] as const) {
-    await assert.rejects(picture.save(inFolder(name)), (error: Error & { code: string }) => {
+    await assert.rejects(copy.save(inFolder(name)), (error: Error & { code: string }) => {
       assert.match(error.message, message);
       assert.ok(error.message.length < 600);
       return error.code === 'ERR_WRITE';
     });
   }
-  await assert.rejects(picture.save(inFolder('x'.repeat(5000))), { code: 'ERR_INVALID_ARG_VALUE' });
-  await picture.save('/dev/null');
+  await assert.rejects(copy.save(inFolder('x'.repeat(5000))), { code: 'ERR_INVALID_ARG_VALUE' });
+  await copy.save('/dev/null');
   if (process.platform === 'linux') {
-    await assert.rejects(picture.save('/dev/full'), { code: 'ERR_WRITE', message: /no space left/ });
+    await assert.rejects(copy.save('/dev/full'), { code: 'ERR_WRITE', message: /no space left/ });
   }
 });

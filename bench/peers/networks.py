@@ -21,7 +21,7 @@ def vae() -> AutoencoderKL:
 
 
 def unet_inputs(size: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Latents, timesteps and hidden states of both passes of classifier-free guidance, for pictures of size x size."""
+    """Latents, timesteps and hidden states of both passes of classifier-free guidance, for images of size x size."""
     torch.manual_seed(1)
     cells = size // 8
     return (

@@ -1,9 +1,9 @@
 // What a command line says: which command, and the text of each of its flags; or everything that is wrong with it.
 
-import { closest } from '../errors.ts';
+import { closest } from '../core/errors.ts';
 import type { CommandLine } from './command-line.ts';
 import { COMMAND_NAMES, commandOf } from './commands.ts';
-import { type CommandName, type DrawingCommand, TOPICS } from './flag.ts';
+import { type CommandName, type GenerationCommand, TOPICS } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import { nameOf, unknownCommand, unknownFlag, unknownWord } from './hints.ts';
 import { buildParser, type Parsed, type Scope } from './parser.ts';
@@ -69,7 +69,7 @@ function withCommand(words: readonly string[]): readonly string[] {
   return words[0]?.startsWith('-') && asks ? [drawingCommand(words), ...words] : words;
 }
 
-function drawingCommand(words: readonly string[]): DrawingCommand {
+function drawingCommand(words: readonly string[]): GenerationCommand {
   const has = (...names: string[]) => words.some((word) => word.startsWith('-') && names.includes(nameOf(word)));
   if (has('mask')) return 'inpaint';
   if (has('img-cfg-scale')) return 'edit';
@@ -128,7 +128,7 @@ function explain(
   const { operand } = commandOf(command);
   const missing = operand && message.startsWith('Not enough non-option arguments');
   return [
-    { message: missing ? `Expected a ${operand.slice(1, -1)} behind diffuse ${command} but received none` : message },
+    { message: missing ? `Expected an ${operand.slice(1, -1)} behind diffuse ${command} but received none` : message },
   ];
 }
 
@@ -136,7 +136,7 @@ function explain(
 function missingOperand({ command, file }: Parsed): UsageProblem[] {
   const { operand = '' } = commandOf(command);
   if (!operand.startsWith('<') || file !== undefined) return [];
-  return [{ message: `Expected the path of a ${operand.slice(1, -1)} behind diffuse ${command} but received '-'` }];
+  return [{ message: `Expected the path of an ${operand.slice(1, -1)} behind diffuse ${command} but received '-'` }];
 }
 
 function asWritten(name: string, words: readonly string[]): string {

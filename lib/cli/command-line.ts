@@ -5,7 +5,7 @@ import type { CommandName } from './flag.ts';
 /** A command line, before its values are judged. */
 export interface CommandLine {
   readonly command: CommandName;
-  /** What stands behind the command, a picture or a model. */
+  /** What stands behind the command, an image or a model. */
   readonly file?: string;
   /** Value of each flag that was given, by its long name: text as typed, true for a switch. */
   readonly flags: Readonly<Record<string, string | true>>;

@@ -1,13 +1,13 @@
 // The commands: what the help says of each, and what runs it.
 
 import type { CommandLine } from './command-line.ts';
-import { type CommandName, DRAWING_COMMANDS, type DrawingCommand } from './flag.ts';
+import { type CommandName, GENERATION_COMMANDS, type GenerationCommand } from './flag.ts';
 
 /** One command of the command line. */
 export interface Command {
   readonly name: CommandName;
-  /** What stands behind it, as yargs writes that: `<picture>`, or `[picture]` where it may be missing. */
-  readonly operand?: '<picture>' | '[picture]' | '[file]';
+  /** What stands behind it, as yargs writes that: `<image>`, or `[image]` where it may be missing. */
+  readonly operand?: '<image>' | '[image]' | '[file]';
   /** How to call it; undefined where name and operand say all. */
   readonly usage?: string;
   readonly summary: string;
@@ -16,54 +16,55 @@ export interface Command {
   run(commandLine: CommandLine, signal: AbortSignal): Promise<void>;
 }
 
-const DRAWING: Record<DrawingCommand, Pick<Command, 'usage' | 'summary' | 'examples'>> = {
+const DRAWING: Record<GenerationCommand, Pick<Command, 'usage' | 'summary' | 'examples'>> = {
   txt2img: {
     usage: 'diffuse [txt2img] -p PROMPT [flags]',
-    summary: 'draw a picture from text',
+    summary: 'draw an image from text',
     examples: [
       'diffuse -p "a red apple" -o apple.png',
       'diffuse -m sd-v1-5.safetensors -p "a red apple" --steps 25 -s 42',
     ],
   },
   img2img: {
-    usage: 'diffuse [img2img] -i PICTURE -p PROMPT [flags]',
-    summary: 'draw from a picture and text',
+    usage: 'diffuse [img2img] -i IMAGE -p PROMPT [flags]',
+    summary: 'draw from an image and text',
     examples: ['diffuse -i sketch.png -p "a red apple" --strength 0.6 -o apple.png'],
   },
   inpaint: {
-    usage: 'diffuse [inpaint] -i PICTURE --mask MASK -p PROMPT [flags]',
-    summary: 'draw a part of a picture anew',
+    usage: 'diffuse [inpaint] -i IMAGE --mask MASK -p PROMPT [flags]',
+    summary: 'draw a part of an image anew',
     examples: ['diffuse -i fruit.png --mask pear.png -p "a red apple" -o apple.png'],
   },
   edit: {
-    usage: 'diffuse edit -i PICTURE -p INSTRUCTION [flags]',
-    summary: 'change a picture as an instruction says',
+    usage: 'diffuse edit -i IMAGE -p INSTRUCTION [flags]',
+    summary: 'change an image as an instruction says',
     examples: ['diffuse edit -m instruct-pix2pix.safetensors -i harbour.png -p "make it winter"'],
   },
   depth2img: {
-    usage: 'diffuse depth2img -i PICTURE -p PROMPT [flags]',
-    summary: 'draw a picture anew with its depth kept',
+    usage: 'diffuse depth2img -i IMAGE -p PROMPT [flags]',
+    summary: 'draw an image anew with its depth kept',
     examples: ['diffuse depth2img -m 512-depth-ema.safetensors -i room.png -p "a room of ice"'],
   },
 };
 
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly Command[] = [
-  ...DRAWING_COMMANDS.map((name): Command => {
-    const run: Command['run'] = async (...given) => (await import('./draw.ts')).runDraw(given[0], name, given[1]);
+  ...GENERATION_COMMANDS.map((name): Command => {
+    const run: Command['run'] = async (...given) =>
+      (await import('./generate.ts')).runGenerate(given[0], name, given[1]);
     return { name, ...DRAWING[name], run };
   }),
   {
     name: 'upscale',
-    operand: '[picture]',
-    summary: 'enlarge a picture',
+    operand: '[image]',
+    summary: 'enlarge an image',
     examples: ['diffuse upscale apple.png --upscale-model RealESRGAN_x4plus.pth -o large.png'],
     run: async (...given) => (await import('./upscale.ts')).runUpscale(...given),
   },
   {
     name: 'depth',
-    operand: '<picture>',
-    summary: 'estimate how near everything in a picture is',
+    operand: '<image>',
+    summary: 'estimate how near everything in an image is',
     examples: ['diffuse depth room.png --depth-model dpt_hybrid-midas-501f0c75.pt -o depth.png'],
     run: async (...given) => (await import('./depth.ts')).runDepth(...given),
   },
@@ -85,8 +86,8 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: 'metadata',
-    operand: '<picture>',
-    summary: 'show how a picture was made',
+    operand: '<image>',
+    summary: 'show how an image was made',
     examples: ['diffuse metadata apple.png'],
     run: async (commandLine) => (await import('./metadata.ts')).runMetadata(commandLine),
   },

@@ -1,7 +1,7 @@
 // From the flags of ControlNets to the option `controls` of the API. Each flag may be given several times, for several controls.
 
 import type { ControlOptions } from '../control/options.ts';
-import { toNumber } from '../values.ts';
+import { toNumber } from '../core/values.ts';
 import type { CommandLine } from './command-line.ts';
 import { FLAGS } from './flags.ts';
 import { UsageError } from './usage-error.ts';

@@ -1,10 +1,10 @@
-// `diffuse depth`: estimates how near everything in a picture is, and writes that as a picture.
+// `diffuse depth`: estimates how near everything in an image is, and writes that as an image.
 
 import { loadDepthEstimator } from '../depth/depth-estimator.ts';
-import { checkNetworkOptions } from '../load-options.ts';
+import { readImage } from '../image/input.ts';
+import { checkedMaxPixels } from '../image/limits.ts';
+import { checkNetworkOptions } from '../loading/load-options.ts';
 import { loadAddon } from '../native/load.ts';
-import { readPicture } from '../picture/input.ts';
-import { checkedMaxPixels } from '../picture/limits.ts';
 import { type CommandLine, textOf } from './command-line.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
@@ -13,7 +13,7 @@ import { readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { CommandWarnings } from './warnings.ts';
 
-/** @param signal ends the command at any moment, before the picture is written or after, never within. */
+/** @param signal ends the command at any moment, before the image is written or after, never within. */
 export async function runDepth(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
   const problems = new Problems(commandLine);
   const model = textOf(commandLine.flags['depth-model']);
@@ -26,7 +26,7 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
-  const picture = await warnings.during(() => readPicture(commandLine.file as string, 'image', maxPixels));
+  const image = await warnings.during(() => readImage(commandLine.file as string, 'image', maxPixels));
   const progress = await Progress.create(commandLine.flags);
   try {
     progress.start('loading', 1);
@@ -37,7 +37,7 @@ export async function runDepth(commandLine: CommandLine, signal: AbortSignal): P
     });
     const start = performance.now();
     progress.start('estimating', 1);
-    const depth = await estimator.estimate(picture, { signal, maxPixels });
+    const depth = await estimator.estimate(image, { signal, maxPixels });
     const time = performance.now() - start;
     const file = await warnings.during(() => output.write(depth));
     const { width, height } = depth;

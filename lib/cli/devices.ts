@@ -1,6 +1,6 @@
 // `diffuse devices`: lists what models can run on.
 
-import { listDevices } from '../inspect.ts';
+import { listDevices } from '../loading/inspect.ts';
 import type { NativeDevice } from '../native/contract.ts';
 import type { CommandLine } from './command-line.ts';
 import { print, printJson } from './standard-output.ts';

@@ -1,6 +1,6 @@
 // What a failed command tells its user: one message on standard error, with --json an object on standard output, and the exit code.
 
-import { DiffusionError, isArgumentError } from '../errors.ts';
+import { DiffusionError, isArgumentError } from '../core/errors.ts';
 import type { CommandLine } from './command-line.ts';
 import { inFlags, problemsInFlags } from './problems.ts';
 import { printJson, ReaderGoneError } from './standard-output.ts';

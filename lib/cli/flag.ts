@@ -1,25 +1,25 @@
 // What a flag of the command line is, the commands that have flags, and the topics of the help.
 
 import type { ControlOptions } from '../control/options.ts';
-import type { LoadOptions } from '../load-options.ts';
+import type { LoadOptions } from '../loading/load-options.ts';
+import type { ModelSource } from '../loading/source.ts';
 import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import type { EditOptions } from '../pipeline/edit-options.ts';
 import type { HiresOptions } from '../pipeline/hires-options.ts';
 import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
 import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
-import type { ModelSource } from '../source.ts';
-import type { UpscaleOptions } from '../upscaler.ts';
+import type { UpscaleOptions } from '../upscaler/upscaler.ts';
 
 /** The commands that draw. */
-export const DRAWING_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth2img'] as const;
+export const GENERATION_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth2img'] as const;
 
 /** Name of a command that draws: that of the method of a model which it calls. */
-export type DrawingCommand = (typeof DRAWING_COMMANDS)[number];
+export type GenerationCommand = (typeof GENERATION_COMMANDS)[number];
 
-export type CommandName = DrawingCommand | 'upscale' | 'depth' | 'inspect' | 'devices' | 'metadata';
+export type CommandName = GenerationCommand | 'upscale' | 'depth' | 'inspect' | 'devices' | 'metadata';
 
 /** The options of all commands that draw. */
-export type DrawingOptions = InpaintOptions &
+export type AnyGenerationOptions = InpaintOptions &
   EditOptions &
   Depth2ImgOptions &
   Pick<UpscaleOptions, 'tileSize'> &
@@ -29,7 +29,7 @@ export type DrawingOptions = InpaintOptions &
 export const TOPICS = {
   prompt: 'Prompt:',
   model: 'Model:',
-  picture: 'Picture to start from:',
+  image: 'Image to start from:',
   controls: 'ControlNets:',
   sampling: 'Size and sampling:',
   guidance: 'Guidance:',
@@ -57,7 +57,7 @@ export interface Flag {
   readonly choices?: readonly string[];
   /** The option of the API that it sets; undefined for what concerns the command line alone. */
   readonly option?:
-    | keyof DrawingOptions
+    | keyof AnyGenerationOptions
     | `controls[].${keyof ControlOptions}`
     | `hires.${keyof HiresOptions}`
     | keyof ModelSource
@@ -69,11 +69,11 @@ export interface Flag {
 }
 
 /** Whether a command draws. */
-export function isDrawing(command: CommandName): command is DrawingCommand {
-  return DRAWING_COMMANDS.some((name) => name === command);
+export function isDrawing(command: CommandName): command is GenerationCommand {
+  return GENERATION_COMMANDS.some((name) => name === command);
 }
 
 /** Whether a command has a flag. */
-export function hasFlag(command: CommandName, { on = DRAWING_COMMANDS }: Flag): boolean {
+export function hasFlag(command: CommandName, { on = GENERATION_COMMANDS }: Flag): boolean {
   return on.some((name) => name === command);
 }

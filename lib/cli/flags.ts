@@ -1,14 +1,14 @@
-// All flags of the command line, and those of them that concern more than the drawing of a picture.
+// All flags of the command line, and those of them that concern more than the drawing of an image.
 
-import { PRECISIONS } from '../load-options.ts';
+import { PRECISIONS } from '../loading/load-options.ts';
 import { PREVIEW_KINDS } from '../pipeline/preview.ts';
-import { CONTROL_FLAGS, DRAWING_FLAGS, HIRES_FLAGS, PICTURE_FLAGS, SDXL_FLAGS } from './drawing-flags.ts';
-import { type CommandName, DRAWING_COMMANDS, type Flag } from './flag.ts';
+import { type CommandName, type Flag, GENERATION_COMMANDS } from './flag.ts';
+import { CONTROL_FLAGS, GENERATION_FLAGS, HIRES_FLAGS, IMAGE_FLAGS, SDXL_FLAGS } from './generation-flags.ts';
 import { PROGRESS_KINDS } from './progress.ts';
 
-const COMPUTING: readonly CommandName[] = [...DRAWING_COMMANDS, 'upscale', 'depth'];
+const COMPUTING: readonly CommandName[] = [...GENERATION_COMMANDS, 'upscale', 'depth'];
 const EVERY: readonly CommandName[] = [...COMPUTING, 'inspect', 'devices', 'metadata'];
-const WITH_MODEL: readonly CommandName[] = [...DRAWING_COMMANDS, 'inspect'];
+const WITH_MODEL: readonly CommandName[] = [...GENERATION_COMMANDS, 'inspect'];
 
 const MODEL_FLAGS: readonly Flag[] = [
   {
@@ -73,7 +73,7 @@ const MODEL_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'model',
     option: 'depthModel',
-    on: [...DRAWING_COMMANDS, 'depth'],
+    on: [...GENERATION_COMMANDS, 'depth'],
     description: 'what estimates depth: MiDaS 3, or a Stable Diffusion 2 depth model',
   },
   {
@@ -135,7 +135,7 @@ const UPSCALE_FLAGS: readonly Flag[] = [
     kind: 'number',
     topic: 'upscaling',
     on: ['upscale'],
-    description: 'how often to enlarge the picture (default: 1)',
+    description: 'how often to enlarge the image (default: 1)',
   },
 ];
 
@@ -155,7 +155,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     kind: 'number',
     topic: 'output',
     common: true,
-    description: 'pictures to draw, with seeds counting up (default: 1)',
+    description: 'images to draw, with seeds counting up (default: 1)',
   },
   {
     name: 'quality',
@@ -249,11 +249,11 @@ const COMPUTE_FLAGS: readonly Flag[] = [
 
 /** All flags, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
-  ...DRAWING_FLAGS.filter(({ topic }) => topic === 'prompt'),
+  ...GENERATION_FLAGS.filter(({ topic }) => topic === 'prompt'),
   ...MODEL_FLAGS,
-  ...PICTURE_FLAGS,
+  ...IMAGE_FLAGS,
   ...CONTROL_FLAGS,
-  ...DRAWING_FLAGS.filter(({ topic }) => topic !== 'prompt'),
+  ...GENERATION_FLAGS.filter(({ topic }) => topic !== 'prompt'),
   ...SDXL_FLAGS,
   ...HIRES_FLAGS,
   ...UPSCALE_FLAGS,

@@ -1,43 +1,43 @@
-// Pictures drawn again: what one says of how it was made, as options under those of the flags, and written out as a command line.
+// Images drawn again: what one says of how it was made, as options under those of the flags, and written out as a command line.
 
 import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { type CommandLine, textOf } from './command-line.ts';
-import { type DrawingCommand, type DrawingOptions, type Flag, hasFlag } from './flag.ts';
+import { type AnyGenerationOptions, type Flag, type GenerationCommand, hasFlag } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
 /** What --from adds to a command. */
 export interface Ground {
-  readonly options: Partial<DrawingOptions>;
+  readonly options: Partial<AnyGenerationOptions>;
   /** What cannot be drawn again. */
   readonly warnings: readonly string[];
-  /** Name of the model that drew the picture, where it says one. */
+  /** Name of the model that drew the image, where it says one. */
   readonly model: string | undefined;
 }
 
 const NOTHING: Ground = { options: {}, warnings: [], model: undefined };
 
 /**
- * Reads the picture of --from.
+ * Reads the image of --from.
  *
  * @throws as {@link readMetadata}.
  */
-export async function readGround({ flags }: CommandLine, command: DrawingCommand): Promise<Ground> {
+export async function readGround({ flags }: CommandLine, command: GenerationCommand): Promise<Ground> {
   const from = textOf(flags.from);
   if (from === undefined) return NOTHING;
   // Most commands draw without one.
-  const { readMetadata } = await import('../image/read-metadata.ts');
+  const { readMetadata } = await import('../metadata/read-metadata.ts');
   const { options: said, strength, warnings, model } = await readMetadata(from);
   const { hires, ...others } = said;
-  const options: Partial<DrawingOptions> = command === 'txt2img' ? said : others;
+  const options: Partial<AnyGenerationOptions> = command === 'txt2img' ? said : others;
   const told =
-    hires && command !== 'txt2img' ? [`The picture was drawn in two passes, which ${command} does not do`] : [];
+    hires && command !== 'txt2img' ? [`The image was drawn in two passes, which ${command} does not do`] : [];
   const isOfStart =
     !hires && strength !== undefined && FLAGS.some((one) => one.name === 'strength' && hasFlag(command, one));
   return { options: isOfStart ? { ...options, strength } : options, warnings: [...warnings, ...told], model };
 }
 
-/** The options of the flags over those of a picture. Steps and noise levels say each other's number: what is given counts. */
-export function over(ground: Partial<DrawingOptions>, given: DrawingOptions): DrawingOptions {
+/** The options of the flags over those of an image. Steps and noise levels say each other's number: what is given counts. */
+export function over(ground: Partial<AnyGenerationOptions>, given: AnyGenerationOptions): AnyGenerationOptions {
   const { steps, scheduler, ...rest } = ground;
   const keepsSteps = given.scheduler === undefined || typeof given.scheduler === 'string';
   const keepsScheduler = given.steps === undefined || typeof scheduler === 'string';

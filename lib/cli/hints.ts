@@ -1,8 +1,8 @@
 // What a word or a flag that a command does not have was meant to be.
 
-import { closest } from '../errors.ts';
+import { closest } from '../core/errors.ts';
 import { COMMAND_NAMES, commandOf } from './commands.ts';
-import { type CommandName, DRAWING_COMMANDS, type Flag, hasFlag, isDrawing } from './flag.ts';
+import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isDrawing } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import type { UsageProblem } from './usage-error.ts';
 
@@ -31,7 +31,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   clip_g: ['text-encoder-2'],
   'lora-model-dir': ['lora', 'lora-dir', 'loras', 'lora-path'],
   'embd-dir': ['embedding', 'embeddings', 'embedding-dir', 'embeddings-dir', 'textual-inversion'],
-  'init-img': ['image', 'input', 'init', 'init-image', 'img', 'input-image', 'picture'],
+  'init-img': ['image', 'input', 'init', 'init-image', 'img', 'input-image', 'image'],
   mask: ['mask-image', 'inpaint-mask'],
   'control-net': ['controlnet', 'control'],
   'upscale-model': ['upscaler', 'esrgan'],
@@ -114,7 +114,7 @@ export function unknownFlag(written: string, command: CommandName): UsageProblem
 /** The commands that have a flag, and what stands for their names. */
 function owners(flag: Flag): string {
   const all = COMMAND_NAMES.filter((name) => hasFlag(name, flag));
-  if (DRAWING_COMMANDS.every((name) => all.includes(name))) return 'the commands that draw';
+  if (GENERATION_COMMANDS.every((name) => all.includes(name))) return 'the commands that draw';
   return enumerate(
     all.map((name) => {
       const meant = MEANT_BY[name];
@@ -153,7 +153,7 @@ function closestFlag(name: string, known: readonly Flag[]): string | undefined {
 export function unknownCommand(word: string, near: string | undefined): UsageProblem {
   const meant = WORDS[word.toLowerCase()] ?? (near && `diffuse ${near}`);
   const isFile = /\.\w{2,11}$/.test(word);
-  const otherwise = isFile ? 'A picture is given with -i, a model with -m' : 'Give the prompt with -p, in quotes';
+  const otherwise = isFile ? 'An image is given with -i, a model with -m' : 'Give the prompt with -p, in quotes';
   return {
     message: `Expected a command or flags but received '${word}'. ${meant ? `Did you mean ${meant}?` : otherwise}`,
   };

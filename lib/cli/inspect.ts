@@ -1,8 +1,8 @@
 // `diffuse inspect`: shows what the files of a model hold, and what is missing of it.
 
-import { inspectModel } from '../inspect.ts';
+import { inspectModel } from '../loading/inspect.ts';
+import { checkSource, type ModelSource } from '../loading/source.ts';
 import type { NativeComponent, NativeInspection } from '../native/contract.ts';
-import { checkSource, type ModelSource } from '../source.ts';
 import type { CommandLine } from './command-line.ts';
 import { describeNoise } from './noise.ts';
 import { Problems } from './problems.ts';

@@ -1,8 +1,8 @@
-// `diffuse metadata`: shows how a picture was made, and the command that draws it again.
+// `diffuse metadata`: shows how an image was made, and the command that draws it again.
 
-import { quote } from '../errors.ts';
-import { readMetadata } from '../image/read-metadata.ts';
-import { EMBEDDED_MODEL, modelName } from '../source.ts';
+import { quote } from '../core/errors.ts';
+import { EMBEDDED_MODEL, modelName } from '../loading/source.ts';
+import { readMetadata } from '../metadata/read-metadata.ts';
 import type { CommandLine } from './command-line.ts';
 import { formatCommand } from './from.ts';
 import { inFlags } from './problems.ts';
@@ -16,7 +16,7 @@ export async function runMetadata({ file, flags }: CommandLine): Promise<void> {
   const { model, warnings } = metadata;
   const other = model !== undefined && model !== modelName({ model: EMBEDDED_MODEL });
   const told = other
-    ? [`The picture was drawn with the model ${quote(model)}, which is given with -m`, ...warnings]
+    ? [`The image was drawn with the model ${quote(model)}, which is given with -m`, ...warnings]
     : warnings;
   const { tell } = new CommandWarnings();
   for (const warning of told) tell(inFlags(warning, undefined));

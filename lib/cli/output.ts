@@ -1,26 +1,26 @@
-// Where the pictures of a command go: to the file that -o names, to a free name, or to standard output.
+// Where the images of a command go: to the file that -o names, to a free name, or to standard output.
 
 import { open, readdir, rm } from 'node:fs/promises';
+import { toNumber } from '../core/values.ts';
+import { warn } from '../core/warnings.ts';
 import type { RgbImage } from '../image/rgb-image.ts';
-import { checkQuality, checkWritable, namedFormat, refusedFormat } from '../image/write-picture.ts';
-import { OptionCheck } from '../options.ts';
-import { toNumber } from '../values.ts';
-import { warn } from '../warnings.ts';
+import { checkQuality, checkWritable, namedFormat, refusedFormat } from '../image/write-image.ts';
+import { OptionCheck } from '../options/check.ts';
 import { type CommandLine, textOf } from './command-line.ts';
 import type { Problems } from './problems.ts';
 import { print } from './standard-output.ts';
 
-/** `-o` of a picture that goes to standard output. */
+/** `-o` of an image that goes to standard output. */
 export const STANDARD_OUTPUT = '-';
 
-/** A printf directive for the picture's number: `%d`, `%3d`, `%03d`. */
+/** A printf directive for the image's number: `%d`, `%3d`, `%03d`. */
 const NUMBER = /%(0?)(\d{0,2})d/;
 
-/** Pictures where -o names no file, and what may be there already. */
+/** Images where -o names no file, and what may be there already. */
 const DEFAULT = 'output.png';
 const DEFAULTS = /^output(?:_(\d{1,15}))?\.png$/;
 
-type Picture = Pick<RgbImage, 'png' | 'save'>;
+type Image = Pick<RgbImage, 'png' | 'save'>;
 
 /** The output of one command. */
 export class Output {
@@ -29,14 +29,14 @@ export class Output {
   readonly #quality: unknown;
   #written = 0;
 
-  /** @param count how many pictures there will be. */
+  /** @param count how many images there will be. */
   constructor({ flags }: CommandLine, count: number) {
     this.#named = textOf(flags.output);
     this.#count = count;
     this.#quality = toNumber(flags.quality);
   }
 
-  /** Whether the command line does not say under which names the pictures will be found. */
+  /** Whether the command line does not say under which names the images will be found. */
   get chooses(): boolean {
     return this.#named === undefined;
   }
@@ -45,7 +45,7 @@ export class Output {
   checkUse({ flags }: CommandLine, problems: Problems): void {
     this.#checkFormat(problems);
     if (this.#named !== STANDARD_OUTPUT) return;
-    if (this.#count > 1) problems.add(`Expected one picture for standard output but --batch-count is ${this.#count}`);
+    if (this.#count > 1) problems.add(`Expected one image for standard output but --batch-count is ${this.#count}`);
     if (flags.json) problems.add('Expected either -o - or --json: both would write to standard output');
     if (process.stdout.isTTY) problems.add('Expected a file or a pipe for -o - but standard output is a terminal');
   }
@@ -63,7 +63,7 @@ export class Output {
   }
 
   /**
-   * Checks before any work that all pictures can be written.
+   * Checks before any work that all images can be written.
    *
    * @throws DiffusionError `ERR_WRITE` for a file that cannot be written.
    */
@@ -74,48 +74,48 @@ export class Output {
   }
 
   /**
-   * Writes the next picture.
+   * Writes the next image.
    *
    * @returns where it is.
    */
-  async write(picture: Picture): Promise<string> {
+  async write(image: Image): Promise<string> {
     const index = this.#written++;
-    if (this.#named === undefined) return this.#writeWhereFree(picture);
+    if (this.#named === undefined) return this.#writeWhereFree(image);
     if (this.#named === STANDARD_OUTPUT) {
-      await print(await picture.png());
+      await print(await image.png());
       return STANDARD_OUTPUT;
     }
-    return this.#writeTo(nameOf(this.#named, index, this.#count), picture);
+    return this.#writeTo(nameOf(this.#named, index, this.#count), image);
   }
 
   /** What was drawn is worth more than its format: where that cannot hold it, as WebP no side over 16,383, it becomes a PNG. */
-  async #writeTo(path: string, picture: Picture): Promise<string> {
+  async #writeTo(path: string, image: Image): Promise<string> {
     try {
-      await picture.save(path, { quality: this.#quality as number | undefined });
+      await image.save(path, { quality: this.#quality as number | undefined });
       return path;
     } catch (error) {
       const instead = `${path}.png`;
       if (namedFormat(path) === 'png' || !(await take(instead))) throw error;
-      await saveOrRemove(picture, instead);
+      await saveOrRemove(image, instead);
       warn(`${(error as Error).message}. It was written as '${instead}'`);
       return instead;
     }
   }
 
   /** Takes a name before it writes, so that two commands in one folder take two. */
-  async #writeWhereFree(picture: Picture): Promise<string> {
+  async #writeWhereFree(image: Image): Promise<string> {
     for (;;) {
       const path = await freeName(this.#count);
       if (!(await take(path))) continue;
-      await saveOrRemove(picture, path);
+      await saveOrRemove(image, path);
       return path;
     }
   }
 }
 
 /**
- * The name of one of several pictures, by the rules of `sd-cli`: a pattern with `%d` counts from 0; without one, several
- * pictures get `_1`, `_2`, ... before the extension, and a single one the name as it is.
+ * The name of one of several images, by the rules of `sd-cli`: a pattern with `%d` counts from 0; without one, several
+ * images get `_1`, `_2`, ... before the extension, and a single one the name as it is.
  */
 function nameOf(output: string, index: number, count: number): string {
   if (NUMBER.test(output)) {
@@ -136,9 +136,9 @@ async function freeName(count: number): Promise<string> {
 }
 
 /** Writes to a name that was taken. */
-async function saveOrRemove(picture: Picture, path: string): Promise<void> {
+async function saveOrRemove(image: Image, path: string): Promise<void> {
   try {
-    await picture.save(path);
+    await image.save(path);
   } catch (error) {
     await rm(path, { force: true });
     throw error;

@@ -1,9 +1,9 @@
 // The commands and flags as yargs is told of them: it parses them, prints their help and completes them in shells.
 
 import yargs, { type Argv, type Options } from 'yargs';
-import { PACKAGE_VERSION } from '../version.ts';
+import { PACKAGE_VERSION } from '../core/version.ts';
 import { COMMANDS, type Command } from './commands.ts';
-import { type CommandName, DRAWING_COMMANDS, type Flag, hasFlag, isDrawing, TOPICS, type Topic } from './flag.ts';
+import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isDrawing, TOPICS, type Topic } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
 /**
@@ -82,7 +82,7 @@ export function buildParser(
 
 /** What the parser knows before a command: flags to show and to complete. */
 function describeWhole(parser: Argv, scope: Scope, completing: boolean): Argv {
-  const flags = FLAGS.filter((flag) => DRAWING_COMMANDS.some((name) => hasFlag(name, flag))).filter(
+  const flags = FLAGS.filter((flag) => GENERATION_COMMANDS.some((name) => hasFlag(name, flag))).filter(
     (flag) => completing || scope !== 'common' || hasFlag('txt2img', flag) || flag.name === 'init-img',
   );
   const options = flags.map((flag) => [flag.name, { ...toYargs(flag, scope, completing, true), global: false }]);

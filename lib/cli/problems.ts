@@ -1,7 +1,7 @@
 // Everything that is wrong with a command line, gathered before any work and told at once, in the names of its flags.
 
-import { type ArgumentError, argumentError, isArgumentError } from '../errors.ts';
-import { PICTURE_INPUT } from '../picture/input.ts';
+import { type ArgumentError, argumentError, isArgumentError } from '../core/errors.ts';
+import { IMAGE_INPUT } from '../image/input.ts';
 import type { CommandLine } from './command-line.ts';
 import { controlOption } from './controls.ts';
 import type { Flag } from './flag.ts';
@@ -45,7 +45,7 @@ export function problemsInFlags({ problems }: ArgumentError, commandLine: Comman
     const named = {
       ...problem,
       name: flagName(problem.name, commandLine),
-      expected: inFlags(problem.expected === PICTURE_INPUT ? 'the path of a picture' : problem.expected, commandLine),
+      expected: inFlags(problem.expected === IMAGE_INPUT ? 'the path of an image' : problem.expected, commandLine),
       received: problem.received === 'undefined' ? 'none' : problem.received.replace(/^(-?\d+)n$/, '$1'),
       ...(problem.remedy && { remedy: inFlags(problem.remedy, commandLine) }),
     };

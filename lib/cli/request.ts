@@ -1,13 +1,13 @@
 // From the flags of a command to the options of the API.
 
-import type { LoadOptions } from '../load-options.ts';
-import { readSeed, SEEDS } from '../noise/seed.ts';
-import { OptionCheck } from '../options.ts';
-import { EMBEDDED_MODEL, type ModelSource } from '../source.ts';
-import { toNumber, withoutUndefined } from '../values.ts';
+import { toNumber, withoutUndefined } from '../core/values.ts';
+import type { LoadOptions } from '../loading/load-options.ts';
+import { EMBEDDED_MODEL, type ModelSource } from '../loading/source.ts';
+import { OptionCheck } from '../options/check.ts';
+import { readSeed, SEEDS } from '../rng/seed.ts';
 import { type CommandLine, textOf } from './command-line.ts';
 import { readControlFlags } from './controls.ts';
-import type { DrawingOptions, Flag } from './flag.ts';
+import type { AnyGenerationOptions, Flag } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import type { Problems } from './problems.ts';
 import { progressKind } from './progress.ts';
@@ -19,7 +19,7 @@ export interface Request {
   readonly source: ModelSource | undefined;
   readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap'>;
   /** Those of the method that has the name of the command. */
-  readonly options: DrawingOptions;
+  readonly options: AnyGenerationOptions;
   readonly count: number;
   readonly previewPath: string | undefined;
   readonly json: boolean;
@@ -46,7 +46,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     ...withHires(rest, problems),
     ...readTileable(commandLine),
     controls: problems.attempt(() => readControlFlags(commandLine)),
-    // Whoever gives a prompt here could read every file themselves, but not whoever made the picture of --from.
+    // Whoever gives a prompt here could read every file themselves, but not whoever made the image of --from.
     loraTags: flags.prompt === undefined && flags.from !== undefined ? 'names' : 'paths',
   };
   const count = problems.attempt(() => readCount(commandLine, 'batch-count', MAX_COUNT)) ?? 1;
@@ -57,7 +57,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
       ...{ device, threads, precision, prediction, zeroTerminalSnr },
       mmap: flags['no-mmap'] ? false : undefined,
     }),
-    options: withoutUndefined(options) as unknown as DrawingOptions,
+    options: withoutUndefined(options) as unknown as AnyGenerationOptions,
     count,
     previewPath: textOf(flags['preview-path']),
     json: flags.json === true,
@@ -113,12 +113,12 @@ function readSource(
   return { source: named || depthModel !== undefined ? (source as ModelSource) : undefined, rest };
 }
 
-/** The seeds of several pictures count up from the first. */
+/** The seeds of several images count up from the first. */
 export function checkLastSeed(seed: unknown, count: number, problems: Problems): void {
   if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) return;
   const first = BigInt(seed as number | bigint);
   if (first >= SEEDS || first <= SEEDS - BigInt(count)) return;
-  problems.add(`Expected a seed up to 2^64 - ${count}, so that every picture has one, for --seed but received ${seed}`);
+  problems.add(`Expected a seed up to 2^64 - ${count}, so that every image has one, for --seed but received ${seed}`);
 }
 
 /**

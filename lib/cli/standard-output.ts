@@ -1,6 +1,6 @@
 // Writing to standard output, where the reader may go away at any moment.
 
-import { DiffusionError } from '../errors.ts';
+import { DiffusionError } from '../core/errors.ts';
 
 /** Nobody reads standard output any more, which is nothing to tell anybody. */
 export class ReaderGoneError extends Error {}

@@ -1,9 +1,9 @@
-// `diffuse upscale`: enlarges a picture and writes it.
+// `diffuse upscale`: enlarges an image and writes it.
 
-import { checkNetworkOptions } from '../load-options.ts';
+import { type ImageInput, readImage } from '../image/input.ts';
+import { checkNetworkOptions } from '../loading/load-options.ts';
 import { loadAddon } from '../native/load.ts';
-import { type PictureInput, readPicture } from '../picture/input.ts';
-import { checkUpscaleOptions, loadUpscaler, type UpscaleProgress } from '../upscaler.ts';
+import { checkUpscaleOptions, loadUpscaler, type UpscaleProgress } from '../upscaler/upscaler.ts';
 import { type CommandLine, textOf } from './command-line.ts';
 import { Output } from './output.ts';
 import { Problems } from './problems.ts';
@@ -14,38 +14,38 @@ import { CommandWarnings } from './warnings.ts';
 
 const MAX_REPEATS = 8;
 
-/** @param signal ends the command at any moment, before the picture is written or after, never within. */
+/** @param signal ends the command at any moment, before the image is written or after, never within. */
 export async function runUpscale(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
   const problems = new Problems(commandLine);
   const { file, flags } = commandLine;
-  const image = file ?? textOf(flags['init-img']);
+  const input = file ?? textOf(flags['init-img']);
   const model = textOf(flags['upscale-model']);
   if (file !== undefined && flags['init-img'] !== undefined)
-    problems.add('Expected one picture but received --init-img, too');
-  if (image === undefined) problems.add('Expected a picture behind diffuse upscale, or --init-img, but received none');
+    problems.add('Expected one image but received --init-img, too');
+  if (input === undefined) problems.add('Expected an image behind diffuse upscale, or --init-img, but received none');
   if (model === undefined) problems.add('Expected --upscale-model for diffuse upscale but received none');
   const { load, json, options: drawing } = readRequest(commandLine, problems);
   const options = { tileSize: drawing.tileSize, maxPixels: drawing.maxPixels };
   const repeats = problems.attempt(() => readCount(commandLine, 'upscale-repeats', MAX_REPEATS)) ?? 1;
-  problems.attempt(() => checkUpscaleOptions(image ?? '-', options));
+  problems.attempt(() => checkUpscaleOptions(input ?? '-', options));
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));
   const output = new Output(commandLine, 1);
   output.checkUse(commandLine, problems);
   problems.done();
   await output.checkFiles();
   const warnings = new CommandWarnings();
-  const picture = await warnings.during(() => readPicture(image as string, 'image', options.maxPixels));
+  const image = await warnings.during(() => readImage(input as string, 'image', options.maxPixels));
   const progress = await Progress.create(commandLine.flags);
   try {
     progress.start('loading', 1);
     await using upscaler = await loadUpscaler(model as string, { ...load, signal, logger: { warn: warnings.tell } });
     const start = performance.now();
-    const enlarge = (from: PictureInput) => {
+    const enlarge = (from: ImageInput) => {
       progress.start('enlarging', 1);
       const onProgress = ({ done, total }: UpscaleProgress) => progress.step(done, total);
       return upscaler.upscale(from, { ...options, signal, onProgress });
     };
-    let enlarged = await enlarge(picture);
+    let enlarged = await enlarge(image);
     for (let i = 1; i < repeats; i++) enlarged = await enlarge(enlarged);
     const time = performance.now() - start;
     const written = await warnings.during(() => output.write(enlarged));

@@ -1,6 +1,6 @@
 // The error of a command line that cannot be right.
 
-import type { ArgumentProblem } from '../errors.ts';
+import type { ArgumentProblem } from '../core/errors.ts';
 
 /** One thing that is wrong with a command line; of the value of a flag it says what was expected and what came. */
 export interface UsageProblem extends Partial<ArgumentProblem> {

@@ -1,6 +1,6 @@
 // The warnings of a command: printed on standard error as they come, and kept for --json.
 
-import { withWarnings } from '../warnings.ts';
+import { withWarnings } from '../core/warnings.ts';
 
 /** Erases the line that a progress bar stands in. */
 const ERASE_LINE = '\r\x1b[K';

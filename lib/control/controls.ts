@@ -1,28 +1,28 @@
-// The pictures that ControlNets follow, from a file to the network, and when each is heard.
+// The images that ControlNets follow, from a file to the network, and when each is heard.
 
+import { argumentError } from '../core/errors.ts';
 import type { DepthSource } from '../depth/depth-source.ts';
-import { argumentError } from '../errors.ts';
+import { readImage } from '../image/input.ts';
+import { crop, type Pixels, toPlanes, toRgb } from '../image/pixels.ts';
+import { lanczos3, type Rectangle } from '../image/resample.ts';
+import { place, resize, type Size } from '../image/resize.ts';
 import type { NativeControl } from '../native/contract.ts';
-import { readPicture } from '../picture/input.ts';
-import { crop, type Pixels, toPlanes, toRgb } from '../picture/pixels.ts';
-import { lanczos3, type Rectangle } from '../picture/resample.ts';
-import { place, resize, type Size } from '../picture/resize.ts';
-import type { Networks, Shape } from '../pipeline/networks.ts';
-import { findEdges } from '../preprocess/canny.ts';
+import type { Networks, Shape } from '../native/networks.ts';
+import { findEdges } from './canny.ts';
 import type { CheckedControl } from './options.ts';
 
-/** A control with its picture as the network takes it. */
+/** A control with its image as the network takes it. */
 export interface Control extends CheckedControl {
   /** `[1, 3, height, width]`, 0..1. */
   readonly hint: Float32Array;
   readonly shape: Shape;
 }
 
-/** What a control's picture must fit. */
+/** What a control's image must fit. */
 export interface View {
   /** Size in pixels that is drawn. */
   readonly size: Size;
-  /** The part of a whole picture that is drawn, where it is a part: controls are of the whole. */
+  /** The part of a whole image that is drawn, where it is a part: controls are of the whole. */
   readonly part?: { readonly of: Size; readonly region: Rectangle } | undefined;
 }
 
@@ -30,10 +30,10 @@ export interface View {
 export type ControlsAt = (step: number, total: number) => readonly NativeControl[];
 
 /**
- * Reads the pictures of controls, and fits them to what is drawn once that is known.
+ * Reads the images of controls, and fits them to what is drawn once that is known.
  *
  * @param depth estimates depth where a control asks for that.
- * @throws DiffusionError, RangeError as {@link readPicture}, {@link DepthSource.estimator}; RangeError for a picture of another size
+ * @throws DiffusionError, RangeError as {@link readImage}, {@link DepthSource.estimator}; RangeError for an image of another size
  *   that may not be resized.
  */
 export async function readControls(
@@ -43,30 +43,30 @@ export async function readControls(
   signal: AbortSignal,
 ): Promise<Control[]> {
   const reading = controls.map(async ({ image, maxPixels }, i) =>
-    toRgb(await readPicture(image, `controls[${i}].image`, maxPixels)),
+    toRgb(await readImage(image, `controls[${i}].image`, maxPixels)),
   );
-  const pictures = await Promise.all(reading);
+  const images = await Promise.all(reading);
   const fitting = await view;
   const read: Control[] = [];
   for (const [i, control] of controls.entries()) {
-    const fitted = await fit(pictures[i] as Pixels, control, fitting, `controls[${i}].image`);
+    const fitted = await fit(images[i] as Pixels, control, fitting, `controls[${i}].image`);
     const hint = await preprocess(fitted, control, depth, signal);
     read.push({ ...control, hint: await toPlanes(hint, 0), shape: [1, 3, hint.height, hint.width] });
   }
   return read;
 }
 
-/** What a ControlNet is shown of a picture. */
+/** What a ControlNet is shown of an image. */
 async function preprocess(
-  picture: Pixels,
+  image: Pixels,
   { preprocessor, canny }: CheckedControl,
   depth: DepthSource,
   signal: AbortSignal,
 ): Promise<Pixels> {
-  if (preprocessor === 'none') return picture;
-  if (preprocessor === 'canny') return findEdges(picture, canny);
+  if (preprocessor === 'none') return image;
+  if (preprocessor === 'canny') return findEdges(image, canny);
   const estimator = await depth.estimator();
-  return { ...(await (await estimator.estimateOf(picture, signal)).picture()), channels: 3 };
+  return { ...(await (await estimator.estimateOf(image, signal)).image()), channels: 3 };
 }
 
 /**
@@ -84,19 +84,14 @@ export async function openControls(networks: Networks, controls: readonly Contro
       .map(({ model, hint, shape, strength }) => ({ net: paths.indexOf(model), hint, shape, strength }));
 }
 
-async function fit(
-  picture: Pixels,
-  { resizeMode }: CheckedControl,
-  { size, part }: View,
-  name: string,
-): Promise<Pixels> {
+async function fit(image: Pixels, { resizeMode }: CheckedControl, { size, part }: View, name: string): Promise<Pixels> {
   const whole = part?.of ?? size;
-  if (resizeMode === 'none' && (picture.width !== whole.width || picture.height !== whole.height)) {
-    const expected = `a picture of ${whole.width} x ${whole.height}, since it may not be resized,`;
-    const received = `${picture.width} x ${picture.height}`;
+  if (resizeMode === 'none' && (image.width !== whole.width || image.height !== whole.height)) {
+    const expected = `an image of ${whole.width} x ${whole.height}, since it may not be resized,`;
+    const received = `${image.width} x ${image.height}`;
     throw argumentError([{ name, expected, received, code: 'ERR_INVALID_ARG_VALUE' }]);
   }
-  const resized = await resize(picture, place(picture, whole, resizeMode), lanczos3);
+  const resized = await resize(image, place(image, whole, resizeMode), lanczos3);
   if (!part) return resized;
   return resize(await crop(resized, part.region), place(part.region, size, 'fit'), lanczos3);
 }

@@ -1,26 +1,26 @@
 // The options of a call that concern ControlNets.
 
-import { type OptionCheck, within } from '../options.ts';
-import { checkPicture, type PictureInput } from '../picture/input.ts';
-import { RESIZE_MODES, type ResizeMode } from '../picture/resize.ts';
-import { type CannyOptions, type CheckedCannyOptions, checkCannyOptions } from '../preprocess/canny.ts';
+import { checkImage, type ImageInput } from '../image/input.ts';
+import { RESIZE_MODES, type ResizeMode } from '../image/resize.ts';
+import { type OptionCheck, within } from '../options/check.ts';
+import { type CannyOptions, type CheckedCannyOptions, checkCannyOptions } from './canny.ts';
 
-/** What is made of a picture before a ControlNet is shown it: see {@link ControlOptions.preprocessor}. */
+/** What is made of an image before a ControlNet is shown it: see {@link ControlOptions.preprocessor}. */
 export type Preprocessor = 'none' | 'canny' | 'depth';
 
 /** The names in the order in which they are listed to users. */
 export const PREPROCESSORS: readonly Preprocessor[] = ['none', 'canny', 'depth'];
 
-/** A picture that a ControlNet leads the drawing by (Zhang et al. 2023, arXiv:2302.05543). */
+/** An image that a ControlNet leads the drawing by (Zhang et al. 2023, arXiv:2302.05543). */
 export interface ControlOptions {
   /**
    * Path of the ControlNet: a file in the original spelling or in that of diffusers (safetensors, GGUF, `.pth`), or a diffusers
    * folder. It must be made for models of this one's family. It stays open for the next call: see {@link Model.unloadControlNets}.
    */
   model: string;
-  /** The picture to follow, in what the ControlNet was trained with: edges, depth, a pose, ... What is transparent shows white. */
-  image: PictureInput;
-  /** Factor of what the ControlNet adds, 0 to 10. Default 1; 0 draws the picture that is drawn without it. */
+  /** The image to follow, in what the ControlNet was trained with: edges, depth, a pose, ... What is transparent shows white. */
+  image: ImageInput;
+  /** Factor of what the ControlNet adds, 0 to 10. Default 1; 0 draws the image that is drawn without it. */
   strength?: number | undefined;
   /**
    * The part of the steps in which it is heard, as shares of all steps of the run, 0 to 1 and `start` below `end`: a step counts
@@ -35,14 +35,14 @@ export interface ControlOptions {
   preprocessor?: Preprocessor | undefined;
   /** How edges are found, with the preprocessor `canny`. */
   canny?: CannyOptions | undefined;
-  /** What becomes of a picture of another size than the one that is drawn, as in `img2img`. Default `fill`. */
+  /** What becomes of an image of another size than the one that is drawn, as in `img2img`. Default `fill`. */
   resizeMode?: ResizeMode | undefined;
 }
 
 /** A control with every default filled in, known to be right. */
 export interface CheckedControl {
   readonly model: string;
-  readonly image: PictureInput;
+  readonly image: ImageInput;
   readonly maxPixels: number;
   readonly strength: number;
   readonly start: number;
@@ -58,7 +58,7 @@ const KEYS: readonly (keyof ControlOptions)[] = [
 const MAX_CONTROLS = 8;
 const MAX_STRENGTH = 10;
 
-/** Checks the option `controls`, whose pictures may have so many pixels; problems stay with `check`. */
+/** Checks the option `controls`, whose images may have so many pixels; problems stay with `check`. */
 export function checkControls(check: OptionCheck, maxPixels: number): readonly CheckedControl[] {
   const tooMany = `at most ${MAX_CONTROLS} controls`;
   const given = check.list('controls', 'an array of { model, image }', MAX_CONTROLS, tooMany) ?? [];
@@ -71,7 +71,7 @@ function checkControl(value: unknown, name: string, maxPixels: number): CheckedC
   const share = { min: 0, max: 1 };
   const control = {
     model: check.path(`${name}.model`),
-    image: checkPicture(check, `${name}.image`, maxPixels),
+    image: checkImage(check, `${name}.image`, maxPixels),
     maxPixels,
     strength: check.number(`${name}.strength`, 1, { min: 0, max: MAX_STRENGTH }),
     start: check.number(`${name}.start`, 0, share),

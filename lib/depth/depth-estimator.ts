@@ -1,33 +1,33 @@
-// Estimating depth: opening a network for it, showing it pictures, giving it back.
+// Estimating depth: opening a network for it, showing it images, giving it back.
 
-import { DiffusionError } from '../errors.ts';
+import { createAbortController, follow } from '../async/abort.ts';
+import { DiffusionError } from '../core/errors.ts';
+import { checkImageArgument, type ImageInput, readImage } from '../image/input.ts';
+import { checkMaxPixels, type ImageLimits } from '../image/limits.ts';
+import { type Pixels, toPlanes, toRgb } from '../image/pixels.ts';
+import { cubic, resample } from '../image/resample.ts';
 import {
   type CheckedComputeOptions,
   COMPUTE_OPTIONS,
   type ComputeOptions,
   checkComputeOptions,
   checkNetworkOptions,
-} from '../load-options.ts';
+} from '../loading/load-options.ts';
+import { openNative } from '../loading/open.ts';
+import { callNative } from '../native/call.ts';
 import type { NativeAddon, NativeImageNetwork } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
-import { openNative } from '../open.ts';
-import { checkPath, OptionCheck } from '../options.ts';
-import { type Nearness, resizeNearness } from '../picture/depth.ts';
-import { checkPictureArgument, type PictureInput, readPicture } from '../picture/input.ts';
-import { checkMaxPixels, type PictureLimits } from '../picture/limits.ts';
-import { type Pixels, toPlanes, toRgb } from '../picture/pixels.ts';
-import { cubic, resample } from '../picture/resample.ts';
-import { createAbortController, follow } from '../pipeline/abort.ts';
-import { callNative } from '../pipeline/native-call.ts';
-import { requireFinite } from '../pipeline/networks.ts';
+import { requireFinite } from '../native/networks.ts';
+import { checkPath, OptionCheck } from '../options/check.ts';
 import { DepthMap } from './depth-map.ts';
+import { type Nearness, resizeNearness } from './latent-depth.ts';
 import { networkSize } from './network-size.ts';
 
 /** What an open depth network is, read from its tensors. */
 export interface DepthEstimatorInfo {
   /** `dpt` for DPT-Large and its kin, `dpt-hybrid`. */
   readonly architecture: string;
-  /** Side in pixels of the pictures that it was made for. Others are brought near it before it sees them. */
+  /** Side in pixels of the images that it was made for. Others are brought near it before it sees them. */
   readonly side: number;
   readonly parameters: number;
   readonly device: string;
@@ -36,13 +36,13 @@ export interface DepthEstimatorInfo {
 }
 
 /** Options of {@link DepthEstimator.estimate}. */
-export interface EstimateOptions extends PictureLimits {
+export interface EstimateOptions extends ImageLimits {
   /** Cancels the call, at any moment: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
 /** Options of {@link estimateDepth}. */
-export interface EstimateDepthOptions extends ComputeOptions, PictureLimits {
+export interface EstimateDepthOptions extends ComputeOptions, ImageLimits {
   /** Path of a depth network: see {@link loadDepthEstimator}. */
   model: string;
 }
@@ -81,7 +81,7 @@ export async function openDepthEstimator(
 }
 
 /**
- * Estimates the depth of one picture, with a network that is opened for it and closed again. For several, see
+ * Estimates the depth of one image, with a network that is opened for it and closed again. For several, see
  * {@link loadDepthEstimator}.
  *
  * ```ts
@@ -91,16 +91,16 @@ export async function openDepthEstimator(
  *
  * @throws as {@link loadDepthEstimator} and {@link DepthEstimator.estimate}.
  */
-export async function estimateDepth(image: PictureInput, options: EstimateDepthOptions): Promise<DepthMap> {
+export async function estimateDepth(image: ImageInput, options: EstimateDepthOptions): Promise<DepthMap> {
   const addon = loadAddon();
   const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'model', 'maxPixels']);
   const checked = checkComputeOptions(check, addon);
   const path = check.path('model');
-  const read = pictureReader(check, image);
+  const read = imageReader(check, image);
   check.done();
-  const picture = await read();
+  const pixels = await read();
   await using estimator = await openDepthEstimator(addon, path, checked);
-  return await estimator.estimateOf(picture, checked.signal);
+  return await estimator.estimateOf(pixels, checked.signal);
 }
 
 /** A depth network in memory, on a thread of its own. Made by {@link loadDepthEstimator}. */
@@ -119,34 +119,34 @@ export class DepthEstimator implements AsyncDisposable {
   }
 
   /**
-   * Estimates how near everything in a picture is. Calls follow each other in their order.
+   * Estimates how near everything in an image is. Calls follow each other in their order.
    *
    * @throws TypeError or RangeError for wrong arguments; `signal.reason` once the signal has fired; DiffusionError `ERR_FILE`,
-   *   `ERR_IMAGE`, `ERR_MISSING_PACKAGE` where the picture cannot be read, `ERR_NON_FINITE`, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`,
+   *   `ERR_IMAGE`, `ERR_MISSING_PACKAGE` where the image cannot be read, `ERR_NON_FINITE`, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`,
    *   `ERR_DISPOSED`.
    */
-  async estimate(image: PictureInput, options: EstimateOptions = {}): Promise<DepthMap> {
+  async estimate(image: ImageInput, options: EstimateOptions = {}): Promise<DepthMap> {
     const check = new OptionCheck(options, ['signal', 'maxPixels']);
     const signal = check.signal();
-    const read = pictureReader(check, image);
+    const read = imageReader(check, image);
     check.done();
     return this.estimateOf(await read(), signal);
   }
 
   /** @internal */
-  async estimateOf(picture: Pixels, signal?: AbortSignal): Promise<DepthMap> {
-    return new DepthMap(await resizeNearness(await this.nearness(picture, signal), picture.width, picture.height));
+  async estimateOf(image: Pixels, signal?: AbortSignal): Promise<DepthMap> {
+    return new DepthMap(await resizeNearness(await this.nearness(image, signal), image.width, image.height));
   }
 
   /** @internal The same as the network gives it, which is of another size. */
-  async nearness(picture: Pixels, signal?: AbortSignal): Promise<Nearness> {
+  async nearness(image: Pixels, signal?: AbortSignal): Promise<Nearness> {
     const controller = createAbortController();
     const unfollow = follow(controller, [signal, this.#disposal.signal]);
     try {
       const { side, multiple } = this.#network.info;
-      const { width, height } = networkSize(picture, side, multiple);
-      const whole = { x: 0, y: 0, width: picture.width, height: picture.height };
-      const planes = await toPlanes(await resample(picture, whole, width, height, cubic), 0);
+      const { width, height } = networkSize(image, side, multiple);
+      const whole = { x: 0, y: 0, width: image.width, height: image.height };
+      const planes = await toPlanes(await resample(image, whole, width, height, cubic), 0);
       const data = await callNative(this.#addon, controller.signal, (flag) =>
         this.#network.evaluate(planes, [1, 3, height, width], flag),
       );
@@ -168,9 +168,9 @@ export class DepthEstimator implements AsyncDisposable {
   }
 }
 
-/** Checks a picture and `maxPixels`; what it returns reads it once all is checked. */
-function pictureReader(check: OptionCheck, image: unknown): () => Promise<Pixels> {
+/** Checks an image and `maxPixels`; what it returns reads it once all is checked. */
+function imageReader(check: OptionCheck, image: unknown): () => Promise<Pixels> {
   const maxPixels = checkMaxPixels(check);
-  const picture = checkPictureArgument(check, image, maxPixels);
-  return async () => toRgb(await readPicture(picture, 'image', maxPixels));
+  const input = checkImageArgument(check, image, maxPixels);
+  return async () => toRgb(await readImage(input, 'image', maxPixels));
 }

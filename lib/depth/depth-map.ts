@@ -1,20 +1,20 @@
-// How near everything in a picture is.
+// How near everything in an image is.
 
 import type { Buffer } from 'node:buffer';
-import { encodeGray16 } from '../image/png.ts';
+import { eachRow } from '../async/slices.ts';
 import { type LossyOptions, RgbImage } from '../image/rgb-image.ts';
-import { namedFormat, writePicture } from '../image/write-picture.ts';
-import type { Nearness } from '../picture/depth.ts';
-import { eachRow } from '../slices.ts';
+import { namedFormat, writeImage } from '../image/write-image.ts';
+import { encodeGray16 } from '../image/write-png.ts';
+import type { Nearness } from './latent-depth.ts';
 
 /** A depth map, as a network estimated it. It may be given wherever depth is asked for. */
 export class DepthMap implements Nearness {
-  /** Size in pixels: that of the picture. */
+  /** Size in pixels: that of the image. */
   readonly width: number;
   readonly height: number;
   /**
    * `[height, width]`: how near each pixel is, larger is nearer. Up to a factor and a summand the inverse of its distance, in no unit;
-   * of two pictures the numbers cannot be compared.
+   * of two images the numbers cannot be compared.
    */
   readonly data: Float32Array;
 
@@ -30,8 +30,8 @@ export class DepthMap implements Nearness {
     return typeof value === 'object' && value !== null && #shares in value;
   }
 
-  /** The depth map as a picture: white is the nearest, black the farthest. */
-  async picture(): Promise<RgbImage> {
+  /** The depth map as an image: white is the nearest, black the farthest. */
+  async image(): Promise<RgbImage> {
     const shares = await this.#shares();
     const rgb = new Uint8Array(3 * shares.length);
     await this.#eachPixel((i) => {
@@ -53,14 +53,14 @@ export class DepthMap implements Nearness {
   }
 
   /**
-   * Writes {@link png} to a file, or {@link picture} where its name ends in `.jpg` or `.webp`, whole or not at all.
+   * Writes {@link png} to a file, or {@link image} where its name ends in `.jpg` or `.webp`, whole or not at all.
    *
    * @param path where to; its folder must exist, a file that is there is replaced.
    * @throws as {@link RgbImage.save}.
    */
   async save(path: string, options: LossyOptions = {}): Promise<void> {
-    if (namedFormat(path) === 'png') await writePicture(path, await this.png());
-    else await (await this.picture()).save(path, options);
+    if (namedFormat(path) === 'png') await writeImage(path, await this.png());
+    else await (await this.image()).save(path, options);
   }
 
   /** From 0, the farthest, to 1, the nearest; 0 where all is equally near. */

@@ -1,9 +1,9 @@
 // What estimates depth for a model that draws: opened when it is first needed, and kept.
 
-import { DiffusionError } from '../errors.ts';
-import type { CheckedComputeOptions } from '../load-options.ts';
+import { createAbortController } from '../async/abort.ts';
+import { DiffusionError } from '../core/errors.ts';
+import type { CheckedComputeOptions } from '../loading/load-options.ts';
 import type { NativeAddon } from '../native/contract.ts';
-import { createAbortController } from '../pipeline/abort.ts';
 import { type DepthEstimator, openDepthEstimator } from './depth-estimator.ts';
 
 /** Where the files of such a network may be. */

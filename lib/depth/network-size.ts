@@ -1,13 +1,13 @@
-// At which size a depth network sees a picture.
+// At which size a depth network sees an image.
 
-import type { Size } from '../picture/resize.ts';
+import type { Size } from '../image/resize.ts';
 
-/** Of the square that a network was made for, as many go into the largest picture that it sees. */
+/** Of the square that a network was made for, as many go into the largest image that it sees. */
 const MOST_SQUARES = 4;
 
 /**
- * The rule of MiDaS ("minimal", which transformers has too): of the two scales that bring one side of the picture to the side that the
- * network was made for, the one closer to 1; both sides are then rounded to multiples. A picture of which little would be
+ * The rule of MiDaS ("minimal", which transformers has too): of the two scales that bring one side of the image to the side that the
+ * network was made for, the one closer to 1; both sides are then rounded to multiples. An image of which little would be
  * scaled down, very long or very high, is made smaller than by that rule.
  *
  * @param side that the network was made for.

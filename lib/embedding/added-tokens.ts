@@ -2,14 +2,14 @@
 // saves a pipeline so after textual inversion.
 
 import { dirname, join } from 'node:path';
-import { DiffusionError, quote } from '../errors.ts';
+import { DiffusionError, quote } from '../core/errors.ts';
+import { warn } from '../core/warnings.ts';
+import { quotePath } from '../files/user-file.ts';
 import type { NativeModelInfo, NativeSource, NativeTextEncoder } from '../native/contract.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { spellings } from '../text/spellings.ts';
 import { readEntries, TOKENIZER_FILES } from '../text/tokenizer-files.ts';
 import { VOCABULARY_SIZE } from '../text/vocabulary.ts';
-import { quotePath } from '../user-file.ts';
-import { warn } from '../warnings.ts';
 
 /** A word of the model. */
 export interface ModelWord {

@@ -1,7 +1,7 @@
 // Embeddings that LoRA files carry: the words that were trained with them.
 
+import { callNative } from '../native/call.ts';
 import type { NativeAddon, NativeTensor } from '../native/contract.ts';
-import { callNative } from '../pipeline/native-call.ts';
 import { normalize } from '../text/normalize.ts';
 import { type EmbeddingFile, MOST_VALUES } from './options.ts';
 

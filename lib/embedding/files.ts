@@ -2,14 +2,14 @@
 
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { DiffusionError, type DiffusionErrorCode, quote } from '../errors.ts';
-import { isInside } from '../inside.ts';
+import { isTurnOver, nextTurn } from '../async/slices.ts';
+import { DiffusionError, type DiffusionErrorCode, quote } from '../core/errors.ts';
+import { isInside } from '../files/inside.ts';
+import { quotePath, systemMessage } from '../files/user-file.ts';
 import type { CheckedLoras } from '../lora/options.ts';
 import type { NativeTensor } from '../native/contract.ts';
-import { isTurnOver, nextTurn } from '../slices.ts';
 import { spellings } from '../text/spellings.ts';
 import { WordFinder } from '../text/triggers.ts';
-import { quotePath, systemMessage } from '../user-file.ts';
 import { type CheckedEmbeddings, type EmbeddingFile, wordOf } from './options.ts';
 import { tensorsByWord } from './words.ts';
 

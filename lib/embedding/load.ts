@@ -1,15 +1,15 @@
 // Words that stand for vectors of their own (textual inversion, Gal et al. 2022), as the text encoders of a model take them: embeddings from
 // files, and words that the model itself brings.
 
-import { concat } from '../arrays.ts';
-import { quote } from '../errors.ts';
+import { concat } from '../core/arrays.ts';
+import { quote } from '../core/errors.ts';
+import { warn } from '../core/warnings.ts';
+import { quotePath } from '../files/user-file.ts';
 import type { CheckedLoras } from '../lora/options.ts';
+import { callNative } from '../native/call.ts';
 import type { NativeAddon, NativeTextEncoder } from '../native/contract.ts';
-import { callNative } from '../pipeline/native-call.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { type Trigger, WordFinder } from '../text/triggers.ts';
-import { quotePath } from '../user-file.ts';
-import { warn } from '../warnings.ts';
 import { encoderName, type ModelWord } from './added-tokens.ts';
 import { findEmbeddings, type NamedEmbedding, type ReadTensors } from './files.ts';
 import { type CheckedEmbeddings, type EmbeddingFile, MOST_VALUES } from './options.ts';

@@ -1,9 +1,9 @@
 // The options of a call that concern embeddings of textual inversion.
 
 import { basename, extname } from 'node:path';
-import { describe } from '../errors.ts';
+import { describe } from '../core/errors.ts';
 import type { NativeTensor } from '../native/contract.ts';
-import { type OptionCheck, within } from '../options.ts';
+import { type OptionCheck, within } from '../options/check.ts';
 import { normalize } from '../text/normalize.ts';
 
 /** One embedding of a call. */

@@ -1,12 +1,12 @@
 // The words that a file of textual inversion holds, and their vectors for the text encoders of a model.
 
-import { concat } from '../arrays.ts';
-import { DiffusionError, quote } from '../errors.ts';
+import { concat } from '../core/arrays.ts';
+import { DiffusionError, quote } from '../core/errors.ts';
+import { quotePath } from '../files/user-file.ts';
 import type { NativeTensor, NativeTextEncoder } from '../native/contract.ts';
 import { CHUNK_BODY } from '../text/chunks.ts';
 import { normalize } from '../text/normalize.ts';
 import { spellings } from '../text/spellings.ts';
-import { quotePath } from '../user-file.ts';
 import type { EmbeddingFile } from './options.ts';
 
 /** What a word stands for. */

@@ -19,7 +19,7 @@ export type PredictEach<Condition> = (
 export interface Guidance {
   /** Of classifier-free guidance: any finite number from 0; 1 is none. */
   readonly scale: number;
-  /** Of guidance by the picture that an editing model sees: any finite number from 0; 1 is none. */
+  /** Of guidance by the image that an editing model sees: any finite number from 0; 1 is none. */
   readonly imageScale: number;
   /** Of perturbed-attention guidance: any finite number from 0; 0 is none. */
   readonly perturbedScale: number;
@@ -36,49 +36,54 @@ export interface Conditions<Condition> {
   readonly conditional: Condition;
   /** The negative prompt. */
   readonly unconditional: Condition;
-  /** The negative prompt, without the picture that an editing model sees. */
-  readonly neither: Condition;
+  /** The negative prompt, without the image that an editing model sees. */
+  readonly unconditionalImage: Condition;
   /** The prompt, for a network whose self-attention is perturbed. */
   readonly perturbed: Condition;
 }
 
-const NAMES = ['conditional', 'unconditional', 'neither', 'perturbed'] as const satisfies (keyof Conditions<unknown>)[];
+const NAMES = [
+  'conditional',
+  'unconditional',
+  'unconditionalImage',
+  'perturbed',
+] as const satisfies (keyof Conditions<unknown>)[];
 
 /** The share that the prediction for each condition has in the guided one. */
 function weightsOf({ scale, imageScale, perturbedScale }: Guidance): Record<keyof Conditions<unknown>, number> {
   return {
     conditional: scale + perturbedScale,
     unconditional: imageScale - scale,
-    neither: 1 - imageScale,
+    unconditionalImage: 1 - imageScale,
     perturbed: -perturbedScale,
   };
 }
 
 /** Which conditions have a part in the result; the others are not evaluated. */
 export function conditionsUsed(guidance: Guidance): Record<keyof Conditions<unknown>, boolean> {
-  const { conditional, unconditional, neither, perturbed } = weightsOf(guidance);
+  const { conditional, unconditional, unconditionalImage, perturbed } = weightsOf(guidance);
   return {
     conditional: conditional !== 0 || guidance.rescale > 0,
     unconditional: unconditional !== 0,
-    neither: neither !== 0,
+    unconditionalImage: unconditionalImage !== 0,
     perturbed: perturbed !== 0,
   };
 }
 
 /**
- * Guides a prediction: neither + imageScale (unconditional - neither) + scale (conditional - unconditional) +
+ * Guides a prediction: unconditionalImage + imageScale (unconditional - unconditionalImage) + scale (conditional - unconditional) +
  * perturbedScale (conditional - perturbed) (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598; InstructPix2Pix, Brooks
  * et al. 2022, arXiv:2211.09800, eq. 3; perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377), then brings the
- * standard deviation of each picture towards that of its conditional prediction (Lin et al. 2023, arXiv:2305.08891, eq. 15
+ * standard deviation of each image towards that of its conditional prediction (Lin et al. 2023, arXiv:2305.08891, eq. 15
  * and 16).
  *
- * @param pictures in the batch of a latent.
+ * @param images in the batch of a latent.
  */
 export function guide<Condition>(
   predictEach: PredictEach<Condition>,
   conditions: Conditions<Condition>,
   guidance: Guidance,
-  pictures: number,
+  images: number,
 ): Predict {
   const used = conditionsUsed(guidance);
   const names = NAMES.filter((name) => used[name]);
@@ -95,20 +100,20 @@ export function guide<Condition>(
       predictions.reduce((sum, prediction, k) => sum + (weights[k] as number) * (prediction[i] as number), 0),
     );
     // Where it counts, the conditional prediction is the first.
-    if (guidance.rescale > 0) rescale(guided, first, guidance.rescale, pictures);
+    if (guidance.rescale > 0) rescale(guided, first, guidance.rescale, images);
     return guided;
   };
 }
 
-/** In place: `guided` times phi s + (1 - phi), s the ratio of the deviations of `conditional` and `guided`, for each picture. */
-function rescale(guided: Float32Array, conditional: Float32Array, phi: number, pictures: number): void {
-  const length = guided.length / pictures;
+/** In place: `guided` times phi s + (1 - phi), s the ratio of the deviations of `conditional` and `guided`, for each image. */
+function rescale(guided: Float32Array, conditional: Float32Array, phi: number, images: number): void {
+  const length = guided.length / images;
   for (let start = 0; start < guided.length; start += length) {
-    const picture = guided.subarray(start, start + length);
-    const own = deviation(picture);
+    const image = guided.subarray(start, start + length);
+    const own = deviation(image);
     if (own === 0) continue;
     const factor = phi * (deviation(conditional.subarray(start, start + length)) / own) + 1 - phi;
-    for (let i = 0; i < length; i++) picture[i] = factor * (picture[i] as number);
+    for (let i = 0; i < length; i++) image[i] = factor * (image[i] as number);
   }
 }
 

@@ -1,7 +1,7 @@
-// Texts in JPEG and WebP files that say how a picture was made: in EXIF, in a JPEG's comment, in a WebP's XMP.
+// Texts in JPEG and WebP files that say how an image was made: in EXIF, in a JPEG's comment, in a WebP's XMP.
 
 import { Buffer } from 'node:buffer';
-import { isTurnOver, nextTurn } from '../slices.ts';
+import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { EXIF_DIRECTORY, EXIF_HEADER, USER_COMMENT } from './exif.ts';
 import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
 

@@ -1,30 +1,30 @@
-// A finished picture in memory.
+// A finished image in memory.
 
 import type { Buffer } from 'node:buffer';
-import { OptionCheck } from '../options.ts';
-import { encodeByLibrary } from '../picture/jpeg-webp.ts';
-import { isTurnOver, nextTurn } from '../slices.ts';
-import { warn } from '../warnings.ts';
+import { isTurnOver, nextTurn } from '../async/slices.ts';
+import { warn } from '../core/warnings.ts';
+import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from '../metadata/parameters.ts';
+import { OptionCheck } from '../options/check.ts';
 import { withJpegComment, withWebpComment } from './exif.ts';
-import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from './parameters.ts';
-import { encodePng } from './png.ts';
+import { encodeByLibrary } from './jpeg-webp.ts';
 import { withText } from './text-chunks.ts';
-import { checkQuality, namedFormat, writePicture } from './write-picture.ts';
+import { checkQuality, namedFormat, writeImage } from './write-image.ts';
+import { encodePng } from './write-png.ts';
 
 /** How JPEG and WebP files are made. */
 export interface LossyOptions {
-  /** From 1, the smallest file, to 100, the best picture. Default 90. */
+  /** From 1, the smallest file, to 100, the best image. Default 90. */
   quality?: number | undefined;
 }
 
-/** A picture of 8-bit RGB pixels in sRGB, as the model drew it. */
+/** An image of 8-bit RGB pixels in sRGB, as the model drew it. */
 export class RgbImage {
   /** Size in pixels. */
   readonly width: number;
   readonly height: number;
   /** `[height, width, 3]`: rows from the top, red, green and blue of each pixel, 0..255. */
   readonly data: Uint8Array;
-  /** How the picture was made; undefined for previews. */
+  /** How the image was made; undefined for previews. */
   readonly parameters: GenerationParameters | undefined;
 
   /** @internal */
@@ -36,7 +36,7 @@ export class RgbImage {
   }
 
   /**
-   * The picture as a PNG file, with its generation parameters as text in the form of AUTOMATIC1111's web UI, which
+   * The image as a PNG file, with its generation parameters as text in the form of AUTOMATIC1111's web UI, which
    * {@link readMetadata} reads back. Compression runs off the event loop.
    */
   async png(): Promise<Buffer> {
@@ -45,7 +45,7 @@ export class RgbImage {
   }
 
   /**
-   * The picture as a JPEG file, by the package `sharp`, with its generation parameters in EXIF, where the web UI has them. Parameters of more
+   * The image as a JPEG file, by the package `sharp`, with its generation parameters in EXIF, where the web UI has them. Parameters of more
    * than some 32,000 characters do not fit and are left out.
    *
    * @throws DiffusionError `ERR_MISSING_PACKAGE` where `sharp` is not installed. TypeError or RangeError for wrong options.
@@ -59,7 +59,7 @@ export class RgbImage {
     return told ?? jpeg;
   }
 
-  /** The picture as a WebP file; otherwise as {@link jpeg}. */
+  /** The image as a WebP file; otherwise as {@link jpeg}. */
   async webp(options: LossyOptions = {}): Promise<Buffer> {
     const webp = await encodeByLibrary(this, 'WebP', qualityOf(options));
     if (!this.parameters) return webp;
@@ -67,7 +67,7 @@ export class RgbImage {
   }
 
   /**
-   * Writes the picture to a file, whole or not at all: {@link jpeg} where its name ends in `.jpg` or `.jpeg`, {@link webp} for `.webp`,
+   * Writes the image to a file, whole or not at all: {@link jpeg} where its name ends in `.jpg` or `.jpeg`, {@link webp} for `.webp`,
    * otherwise {@link png}.
    *
    * @param path where to; its folder must exist, a file that is there is replaced.
@@ -77,7 +77,7 @@ export class RgbImage {
   async save(path: string, options: LossyOptions = {}): Promise<void> {
     qualityOf(options);
     const format = namedFormat(path) ?? 'png';
-    await writePicture(path, format === 'png' ? await this.png() : await this[format](options));
+    await writeImage(path, format === 'png' ? await this.png() : await this[format](options));
   }
 }
 

@@ -3,9 +3,9 @@
 import { Buffer } from 'node:buffer';
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
-import { DiffusionError } from '../errors.ts';
-import { checkChunk, chunksOf, corrupt, encodeChunk, PNG_SIGNATURE } from '../picture/png-chunks.ts';
-import { isTurnOver, nextTurn } from '../slices.ts';
+import { isTurnOver, nextTurn } from '../async/slices.ts';
+import { DiffusionError } from '../core/errors.ts';
+import { checkChunk, chunksOf, corrupt, encodeChunk, PNG_SIGNATURE } from './png-chunks.ts';
 import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
 
 /** Bytes of the IHDR chunk, which always comes first. */
@@ -17,7 +17,7 @@ const MAX_KEYWORD_LENGTH = 79;
  * Adds a text entry to a PNG, before its pixels.
  *
  * Text in Latin-1 that no reader takes for UTF-8 goes into a tEXt chunk and any other into iTXt, which is what Pillow writes and every
- * reader of picture parameters expects.
+ * reader of image parameters expects.
  *
  * @param png a complete PNG file.
  * @param keyword 1 to 79 Latin-1 characters.

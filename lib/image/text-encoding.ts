@@ -1,4 +1,4 @@
-// The encoding of text in pictures, which files state wrongly or not at all.
+// The encoding of text in images, which files state wrongly or not at all.
 
 import { Buffer } from 'node:buffer';
 import { TextDecoder } from 'node:util';
@@ -7,7 +7,7 @@ import { TextDecoder } from 'node:util';
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Bytes of all texts of a picture together that are read, unpacked: more than two prompts of the greatest length, and no more than is
+ * Bytes of all texts of an image together that are read, unpacked: more than two prompts of the greatest length, and no more than is
  * parsed at once.
  */
 export const MAX_TEXT_BYTES = 2 ** 19;

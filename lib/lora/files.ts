@@ -2,10 +2,10 @@
 
 import { stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, resolve } from 'node:path';
-import { DiffusionError, describe } from '../errors.ts';
-import { isInside } from '../inside.ts';
+import { DiffusionError, describe } from '../core/errors.ts';
+import { isInside } from '../files/inside.ts';
+import { quotePath } from '../files/user-file.ts';
 import type { NativeLora } from '../native/contract.ts';
-import { quotePath } from '../user-file.ts';
 import type { CheckedLoras, LoraRequest } from './options.ts';
 
 /** A LoRA whose file is there. */

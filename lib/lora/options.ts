@@ -1,7 +1,7 @@
 // The options of a call that concern LoRAs.
 
-import { isArgumentError } from '../errors.ts';
-import { type OptionCheck, within } from '../options.ts';
+import { isArgumentError } from '../core/errors.ts';
+import { type OptionCheck, within } from '../options/check.ts';
 import { readLoraTags } from './tags.ts';
 
 /** One LoRA of a call. */

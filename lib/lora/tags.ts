@@ -1,6 +1,6 @@
 // The tags of LoRAs in prompts: `<lora:name:weight>`, and those of its kind.
 
-import { argumentError, describe } from '../errors.ts';
+import { argumentError, describe } from '../core/errors.ts';
 
 /** A LoRA as a prompt names it. */
 export interface LoraTag {

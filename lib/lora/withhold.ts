@@ -1,7 +1,7 @@
 // Errors about files that a prompt named, without what the files hold: whoever wrote the prompt may be anyone.
 
 import { dirname, join } from 'node:path';
-import { DiffusionError, type DiffusionErrorCode, describe } from '../errors.ts';
+import { DiffusionError, type DiffusionErrorCode, describe } from '../core/errors.ts';
 import type { FoundLora } from './files.ts';
 
 /** What is said in place of the message. */

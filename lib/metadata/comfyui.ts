@@ -1,4 +1,4 @@
-// The graph of nodes that ComfyUI writes into its pictures: what its sampler was given, as far as links lead there plainly.
+// The graph of nodes that ComfyUI writes into its images: what its sampler was given, as far as links lead there plainly.
 
 import { asObject, type JsonObject, own, scalar, scalarsOf } from './json.ts';
 import type { StatedValues, Statement } from './statement.ts';
@@ -83,16 +83,16 @@ class GraphReader {
     const value = (name: string) => this.#scalar(own(inputs, name), name);
     const [prompt, negativePrompt] = ['positive', 'negative'].map((side) => this.#text(inputs, side, warnings));
     const latents = this.#way(inputs, LATENT_INPUTS);
-    const fromPicture = latents.some((node) => own(node.inputs, 'pixels') !== undefined);
+    const fromImage = latents.some((node) => own(node.inputs, 'pixels') !== undefined);
     const empty = latents.find((node) => own(node.inputs, 'width') !== undefined && !isSampler(node));
-    const size = (side: string) => (fromPicture ? undefined : this.#scalar(own(empty?.inputs, side), side));
+    const size = (side: string) => (fromImage ? undefined : this.#scalar(own(empty?.inputs, side), side));
     const steps = value('steps');
     const partly = Number(value('start_at_step')) > 0 || Number(value('end_at_step')) < Number(steps);
-    if (partly || value('add_noise') === 'disable' || (!fromPicture && Number(value('denoise')) < 1)) {
+    if (partly || value('add_noise') === 'disable' || (!fromImage && Number(value('denoise')) < 1)) {
       warnings.push('Its sampler takes only a part of the steps, which is not followed here');
     }
     if (Number(size('batch_size')) > 1) {
-      warnings.push('It was drawn in a batch, whose pictures after the first have noise that no seed gives');
+      warnings.push('It was drawn in a batch, whose images after the first have noise that no seed gives');
     }
     const { model } = this.#model(inputs, warnings);
     return {
@@ -105,7 +105,7 @@ class GraphReader {
       scheduler: value('scheduler'),
       width: size('width'),
       height: size('height'),
-      strength: fromPicture ? (value('denoise') ?? 1) : undefined,
+      strength: fromImage ? (value('denoise') ?? 1) : undefined,
       clipSkip: this.#clipSkip(inputs),
       model,
       rng: 'cpu',
@@ -145,7 +145,7 @@ class GraphReader {
     const way = this.#way(inputs, ['model']);
     const loras = way.map((node) => own(node.inputs, 'lora_name')).filter((name) => typeof name === 'string');
     if (loras.length > 0) {
-      warnings.push(`The picture was drawn with LoRAs whose files must be given again: ${loras.join(', ')}`);
+      warnings.push(`The image was drawn with LoRAs whose files must be given again: ${loras.join(', ')}`);
     }
     tellOthers(way, warnings);
     const last = way.at(-1)?.inputs;

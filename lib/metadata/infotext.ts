@@ -11,7 +11,7 @@ const LEAST_FIELDS = 3;
 const MOST_PARTS = 4096;
 const KEY = /^\s*(\w[\w \-/]+):\s*/;
 
-/** Fields that change the picture and that nothing here follows. */
+/** Fields that change the image and that nothing here follows. */
 const NOT_FOLLOWED = new RegExp(
   `^(${[
     ...['Variation seed( strength)?', 'Seed resize from', 'ENSD', 'Sampler RNG'],
@@ -125,7 +125,7 @@ function valuesOf(fields: Readonly<Record<string, string>>, line: string): State
     width: size?.[0],
     height: size?.[1],
     model: fields.Model,
-    // Our own pictures state it where it is not the last layer, whatever the model's default is.
+    // Our own images state it where it is not the last layer, whatever the model's default is.
     clipSkip: fields['Clip skip'] ?? (isOurs ? 1 : undefined),
     rng: fields.RNG,
     eta: etaOf(fields),
@@ -176,9 +176,9 @@ function warningsOf(fields: Readonly<Record<string, string>>): string[] {
   const others = Object.keys(fields).filter((key) => NOT_FOLLOWED.test(key));
   const { Loras: loras, Embeddings: embeddings } = fields;
   return [
-    ...(others.length > 0 ? [`The picture was drawn with what is not followed here: ${others.join(', ')}`] : []),
-    ...(loras ? [`The picture was drawn with LoRAs whose files must be given again: ${loras}`] : []),
-    ...(embeddings ? [`The picture was drawn with embeddings whose files must be given again: ${embeddings}`] : []),
+    ...(others.length > 0 ? [`The image was drawn with what is not followed here: ${others.join(', ')}`] : []),
+    ...(loras ? [`The image was drawn with LoRAs whose files must be given again: ${loras}`] : []),
+    ...(embeddings ? [`The image was drawn with embeddings whose files must be given again: ${embeddings}`] : []),
   ];
 }
 

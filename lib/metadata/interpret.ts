@@ -1,18 +1,18 @@
-// From what a picture states to options of a call: names become ours, texts numbers, and what no call takes is told.
+// From what an image states to options of a call: names become ours, texts numbers, and what no call takes is told.
 
-import { type ArgumentProblem, describe, isArgumentError } from '../errors.ts';
+import { type ArgumentProblem, describe, isArgumentError } from '../core/errors.ts';
+import { toNumber, withoutUndefined } from '../core/values.ts';
 import { hasLoraTag } from '../lora/tags.ts';
-import { readSeed } from '../noise/seed.ts';
 import { ANY_MODEL } from '../pipeline/generation-options.ts';
 import { findHiresUpscaler } from '../pipeline/hires-upscalers.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import { readSeed } from '../rng/seed.ts';
 import type { SamplerName } from '../sampler/index.ts';
 import { adviceOnName, findSampler, findScheduler, isAutomatic } from '../sampler/names.ts';
 import type { SchedulerName } from '../schedule/index.ts';
-import { toNumber, withoutUndefined } from '../values.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
-/** What a picture says about how it was made. Fields that it does not state, or that no call takes, are undefined. */
+/** What an image says about how it was made. Fields that it does not state, or that no call takes, are undefined. */
 export interface ImageMetadata {
   /** The program that wrote it, as far as it says: `node-diffusion 0.1.0`, `ComfyUI`. */
   readonly software: string | undefined;
@@ -34,9 +34,9 @@ export interface ImageMetadata {
   readonly model: string | undefined;
   readonly clipSkip: number | undefined;
   readonly rng: 'cuda' | 'cpu' | undefined;
-  /** Of pictures that started from another picture, and of the second pass of others. */
+  /** Of images that started from another image, and of the second pass of others. */
   readonly strength: number | undefined;
-  /** All of it that `txt2img` takes: `model.txt2img(options)` draws the picture again. */
+  /** All of it that `txt2img` takes: `model.txt2img(options)` draws the image again. */
   readonly options: Txt2ImgOptions;
   /** What it says that is not among `options`, or means something else here; in plain words. */
   readonly warnings: readonly string[];
@@ -113,7 +113,7 @@ function methodOf(values: StatedValues, warnings: string[]): { sampler?: string;
 
 function unknownName(kind: 'sampler' | 'scheduler', name: string): string {
   const advice = adviceOnName(kind, name);
-  return `The picture was drawn with the ${kind} ${describe(name)}, which is unknown here${advice ? `. ${advice}` : ''}`;
+  return `The image was drawn with the ${kind} ${describe(name)}, which is unknown here${advice ? `. ${advice}` : ''}`;
 }
 
 function nameOf(value: unknown): string | undefined {
@@ -130,7 +130,7 @@ function rngOf(value: unknown, warnings: string[]): string | undefined {
   const name = nameOf(value);
   const rng = name === undefined ? undefined : GENERATORS[name.toLowerCase()];
   if (name !== undefined && !rng) {
-    warnings.push(`The picture was drawn with the random generator ${describe(name)}, which is unknown here`);
+    warnings.push(`The image was drawn with the random generator ${describe(name)}, which is unknown here`);
   }
   return rng;
 }
@@ -141,7 +141,7 @@ function hiresOf({ hires, strength }: StatedValues, warnings: string[]): Record<
   const upscaler = findHiresUpscaler(name);
   if (!upscaler) {
     warnings.push(
-      `The picture was enlarged and drawn over with the upscaler ${describe(name)}, which must be given as hires`,
+      `The image was enlarged and drawn over with the upscaler ${describe(name)}, which must be given as hires`,
     );
     return undefined;
   }
@@ -149,7 +149,7 @@ function hiresOf({ hires, strength }: StatedValues, warnings: string[]): Record<
   return withoutUndefined({ ...toNumbers({ scale, width, height, steps, denoisingStrength: strength }), upscaler });
 }
 
-/** The strength, which of a picture without a second pass says that it started from another. */
+/** The strength, which of an image without a second pass says that it started from another. */
 function readStrength(
   values: StatedValues,
   warnings: string[],
@@ -157,10 +157,10 @@ function readStrength(
   const stated = toNumber(values.strength) ?? undefined;
   const strength = typeof stated === 'number' && stated >= 0 && stated <= 1 ? stated : undefined;
   if (stated !== undefined && strength === undefined) {
-    warnings.push(`Expected a number from 0 to 1 for strength but the picture says ${describe(stated)}`);
+    warnings.push(`Expected a number from 0 to 1 for strength but the image says ${describe(stated)}`);
   }
   const startedFrom = values.hires === undefined && (strength !== undefined || values.imageCfgScale !== undefined);
-  if (startedFrom) warnings.push('The picture was drawn from another picture, which it does not hold');
+  if (startedFrom) warnings.push('The image was drawn from another image, which it does not hold');
   return { strength, rest: { ...values, strength } };
 }
 
@@ -172,9 +172,7 @@ function keepValid(given: Record<string, unknown>, warnings: string[]): Txt2ImgO
     const wrong = problems.filter(({ name }) => optionOf(name) in options && !PROMPTS.includes(optionOf(name)));
     const told = wrong.length > 0 ? wrong : problems;
     warnings.push(
-      ...told.map(
-        ({ name, expected, received }) => `Expected ${expected} for ${name} but the picture says ${received}`,
-      ),
+      ...told.map(({ name, expected, received }) => `Expected ${expected} for ${name} but the image says ${received}`),
     );
     if (wrong.length === 0) return options as unknown as Txt2ImgOptions;
     for (const { name } of wrong) for (const option of together(optionOf(name))) delete options[option];

@@ -1,4 +1,4 @@
-// JSON in pictures: objects whose integers stay exact, read as Python writes them.
+// JSON in images: objects whose integers stay exact, read as Python writes them.
 
 /** An object of a JSON text. Its prototype is that of every object: ask for own keys by {@link own}. */
 export type JsonObject = Readonly<Record<string, unknown>>;

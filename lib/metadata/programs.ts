@@ -12,7 +12,7 @@ interface Reading {
   readonly prompt: unknown;
   readonly negativePrompt: unknown;
   readonly values: StatedValues;
-  /** Settings that change the picture and that nothing here follows. */
+  /** Settings that change the image and that nothing here follows. */
   readonly notFollowed: RegExp;
 }
 
@@ -155,7 +155,7 @@ function statement(raw: string, { software, object, prompt, negativePrompt, valu
     negativePrompt: typeof negativePrompt === 'string' ? negativePrompt : '',
     values,
     fields: scalarsOf(object),
-    warnings: names ? [`The picture was drawn with what is not followed here: ${names}`] : [],
+    warnings: names ? [`The image was drawn with what is not followed here: ${names}`] : [],
   };
 }
 

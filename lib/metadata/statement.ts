@@ -1,4 +1,4 @@
-// What a picture states of how it was made, as its program wrote it: texts and numbers that nobody has understood yet.
+// What an image states of how it was made, as its program wrote it: texts and numbers that nobody has understood yet.
 
 /** What is stated of each option: a number, its text, or whatever else stood in the file. Undefined where it is not stated. */
 export interface StatedValues {

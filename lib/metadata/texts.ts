@@ -1,4 +1,4 @@
-// Which program wrote the texts of a picture, and so who reads them.
+// Which program wrote the texts of an image, and so who reads them.
 
 import { readComfyUi } from './comfyui.ts';
 import { readInfotext } from './infotext.ts';
@@ -16,7 +16,7 @@ const NOVELAI = 'NovelAI';
 
 export type Texts = ReadonlyMap<string, string>;
 
-/** @returns undefined where no text says how the picture was made. */
+/** @returns undefined where no text says how the image was made. */
 export function readStatement(texts: Texts): Statement | undefined {
   const parameters = texts.get('parameters');
   if (parameters !== undefined) return readParameters(parameters, texts);

@@ -6,7 +6,7 @@
 // Tensors are row-major float32 in the order that their shape gives, the last axis contiguous. Arrays are copied when a
 // call is made, and may be changed afterwards.
 
-import type { DiffusionErrorCode } from '../errors.ts';
+import type { DiffusionErrorCode } from '../core/errors.ts';
 import type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
 
 export type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
@@ -151,7 +151,7 @@ export interface NativeTextEncoding {
   readonly pooled: Float32Array;
 }
 
-/** Along which sides convolutions take a picture for joined, so that the result can be laid side by side. */
+/** Along which sides convolutions take an image for joined, so that the result can be laid side by side. */
 export type NativeWrap = 'x' | 'y' | 'xy';
 
 /** What a UNet is conditioned with. */
@@ -173,11 +173,11 @@ export interface NativeCondition {
   readonly wrap?: NativeWrap;
 }
 
-/** A picture that a ControlNet leads the UNet by. */
+/** An image that a ControlNet leads the UNet by. */
 export interface NativeControl {
   /** Index into the paths given to {@link NativeModel.setControlNets}. */
   readonly net: number;
-  /** `[1, 3, height, width]` of the picture that is drawn, 0..1; all pictures of a batch follow it. */
+  /** `[1, 3, height, width]` of the image that is drawn, 0..1; all images of a batch follow it. */
   readonly hint: Float32Array;
   readonly shape: readonly [number, number, number, number];
   /** Factor of what the ControlNet adds to the UNet. */
@@ -304,7 +304,7 @@ export interface NativeImageNetworkInfo {
   /** Sides of what goes in are multiples of this. */
   readonly multiple: number;
   readonly outputChannels: number;
-  /** Side in pixels of the pictures that it was made for; 0 where that does not matter. */
+  /** Side in pixels of the images that it was made for; 0 where that does not matter. */
   readonly side: number;
   readonly parameters: number;
   /** As in {@link NativeModelInfo}. */

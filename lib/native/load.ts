@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DiffusionError } from '../errors.ts';
+import { DiffusionError } from '../core/errors.ts';
 import type { NativeAddon } from './contract.ts';
 import { mendingCommand } from './mending.ts';
 

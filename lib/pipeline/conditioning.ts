@@ -1,18 +1,18 @@
 // From the chunks of both prompts to what the UNet is conditioned with.
 
-import { concat } from '../arrays.ts';
+import { concat } from '../core/arrays.ts';
+import type { Size } from '../image/resize.ts';
 import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
-import type { Size } from '../picture/resize.ts';
+import type { Networks } from '../native/networks.ts';
 import type { PromptChunk } from '../text/chunks.ts';
 import { stageAt } from '../text/editing.ts';
 import { applyWeights } from '../text/weights.ts';
 import { embedGuidance, embedNumbers } from './embeddings.ts';
 import { isXlBase } from './fit.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
-import type { Networks } from './networks.ts';
 import type { ChunkStage, Guided, Prompts } from './prompts.ts';
 
-/** What the UNet is conditioned with, for one picture. */
+/** What the UNet is conditioned with, for one image. */
 export interface Conditioning {
   /** Hidden states that it attends to, `[tokens, width]`: of all text encoders side by side. */
   readonly context: Float32Array;
@@ -22,8 +22,8 @@ export interface Conditioning {
   readonly vector?: Float32Array;
   /** LCM: the embedded guidance scale. */
   readonly guidance?: Float32Array;
-  /** What stands beside the latents of all pictures, `[batch, channels, height, width]`: {@link Start.beside}. */
-  readonly beside?: Float32Array;
+  /** What stands beside the latents of all images, `[batch, channels, height, width]`: {@link InitialLatents.concatChannels}. */
+  readonly concatChannels?: Float32Array;
   /** Whether self-attention in the middle of the UNet is the identity: each pixel attends to itself alone. */
   readonly identityAttention?: boolean;
 }

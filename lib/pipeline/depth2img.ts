@@ -1,16 +1,16 @@
-// Depth to image: a picture is drawn anew with its depth kept, with models made for that.
+// Depth to image: an image is drawn anew with its depth kept, with models made for that.
 
 import { DepthMap } from '../depth/depth-map.ts';
 import type { DepthSource } from '../depth/depth-source.ts';
-import { depthOfLatent, type Nearness, nearnessOf } from '../picture/depth.ts';
-import { type PictureInput, readPicture } from '../picture/input.ts';
-import { toGray } from '../picture/pixels.ts';
+import { depthOfLatent, type Nearness, nearnessOf } from '../depth/latent-depth.ts';
+import { type ImageInput, readImage } from '../image/input.ts';
+import { toGray } from '../image/pixels.ts';
 import type { CheckedDepth2ImgOptions } from './depth2img-options.ts';
-import { encodePicture } from './encode.ts';
+import { encodeImage } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
-import { pictureParameters, readSized } from './img2img.ts';
-import { fromPicture, withBeside } from './start.ts';
+import { imageParameters, readSized } from './img2img.ts';
+import { fromImage, withConcatChannels } from './initial-latents.ts';
 
 /**
  * The work of a depth-to-image call: it starts as image to image does, and the UNet sees the depth beside the latent.
@@ -24,22 +24,22 @@ export async function depth2img(
   source: DepthSource,
 ): Promise<Task> {
   const { strength, convention } = options;
-  const [{ picture, size, placement, original }, given] = await Promise.all([
+  const [{ image, size, placement, original }, given] = await Promise.all([
     readSized(options, limits),
     depth && readNearness(depth, options.maxPixels),
   ]);
   const estimator = given ? undefined : await source.estimator();
   return {
     size,
-    begin: async (networks) => {
+    initialLatents: async (networks) => {
       const nearness = given ?? (await estimator?.nearness(original, networks.signal));
       const cells = await depthOfLatent(nearness as Nearness, original, placement, limits.vaeScaleFactor);
-      return withBeside(fromPicture(await encodePicture(networks, picture), strength, convention), cells);
+      return withConcatChannels(fromImage(await encodeImage(networks, image), strength, convention), cells);
     },
-    parameters: pictureParameters(options),
+    parameters: imageParameters(options),
   };
 }
 
-async function readNearness(depth: PictureInput | DepthMap, maxPixels: number): Promise<Nearness> {
-  return DepthMap.is(depth) ? depth : nearnessOf(await toGray(await readPicture(depth, 'depth', maxPixels)));
+async function readNearness(depth: ImageInput | DepthMap, maxPixels: number): Promise<Nearness> {
+  return DepthMap.is(depth) ? depth : nearnessOf(await toGray(await readImage(depth, 'depth', maxPixels)));
 }

@@ -1,13 +1,13 @@
-// Pictures through the VAE encoder.
+// Images through the VAE encoder.
 
-import { type Pixels, toPlanes } from '../picture/pixels.ts';
-import type { Size } from '../picture/resize.ts';
-import type { Networks } from './networks.ts';
-import type { Posterior } from './start.ts';
+import { type Pixels, toPlanes } from '../image/pixels.ts';
+import type { Size } from '../image/resize.ts';
+import type { Networks } from '../native/networks.ts';
+import type { Posterior } from './initial-latents.ts';
 
-/** Runs the VAE encoder over a picture, once for all pictures of a batch. */
-export async function encodePicture(networks: Networks, picture: Pixels): Promise<Posterior> {
-  return encodePlanes(networks, await toPlanes(picture), picture);
+/** Runs the VAE encoder over an image, once for all images of a batch. */
+export async function encodeImage(networks: Networks, image: Pixels): Promise<Posterior> {
+  return encodePlanes(networks, await toPlanes(image), image);
 }
 
 /** The same of planes `[3, height, width]` of -1..1. */

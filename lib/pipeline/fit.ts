@@ -1,61 +1,61 @@
 // Which ways of drawing and which options fit a model: what its UNet takes tells what it was trained for.
 
-import { type ArgumentProblem, argumentError, DiffusionError } from '../errors.ts';
+import { type ArgumentProblem, argumentError, DiffusionError } from '../core/errors.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
 import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
 
 /** A way of drawing: the name of a method of a model. */
-export type Way = 'txt2img' | 'img2img' | 'inpaint' | 'edit' | 'depth2img';
+export type TaskName = 'txt2img' | 'img2img' | 'inpaint' | 'edit' | 'depth2img';
 
-/** What a UNet takes beside the latent: a mask and the latent of the masked picture, the latent of a picture, or depth. */
-export type Companion = 'nothing' | 'mask' | 'picture' | 'depth';
+/** What a UNet takes beside the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
+export type ConcatConditioning = 'nothing' | 'mask' | 'image' | 'depth';
 
-const WAYS: Readonly<Record<Companion, readonly Way[]>> = {
+const TASKS: Readonly<Record<ConcatConditioning, readonly TaskName[]>> = {
   nothing: ['txt2img', 'img2img', 'inpaint'],
   mask: ['txt2img', 'img2img', 'inpaint'],
-  picture: ['edit'],
+  image: ['edit'],
   depth: ['depth2img'],
 };
 
-const DESCRIPTIONS: Readonly<Record<Companion, string>> = {
+const DESCRIPTIONS: Readonly<Record<ConcatConditioning, string>> = {
   nothing: 'takes a latent alone',
-  mask: 'takes a mask and the masked picture beside the latent',
-  picture: 'takes a picture to edit beside the latent',
+  mask: 'takes a mask and the masked image beside the latent',
+  image: 'takes an image to edit beside the latent',
   depth: 'takes depth beside the latent',
 };
 
 /** What the UNet of a model takes; undefined where its channels are those of no known model. */
-export function companionOf({
+export function concatConditioningOf({
   inChannels,
   latentChannels,
-}: Pick<NativeModelInfo, 'inChannels' | 'latentChannels'>): Companion | undefined {
+}: Pick<NativeModelInfo, 'inChannels' | 'latentChannels'>): ConcatConditioning | undefined {
   const extra = inChannels - latentChannels;
   if (extra === 0) return 'nothing';
   if (extra === 1) return 'depth';
-  if (extra === latentChannels) return 'picture';
+  if (extra === latentChannels) return 'image';
   return extra === latentChannels + 1 ? 'mask' : undefined;
 }
 
 /** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where the UNet takes anything beside the latent, which a second pass lacks. */
 export function requireLatentAlone(info: NativeModelInfo, option: string): void {
-  const companion = companionOf(info);
-  if (companion === undefined || companion === 'nothing') return;
-  const received = `the UNet of this one (${info.family}) ${DESCRIPTIONS[companion]}`;
+  const concat = concatConditioningOf(info);
+  if (concat === undefined || concat === 'nothing') return;
+  const received = `the UNet of this one (${info.family}) ${DESCRIPTIONS[concat]}`;
   throw new DiffusionError(
     'ERR_MODEL_UNSUPPORTED',
     `Expected a model that ${DESCRIPTIONS.nothing} for ${option} but ${received}`,
   );
 }
 
-/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model does not draw that way, naming the way in which it does. */
-export function requireFit(info: NativeModelInfo, way: Way): void {
-  const companion = companionOf(info);
-  if (companion && WAYS[companion].includes(way)) return;
-  const fitting = (Object.keys(WAYS) as Companion[]).filter((one) => WAYS[one].includes(way));
-  const expected = `a model for ${way}, whose UNet ${fitting.map((one) => DESCRIPTIONS[one]).join(' or ')},`;
+/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model does not draw that task, naming the task in which it does. */
+export function requireFit(info: NativeModelInfo, task: TaskName): void {
+  const concat = concatConditioningOf(info);
+  if (concat && TASKS[concat].includes(task)) return;
+  const fitting = (Object.keys(TASKS) as ConcatConditioning[]).filter((one) => TASKS[one].includes(task));
+  const expected = `a model for ${task}, whose UNet ${fitting.map((one) => DESCRIPTIONS[one]).join(' or ')},`;
   const taken = `${info.inChannels} channels for a latent of ${info.latentChannels}`;
-  const received = `the UNet of this one (${info.family}) ${companion ? DESCRIPTIONS[companion] : `takes ${taken}`}`;
-  const remedy = companion ? `. Draw with ${WAYS[companion].join(', ')}` : '';
+  const received = `the UNet of this one (${info.family}) ${concat ? DESCRIPTIONS[concat] : `takes ${taken}`}`;
+  const remedy = concat ? `. Draw with ${TASKS[concat].join(', ')}` : '';
   throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}${remedy}`);
 }
 

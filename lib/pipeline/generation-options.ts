@@ -2,16 +2,16 @@
 
 import { randomInt } from 'node:crypto';
 import { type CheckedControl, type ControlOptions, checkControls } from '../control/options.ts';
+import { describe } from '../core/errors.ts';
 import { type CheckedEmbeddings, checkEmbeddings, type EmbeddingOption } from '../embedding/options.ts';
-import { describe } from '../errors.ts';
+import { checkMaxPixels, type ImageLimits } from '../image/limits.ts';
+import type { Size } from '../image/resize.ts';
 import { type CheckedLoras, checkLoras, type LoraOption, type LoraTags } from '../lora/options.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import type { NativeWrap } from '../native/contract.ts';
-import { RNG_NAMES, type RngName } from '../noise/index.ts';
-import { asSeed, SEEDS } from '../noise/seed.ts';
-import { type OptionCheck, within } from '../options.ts';
-import { checkMaxPixels, type PictureLimits } from '../picture/limits.ts';
-import type { Size } from '../picture/resize.ts';
+import { type OptionCheck, within } from '../options/check.ts';
+import { RNG_NAMES, type RngName } from '../rng/index.ts';
+import { asSeed, SEEDS } from '../rng/seed.ts';
 import type { Sampler, SamplerName } from '../sampler/index.ts';
 import type { SchedulerName } from '../schedule/index.ts';
 import { parseAttention } from '../text/attention.ts';
@@ -21,7 +21,7 @@ import { checkSampler, checkScheduler, type OtherName } from './method-options.t
 import { PREVIEW_KINDS, type PreviewKind } from './preview.ts';
 
 /** Options of every call that draws. */
-export interface GenerationOptions extends PictureLimits {
+export interface GenerationOptions extends ImageLimits {
   /**
    * What to draw. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a
    * new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
@@ -42,7 +42,7 @@ export interface GenerationOptions extends PictureLimits {
    * calls with the same LoRAs share the work of applying them.
    */
   loras?: readonly LoraOption[] | undefined;
-  /** Pictures that ControlNets lead the drawing by, at most 8 together. Default none. */
+  /** Images that ControlNets lead the drawing by, at most 8 together. Default none. */
   controls?: readonly ControlOptions[] | undefined;
   /** Folder of the LoRAs that are given by name, those in subfolders as `folder/name`. Default: none; a prompt can then name none. */
   loraDirectory?: string | undefined;
@@ -90,7 +90,7 @@ export interface GenerationOptions extends PictureLimits {
    */
   guidanceInterval?: readonly [start: number, end: number] | undefined;
   /**
-   * Seed of the noise, 0 to 2^64 - 1, above 2^53 - 1 a bigint; picture i of a batch uses `seed + i`. -1 (default) draws one below
+   * Seed of the noise, 0 to 2^64 - 1, above 2^53 - 1 a bigint; image i of a batch uses `seed + i`. -1 (default) draws one below
    * 2^32.
    */
   seed?: number | bigint | undefined;
@@ -108,7 +108,7 @@ export interface GenerationOptions extends PictureLimits {
   scheduler?: SchedulerName | OtherName | ArrayLike<number> | undefined;
   /** Share of noise that a stochastic sampler puts back after each step, 0 to 1. Default: that of its method. */
   eta?: number | undefined;
-  /** Pictures drawn together in one batch, 1 to 64. Default 1. */
+  /** Images drawn together in one batch, 1 to 64. Default 1. */
   batchSize?: number | undefined;
   /**
    * Layer of the text encoder whose output is used: 1 is the last, 2 the one before, up to the number of layers. Default: the one
@@ -117,11 +117,11 @@ export interface GenerationOptions extends PictureLimits {
    */
   clipSkip?: number | undefined;
   /**
-   * SDXL: size in pixels of the picture that the result is to look cropped from; small ones look blurred. Default: the size that
+   * SDXL: size in pixels of the image that the result is to look cropped from; small ones look blurred. Default: the size that
    * is drawn. Each side 0 to 2^20. This and the four below are errors with models that are not told of it.
    */
   originalSize?: Size | undefined;
-  /** SDXL: where the crop's upper left corner lies in that picture, in pixels. Default `{ top: 0, left: 0 }`. */
+  /** SDXL: where the crop's upper left corner lies in that image, in pixels. Default `{ top: 0, left: 0 }`. */
   cropTopLeft?: Corner | undefined;
   /** SDXL base: size of the crop that the result is to look like. Default: the size that is drawn. */
   targetSize?: Size | undefined;
@@ -132,8 +132,8 @@ export interface GenerationOptions extends PictureLimits {
   /** Which generator of torch the noise reproduces: that of a GPU (`cuda`, default) or of the CPU (`cpu`). */
   rng?: RngName | undefined;
   /**
-   * Whether the picture can be laid beside itself without a seam: along both sides (true), side by side (`x`) or one above the other
-   * (`y`). Convolutions then see the other side where the picture ends. Default false.
+   * Whether the image can be laid beside itself without a seam: along both sides (true), side by side (`x`) or one above the other
+   * (`y`). Convolutions then see the other side where the image ends. Default false.
    */
   tileable?: boolean | 'x' | 'y' | undefined;
   /** Cancels the run, at any moment: it rejects with `signal.reason`. */
@@ -141,14 +141,14 @@ export interface GenerationOptions extends PictureLimits {
   /** Called after each step and awaited. What it throws ends the run. */
   onStep?: ((step: GenerationStep) => void | Promise<void>) | undefined;
   /**
-   * Whether steps carry a preview picture: `proj` (or true) a small one by a linear projection, which costs nothing; `tae` one of the
+   * Whether steps carry a preview image: `proj` (or true) a small one by a linear projection, which costs nothing; `tae` one of the
    * whole size by the tiny autoencoder that the model was loaded with ({@link ModelSource}), `vae` one by that which decodes the
    * result. Default false.
    */
   preview?: boolean | PreviewKind | undefined;
   /**
    * Whether previews show the latent with the noise that it has after the step, scaled to unit variance, instead of what the
-   * network takes the picture to be. Default false.
+   * network takes the image to be. Default false.
    */
   previewNoisy?: boolean | undefined;
 }
@@ -396,7 +396,7 @@ function checkSeed(check: OptionCheck, batchSize: number): number | bigint {
   const isNumber = typeof value === 'number';
   const exact = typeof value === 'bigint' || (isNumber && Number.isSafeInteger(value));
   if (exact && value >= 0 && BigInt(value) <= SEEDS - BigInt(batchSize)) return asSeed(BigInt(value));
-  const last = batchSize > 1 ? `2^64 - ${batchSize}, so that every picture has one` : '2^64 - 1';
+  const last = batchSize > 1 ? `2^64 - ${batchSize}, so that every image has one` : '2^64 - 1';
   check.problem({
     name: 'seed',
     expected: `-1 or an integer from 0 to ${last}`,

@@ -2,26 +2,26 @@
 
 import { performance } from 'node:perf_hooks';
 import { type Control, openControls, type View } from '../control/controls.ts';
+import { PACKAGE_VERSION } from '../core/version.ts';
 import type { EmbeddingReport } from '../embedding/load.ts';
-import type { ControlParameters, GenerationParameters } from '../image/parameters.ts';
+import type { Pixels } from '../image/pixels.ts';
+import type { Size } from '../image/resize.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import { withholdContents } from '../lora/withhold.ts';
+import type { ControlParameters, GenerationParameters } from '../metadata/parameters.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
-import { seedAfter } from '../noise/seed.ts';
-import type { Pixels } from '../picture/pixels.ts';
-import type { Size } from '../picture/resize.ts';
+import type { Networks, Shape } from '../native/networks.ts';
+import { seedAfter } from '../rng/seed.ts';
 import type { SamplerStep } from '../sampler/index.ts';
 import { linear } from '../sampler/walk.ts';
-import { PACKAGE_VERSION } from '../version.ts';
 import { encodePrompts } from './conditioning.ts';
 import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
 import { enlargeLatents, fromLatents, secondOptions, secondSteps } from './hires.ts';
 import type { CheckedHires } from './hires-options.ts';
-import type { Networks, Shape } from './networks.ts';
+import type { MakeInitialLatents } from './initial-latents.ts';
 import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
 import { sampleLatents, type TrainedNoise } from './sampling.ts';
-import type { Begin } from './start.ts';
 
 /** One finished sampling step. Its arrays are copies, the caller's to keep. */
 export interface GenerationStep {
@@ -34,8 +34,8 @@ export interface GenerationStep {
   /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`; larger in a second pass. */
   readonly latent: Float32Array;
   /**
-   * With the option `preview`, what the pictures look like so far: the denoised latent (with `previewNoisy` the noisy one) through
-   * a linear projection, one pixel a latent cell (an eighth of the width and height), or decoded; the pictures of a batch side by
+   * With the option `preview`, what the images look like so far: the denoised latent (with `previewNoisy` the noisy one) through
+   * a linear projection, one pixel a latent cell (an eighth of the width and height), or decoded; the images of a batch side by
    * side.
    */
   readonly preview: RgbImage | undefined;
@@ -44,11 +44,11 @@ export interface GenerationStep {
 /** How long the stages of a run took, in milliseconds. Waiting for earlier runs does not count. */
 export interface Timings {
   readonly textEncoding: number;
-  /** The VAE encoder; next to nothing where a run starts from no picture. */
+  /** The VAE encoder; next to nothing where a run starts from no image. */
   readonly imageEncoding: number;
   /** All steps. */
   readonly sampling: number;
-  /** Between two passes, with the VAE where a picture is enlarged; next to nothing where there is one pass. */
+  /** Between two passes, with the VAE where an image is enlarged; next to nothing where there is one pass. */
   readonly enlarging: number;
   /** Each step, with the time that `onStep` took. */
   readonly steps: readonly number[];
@@ -59,9 +59,9 @@ export interface Timings {
 
 /** What a run gives. */
 export interface GenerationResult {
-  /** `batchSize` pictures, in the order of their seeds. */
+  /** `batchSize` images, in the order of their seeds. */
   readonly images: readonly RgbImage[];
-  /** Seed of the first picture, above 2^53 - 1 a bigint; that of picture i is `seed + i`. */
+  /** Seed of the first image, above 2^53 - 1 a bigint; that of image i is `seed + i`. */
   readonly seed: number | bigint;
   readonly timings: Timings;
   /** The LoRAs that were applied: how many of their tensors changed the model, of how many in the file. */
@@ -81,11 +81,11 @@ export interface PipelineModel extends TrainedNoise {
 export interface Task {
   /** Size in pixels that is drawn. */
   readonly size: Size;
-  /** The part of a whole picture that is drawn, where it is a part: what accompanies the picture is cut likewise. */
+  /** The part of a whole image that is drawn, where it is a part: what accompanies the image is cut likewise. */
   readonly part?: View['part'];
-  /** Chooses where sampling starts, with the VAE where that is a picture. */
-  begin(networks: Networks): Promise<Begin>;
-  /** What becomes of each picture that was drawn, RGB; undefined where nothing does. */
+  /** Chooses where sampling starts, with the VAE where that is an image. */
+  initialLatents(networks: Networks): Promise<MakeInitialLatents>;
+  /** What becomes of each image that was drawn, RGB; undefined where nothing does. */
   readonly finish?: (drawn: Pixels) => Promise<Pixels>;
   /** A second, larger pass over what the first drew. */
   readonly hires?: CheckedHires | undefined;
@@ -100,7 +100,7 @@ export interface SecondPass {
 }
 
 /**
- * Draws the pictures of one call.
+ * Draws the images of one call.
  *
  * @param prompts the prompts of `options`, ready for the text encoders.
  * @param controls what ControlNets lead it by.
@@ -123,14 +123,14 @@ export async function generate(
   const loras = await withholdContents(prompts.loras, () => networks.setLoras(prompts.loras, options.strictLoras));
   const after = hires ? secondSteps(options, hires) : 0;
   const first: Pass = { options, size: task.size, prompts, controls, before: 0, after };
-  let latent = await drawPass(networks, model, first, (one) => task.begin(one), clock, emit);
+  let latent = await generatePass(networks, model, first, (one) => task.initialLatents(one), clock, emit);
   let size = task.size;
   if (hires && second) {
     const shape = latentShape(networks.info, options, size);
     const large = await clock.time('enlarging', () => enlargeLatents(networks, latent, shape, hires));
     const before = clock.steps;
     const pass: Pass = { ...second, options: secondOptions(options, hires), size: hires.size, before, after: 0 };
-    latent = await drawPass(networks, model, pass, async () => fromLatents(large, after), clock, emit);
+    latent = await generatePass(networks, model, pass, async () => fromLatents(large, after), clock, emit);
     size = hires.size;
   }
   const parameters = (i: number): GenerationParameters => ({
@@ -162,11 +162,11 @@ function latentShape(
   return [batchSize, latentChannels, height / factor, width / factor];
 }
 
-async function drawPass(
+async function generatePass(
   networks: Networks,
   model: PipelineModel,
   { options, size, prompts, controls, before, after }: Pass,
-  start: (networks: Networks) => Promise<Begin>,
+  start: (networks: Networks) => Promise<MakeInitialLatents>,
   clock: Clock,
   emit: (step: GenerationStep) => void,
 ): Promise<Float32Array> {
@@ -232,7 +232,7 @@ function describeControl({ model, preprocessor, strength, start, end }: Control)
   return { model, preprocessor, strength, start, end };
 }
 
-/** Decodes one picture after the other: the VAE takes far more memory than the UNet. */
+/** Decodes one image after the other: the VAE takes far more memory than the UNet. */
 async function decodeImages(
   networks: Networks,
   latents: Float32Array,
@@ -272,7 +272,7 @@ function parametersOf(
   };
 }
 
-/** What steers a picture beside prompts and scale, where it is not the default. */
+/** What steers an image beside prompts and scale, where it is not the default. */
 function steeringParameters(options: CheckedGenerationOptions): Partial<GenerationParameters> {
   const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize, wrap } = options;
   const { aestheticScore, negativeAestheticScore } = options;

@@ -1,9 +1,9 @@
 // The options of a second, larger pass.
 
-import { type ArgumentError, argumentError } from '../errors.ts';
-import { isArray, OptionCheck } from '../options.ts';
-import type { Size } from '../picture/resize.ts';
-import { Upscaler } from '../upscaler.ts';
+import { type ArgumentError, argumentError } from '../core/errors.ts';
+import type { Size } from '../image/resize.ts';
+import { isArray, OptionCheck } from '../options/check.ts';
+import { Upscaler } from '../upscaler/upscaler.ts';
 import type { ModelLimits } from './generation-options.ts';
 import { findHiresUpscaler, HIRES_UPSCALERS, type HiresUpscaler } from './hires-upscalers.ts';
 import { checkPixels, checkSides } from './side-options.ts';
@@ -18,13 +18,13 @@ export interface HiresOptions {
   /** Steps of the second pass, 1 to 1000. Default: those of the first. */
   steps?: number | undefined;
   /**
-   * How much of the second pass's noise is put on the enlarged picture, 0.01 to 1: its steps are the last ones of a schedule of
+   * How much of the second pass's noise is put on the enlarged image, 0.01 to 1: its steps are the last ones of a schedule of
    * `steps / denoisingStrength`. Default 0.7.
    */
   denoisingStrength?: number | undefined;
   /**
    * What enlarges: the latent by linear interpolation (`latent`, default), by the nearest cell or by cubic interpolation; the decoded
-   * picture by Lanczos's filter (`lanczos`); or the decoded picture by an upscaler, open or as the path of its file. The web UI's words,
+   * image by Lanczos's filter (`lanczos`); or the decoded image by an upscaler, open or as the path of its file. The web UI's words,
    * `Latent (nearest)`, are understood.
    */
   upscaler?: HiresUpscaler | string | Upscaler | undefined;

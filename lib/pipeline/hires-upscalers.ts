@@ -14,7 +14,7 @@ const LABELS: Readonly<Record<HiresUpscaler, string>> = {
   lanczos: 'Lanczos',
 };
 
-/** The word for an upscaler in picture metadata; undefined for a file. */
+/** The word for an upscaler in image metadata; undefined for a file. */
 export function hiresLabel(name: string): string | undefined {
   return HIRES_UPSCALERS.some((known) => known === name) ? LABELS[name as HiresUpscaler] : undefined;
 }

@@ -1,23 +1,23 @@
-// The second pass of a picture: what the first drew is enlarged, gets noise again and is drawn to its end ("hires fix").
+// The second pass of an image: what the first drew is enlarged, gets noise again and is drawn to its end ("hires fix").
 
 import { basename } from 'node:path';
-import { concat } from '../arrays.ts';
-import type { GenerationParameters } from '../image/parameters.ts';
+import { concat } from '../core/arrays.ts';
+import { warn } from '../core/warnings.ts';
+import { MAX_IMAGE_PIXELS } from '../image/limits.ts';
+import type { Pixels } from '../image/pixels.ts';
+import { lanczos3 } from '../image/resample.ts';
+import { place, resize, type Size } from '../image/resize.ts';
 import { toRgbBytes } from '../image/rgb-image.ts';
-import { MAX_PICTURE_PIXELS } from '../picture/limits.ts';
-import type { Pixels } from '../picture/pixels.ts';
-import { lanczos3 } from '../picture/resample.ts';
-import { place, resize, type Size } from '../picture/resize.ts';
+import type { GenerationParameters } from '../metadata/parameters.ts';
+import type { Networks, Shape } from '../native/networks.ts';
 import { linear } from '../sampler/walk.ts';
-import { loadUpscaler, type Upscaler } from '../upscaler.ts';
-import { warn } from '../warnings.ts';
-import { encodePicture } from './encode.ts';
+import { loadUpscaler, type Upscaler } from '../upscaler/upscaler.ts';
+import { encodeImage } from './encode.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { CheckedHires } from './hires-options.ts';
 import { hiresLabel } from './hires-upscalers.ts';
+import { type MakeInitialLatents, meanLatent } from './initial-latents.ts';
 import { type Interpolation, interpolate } from './interpolate.ts';
-import type { Networks, Shape } from './networks.ts';
-import { type Begin, meanLatent } from './start.ts';
 
 const INTERPOLATIONS: Readonly<Record<string, Interpolation>> = {
   latent: 'bilinear',
@@ -38,7 +38,7 @@ export async function checkHiresUpscaler({ upscaler }: CheckedHires): Promise<vo
 }
 
 /**
- * The latents of the first pass at the size of the second. A picture that was enlarged is encoded to the mean of its latent.
+ * The latents of the first pass at the size of the second. An image that was enlarged is encoded to the mean of its latent.
  *
  * @param shape of the latents.
  */
@@ -68,8 +68,8 @@ export async function enlargeLatents(
         channels: 3,
         data: await toRgbBytes(planes),
       };
-      const picture = await enlargePicture(drawn, size, opened ?? upscaler, networks.signal);
-      const { scalingFactor, ...posterior } = await encodePicture(networks, picture);
+      const image = await enlargeImage(drawn, size, opened ?? upscaler, networks.signal);
+      const { scalingFactor, ...posterior } = await encodeImage(networks, image);
       enlarged.push(meanLatent({ ...posterior, scalingFactor }).map((value) => scalingFactor * value));
     }
   } finally {
@@ -82,19 +82,19 @@ function openBeside({ info: { device, threads }, signal }: Networks, path: strin
   return loadUpscaler(path, { device, threads, signal, logger: { warn } });
 }
 
-async function enlargePicture(
-  picture: Pixels,
+async function enlargeImage(
+  image: Pixels,
   size: Size,
   upscaler: string | Upscaler,
   signal: AbortSignal,
 ): Promise<Pixels> {
-  if (typeof upscaler === 'string') return resize(picture, place(picture, size, 'stretch'), lanczos3);
-  const { width, height, data } = await upscaler.upscale(picture, { signal, maxPixels: MAX_PICTURE_PIXELS });
+  if (typeof upscaler === 'string') return resize(image, place(image, size, 'stretch'), lanczos3);
+  const { width, height, data } = await upscaler.upscale(image, { signal, maxPixels: MAX_IMAGE_PIXELS });
   return resize({ width, height, channels: 3, data }, place({ width, height }, size, 'stretch'), lanczos3);
 }
 
 /** Starts from latents with noise: the last `steps` of a schedule's levels are left. */
-export function fromLatents(latents: Float32Array, steps: number): Begin {
+export function fromLatents(latents: Float32Array, steps: number): MakeInitialLatents {
   return (sigmas, draws) => {
     const rest = sigmas.subarray(Math.max(sigmas.length - 1 - steps, 0));
     return { latent: linear([1, latents], [rest[0] as number, draws.next()]), sigmas: rest };
@@ -115,7 +115,7 @@ export function secondOptions(options: CheckedGenerationOptions, hires: CheckedH
   return { ...options, steps: Math.floor(hires.steps / hires.denoisingStrength) };
 }
 
-/** What pictures say of their second pass, in the words of AUTOMATIC1111's web UI. */
+/** What images say of their second pass, in the words of AUTOMATIC1111's web UI. */
 export function hiresParameters({
   size,
   steps,

@@ -1,7 +1,7 @@
 // Latents of another size, as torch's `interpolate` makes them without aligned corners.
 
-import type { Size } from '../picture/resize.ts';
-import { eachRow } from '../slices.ts';
+import { eachRow } from '../async/slices.ts';
+import type { Size } from '../image/resize.ts';
 
 /** How a latent is enlarged: the nearest cell, or linear or cubic interpolation of the cells around. */
 export type Interpolation = 'nearest' | 'bilinear' | 'bicubic';

@@ -1,7 +1,7 @@
 // The options that say by what method is drawn: the sampler and the schedule of its noise levels.
 
-import { describe } from '../errors.ts';
-import type { OptionCheck } from '../options.ts';
+import { describe } from '../core/errors.ts';
+import type { OptionCheck } from '../options/check.ts';
 import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerEntry, type SamplerName } from '../sampler/index.ts';
 import { adviceOnName, findSampler, findScheduler } from '../sampler/names.ts';
 import { customSigmas, SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';

@@ -1,9 +1,9 @@
-// Pictures of a latent while it is being drawn: small ones by a projection, or whole ones by an autoencoder.
+// Images of a latent while it is being drawn: small ones by a projection, or whole ones by an autoencoder.
 
-import { DiffusionError } from '../errors.ts';
+import { DiffusionError } from '../core/errors.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
-import type { Networks, Shape } from './networks.ts';
+import type { Networks, Shape } from '../native/networks.ts';
 
 /** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
 type Projection = readonly (readonly number[])[];
@@ -34,7 +34,7 @@ export type PreviewKind = 'proj' | 'tae' | 'vae';
 
 export const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae', 'vae'];
 
-/** Makes the function that shows what latents look like, the pictures of a batch side by side. */
+/** Makes the function that shows what latents look like, the images of a batch side by side. */
 export function createPreview(
   kind: PreviewKind,
   networks: Networks,
@@ -67,7 +67,7 @@ async function decode(
 }
 
 /**
- * Makes the function that projects denoised latents to a picture of one pixel a latent cell, the pictures of a batch side by
+ * Makes the function that projects denoised latents to an image of one pixel a latent cell, the images of a batch side by
  * side.
  *
  * @throws DiffusionError `ERR_MODEL_CORRUPT` where the model brings a projection that is none.
@@ -82,15 +82,15 @@ function createProjection(
   return (latent) => {
     const data = new Uint8ClampedArray(batch * cells * 3);
     for (let i = 0; i < batch * cells; i++) {
-      const picture = Math.floor(i / cells);
+      const image = Math.floor(i / cells);
       const cell = i % cells;
       const row = Math.floor(cell / width);
-      const pixel = (row * batch + picture) * width + (cell % width);
+      const pixel = (row * batch + image) * width + (cell % width);
       for (let color = 0; color < 3; color++) {
         let sum = zero[color] as number;
         for (let channel = 0; channel < channels; channel++) {
           const factor = (projection[channel] as readonly number[])[color] as number;
-          sum += factor * (latent[(picture * channels + channel) * cells + cell] as number);
+          sum += factor * (latent[(image * channels + channel) * cells + cell] as number);
         }
         data[3 * pixel + color] = (sum + 1) * 127.5;
       }

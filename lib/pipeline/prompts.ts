@@ -1,20 +1,20 @@
 // From the two prompts of a call to chunks of tokens, as they are from one step to the next.
 
+import { isTurnOver, nextTurn } from '../async/slices.ts';
+import { argumentError } from '../core/errors.ts';
+import { warn } from '../core/warnings.ts';
 import type { ModelWord } from '../embedding/added-tokens.ts';
 import { bundledEmbeddings } from '../embedding/bundled.ts';
 import { type EmbeddingReport, loadEmbeddings } from '../embedding/load.ts';
-import { argumentError } from '../errors.ts';
 import { conditionsUsed, type Guidance } from '../guidance/index.ts';
 import { type FoundLora, findLoras } from '../lora/files.ts';
 import { readLoraTags } from '../lora/tags.ts';
 import { withholdContents } from '../lora/withhold.ts';
 import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
-import { isTurnOver, nextTurn } from '../slices.ts';
 import { parseAttention } from '../text/attention.ts';
 import { type EncodePromptOptions, encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
 import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
-import { warn } from '../warnings.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 
 /** Something for the prompt and the same for the negative prompt. */
@@ -112,9 +112,12 @@ export async function readPrompts(
 
 /** Which prompts have a part in any step. */
 function promptsUsed(info: NativeModelInfo, options: CheckedGenerationOptions): Guided<boolean> {
-  const { conditional, perturbed, unconditional, neither } = conditionsUsed(guidanceOf(info, options));
+  const { conditional, perturbed, unconditional, unconditionalImage } = conditionsUsed(guidanceOf(info, options));
   const [start, end] = options.guidanceInterval;
-  return { conditional: conditional || perturbed || start > 0 || end < 1, unconditional: unconditional || neither };
+  return {
+    conditional: conditional || perturbed || start > 0 || end < 1,
+    unconditional: unconditional || unconditionalImage,
+  };
 }
 
 type Chunker = (text: string, name: string) => Promise<readonly PromptChunk[]>;

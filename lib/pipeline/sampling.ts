@@ -1,9 +1,10 @@
 // From a start to a latent: noise, schedule, guided network and sampler put together.
 
 import { types } from 'node:util';
-import { concat, repeat } from '../arrays.ts';
+import { untilAborted } from '../async/abort.ts';
 import type { ControlsAt } from '../control/controls.ts';
-import { argumentError, describe } from '../errors.ts';
+import { concat, repeat } from '../core/arrays.ts';
+import { argumentError, describe } from '../core/errors.ts';
 import {
   type Conditions,
   denoiserFor,
@@ -14,15 +15,14 @@ import {
   type PredictionType,
 } from '../guidance/index.ts';
 import type { NativeCondition, NativeControl, NativeModelInfo } from '../native/contract.ts';
-import { createBatchNoise } from '../noise/index.ts';
+import { type Networks, requireFinite, type Shape } from '../native/networks.ts';
+import { createBatchNoise } from '../rng/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS, type SigmaTable } from '../schedule/index.ts';
-import { untilAborted } from './abort.ts';
 import type { Conditioning } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
-import { type Networks, requireFinite, type Shape } from './networks.ts';
+import type { InitialLatents, MakeInitialLatents } from './initial-latents.ts';
 import { type Guided, guidanceOf } from './prompts.ts';
-import type { Begin, Start } from './start.ts';
 
 /** The noise that a model was trained with: its levels, and what the network predicts. */
 export interface TrainedNoise {
@@ -47,7 +47,7 @@ export async function sampleLatents(
   options: CheckedGenerationOptions,
   shape: Shape,
   conditionsAt: (evaluation: number) => Guided<Conditioning>,
-  begin: Begin,
+  begin: MakeInitialLatents,
   controlsAt: ControlsAt,
   onStep: (step: SamplerStep, sigma: number) => Promise<void>,
 ): Promise<Float32Array> {
@@ -70,7 +70,7 @@ export async function sampleLatents(
   }));
   const [first, end] = options.guidanceInterval.map((share) => Math.floor(share * total)) as [number, number];
   const predict: Predict = (latent, timestep) => {
-    const conditions = allConditions(withBeside(conditionsAt(progress.next()), start, networks.info, shape));
+    const conditions = allConditions(withConcatChannels(conditionsAt(progress.next()), start, networks.info, shape));
     const guided = progress.finished >= first && progress.finished < end;
     const guidance = guided ? guidanceOf(networks.info, options) : NO_GUIDANCE;
     return guide(predictEach, conditions, guidance, options.batchSize)(latent, timestep);
@@ -100,30 +100,32 @@ export async function sampleLatents(
 
 /** All that the network may be evaluated with. */
 function allConditions({ conditional, unconditional }: Guided<Conditioning>): Conditions<Conditioning> {
-  const { beside } = unconditional;
+  const { concatChannels } = unconditional;
   return {
     conditional,
     unconditional,
-    neither: beside ? { ...unconditional, beside: new Float32Array(beside.length) } : unconditional,
+    unconditionalImage: concatChannels
+      ? { ...unconditional, concatChannels: new Float32Array(concatChannels.length) }
+      : unconditional,
     perturbed: { ...conditional, identityAttention: true },
   };
 }
 
-/** The conditions with what the start puts beside the latents. What is of one picture serves all of the batch. */
-function withBeside(
+/** The conditions with what the start puts beside the latents. What is of one image serves all of the batch. */
+function withConcatChannels(
   { conditional, unconditional }: Guided<Conditioning>,
-  { beside: given }: Start,
+  { concatChannels: given }: InitialLatents,
   { inChannels, latentChannels }: NativeModelInfo,
-  [pictures, , height, width]: Shape,
+  [images, , height, width]: Shape,
 ): Guided<Conditioning> {
   if (!given) return { conditional, unconditional };
   const isOfOne = given.length === (inChannels - latentChannels) * height * width;
-  const beside = isOfOne ? repeat(given, pictures) : given;
-  return { conditional: { ...conditional, beside }, unconditional: { ...unconditional, beside } };
+  const concatChannels = isOfOne ? repeat(given, images) : given;
+  return { conditional: { ...conditional, concatChannels }, unconditional: { ...unconditional, concatChannels } };
 }
 
 /** A denoiser that leaves alone what the start says must stay. */
-function keeping(denoise: Denoiser, { sigmas, keep }: Start): Denoiser {
+function keeping(denoise: Denoiser, { sigmas, keep }: InitialLatents): Denoiser {
   if (!keep) return denoise;
   const { clean, noisy } = keep;
   const first = sigmas[0] as number;
@@ -161,7 +163,7 @@ class Progress {
 }
 
 /**
- * Evaluates all conditions of all pictures in one batch: every picture under the first condition, then under the second. A perturbed
+ * Evaluates all conditions of all images in one batch: every image under the first condition, then under the second. A perturbed
  * network is another one, and has a batch of its own.
  */
 function predictTogether(networks: Networks, shape: Shape, now: () => Moment): PredictEach<Conditioning> {
@@ -175,16 +177,18 @@ function predictTogether(networks: Networks, shape: Shape, now: () => Moment): P
 }
 
 function predictAlike(networks: Networks, shape: Shape, now: () => Moment): PredictEach<Conditioning> {
-  const [pictures, , height, width] = shape;
+  const [images, , height, width] = shape;
   return async (latent, timestep, conditions) => {
-    const batch = conditions.length * pictures;
+    const batch = conditions.length * images;
     const { when, controls } = now();
-    const latents = concat(conditions.map(({ beside }) => (beside ? sideBySide(latent, beside, pictures) : latent)));
+    const latents = concat(
+      conditions.map(({ concatChannels }) => (concatChannels ? sideBySide(latent, concatChannels, images) : latent)),
+    );
     const predictions = await networks.predict(
       latents,
       [batch, latents.length / (batch * height * width), height, width],
       new Float32Array(batch).fill(timestep),
-      { ...batchOf(conditions, pictures), controls },
+      { ...batchOf(conditions, images), controls },
       when,
     );
     return conditions.map((_, i) => predictions.subarray(i * latent.length, (i + 1) * latent.length));
@@ -192,22 +196,22 @@ function predictAlike(networks: Networks, shape: Shape, now: () => Moment): Pred
 }
 
 /** Each latent with the channels that stand beside it. */
-function sideBySide(latents: Float32Array, beside: Float32Array, pictures: number): Float32Array {
+function sideBySide(latents: Float32Array, concatChannels: Float32Array, images: number): Float32Array {
   const part = (all: Float32Array, i: number) =>
-    all.subarray((i * all.length) / pictures, ((i + 1) * all.length) / pictures);
-  return concat(Array.from({ length: pictures }, (_, i) => [part(latents, i), part(beside, i)]).flat());
+    all.subarray((i * all.length) / images, ((i + 1) * all.length) / images);
+  return concat(Array.from({ length: images }, (_, i) => [part(latents, i), part(concatChannels, i)]).flat());
 }
 
-/** Each condition as often as there are pictures. */
-function batchOf(conditions: readonly Conditioning[], pictures: number): NativeCondition {
+/** Each condition as often as there are images. */
+function batchOf(conditions: readonly Conditioning[], images: number): NativeCondition {
   const all = (part: (condition: Conditioning) => Float32Array | undefined) => {
     const parts = conditions.map(part).filter((values) => values !== undefined);
-    return parts.length > 0 ? concat(parts.map((values) => repeat(values, pictures))) : undefined;
+    return parts.length > 0 ? concat(parts.map((values) => repeat(values, images))) : undefined;
   };
   const vector = all((condition) => condition.vector);
   const guidance = all((condition) => condition.guidance);
   return {
-    context: concat(conditions.map(({ context }) => repeat(context, pictures))),
+    context: concat(conditions.map(({ context }) => repeat(context, images))),
     contextTokens: (conditions[0] as Conditioning).tokens,
     ...(conditions[0]?.identityAttention && { identityAttention: true }),
     ...(vector && { vector }),

@@ -1,6 +1,6 @@
-// The sides of a picture that is drawn.
+// The sides of an image that is drawn.
 
-import type { OptionCheck } from '../options.ts';
+import type { OptionCheck } from '../options/check.ts';
 
 const MAX_SIDE = 16_384;
 const MAX_PIXELS = 2 ** 26;
@@ -16,7 +16,7 @@ export function checkSides<T extends number | undefined>(
   return { width: side('width'), height: side('height') };
 }
 
-/** Checks that the pictures of a batch are not too large together, and none of them on its own. */
+/** Checks that the images of a batch are not too large together, and none of them on its own. */
 export function checkPixels(check: OptionCheck, width: number, height: number, batchSize: number): void {
   const tooLong = Math.max(width, height) > MAX_SIDE;
   if (!tooLong && width * height * batchSize <= MAX_PIXELS) return;

@@ -1,6 +1,6 @@
 // The options of a text-to-image call.
 
-import { OptionCheck } from '../options.ts';
+import { OptionCheck } from '../options/check.ts';
 import {
   type CheckedGenerationOptions,
   checkGenerationOptions,
@@ -14,14 +14,14 @@ import { checkPixels, checkSides } from './side-options.ts';
 /** Options of {@link Model.txt2img}. */
 export interface Txt2ImgOptions extends GenerationOptions {
   /**
-   * Size in pixels: multiples of the model's VAE factor (8), at most 16,384 a side and 2^26 in all pictures of the batch.
+   * Size in pixels: multiples of the model's VAE factor (8), at most 16,384 a side and 2^26 in all images of the batch.
    * Default: the size that the model's file names, otherwise 512.
    */
   width?: number | undefined;
   height?: number | undefined;
   /**
-   * A second pass over the picture, enlarged: the first settles what is where at the size that the model was trained for, the second
-   * draws the detail of the large picture. True for the defaults. Default false.
+   * A second pass over the image, enlarged: the first settles what is where at the size that the model was trained for, the second
+   * draws the detail of the large image. True for the defaults. Default false.
    */
   hires?: boolean | HiresOptions | undefined;
 }

@@ -2,9 +2,9 @@
 
 import type { Task } from './generation.ts';
 import { checkHiresUpscaler, hiresParameters } from './hires.ts';
-import { fromNoise } from './start.ts';
+import { fromNoise } from './initial-latents.ts';
 import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
-import { besideWholeMask, seesMask } from './whole-mask.ts';
+import { concatWholeMask, seesMask } from './whole-mask.ts';
 
 /** The work of a text-to-image call: it starts from noise alone. A model for inpainting is shown that everything is masked. */
 export async function txt2img({ width, height, hires }: CheckedTxt2ImgOptions): Promise<Task> {
@@ -12,7 +12,7 @@ export async function txt2img({ width, height, hires }: CheckedTxt2ImgOptions): 
   if (hires) await checkHiresUpscaler(hires);
   return {
     size,
-    begin: async (networks) => (seesMask(networks.info) ? besideWholeMask(networks, size) : fromNoise),
+    initialLatents: async (networks) => (seesMask(networks.info) ? concatWholeMask(networks, size) : fromNoise),
     ...(hires && { hires, parameters: hiresParameters(hires) }),
   };
 }

@@ -1,34 +1,34 @@
-// Drawing a whole picture with a model for inpainting: it is shown that everything is masked.
+// Drawing a whole image with a model for inpainting: it is shown that everything is masked.
 
+import type { Size } from '../image/resize.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
-import type { Size } from '../picture/resize.ts';
+import type { Networks } from '../native/networks.ts';
 import { encodePlanes } from './encode.ts';
-import { companionOf } from './fit.ts';
+import { concatConditioningOf } from './fit.ts';
 import { DEFAULT_CONVENTION } from './img2img-options.ts';
-import type { Networks } from './networks.ts';
-import { type Begin, besideMaskedPicture, type Convention, type Posterior } from './start.ts';
+import { type Convention, concatMaskedImage, type MakeInitialLatents, type Posterior } from './initial-latents.ts';
 
-/** Whether a model is one for inpainting, whose UNet sees a mask and the masked picture. */
+/** Whether a model is one for inpainting, whose UNet sees a mask and the masked image. */
 export function seesMask(info: NativeModelInfo): boolean {
-  return companionOf(info) === 'mask';
+  return concatConditioningOf(info) === 'mask';
 }
 
 /**
- * Starts as {@link besideMaskedPicture} does where all is masked: of the picture nothing but gray is seen.
+ * Starts as {@link concatMaskedImage} does where all is masked: of the image nothing but gray is seen.
  *
- * @param from the picture to start from; undefined for text alone.
+ * @param from the image to start from; undefined for text alone.
  */
-export async function besideWholeMask(
+export async function concatWholeMask(
   networks: Networks,
   size: Size,
   from?: { posterior: Posterior; strength: number; convention: Convention },
-): Promise<Begin> {
+): Promise<MakeInitialLatents> {
   const { vaeScaleFactor: factor } = networks.info;
   const pixels = size.width * size.height;
   const gray = await encodePlanes(networks, new Float32Array(3 * pixels), size);
   const { posterior, strength = 1, convention = DEFAULT_CONVENTION } = from ?? {};
   const mask = new Uint8Array(pixels / factor ** 2).fill(1);
-  return besideMaskedPicture(posterior, gray, {
+  return concatMaskedImage(posterior, gray, {
     ...{ strength, convention, mask, width: size.width / factor, content: 'original' },
   });
 }

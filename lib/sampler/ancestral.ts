@@ -15,7 +15,7 @@ export function ancestralStep(sigma: number, next: number, eta: number): { down:
 
 /**
  * The latent with fresh noise of standard deviation `up`. Draws only where there is noise to add, as the seed's
- * pictures ask.
+ * images ask.
  */
 export function addNoise(latent: Float32Array, up: number, context: SamplerContext): Float32Array {
   return up > 0 ? linear([1, latent], [up, context.noise()]) : latent;

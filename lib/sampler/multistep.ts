@@ -5,7 +5,7 @@ import { derivative, linear, walk } from './walk.ts';
 
 /**
  * Linear multistep: Adams-Bashforth of order 4 on uneven sigmas (k-diffusion's sample_lms). stable-diffusion.cpp pairs
- * coefficients with derivatives one step too late and does not converge as steps grow, so its pictures differ.
+ * coefficients with derivatives one step too late and does not converge as steps grow, so its images differ.
  */
 export const lms: Sampler = (denoise, x, sigmas, context) => {
   const derivatives = newestFirst(4);

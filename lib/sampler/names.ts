@@ -1,12 +1,12 @@
 // What samplers and schedules are called: by us, by AUTOMATIC1111's web UI, ComfyUI, diffusers, InvokeAI and stable-diffusion.cpp.
 
-import { closest } from '../errors.ts';
+import { closest } from '../core/errors.ts';
 import { SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
 import { SAMPLER_NAMES, type SamplerName } from './index.ts';
 
 /** What else one of our names is called. Case, spaces, `_`, `-` and a leading `k_` make no difference, `+` is `p`. */
 interface Names {
-  /** The web UI's word for it, which picture metadata is written with. Default: our name. */
+  /** The web UI's word for it, which image metadata is written with. Default: our name. */
   readonly label?: string;
   /** Other names of the same method. */
   readonly also?: readonly string[];
@@ -162,7 +162,7 @@ export function adviceOnName(kind: 'sampler' | 'scheduler', name: string): strin
   return near && `Did you mean '${near}'?`;
 }
 
-/** The word of picture metadata for a name of ours; any other name stays. */
+/** The word of image metadata for a name of ours; any other name stays. */
 export const toMetadataName = {
   sampler: (name: string) => (SAMPLER_WORDS as Readonly<Record<string, Names>>)[name]?.label ?? name,
   scheduler: (name: string) => (SCHEDULER_WORDS as Readonly<Record<string, Names>>)[name]?.label ?? name,

@@ -23,7 +23,7 @@ export interface SamplerStep {
   readonly sigma: number;
   /** Latent at the end of the step, at noise level `sigmas[index + 1]`. */
   readonly latent: Float32Array;
-  /** Denoised latent predicted at the start of the step: what the picture looks like so far. */
+  /** Denoised latent predicted at the start of the step: what the image looks like so far. */
   readonly denoised: Float32Array;
 }
 

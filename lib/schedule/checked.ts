@@ -1,7 +1,7 @@
 // Schedules as users call them, who may give anything.
 
-import { describe } from '../errors.ts';
-import { OptionCheck } from '../options.ts';
+import { describe } from '../core/errors.ts';
+import { OptionCheck } from '../options/check.ts';
 import { MAX_SIGMAS } from './custom.ts';
 import { SigmaTable } from './discrete.ts';
 import type { Schedule } from './types.ts';

@@ -1,7 +1,7 @@
 // Sigmas that a user gives instead of the name of a schedule.
 
-import { argumentError, describe } from '../errors.ts';
-import { numbersOf } from '../options.ts';
+import { argumentError, describe } from '../core/errors.ts';
+import { numbersOf } from '../options/check.ts';
 
 /** One more than the steps that a call may have. */
 export const MAX_SIGMAS = 1001;

@@ -1,7 +1,7 @@
 // The noise levels a discrete-time diffusion model was trained on, and the way between a sigma and a timestep.
 
-import { argumentError, describe } from '../errors.ts';
-import { numbersOf } from '../options.ts';
+import { argumentError, describe } from '../core/errors.ts';
+import { numbersOf } from '../options/check.ts';
 
 /** Number of training steps of Stable Diffusion. */
 const TRAINING_STEPS = 1000;

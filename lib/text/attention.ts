@@ -1,5 +1,5 @@
 // The attention syntax of prompts: from `a (red:1.3) cube` to texts with weights.
-import { argumentError, describe } from '../errors.ts';
+import { argumentError, describe } from '../core/errors.ts';
 
 /** A stretch of a prompt, and the weight of its tokens: 1 is neutral. */
 export interface WeightedText {

@@ -1,5 +1,5 @@
 // From a prompt to the chunks of 77 tokens that a CLIP text encoder takes (of 248 where it is LongCLIP's), with a weight for each token.
-import { argumentError, describe } from '../errors.ts';
+import { argumentError, describe } from '../core/errors.ts';
 import { parseAttention } from './attention.ts';
 import type { ClipTokenizer } from './tokenizer.ts';
 import { type Trigger, WordFinder } from './triggers.ts';

@@ -1,5 +1,5 @@
-// Prompt editing and alternation: from `a [cat:dog:0.5]` to the texts that hold in turn while a picture is drawn.
-import { argumentError } from '../errors.ts';
+// Prompt editing and alternation: from `a [cat:dog:0.5]` to the texts that hold in turn while an image is drawn.
+import { argumentError } from '../core/errors.ts';
 
 /** One of the texts of a prompt, and how long it holds. */
 export interface PromptStage {

@@ -1,7 +1,7 @@
 // The words that a tokenizer of transformers adds to its vocabulary, as its files say.
 
-import { DiffusionError, describe } from '../errors.ts';
-import { quotePath, readUserFile } from '../user-file.ts';
+import { DiffusionError, describe } from '../core/errors.ts';
+import { quotePath, readUserFile } from '../files/user-file.ts';
 import { normalize } from './normalize.ts';
 
 /** A word and the token that it is. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { DiffusionError } from '../errors.ts';
+import { DiffusionError } from '../core/errors.ts';
 
 /** Token that opens every chunk, `<|startoftext|>`. */
 export const START_TOKEN = 49406;

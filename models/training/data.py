@@ -19,7 +19,7 @@ import resvg_py
 from PIL import Image
 
 from packages import CLIP_VOCABULARY, fetch
-from pictures import save_pictures
+from images import save_pictures
 
 SVG_SETS = {  # style word -> package of SVG icons
     'noto': '@iconify-json/noto@1.2.9',

@@ -17,7 +17,7 @@ from autoencoder import Autoencoder
 from captions import Scenes, single
 from diffusion import SCALE_FACTOR
 from parallel import Workers
-from pictures import BACKGROUNDS, compose, load_entries, load_pictures, render
+from images import BACKGROUNDS, compose, load_entries, load_pictures, render
 from progress import Average
 from text_encoder import load_tokenizer, tokenize
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from captions import with_article
 from checkpoint import load_checkpoint
-from pictures import compose, load_entries, load_pictures
+from images import compose, load_entries, load_pictures
 from sheet import draw
 from text_encoder import load_tokenizer
 from train_autoencoder import reconstruction, shown

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from autoencoder import Autoencoder
 from diffusion import SCALE_FACTOR
-from pictures import load_pictures
+from images import load_pictures
 from progress import Average
 from train_diffusion import Model
 

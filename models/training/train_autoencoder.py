@@ -16,7 +16,7 @@ from autoencoder import Autoencoder
 from captions import Scenes
 from optimizer import make_optimizers, set_rate
 from parallel import Workers
-from pictures import BACKGROUNDS, compose, load_entries, load_pictures, psnr, render
+from images import BACKGROUNDS, compose, load_entries, load_pictures, psnr, render
 from progress import Average, Run
 
 KL_WEIGHT = 2e-5

@@ -14,7 +14,7 @@ from captions import all_words
 from diffusion import alphas_cumulative, noise_loss
 from optimizer import make_optimizers, set_rate
 from parallel import Workers
-from pictures import BACKGROUNDS, load_entries
+from images import BACKGROUNDS, load_entries
 from progress import Average, Run
 from text_encoder import TextEncoder, load_tokenizer, rows_of, tokenize
 from unet import UNet

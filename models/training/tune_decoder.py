@@ -17,7 +17,7 @@ from autoencoder import Autoencoder
 from diffusion import SCALE_FACTOR
 from optimizer import make_optimizers, set_rate
 from parallel import Workers
-from pictures import load_entries, load_pictures
+from images import load_entries, load_pictures
 from progress import Average, Run
 from train_autoencoder import Batches, is_kernel, reconstruction, shown
 

@@ -18,8 +18,8 @@
 #include "cpu/measure_product.h"
 #include "ggml-backend.h"
 #include "ggml.h"
-#include "model/engine.h"
-#include "model/tensor_values.h"
+#include "runtime/engine.h"
+#include "source/tensor_values.h"
 
 namespace diffusion::addon {
 

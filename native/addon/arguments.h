@@ -9,7 +9,7 @@
 #include <napi.h>
 
 #include "cancellation.h"
-#include "model/engine.h"
+#include "runtime/engine.h"
 
 namespace diffusion::addon {
 

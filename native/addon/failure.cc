@@ -16,7 +16,7 @@ Napi::Value no_memory(Napi::Env env, const char * purpose) {
     char message[longest];
     std::snprintf(
         message, sizeof(message),
-        "Expected memory for %s, but the system grants this process no more. Use a smaller picture, a smaller batch or "
+        "Expected memory for %s, but the system grants this process no more. Use a smaller image, a smaller batch or "
         "a quantized model, end other work, or raise the limit of the process or its container.",
         purpose);
     return error_to_js(env, ErrorCode::out_of_memory, message);

@@ -4,7 +4,7 @@
 #include <napi.h>
 
 #include "addon/engine_class.h"
-#include "model/image_engine.h"
+#include "runtime/image_engine.h"
 
 namespace diffusion::addon {
 

@@ -87,7 +87,7 @@ Napi::Value ModelClass::predict(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::decode(const Napi::CallbackInfo & info) {
-    constexpr auto purpose = "decoding the picture";
+    constexpr auto purpose = "decoding the image";
     return promise_of(info.Env(), purpose, [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
@@ -100,7 +100,7 @@ Napi::Value ModelClass::decode(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
-    constexpr auto purpose = "encoding the picture";
+    constexpr auto purpose = "encoding the image";
     return promise_of(info.Env(), purpose, [&] {
         auto image = read_floats(info[0], "image");
         const auto shape = read_shape(info[1], image.size());

@@ -4,7 +4,7 @@
 #include <napi.h>
 
 #include "addon/engine_class.h"
-#include "model/engine.h"
+#include "runtime/engine.h"
 
 namespace diffusion::addon {
 

@@ -6,9 +6,9 @@
 #include <napi.h>
 
 #include "cpu/measure_product.h"
-#include "model/engine.h"
-#include "model/image_engine.h"
-#include "model/tensor_values.h"
+#include "runtime/engine.h"
+#include "runtime/image_engine.h"
+#include "source/tensor_values.h"
 
 namespace diffusion::addon {
 

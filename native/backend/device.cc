@@ -11,7 +11,7 @@
 #include "backend/load.h"
 #include "backend/memory.h"
 #include "backend/threads.h"
-#include "model/engine.h"
+#include "runtime/engine.h"
 
 namespace diffusion {
 

@@ -132,9 +132,8 @@ Error out_of_memory(size_t bytes, ggml_backend_t backend, const std::string & pu
         "Expected " + megabytes(bytes) + " of memory for " + purpose + " on " + ggml_backend_dev_name(device);
     if (available != SIZE_MAX) message += ", but only " + megabytes(available) + " are available";
     return {ErrorCode::out_of_memory,
-            message +
-                ". Use a smaller picture, a smaller batch or a quantized model, end other work, or raise the limit "
-                "of the process or its container."};
+            message + ". Use a smaller image, a smaller batch or a quantized model, end other work, or raise the limit "
+                      "of the process or its container."};
 }
 
 } // namespace diffusion

@@ -46,7 +46,7 @@ void prefer_huge_pages(void * data, size_t bytes);
 // Tells the system that a part of a mapped file is not read again soon; the process then no longer holds its pages.
 void release_mapped(const void * data, size_t bytes);
 
-// Hands memory that was freed back to the system. The C library keeps it otherwise, in pieces that the next picture of
+// Hands memory that was freed back to the system. The C library keeps it otherwise, in pieces that the next image of
 // another size may not fit.
 void return_freed_memory();
 

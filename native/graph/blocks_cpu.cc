@@ -25,7 +25,7 @@ Tensor as_operand(Graph & graph, Tensor x) {
 }
 
 // Winograd's way pays off where there are many pixels for each weight, and where the transformed weights, read again for
-// each group of patches, stay in the third-level cache. It takes more memory for them, so small pictures do without, and weights of fewer than 16 bits.
+// each group of patches, stay in the third-level cache. It takes more memory for them, so small images do without, and weights of fewer than 16 bits.
 bool is_for_winograd(const CpuPath & cpu, Tensor w, int64_t width, int64_t height, int64_t batch) {
     constexpr int64_t least_pixels = 1024, least_channels = 64, most_bytes = int64_t{16} << 20;
     const int64_t bytes = 16 * w->ne[2] * w->ne[3] * cpu.kernels.operand_size;

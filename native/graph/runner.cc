@@ -202,7 +202,7 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const s
         if (device_.is_cpu() && !fits_cpu_kernels(node)) {
             throw Error(ErrorCode::out_of_memory, "The " + name +
                                                       " would need tensors of more than 2^31 rows or bytes. "
-                                                      "Use a smaller picture or a smaller batch.");
+                                                      "Use a smaller image or a smaller batch.");
         }
         const bool supported = std::any_of(backends.begin(), backends.end(),
                                            [&](ggml_backend_t b) { return ggml_backend_supports_op(b, node); });

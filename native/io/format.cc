@@ -18,7 +18,7 @@ struct Foreign {
 
 constexpr const char * web_page =
     "is a web page, not a file of weights; the download got a login or error page, repeat it";
-constexpr const char * picture = "is a picture, not a file of weights";
+constexpr const char * image = "is an image, not a file of weights";
 constexpr const char * old_ggml =
     "is a GGML file from before GGUF, which is not read; convert it to GGUF or safetensors";
 
@@ -29,10 +29,10 @@ constexpr Foreign foreign_files[] = {
     {"<html", web_page},
     {"<HTML", web_page},
     {"<?xml", "is an XML document, not a file of weights; the download may have got an error message, repeat it"},
-    {"\x89PNG", picture},
-    {"\xFF\xD8\xFF", picture},
-    {"RIFF", picture},
-    {"GIF8", picture},
+    {"\x89PNG", image},
+    {"\xFF\xD8\xFF", image},
+    {"RIFF", image},
+    {"GIF8", image},
     {"\x89HDF", "is an HDF5 file, such as a Keras model, which is not read; convert it to safetensors"},
     {"\x93NUMPY", "is a NumPy array, not a model; convert it to safetensors"},
     {{"\x1F\x8B", 2}, "is compressed with gzip; unpack it first"},

@@ -8,8 +8,8 @@
 #include "files.h"
 #include "ggml-alloc.h"
 #include "graph/runner.h"
-#include "model/control_net.h"
-#include "model/source.h"
+#include "network/control_net.h"
+#include "source/source.h"
 
 using namespace diffusion;
 using namespace diffusion::test;
@@ -74,7 +74,7 @@ void add_transformer(Checkpoint & c, const std::string & name, int64_t channels)
     c.layer(name + ".proj_out", {channels, channels, 1, 1});
 }
 
-// Two levels; a picture of twice the latent's side. In the original's names, without a prefix.
+// Two levels; an image of twice the latent's side. In the original's names, without a prefix.
 std::string control_file() {
     Checkpoint c;
     c.layer("time_embed.0", {4 * base, base});

@@ -53,7 +53,7 @@ const Row foreign_files[] = {
     {"web page", "<!DOCTYPE html><html>", unsupported, "web page"},
     {"error document", "<?xml version=\"1.0\"?><Error>AccessDenied</Error>", unsupported, "XML"},
     {"LFS pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", unsupported, "git lfs pull"},
-    {"PNG", "\x89PNG\r\n\x1a\n and so on", unsupported, "picture"},
+    {"PNG", "\x89PNG\r\n\x1a\n and so on", unsupported, "image"},
     {"ONNX", {"\x08\x07\x12\x07pytorch", 11}, unsupported, "ONNX"},
     {"old GGML", {"tjgg\x03\0\0\0\x01\0\0\0", 12}, unsupported, "before GGUF"},
     {"gzip", "\x1F\x8B\x08 and so on", unsupported, "gzip"},

@@ -7,7 +7,7 @@
 #include "io/mapped_file.h"
 #include "io/read_numbers.h"
 #include "io/tensor_table.h"
-#include "model/source.h"
+#include "source/source.h"
 #include "torch_files.h"
 
 using namespace diffusion;

@@ -4,9 +4,9 @@
 
 #include "check.h"
 #include "files.h"
-#include "model/image_engine.h"
-#include "model/tiny_autoencoder_names.h"
-#include "model/upscaler_names.h"
+#include "names/tiny_autoencoder_names.h"
+#include "names/upscaler_names.h"
+#include "runtime/image_engine.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

@@ -7,10 +7,10 @@
 #include "check.h"
 #include "files.h"
 #include "graph/weights.h"
-#include "model/adapter.h"
-#include "model/lora_keys.h"
-#include "model/name_pattern.h"
-#include "model/peft_config.h"
+#include "lora/adapter.h"
+#include "lora/peft_config.h"
+#include "names/lora_keys.h"
+#include "names/name_pattern.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

@@ -4,8 +4,8 @@
 #include <sstream>
 
 #include "check.h"
-#include "model/names.h"
-#include "model/source.h"
+#include "names/names.h"
+#include "source/source.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

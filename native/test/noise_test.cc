@@ -2,10 +2,10 @@
 #include <cmath>
 
 #include "check.h"
+#include "family/noise.h"
+#include "family/noise_table.h"
 #include "files.h"
 #include "ggml.h"
-#include "model/noise.h"
-#include "model/noise_table.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

@@ -4,7 +4,7 @@
 
 #include "check.h"
 #include "files.h"
-#include "model/source.h"
+#include "source/source.h"
 #include "torch_files.h"
 
 using namespace diffusion;

@@ -3,10 +3,10 @@
 
 #include "check.h"
 #include "files.h"
-#include "model/file_kind.h"
-#include "model/image_network.h"
-#include "model/source.h"
-#include "model/unwrap.h"
+#include "names/unwrap.h"
+#include "network/image_network.h"
+#include "source/file_kind.h"
+#include "source/source.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

@@ -1,4 +1,4 @@
-// Pictures drawn again: by --from, and by the command line that `diffuse metadata` prints.
+// Images drawn again: by --from, and by the command line that `diffuse metadata` prints.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -11,10 +11,10 @@ import { readMetadata } from '../../lib/index.ts';
 import { diffuse, main } from './command.ts';
 
 let folder: string;
-let picture: string;
+let image: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffusion-again-'));
-  picture = join(folder, 'first.png');
+  image = join(folder, 'first.png');
   const flags = ['-n=-blue sky', '--steps', '3', '-s', '5', '--sampling-method', 'DPM++ 2M Karras', '-t', '1'];
   const more = [
     '--hires',
@@ -28,24 +28,24 @@ before(async () => {
     '-H',
     '48',
   ];
-  const { code, stderr } = await diffuse(['-p', "it's a (red:1.2) apple", ...flags, ...more, '-o', picture]);
+  const { code, stderr } = await diffuse(['-p', "it's a (red:1.2) apple", ...flags, ...more, '-o', image]);
   assert.deepEqual([code, stderr], [0, '']);
 });
 after(() => rm(folder, { recursive: true }));
 
-test('--from draws a picture again, and other flags override what it says', async () => {
+test('--from draws an image again, and other flags override what it says', async () => {
   const [same, other] = [join(folder, 'same.png'), join(folder, 'other.png')];
-  const drawn = await diffuse(['--from', picture, '-t', '1', '-o', same]);
+  const drawn = await diffuse(['--from', image, '-t', '1', '-o', same]);
   assert.deepEqual([drawn.code, drawn.stderr], [0, '']);
-  assert.deepEqual(await readFile(same), await readFile(picture));
-  await diffuse(['--from', picture, '-t', '1', '-p', 'a lemon', '--sigmas', '14,3,0', '-s', '6', '-o', other]);
+  assert.deepEqual(await readFile(same), await readFile(image));
+  await diffuse(['--from', image, '-t', '1', '-p', 'a lemon', '--sigmas', '14,3,0', '-s', '6', '-o', other]);
   const metadata = await readMetadata(other);
   assert.deepEqual([metadata.prompt, metadata.negativePrompt, metadata.seed], ['a lemon', '-blue sky', 6]);
   assert.deepEqual([metadata.steps, metadata.scheduler, metadata.sampler], [2, [14, 3, 0], 'dpm++2m']);
 });
 
-test('the command that metadata prints draws the picture again', { skip: process.platform === 'win32' }, async () => {
-  const { code, stdout, stderr } = await diffuse(['metadata', picture]);
+test('the command that metadata prints draws the image again', { skip: process.platform === 'win32' }, async () => {
+  const { code, stdout, stderr } = await diffuse(['metadata', image]);
   assert.deepEqual([code, stderr], [0, '']);
   const [command = ''] = stdout.toString().trimEnd().split('\n').slice(-1);
   assert.match(command, /^diffuse -p /);
@@ -57,19 +57,19 @@ test('the command that metadata prints draws the picture again', { skip: process
     main,
     again,
   ]);
-  assert.deepEqual(await readFile(again), await readFile(picture));
+  assert.deepEqual(await readFile(again), await readFile(image));
 });
 
 test('what cannot be drawn again is told', async () => {
   const output = join(folder, 'warned.png');
-  const { code, stderr } = await diffuse(['--from', picture, '-i', picture, '-t', '1', '-o', output]);
-  assert.deepEqual([code, stderr], [0, 'warning: The picture was drawn in two passes, which img2img does not do\n']);
+  const { code, stderr } = await diffuse(['--from', image, '-i', image, '-t', '1', '-o', output]);
+  assert.deepEqual([code, stderr], [0, 'warning: The image was drawn in two passes, which img2img does not do\n']);
   const second = await diffuse(['--from', output, '-t', '1', '-o', output]);
   assert.deepEqual([second.code, second.stderr.split('\n').length], [0, 2]);
-  assert.match(second.stderr, /^warning: The picture was drawn from another picture/);
+  assert.match(second.stderr, /^warning: The image was drawn from another image/);
 });
 
-test('a picture that says nothing, and one that is missing', async () => {
+test('an image that says nothing, and one that is missing', async () => {
   const output = join(folder, 'no.png');
   const [none, missing] = await Promise.all([
     diffuse(['--from', main, '-o', output]),

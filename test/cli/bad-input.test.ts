@@ -19,7 +19,7 @@ const SMALL = ['-W', '64', '-H', '64', '--steps', '1', '-t', '1'];
 type Row = readonly [what: string, args: () => readonly string[], exitCode: 1 | 2, message: RegExp];
 const SPECIAL_FILES: readonly Row[] = [
   ['an output that is a pipe or socket', () => ['-p', 'x', '-o', '/dev/stdout'], 1, /is a (FIFO|socket)\. .* -o -/],
-  ['a picture that is a device', () => ['-p', 'x', '-i', '/dev/zero'], 1, /'\/dev\/zero': it is a device/],
+  ['an image that is a device', () => ['-p', 'x', '-i', '/dev/zero'], 1, /'\/dev\/zero': it is a device/],
   ['the metadata of a device', () => ['metadata', '/dev/zero'], 1, /'\/dev\/zero': it is a device/],
   [
     'a model that is a device',
@@ -39,7 +39,7 @@ const rows: readonly Row[] = [
   ),
   ['NaN weights', () => ['-m', nanModel(), '-p', 'x', ...SMALL], 1, /NaN or infinity/],
   ['inspecting a missing file', () => ['inspect', '/no/such/file'], 1, /no such file/],
-  ['the metadata of a missing picture', () => ['metadata', '/no/such.png'], 1, /\/no\/such\.png/],
+  ['the metadata of a missing image', () => ['metadata', '/no/such.png'], 1, /\/no\/such\.png/],
   ['the metadata of a model', () => ['metadata', soundModel()], 1, /PNG, JPEG or WebP/],
   [
     'an output folder that does not exist',
@@ -52,7 +52,7 @@ const rows: readonly Row[] = [
   ['an output without a name', () => ['-p', 'x', '-o', ''], 1, /the path is ''/],
   ['an output that names a folder', () => ['-p', 'x', '-o', 'no/'], 1, /the folder 'no\/' does not exist/],
   ['a preview for standard output', () => ['-p', 'x', '--preview-path', '-'], 2, /a file for --preview-path/],
-  ['a picture format that is not written', () => ['-p', 'x', '-o', 'a.gif'], 2, /\.png, \.jpg or \.webp but 'a\.gif'/],
+  ['an image format that is not written', () => ['-p', 'x', '-o', 'a.gif'], 2, /\.png, \.jpg or \.webp but 'a\.gif'/],
   ['a preview of such a format', () => ['-p', 'x', '--preview-path', 'a.tiff'], 2, /'a\.tiff' ends in \.tiff/],
   [
     'a quality for PNG',
@@ -86,7 +86,7 @@ const rows: readonly Row[] = [
     'a command with two files',
     () => ['metadata', 'a', 'b'],
     2,
-    /one picture behind diffuse metadata but received 'b' too/,
+    /one image behind diffuse metadata but received 'b' too/,
   ],
   [
     'a word behind a command that takes none',
@@ -95,7 +95,7 @@ const rows: readonly Row[] = [
     /nothing behind diffuse devices but received 'extra'/,
   ],
   ['a word behind completion', () => ['completion', 'zsh'], 2, /nothing behind diffuse completion but received 'zsh'/],
-  ['a dash for a picture', () => ['metadata', '-'], 2, /path of a picture behind diffuse metadata but received '-'/],
+  ['a dash for an image', () => ['metadata', '-'], 2, /path of an image behind diffuse metadata but received '-'/],
   ['an empty word', () => ['-p', 'x', ''], 2, /^diffuse: Expected flags but received ''/],
   ['a flag of another command', () => ['devices', '--steps', '3'], 2, /received --steps/],
   ['a width of 0', () => ['-p', 'x', '-W', '0'], 2, /for --width but received 0/],
@@ -143,9 +143,9 @@ const rows: readonly Row[] = [
   ],
   ['no threads', () => ['-p', 'x', '-t', '0'], 2, /for --threads/],
   ['seeds that count beyond 64 bits', () => ['-p', 'x', '-s', `${2n ** 64n - 2n}`, '-b', '3'], 2, /for --seed/],
-  ['no pictures', () => ['-p', 'x', '-b', '0'], 2, /for --batch-count/],
-  ['two pictures for standard output', () => ['-p', 'x', '-o', '-', '-b', '2'], 2, /one picture for standard output/],
-  ['JSON and a picture for standard output', () => ['-p', 'x', '-o', '-', '--json'], 2, /either -o - or --json/],
+  ['no images', () => ['-p', 'x', '-b', '0'], 2, /for --batch-count/],
+  ['two images for standard output', () => ['-p', 'x', '-o', '-', '-b', '2'], 2, /one image for standard output/],
+  ['JSON and an image for standard output', () => ['-p', 'x', '-o', '-', '--json'], 2, /either -o - or --json/],
 ];
 
 // Each row costs little but the start of a process: let a few start together.

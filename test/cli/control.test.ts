@@ -20,12 +20,12 @@ let edges: string;
 let text: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffusion-cli-'));
-  const picture = new PNG({ width: 48, height: 40 });
-  picture.data.forEach((_, i) => {
-    picture.data[i] = i % 4 === 3 || Math.floor(i / 4) % 48 < 20 ? 255 : 0;
+  const image = new PNG({ width: 48, height: 40 });
+  image.data.forEach((_, i) => {
+    image.data[i] = i % 4 === 3 || Math.floor(i / 4) % 48 < 20 ? 255 : 0;
   });
   [edges, text] = [join(folder, 'edges.png'), join(folder, 'text.png')];
-  await writeFile(edges, PNG.sync.write(picture));
+  await writeFile(edges, PNG.sync.write(image));
   await writeFile(text, 'hello');
 });
 after(() => rm(folder, { recursive: true }));
@@ -61,7 +61,7 @@ const good = () => ['--control-net', net, '--control-image', edges];
 const three = (flag: string, value: string) => Array(3).fill([flag, value]).flat();
 
 const ROWS: Record<string, [flags: () => string[], exitCode: 1 | 2, message: RegExp]> = {
-  'no picture': [() => ['--control-net', net], 2, /--control-image with --control-net but received none/],
+  'no image': [() => ['--control-net', net], 2, /--control-image with --control-net but received none/],
   'no ControlNet': [() => ['--control-image', edges], 2, /--control-net with --control-image/],
   'a switch alone': [() => ['--canny'], 2, /--control-net with --canny/],
   'two strengths for three controls': [
@@ -77,8 +77,8 @@ const ROWS: Record<string, [flags: () => string[], exitCode: 1 | 2, message: Reg
     /less than the end, 0\.1, for --control-start/,
   ],
   'nine controls': [() => Array(9).fill(good()).flat(), 2, /at most 8 controls for --control-net but received 9/],
-  'a missing picture': [() => ['--control-net', net, '--control-image', '/no/such.png'], 1, /no\/such\.png/],
-  'a picture that is none': [() => ['--control-net', net, '--control-image', text], 1, /text\.png' is none/],
+  'a missing image': [() => ['--control-net', net, '--control-image', '/no/such.png'], 1, /no\/such\.png/],
+  'an image that is none': [() => ['--control-net', net, '--control-image', text], 1, /text\.png' is none/],
   'a missing ControlNet': [() => ['--control-net', '/no/such.pth', '--control-image', edges], 1, /no\/such\.pth/],
   'a ControlNet of another family': [
     () => ['--control-net', tinyControlNet({ architecture: sd2Architecture }), '--control-image', edges],

@@ -14,16 +14,16 @@ const model = tinyDepthModel(49408);
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffusion-depth-'));
-  const picture = new PNG({ width: 48, height: 40 });
-  picture.data.forEach((_, i) => {
-    picture.data[i] = i % 4 === 3 ? 255 : (i * 5) % 256;
+  const image = new PNG({ width: 48, height: 40 });
+  image.data.forEach((_, i) => {
+    image.data[i] = i % 4 === 3 ? 255 : (i * 5) % 256;
   });
-  await writeFile(join(folder, 'picture.png'), PNG.sync.write(picture));
+  await writeFile(join(folder, 'image.png'), PNG.sync.write(image));
 });
 after(() => rm(folder, { recursive: true }));
 
 test('depth writes what the API estimates, to a file or to standard output', async () => {
-  const image = join(folder, 'picture.png');
+  const image = join(folder, 'image.png');
   const expected = await (await estimateDepth(image, { model, threads: 1 })).png();
   const piped = await diffuse(['depth', image, '--depth-model', model, '-t', '1', '-o', '-']);
   assert.deepEqual([piped.code, piped.stderr], [0, '']);
@@ -39,7 +39,7 @@ test('depth writes what the API estimates, to a file or to standard output', asy
 
 test('depth2img estimates depth where none is given', async () => {
   await using opened = await loadModel(model, { threads: 1 });
-  const image = join(folder, 'picture.png');
+  const image = join(folder, 'image.png');
   const drawing = { prompt: 'a red apple', steps: 2, seed: 7, image } as const;
   const flags = ['-m', model, '-p', 'a red apple', '--steps', '2', '-s', '7', '-t', '1', '-i', image, '-o', '-'];
   for (const [more, options] of [
@@ -55,21 +55,21 @@ test('depth2img estimates depth where none is given', async () => {
 });
 
 const rows: readonly (readonly [what: string, args: readonly string[], exitCode: 1 | 2, message: RegExp])[] = [
-  ['no picture', ['depth', '--depth-model', model], 2, /Expected a picture behind diffuse depth but received none/],
+  ['no image', ['depth', '--depth-model', model], 2, /Expected an image behind diffuse depth but received none/],
   [
-    'two pictures',
-    ['depth', 'picture.png', 'picture.png', '--depth-model', model],
+    'two images',
+    ['depth', 'image.png', 'image.png', '--depth-model', model],
     2,
-    /one picture behind diffuse depth but received 'picture.png' too/,
+    /one image behind diffuse depth but received 'image.png' too/,
   ],
-  ['no network', ['depth', 'picture.png'], 2, /Expected --depth-model/],
-  ['a picture that is missing', ['depth', 'none.png', '--depth-model', model], 1, /Cannot read 'none\.png'/],
-  ['a picture that is none', ['depth', model, '--depth-model', model], 1, /PNG, JPEG or WebP/],
-  ['a network that is missing', ['depth', 'picture.png', '--depth-model', 'none.pt'], 1, /none\.pt/],
-  ['a network that is a picture', ['depth', 'picture.png', '--depth-model', 'picture.png'], 1, /picture\.png/],
-  ['a folder for the result', ['depth', 'picture.png', '--depth-model', model, '-o', 'no/x.png'], 1, /does not exist/],
-  ['a prompt', ['depth', 'picture.png', '--depth-model', model, '-p', 'x'], 2, /received -p/],
-  ['a misspelled flag', ['depth', 'picture.png', '--depth-modell', model], 2, /Did you mean --depth-model\?/],
+  ['no network', ['depth', 'image.png'], 2, /Expected --depth-model/],
+  ['an image that is missing', ['depth', 'none.png', '--depth-model', model], 1, /Cannot read 'none\.png'/],
+  ['an image that is none', ['depth', model, '--depth-model', model], 1, /PNG, JPEG or WebP/],
+  ['a network that is missing', ['depth', 'image.png', '--depth-model', 'none.pt'], 1, /none\.pt/],
+  ['a network that is an image', ['depth', 'image.png', '--depth-model', 'image.png'], 1, /image\.png/],
+  ['a folder for the result', ['depth', 'image.png', '--depth-model', model, '-o', 'no/x.png'], 1, /does not exist/],
+  ['a prompt', ['depth', 'image.png', '--depth-model', model, '-p', 'x'], 2, /received -p/],
+  ['a misspelled flag', ['depth', 'image.png', '--depth-modell', model], 2, /Did you mean --depth-model\?/],
 ];
 
 test('every row ends with its exit code, one message and no file', { concurrency: 4 }, async (t) => {

@@ -146,7 +146,7 @@ test('help is a word like others where it is the value of a flag', async () => {
 const WORDS: Readonly<Record<string, RegExp>> = {
   version: /Did you mean diffuse --version\?/,
   inspct: /Did you mean diffuse inspect\?/,
-  'apple.png': /A picture is given with -i, a model with -m/,
+  'apple.png': /An image is given with -i, a model with -m/,
   'a red apple on a table': /Give the prompt with -p, in quotes/,
 };
 for (const [word, remedy] of Object.entries(WORDS)) {

@@ -1,4 +1,4 @@
-// The command line that starts from a picture: the same as through the API, and messages in the words of its flags.
+// The command line that starts from an image: the same as through the API, and messages in the words of its flags.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -15,14 +15,14 @@ const draw = ['-m', model, '-p', 'a red apple', '--steps', '4', '-s', '7', '-t',
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffusion-cli-'));
-  const [picture, mask] = [new PNG({ width: 48, height: 40 }), new PNG({ width: 24, height: 20 })];
-  picture.data.forEach((_, i) => {
-    picture.data[i] = i % 4 === 3 ? 255 : (i * 5) % 256;
+  const [image, mask] = [new PNG({ width: 48, height: 40 }), new PNG({ width: 24, height: 20 })];
+  image.data.forEach((_, i) => {
+    image.data[i] = i % 4 === 3 ? 255 : (i * 5) % 256;
   });
   mask.data.forEach((_, i) => {
     mask.data[i] = i % 4 === 3 || Math.floor(i / 4) % 24 < 10 ? 255 : 0;
   });
-  await writeFile(join(folder, 'picture.png'), PNG.sync.write(picture));
+  await writeFile(join(folder, 'image.png'), PNG.sync.write(image));
   await writeFile(join(folder, 'mask.png'), PNG.sync.write(mask));
   await writeFile(join(folder, 'black.png'), PNG.sync.write(new PNG({ width: 24, height: 20 })));
   await writeFile(join(folder, 'text.png'), 'hello');
@@ -33,7 +33,7 @@ const options = { prompt: 'a red apple', steps: 4, seed: 7 } as const;
 
 test('img2img and inpaint draw the same as through the API, whether they are named or not', async () => {
   await using opened = await loadModel(model, { threads: 1 });
-  const [image, mask] = [join(folder, 'picture.png'), join(folder, 'mask.png')];
+  const [image, mask] = [join(folder, 'image.png'), join(folder, 'mask.png')];
   const rows = [
     {
       name: 'img2img',
@@ -62,9 +62,9 @@ test('img2img and inpaint draw the same as through the API, whether they are nam
   }
 });
 
-test('several pictures start from one, and --json and --verbose tell of the encoding', async () => {
+test('several images start from one, and --json and --verbose tell of the encoding', async () => {
   const cwd = await mkdtemp(join(folder, 'run-'));
-  const { code, stdout, stderr } = await diffuse([...draw, '-i', '../picture.png', '-b', '2', '--json', '-v'], cwd);
+  const { code, stdout, stderr } = await diffuse([...draw, '-i', '../image.png', '-b', '2', '--json', '-v'], cwd);
   assert.equal(code, 0, stderr);
   assert.deepEqual(await readdir(cwd), ['output_1.png', 'output_2.png']);
   assert.ok(JSON.parse(stdout.toString()).timings.images[1].imageEncoding > 0);
@@ -73,63 +73,53 @@ test('several pictures start from one, and --json and --verbose tell of the enco
 });
 
 const rows: readonly (readonly [what: string, args: readonly string[], exitCode: 1 | 2, message: RegExp])[] = [
-  ['no picture', ['img2img'], 2, /the path of a picture for --init-img but received none/],
-  ['no mask', ['inpaint', '-i', 'picture.png'], 2, /for --mask but received none/],
-  ['no picture to edit', ['edit'], 2, /for --init-img but received none/],
-  [
-    'a picture to edit by an ordinary model',
-    ['edit', '-i', 'picture.png'],
-    1,
-    /a model for edit, .* Draw with txt2img/,
-  ],
-  ['an image scale for img2img', ['img2img', '-i', 'picture.png', '--img-cfg-scale', '2'], 2, /--img-cfg-scale/],
-  [
-    'an image scale of nan',
-    ['-i', 'picture.png', '--img-cfg-scale', 'nan'],
-    2,
-    /for --img-cfg-scale but received 'nan'/,
-  ],
-  ['a strength for edit', ['edit', '-i', 'picture.png', '--strength', '1'], 2, /--strength/],
-  ['depth without its picture', ['--depth', 'mask.png'], 2, /for --init-img but received none/],
-  ['depth that is missing', ['-i', 'picture.png', '--depth', 'none.png'], 1, /Cannot read 'none\.png'/],
+  ['no image', ['img2img'], 2, /the path of an image for --init-img but received none/],
+  ['no mask', ['inpaint', '-i', 'image.png'], 2, /for --mask but received none/],
+  ['no image to edit', ['edit'], 2, /for --init-img but received none/],
+  ['an image to edit by an ordinary model', ['edit', '-i', 'image.png'], 1, /a model for edit, .* Draw with txt2img/],
+  ['an image scale for img2img', ['img2img', '-i', 'image.png', '--img-cfg-scale', '2'], 2, /--img-cfg-scale/],
+  ['an image scale of nan', ['-i', 'image.png', '--img-cfg-scale', 'nan'], 2, /for --img-cfg-scale but received 'nan'/],
+  ['a strength for edit', ['edit', '-i', 'image.png', '--strength', '1'], 2, /--strength/],
+  ['depth without its image', ['--depth', 'mask.png'], 2, /for --init-img but received none/],
+  ['depth that is missing', ['-i', 'image.png', '--depth', 'none.png'], 1, /Cannot read 'none\.png'/],
   [
     'depth for an ordinary model',
-    ['-i', 'picture.png', '--depth', 'mask.png'],
+    ['-i', 'image.png', '--depth', 'mask.png'],
     1,
     /a model for depth2img, .* takes a latent alone/,
   ],
-  ['a mask without its picture', ['--mask', 'mask.png'], 2, /for --init-img but received none/],
-  ['a mask for img2img', ['img2img', '-i', 'picture.png', '--mask', 'mask.png'], 2, /received --mask\./],
-  ['a picture for txt2img', ['txt2img', '-i', 'picture.png'], 2, /received -i\./],
-  ['a picture that is missing', ['-i', 'none.png'], 1, /Cannot read 'none\.png': .*no such file/],
-  ['a picture that is none', ['-i', 'text.png'], 1, /a PNG, JPEG or WebP picture but 'text\.png' is none/],
-  ['a model for a picture', ['-i', model], 1, /PNG, JPEG or WebP/],
-  ['a folder for a picture', ['-i', '.'], 1, /Cannot read '\.'/],
-  ['a black mask', ['-i', 'picture.png', '--mask', 'black.png'], 2, /something to draw.* for --mask/],
-  ['a strength of 2', ['-i', 'picture.png', '--strength', '2'], 2, /from 0 to 1 for --strength but received 2/],
-  ['a strength of nan', ['-i', 'picture.png', '--strength', 'nan'], 2, /for --strength but received 'nan'/],
+  ['a mask without its image', ['--mask', 'mask.png'], 2, /for --init-img but received none/],
+  ['a mask for img2img', ['img2img', '-i', 'image.png', '--mask', 'mask.png'], 2, /received --mask\./],
+  ['an image for txt2img', ['txt2img', '-i', 'image.png'], 2, /received -i\./],
+  ['an image that is missing', ['-i', 'none.png'], 1, /Cannot read 'none\.png': .*no such file/],
+  ['an image that is none', ['-i', 'text.png'], 1, /a PNG, JPEG or WebP image but 'text\.png' is none/],
+  ['a model for an image', ['-i', model], 1, /PNG, JPEG or WebP/],
+  ['a folder for an image', ['-i', '.'], 1, /Cannot read '\.'/],
+  ['a black mask', ['-i', 'image.png', '--mask', 'black.png'], 2, /something to draw.* for --mask/],
+  ['a strength of 2', ['-i', 'image.png', '--strength', '2'], 2, /from 0 to 1 for --strength but received 2/],
+  ['a strength of nan', ['-i', 'image.png', '--strength', 'nan'], 2, /for --strength but received 'nan'/],
   [
-    'a picture of more pixels than may be',
-    ['-i', 'picture.png', '--max-pixels', '1919'],
+    'an image of more pixels than may be',
+    ['-i', 'image.png', '--max-pixels', '1919'],
     1,
-    /1 to 1919 pixels .* 'picture\.png' says it has 48 x 40\. Allow more with maxPixels \(--max-pixels\)/,
+    /1 to 1919 pixels .* 'image\.png' says it has 48 x 40\. Allow more with maxPixels \(--max-pixels\)/,
   ],
-  ['no pixels that may be', ['-i', 'picture.png', '--max-pixels', '0'], 2, /from 1 to 67108864 for --max-pixels/],
+  ['no pixels that may be', ['-i', 'image.png', '--max-pixels', '0'], 2, /from 1 to 67108864 for --max-pixels/],
   [
     'a misspelled resize mode',
-    ['-i', 'picture.png', '--resize-mode', 'fil'],
+    ['-i', 'image.png', '--resize-mode', 'fil'],
     2,
     /for --resize-mode.*Did you mean 'fill'\?/,
   ],
   [
     'another size where none may be',
-    ['-i', 'picture.png', '--resize-mode', 'none', '-W', '64'],
+    ['-i', 'image.png', '--resize-mode', 'none', '-W', '64'],
     2,
-    /a picture of 64 x 48.* for --init-img/,
+    /an image of 64 x 48.* for --init-img/,
   ],
   [
     'a misspelled flag',
-    ['-i', 'picture.png', '--mask', 'mask.png', '--mask-blurr', '3'],
+    ['-i', 'image.png', '--mask', 'mask.png', '--mask-blurr', '3'],
     2,
     /Did you mean --mask-blur\?/,
   ],

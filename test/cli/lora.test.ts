@@ -44,11 +44,11 @@ test('--lora-model-dir is where the names in a prompt are looked for', async () 
   assert.deepEqual(await readFile(output), Buffer.from((await images[0]?.png()) as Uint8Array));
 });
 
-test('the prompt of a picture that is drawn again reaches the folder of LoRAs alone, and one that is given any path', async () => {
-  const picture = join(folder, 'made.png');
+test('the prompt of an image that is drawn again reaches the folder of LoRAs alone, and one that is given any path', async () => {
+  const image = join(folder, 'made.png');
   const prompt = `a red apple <lora:${lora}:0.7>`;
-  assert.equal((await diffuse([...draw, '-p', prompt, '-o', picture])).code, 0);
-  const again = [...draw, '--from', picture, '-o', join(folder, 'again.png')];
+  assert.equal((await diffuse([...draw, '-p', prompt, '-o', image])).code, 0);
+  const again = [...draw, '--from', image, '-o', join(folder, 'again.png')];
   const without = await diffuse(again);
   assert.match(without.stderr, /the folder of the LoRAs that the prompt names for --lora-model-dir/);
   assert.equal(without.code, 2);

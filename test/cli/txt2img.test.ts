@@ -20,7 +20,7 @@ const newFolder = () => mkdtemp(join(folder, 'run-'));
 const model = soundModel();
 const draw = ['-m', model, '-p', 'a red apple', '-W', '64', '-H', '48', '--steps', '2', '-s', '7', '-t', '1'];
 
-test('a picture is drawn and written, the same as through the API, and off a terminal only a name that was chosen is told', async () => {
+test('an image is drawn and written, the same as through the API, and off a terminal only a name that was chosen is told', async () => {
   const cwd = await newFolder();
   const { code, stdout, stderr } = await diffuse(
     [
@@ -61,7 +61,7 @@ test('a picture is drawn and written, the same as through the API, and off a ter
   assert.deepEqual(await readFile(join(cwd, 'output.png')), await images[0]?.png());
 });
 
-test('several pictures are numbered, with seeds counting up, and --json reports them', async () => {
+test('several images are numbered, with seeds counting up, and --json reports them', async () => {
   const cwd = await newFolder();
   const { code, stdout } = await diffuse(['txt2img', ...draw, '-o', 'a.png', '-b', '2', '--json'], cwd);
   assert.equal(code, 0);
@@ -123,7 +123,7 @@ test('off a terminal a random seed is told, and what the command line says is no
   assert.equal((await readMetadata(join(cwd, 'c.jpg'))).seed, 7);
 });
 
-test('--progress json prints a line for each step of each picture to standard error', async () => {
+test('--progress json prints a line for each step of each image to standard error', async () => {
   const cwd = await newFolder();
   const { code, stdout, stderr } = await diffuse(
     [...draw, '-o', 'a.png', '-b', '2', '--progress', 'json', '--json'],
@@ -149,7 +149,7 @@ test('a pattern in the name counts from 0', async () => {
   assert.deepEqual(await readdir(cwd), ['a000.png', 'a001.png']);
 });
 
-test('-o - writes the picture to standard output and no file', async () => {
+test('-o - writes the image to standard output and no file', async () => {
   const cwd = await newFolder();
   const { code, stdout, stderr } = await diffuse([...draw, '-o', '-'], cwd);
   assert.deepEqual([code, stderr], [0, '']);
@@ -157,7 +157,7 @@ test('-o - writes the picture to standard output and no file', async () => {
   assert.deepEqual(await readdir(cwd), []);
 });
 
-test('a preview is written while the picture is drawn', async () => {
+test('a preview is written while the image is drawn', async () => {
   const cwd = await newFolder();
   assert.equal((await diffuse([...draw, '-o', 'a.png', '--preview-path', 'p.png'], cwd)).code, 0);
   assert.deepEqual(await readdir(cwd), ['a.png', 'p.png']);
@@ -246,16 +246,16 @@ test('a reader that goes away ends the command without a word', async () => {
 
 test('inspect, devices and metadata print for people and for programs', async () => {
   const cwd = await newFolder();
-  const picture = join(cwd, 'a.png');
-  assert.equal((await diffuse([...draw, '-o', picture])).code, 0);
-  const texts = await Promise.all([diffuse(['inspect', model]), diffuse(['devices']), diffuse(['metadata', picture])]);
+  const image = join(cwd, 'a.png');
+  assert.equal((await diffuse([...draw, '-o', image])).code, 0);
+  const texts = await Promise.all([diffuse(['inspect', model]), diffuse(['devices']), diffuse(['metadata', image])]);
   for (const [i, pattern] of [/^family +sd1$/m, /^cpu +cpu/m, /^a red apple\nSteps: 2, /].entries()) {
-    const told = i === 2 ? "warning: The picture was drawn with the model 'sound', which is given with -m\n" : '';
+    const told = i === 2 ? "warning: The image was drawn with the model 'sound', which is given with -m\n" : '';
     assert.deepEqual([texts[i]?.code, texts[i]?.stderr], [0, told]);
     assert.match(String(texts[i]?.stdout), pattern);
   }
   const [inspection, devices, metadata] = await Promise.all(
-    [['inspect', model], ['devices'], ['metadata', picture]].map(async (args) =>
+    [['inspect', model], ['devices'], ['metadata', image]].map(async (args) =>
       JSON.parse(String((await diffuse([...args, '--json'])).stdout)),
     ),
   );

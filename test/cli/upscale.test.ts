@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-test('the picture may stand behind the command or be given with -i', async () => {
+test('the image may stand behind the command or be given with -i', async () => {
   const [behind, given] = await Promise.all([
     diffuse(['upscale', 'small.png', '--upscale-model', model, '-t', '1', '-o', '-'], folder),
     diffuse(['upscale', '-i', 'small.png', '--upscale-model', model, '-t', '1', '-o', '-'], folder),
@@ -39,10 +39,10 @@ test('what is missing and what is too much is told at once', async () => {
     diffuse(['upscale', 'small.png', '-i', 'small.png', '--upscale-model', model], folder),
   ]);
   assert.deepEqual([none.code, both.code], [2, 2]);
-  for (const part of [/a picture behind diffuse upscale, or --init-img/, /Expected --upscale-model/, /for --quality/]) {
+  for (const part of [/an image behind diffuse upscale, or --init-img/, /Expected --upscale-model/, /for --quality/]) {
     assert.match(none.stderr, part);
   }
-  assert.match(both.stderr, /one picture but received --init-img, too/);
+  assert.match(both.stderr, /one image but received --init-img, too/);
 });
 
 test('a result that is too wide for WebP is not lost', async () => {

@@ -1,4 +1,4 @@
-// Pictures led by ControlNets against diffusers: the same weights, pictures, prompts and noise. The goldens come from
+// Images led by ControlNets against diffusers: the same weights, images, prompts and noise. The goldens come from
 // test/reference/control.py. Then what the options mean, and what is refused.
 
 import assert from 'node:assert/strict';
@@ -22,13 +22,13 @@ import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 interface Goldens {
   /** Base64 of RGB bytes, 48 x 32. */
   images: string[];
-  pictures: {
+  cases: {
     options: Omit<Txt2ImgOptions, 'controls'> & { controls: { strength: number; start: number; end: number }[] };
     images: string[];
   }[];
 }
 
-const { images, pictures } = golden<Goldens>('control.json');
+const { images, cases } = golden<Goldens>('control.json');
 const [width, height] = [48, 32];
 const hints = images.map((data) => ({ width, height, data: new Uint8Array(Buffer.from(data, 'base64')) }));
 const [hint] = hints as [(typeof hints)[0]];
@@ -51,8 +51,8 @@ const draw = async (controls?: readonly ControlOptions[], options: Partial<Txt2I
 };
 const pixels = async (...args: Parameters<typeof draw>) => (await draw(...args)).data;
 
-describe('txt2img with controls draws the pictures of diffusers', () => {
-  for (const { options, images: expected } of pictures) {
+describe('txt2img with controls draws the images of diffusers', () => {
+  for (const { options, images: expected } of cases) {
     it(JSON.stringify(options.controls), async () => {
       const controls = options.controls.map((control, i) => ({
         ...control,
@@ -62,7 +62,7 @@ describe('txt2img with controls draws the pictures of diffusers', () => {
       const result = await model.txt2img({ ...options, ...SETTINGS, controls });
       result.images.forEach(({ data }, i) => {
         const decibels = psnr(data, Buffer.from(expected[i] as string, 'base64'), 255);
-        assert.ok(decibels >= 75, `at least 75 dB were expected of picture ${i}, it has ${decibels.toFixed(1)}`);
+        assert.ok(decibels >= 75, `at least 75 dB were expected of image ${i}, it has ${decibels.toFixed(1)}`);
       });
     });
   }
@@ -76,7 +76,7 @@ test('a strength of 0 draws exactly what is drawn without a control, and so do s
   assert.notDeepEqual(await pixels([{ model: net, image: hint, start: 0.75 }]), without);
 });
 
-test('one ControlNet may follow two pictures, and the order of controls does not matter much', async () => {
+test('one ControlNet may follow two images, and the order of controls does not matter much', async () => {
   const [first, second] = hints.map((image) => ({ model: net, image, strength: 0.5 })) as [
     ControlOptions,
     ControlOptions,
@@ -102,7 +102,7 @@ test('img2img and inpaint follow controls too', async () => {
   for (const [i, data] of led.entries()) assert.notDeepEqual(data, free[i], `way ${i}`);
 });
 
-test('the second pass of a larger picture follows the control at its own size', async () => {
+test('the second pass of a larger image follows the control at its own size', async () => {
   const drawn = async (controls: readonly ControlOptions[]) => draw(controls, { hires: true });
   const last = { model: net, image: hint, preprocessor: 'canny' as const };
   const [led, free] = [await drawn([last]), await drawn([])];
@@ -110,7 +110,7 @@ test('the second pass of a larger picture follows the control at its own size', 
   assert.notDeepEqual(led.data, free.data);
 });
 
-test('the part of a picture that is inpainted follows that part of the control', async () => {
+test('the part of an image that is inpainted follows that part of the control', async () => {
   const mask = { width, height, data: new Uint8Array(width * height) };
   for (let y = 8; y < 16; y++) mask.data.fill(255, y * width + 8, y * width + 16);
   const outside = { ...hint, data: hint.data.map((value, i) => ((i / 3) % width >= 40 ? 255 - value : value)) };
@@ -124,7 +124,7 @@ test('the part of a picture that is inpainted follows that part of the control',
   assert.notDeepEqual(await drawn(inside), expected);
 });
 
-test('the preprocessor canny shows the edges of the picture, at the size that is drawn', async () => {
+test('the preprocessor canny shows the edges of the image, at the size that is drawn', async () => {
   const options = { low: 40, high: 90 };
   const edges = await canny(hint, options);
   const [led, expected] = [
@@ -137,7 +137,7 @@ test('the preprocessor canny shows the edges of the picture, at the size that is
   await draw([{ model: net, image: large, preprocessor: 'canny' }]);
 });
 
-test('a picture tells of its controls', async () => {
+test('an image tells of its controls', async () => {
   const image = await draw([{ model: net, image: hint, strength: 0.5, end: 0.75, preprocessor: 'canny' }]);
   const name = net.split('/').at(-1);
   const { fields } = await readMetadata(await image.png());
@@ -191,7 +191,7 @@ const WRONG: Record<string, [controls: unknown, code: RegExp | string, message: 
   'no model': [[{ image: hint }], 'ERR_INVALID_ARG_TYPE', /a path for controls\[0\]\.model/],
   'an array with a hole': [Array(1), 'ERR_INVALID_ARG_TYPE', /an object \{ model, .* for controls\[0\]/],
   'an empty path': [[{ ...good, model: '' }], 'ERR_INVALID_ARG_VALUE', /controls\[0\]\.model/],
-  'no picture': [[good, { model: net }], 'ERR_INVALID_ARG_TYPE', /controls\[1\]\.image/],
+  'no image': [[good, { model: net }], 'ERR_INVALID_ARG_TYPE', /controls\[1\]\.image/],
   'a strength of NaN': [[{ ...good, strength: Number.NaN }], 'ERR_INVALID_ARG_VALUE', /controls\[0\]\.strength.*NaN/],
   'a negative strength': [[{ ...good, strength: -1 }], 'ERR_INVALID_ARG_VALUE', /from 0 to 10/],
   'an endless strength': [[{ ...good, strength: 1 / 0 }], 'ERR_INVALID_ARG_VALUE', /Infinity/],
@@ -217,12 +217,12 @@ const WRONG: Record<string, [controls: unknown, code: RegExp | string, message: 
     /text\.safetensors/,
   ],
   'a whole model': [[{ ...good, model: tinyModel().path }], 'ERR_MODEL_UNSUPPORTED', /no tensor of a ControlNet/],
-  'a picture that is none': [[{ ...good, image: file('text.png', 'no picture') }], 'ERR_IMAGE', /text\.png/],
-  'a picture that is missing': [[{ ...good, image: '/nowhere/edges.png' }], 'ERR_FILE', /nowhere/],
-  'a picture of another size that may not be resized': [
+  'an image that is none': [[{ ...good, image: file('text.png', 'no image') }], 'ERR_IMAGE', /text\.png/],
+  'an image that is missing': [[{ ...good, image: '/nowhere/edges.png' }], 'ERR_FILE', /nowhere/],
+  'an image of another size that may not be resized': [
     [{ ...good, image: { width: 8, height: 8, data: new Uint8Array(64) }, resizeMode: 'none' }],
     'ERR_INVALID_ARG_VALUE',
-    /a picture of 48 x 32.*controls\[0\]\.image but received 8 x 8/,
+    /an image of 48 x 32.*controls\[0\]\.image but received 8 x 8/,
   ],
 };
 

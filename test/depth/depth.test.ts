@@ -1,11 +1,14 @@
-// Estimating depth through the API: the way of pictures into and out of the network as in transformers and torch (goldens of
-// test/reference/depth.py), depth maps as pictures, and what is refused.
+// Estimating depth through the API: the way of images into and out of the network as in transformers and torch (goldens of
+// test/reference/depth.py), depth maps as images, and what is refused.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { resizeNearness } from '../../lib/depth/latent-depth.ts';
 import { networkSize } from '../../lib/depth/network-size.ts';
+import { readImage } from '../../lib/image/input.ts';
+import { cubic, resample } from '../../lib/image/resample.ts';
 import {
   type ControlOptions,
   type DepthEstimator,
@@ -15,9 +18,6 @@ import {
   loadDepthEstimator,
   loadModel,
 } from '../../lib/index.ts';
-import { resizeNearness } from '../../lib/picture/depth.ts';
-import { readPicture } from '../../lib/picture/input.ts';
-import { cubic, resample } from '../../lib/picture/resample.ts';
 import { assertClose } from '../support/compare.ts';
 import { goldenTensors } from '../support/golden.ts';
 import { depthArchitecture } from '../support/tiny-architectures.ts';
@@ -28,7 +28,7 @@ import { tinyRrdbNet, writeUpscaler } from '../support/tiny-upscalers.ts';
 
 const goldens = goldenTensors('depth.safetensors');
 const valuesOf = (name: string) => goldens.get(name)?.values as Float32Array;
-const image = { width: 90, height: 70, data: Uint8Array.from(valuesOf('picture')) };
+const image = { width: 90, height: 70, data: Uint8Array.from(valuesOf('image')) };
 const computing = { device: 'cpu', threads: 1, precision: 'f32' } as const;
 
 let path: string;
@@ -39,7 +39,7 @@ before(async () => {
 });
 after(() => estimator.dispose());
 
-test('pictures come to the size of the network as in MiDaS and transformers', () => {
+test('images come to the size of the network as in MiDaS and transformers', () => {
   const rows = [
     [512, 512, 384, 384],
     [768, 512, 576, 384],
@@ -67,10 +67,10 @@ test('pictures come to the size of the network as in MiDaS and transformers', ()
   }
 });
 
-test('pictures are resized for the network as by Pillow, within a level', async () => {
+test('images are resized for the network as by Pillow, within a level', async () => {
   const whole = { x: 0, y: 0, width: image.width, height: image.height };
   const resized = await resample({ ...image, channels: 3 }, whole, 96, 64, cubic);
-  const theirs = valuesOf('picture at network size');
+  const theirs = valuesOf('image at network size');
   assert.ok(resized.data.every((value, i) => Math.abs(value - (theirs[i] as number)) <= 1));
 });
 
@@ -85,22 +85,22 @@ test('what the network gives is resized as by torch', async () => {
   }
 });
 
-test('a picture has the depth that transformers estimates', async () => {
+test('an image has the depth that transformers estimates', async () => {
   const { architecture, side, device } = estimator.info;
   assert.deepEqual([architecture, side, device], ['dpt-hybrid', 64, 'cpu']);
-  const small = { width: 96, height: 64, data: Uint8Array.from(valuesOf('picture at network size')) };
+  const small = { width: 96, height: 64, data: Uint8Array.from(valuesOf('image at network size')) };
   const depth = await estimator.estimate(small);
   assert.ok(depth instanceof DepthMap);
-  assertClose(depth.data, valuesOf('depth of picture'), 1e-3);
+  assertClose(depth.data, valuesOf('depth of image'), 1e-3);
   const ofAnother = await estimator.estimate(image);
   assert.deepEqual([ofAnother.width, ofAnother.height, ofAnother.data.length], [90, 70, 6300]);
   const again = await estimateDepth(small, { model: path, ...computing });
   assert.deepEqual(again.data, depth.data);
 });
 
-test('a depth map is a picture of 8 bits and a file of 16, white where it is near', async () => {
+test('a depth map is an image of 8 bits and a file of 16, white where it is near', async () => {
   const depth = new DepthMap({ width: 3, height: 2, data: Float32Array.of(5, 6, 7, 5.5, 9, 5) });
-  const { data, width, height } = await depth.picture();
+  const { data, width, height } = await depth.image();
   assert.deepEqual([width, height], [3, 2]);
   assert.deepEqual(
     data.filter((_, i) => i % 3 === 0),
@@ -108,13 +108,13 @@ test('a depth map is a picture of 8 bits and a file of 16, white where it is nea
   );
   const png = await depth.png();
   assert.deepEqual([png[24], png[25]], [16, 0], 'bit depth and colour type');
-  const read = await readPicture(png, 'image');
+  const read = await readImage(png, 'image');
   assert.deepEqual(
     read.data.filter((_, i) => i % 4 === 1),
     Uint8Array.of(0, 64, 128, 32, 255, 0),
   );
   const flat = new DepthMap({ width: 2, height: 1, data: Float32Array.of(3, 3) });
-  assert.deepEqual((await flat.picture()).data, new Uint8Array(6));
+  assert.deepEqual((await flat.image()).data, new Uint8Array(6));
 });
 
 test('a model that draws with depth estimates it by its own network, or by the one that it is given', async () => {
@@ -137,14 +137,14 @@ test('a model that draws with depth estimates it by its own network, or by the o
   await assert.rejects(missing.depth2img(drawing), { code: 'ERR_FILE', message: /\/no\/such\.pt/ });
 });
 
-test('a control is shown the depth of its picture', async () => {
+test('a control is shown the depth of its image', async () => {
   const control = { model: tinyControlNet({}), image } as const;
   const plain = tinyModel({ vocabulary: 49408 }).path;
   await using model = await loadModel({ model: plain, depthModel: path }, computing);
   const draw = async (controls: readonly ControlOptions[]) =>
     (await model.txt2img({ prompt: 'x', steps: 1, seed: 1, width: 96, height: 64, controls })).images[0]?.data;
-  const small = { width: 96, height: 64, data: Uint8Array.from(valuesOf('picture at network size')) };
-  const depth = await (await estimator.estimate(small)).picture();
+  const small = { width: 96, height: 64, data: Uint8Array.from(valuesOf('image at network size')) };
+  const depth = await (await estimator.estimate(small)).image();
   const estimated = await draw([{ ...control, image: small, preprocessor: 'depth' }]);
   assert.deepEqual(estimated, await draw([{ ...control, image: depth }]));
   assert.notDeepEqual(estimated, await draw([{ ...control, image: small }]));
@@ -164,17 +164,17 @@ test('a model is disposed of while it estimates', async () => {
 const TYPE = 'ERR_INVALID_ARG_TYPE';
 const VALUE = 'ERR_INVALID_ARG_VALUE';
 const BAD: readonly (readonly [what: string, image: unknown, options: object, code: string, message: RegExp])[] = [
-  ['no picture', undefined, {}, TYPE, /for image but received undefined/],
-  ['a picture that is a number', 7, {}, TYPE, /for image but received 7/],
-  ['bytes that are no picture', Buffer.from('hello'), {}, 'ERR_IMAGE', /PNG, JPEG or WebP/],
-  ['a picture that is missing', '/no/such.png', {}, 'ERR_FILE', /\/no\/such\.png/],
+  ['no image', undefined, {}, TYPE, /for image but received undefined/],
+  ['an image that is a number', 7, {}, TYPE, /for image but received 7/],
+  ['bytes that are no image', Buffer.from('hello'), {}, 'ERR_IMAGE', /PNG, JPEG or WebP/],
+  ['an image that is missing', '/no/such.png', {}, 'ERR_FILE', /\/no\/such\.png/],
   ['no model', image, { model: undefined }, TYPE, /for model but received undefined/],
   ['an empty path', image, { model: '' }, VALUE, /for model/],
   ['a model that is missing', image, { model: '/no/such.pt' }, 'ERR_FILE', /\/no\/such\.pt/],
   [
-    'a model that is a picture',
+    'a model that is an image',
     image,
-    { model: join('docs', 'images', 'from-a-picture.png') },
+    { model: join('docs', 'images', 'from-an-image.png') },
     'ERR_MODEL_UNSUPPORTED',
     /./,
   ],
@@ -184,15 +184,15 @@ const BAD: readonly (readonly [what: string, image: unknown, options: object, co
   ['a signal that is none', image, { signal: 3 }, TYPE, /an AbortSignal/],
 ];
 
-test('bad pictures, models and options are refused', async () => {
+test('bad images, models and options are refused', async () => {
   const upscaler = writeUpscaler(tinyRrdbNet({ blocks: 1 }));
   const rows = [
     ...BAD,
     ['an upscaler', image, { model: upscaler }, 'ERR_MODEL_UNSUPPORTED', /is an upscaler/] as const,
   ];
-  for (const [what, picture, options, code, message] of rows) {
+  for (const [what, image, options, code, message] of rows) {
     const asked = { model: path, ...computing, ...options } as EstimateDepthOptions;
-    await assert.rejects(estimateDepth(picture as string, asked), (error: Error & { code: string }) => {
+    await assert.rejects(estimateDepth(image as string, asked), (error: Error & { code: string }) => {
       assert.equal(error.code, code, `${what}: ${error.message}`);
       assert.match(error.message, message, what);
       return true;

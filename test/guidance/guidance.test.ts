@@ -71,7 +71,7 @@ test('a noise level between two training steps reaches the network as a timestep
   assert.ok(Math.abs(timestep - 500.25) < 1e-9);
 });
 
-const PROMPTS = { conditional: 5, unconditional: -2, neither: -4, perturbed: 1 };
+const PROMPTS = { conditional: 5, unconditional: -2, unconditionalImage: -4, perturbed: 1 };
 
 test('a rejection of the network passes through the denoiser and the guidance', async () => {
   const reason = new Error('stop');
@@ -115,7 +115,7 @@ for (const [guidance, evaluated, expected] of GUIDED) {
   });
 }
 
-test('rescaling gives each picture of a batch its own deviation, in part or whole', async () => {
+test('rescaling gives each image of a batch its own deviation, in part or whole', async () => {
   const conditional = [1, 3, 10, 30];
   const predictEach: PredictEach<number> = async (_latent, _timestep, conditions) =>
     conditions.map((condition) => Float32Array.from(conditional, (value) => (condition === 5 ? value : 0)));

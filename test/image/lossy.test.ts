@@ -1,4 +1,4 @@
-// JPEG and WebP files of pictures: their pixels, and the parameters that other programs look for in EXIF.
+// JPEG and WebP files of images: their pixels, and the parameters that other programs look for in EXIF.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// Picture files: pixels and generation parameters out and back in, and what hostile files do.
+// Image files: pixels and generation parameters out and back in, and what hostile files do.
 
 import assert from 'node:assert/strict';
 import { chmod, lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -8,11 +8,11 @@ import { after, before, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
 import encodeChunks from 'png-chunks-encode';
 import { PNG } from 'pngjs';
-import { formatParameters, type GenerationParameters } from '../../lib/image/parameters.ts';
-import { readMetadata } from '../../lib/image/read-metadata.ts';
 import { RgbImage, toRgbBytes } from '../../lib/image/rgb-image.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { interpret } from '../../lib/metadata/interpret.ts';
+import { formatParameters, type GenerationParameters } from '../../lib/metadata/parameters.ts';
+import { readMetadata } from '../../lib/metadata/read-metadata.ts';
 
 const parse = (text: string) => interpret(readInfotext(text));
 
@@ -39,7 +39,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-test('a saved picture holds the same pixels and parameters', async () => {
+test('a saved image holds the same pixels and parameters', async () => {
   const path = join(folder, 'apple.png');
   await new RgbImage(pixels, 3, 2, parameters).save(path);
   const decoded = PNG.sync.read(await readFile(path));
@@ -111,7 +111,7 @@ test('network output becomes bytes by rounding and clamping', async () => {
   assert.deepEqual([...(await toRgbBytes(planes))], [0, 0, 128, 255, 255, 140]);
 });
 
-test('a picture that cannot be written is refused with the reason', async () => {
+test('an image that cannot be written is refused with the reason', async () => {
   const image = new RgbImage(pixels, 3, 2);
   const missing = join(folder, 'no', 'such', 'a.png');
   await assert.rejects(image.save(missing), (error: Error & { code?: string }) => {
@@ -162,7 +162,7 @@ test('a link is followed and a device is written to as it is', async () => {
   assert.equal((await readFile('/dev/null')).length, 0);
 });
 
-test('hostile pictures give a typed error', async () => {
+test('hostile images give a typed error', async () => {
   const png = await new RgbImage(pixels, 3, 2, parameters).png();
   const edit = (change: (bytes: Buffer) => void) => {
     const copy = Buffer.from(png);
@@ -188,7 +188,7 @@ test('hostile pictures give a typed error', async () => {
     'text without a separator': chunk('tEXt', Buffer.from('parameters')),
     'compressed text that is none': chunk('zTXt', Buffer.from('parameters\0\0junk')),
     'a compression bomb': chunk('zTXt', Buffer.concat([Buffer.from('parameters\0\0'), deflateSync(Buffer.alloc(2e7))])),
-    'a picture without parameters': await new RgbImage(pixels, 3, 2).png(),
+    'an image without parameters': await new RgbImage(pixels, 3, 2).png(),
   };
   for (const [name, bytes] of Object.entries(hostile)) {
     await assert.rejects(readMetadata(bytes), { name: 'DiffusionError', code: 'ERR_IMAGE' }, name);

@@ -1,14 +1,14 @@
-// Properties of picture metadata that hold for any text and any damage.
+// Properties of image metadata that hold for any text and any damage.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DiffusionError } from '../../lib/errors.ts';
-import { formatParameters, type GenerationParameters } from '../../lib/image/parameters.ts';
-import { readMetadata } from '../../lib/image/read-metadata.ts';
+import { DiffusionError } from '../../lib/core/errors.ts';
 import { RgbImage } from '../../lib/image/rgb-image.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { interpret } from '../../lib/metadata/interpret.ts';
+import { formatParameters, type GenerationParameters } from '../../lib/metadata/parameters.ts';
+import { readMetadata } from '../../lib/metadata/read-metadata.ts';
 import { KEYWORDS, readStatement } from '../../lib/metadata/texts.ts';
 
 const parse = (text: string) => interpret(readInfotext(text));
@@ -122,7 +122,7 @@ test('any JSON under any keyword is read without an error', () => {
   );
 });
 
-test('a damaged picture gives its text or a typed error', async () => {
+test('a damaged image gives its text or a typed error', async () => {
   const png = await new RgbImage(new Uint8Array(192), 8, 8, plain).png();
   const damage = fc.record({ at: fc.nat(png.length - 1), byte: fc.nat(255), end: fc.nat(png.length) });
   await fc.assert(

@@ -66,7 +66,7 @@ describe('a tag says how much of a LoRA the UNet and the text encoders get', () 
     });
   }
 
-  it('and the picture says so', async () => {
+  it('and the image says so', async () => {
     const { images } = await draw({ prompt: 'a<lora:stripes:0.7:0.5>' });
     assert.deepEqual(images[0]?.parameters?.loras, [
       { path, weight: 0.5, textEncoderWeight: 0.7, applied: 4, tensors: 4 },

@@ -1,4 +1,4 @@
-// A process whose addresses are limited (ulimit -v) is told so by an error, and draws the right picture once they are not. Some
+// A process whose addresses are limited (ulimit -v) is told so by an error, and draws the right image once they are not. Some
 // limits; all of them: npm run test:memory
 
 import assert from 'node:assert/strict';
@@ -44,9 +44,9 @@ test('where addresses are short, drawing is refused or right, and right without 
       continue;
     }
     right ??= told.free;
-    assert.equal(told.free, right, `${megabytes} MB: another picture without the limit`);
+    assert.equal(told.free, right, `${megabytes} MB: another image without the limit`);
     if (told.code === undefined) {
-      assert.equal(told.limited, right, `${megabytes} MB: another picture`);
+      assert.equal(told.limited, right, `${megabytes} MB: another image`);
       outcomes.right++;
     } else {
       assert.equal(told.code, 'ERR_OUT_OF_MEMORY', `${megabytes} MB: ${told.message}`);

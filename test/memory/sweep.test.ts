@@ -1,4 +1,4 @@
-// No failed allocation of the native side ends the process, and none leaves another picture behind. A sample of all; the whole
+// No failed allocation of the native side ends the process, and none leaves another image behind. A sample of all; the whole
 // takes an hour or more: npm run test:memory
 
 import assert from 'node:assert/strict';

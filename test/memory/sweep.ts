@@ -9,8 +9,8 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { loadModel } from '../../lib/index.ts';
+import { callNative } from '../../lib/native/call.ts';
 import type { NativeCondition, NativeImageNetwork, NativeModel } from '../../lib/native/contract.ts';
-import { callNative } from '../../lib/pipeline/native-call.ts';
 import { addon, never, openTiny, tiny } from '../support/addon.ts';
 import { goldenTensors } from '../support/golden.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
@@ -160,7 +160,7 @@ const trials: readonly Trial<unknown>[] = [
     end: async () => {},
   }),
   trial({
-    name: 'a picture',
+    name: 'an image',
     prepare: () => loadModel(worded, { threads: 2 }),
     call: async (model) => {
       const [image] = (await model.txt2img({ prompt: 'a red apple', width: 64, height: 64, steps: 2, seed: 1 })).images;

@@ -1,4 +1,4 @@
-// A picture drawn again from what its file says: with the options of its metadata it is the same picture with the same parameters.
+// An image drawn again from what its file says: with the options of its metadata it is the same image with the same parameters.
 
 import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
@@ -51,11 +51,11 @@ const variants: Record<string, Partial<Txt2ImgOptions>> = {
   'no seam one above the other': { tileable: 'y' },
   'a second pass': { hires: { scale: 2, steps: 1, denoisingStrength: 0.5 } },
   'a second pass with names': { hires: { width: 24, height: 32, upscaler: 'latent-nearest', steps: 2 } },
-  'a second pass over the picture': { hires: { scale: 1.5, upscaler: 'lanczos' } },
+  'a second pass over the image': { hires: { scale: 1.5, upscaler: 'lanczos' } },
 };
 
 for (const [name, change] of Object.entries(variants)) {
-  test(`a picture is drawn again: ${name}`, async () => {
+  test(`an image is drawn again: ${name}`, async () => {
     const { images } = await model.txt2img({ ...small, ...change });
     const [image] = images;
     const metadata = await readMetadata(await (image as (typeof images)[0]).png());
@@ -67,7 +67,7 @@ for (const [name, change] of Object.entries(variants)) {
   });
 }
 
-test('each picture of a batch is drawn again, with seeds that count up beyond 2^53', async () => {
+test('each image of a batch is drawn again, with seeds that count up beyond 2^53', async () => {
   const { images, seed } = await model.txt2img({ ...small, seed: 2 ** 53 - 1, batchSize: 2 });
   assert.equal(seed, 2 ** 53 - 1);
   for (const [i, expected] of [2 ** 53 - 1, 2n ** 53n].entries()) {
@@ -87,6 +87,6 @@ test('what a file cannot say is told', async () => {
   const { images: drawn } = await model.img2img({ prompt: 'x', image, steps: 2, strength: 0.5, seed: 1 });
   const metadata = await readMetadata(await (drawn[0] as (typeof drawn)[0]).png());
   assert.equal(metadata.strength, 0.5);
-  assert.match(metadata.warnings.join(), /from another picture/);
+  assert.match(metadata.warnings.join(), /from another image/);
   assert.ok(!('strength' in metadata.options));
 });

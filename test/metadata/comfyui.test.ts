@@ -1,4 +1,4 @@
-// The graph of nodes in ComfyUI's pictures: what is read of it, and what is said of the rest.
+// The graph of nodes in ComfyUI's images: what is read of it, and what is said of the rest.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -87,7 +87,7 @@ test('links of a graph are followed', () => {
       /LoRAs whose files must be given again: x\.safetensors/,
     ],
     [
-      'a picture to start from',
+      'an image to start from',
       graph(
         { 3: { denoise: 0.6, latent_image: ['20', 0] } },
         {
@@ -96,7 +96,7 @@ test('links of a graph are followed', () => {
         },
       ),
       { strength: 0.6, width: undefined },
-      /from another picture/,
+      /from another image/,
     ],
     [
       'a second sampler',

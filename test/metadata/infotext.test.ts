@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatParameters, type GenerationParameters } from '../../lib/image/parameters.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { type ImageMetadata, interpret } from '../../lib/metadata/interpret.ts';
+import { formatParameters, type GenerationParameters } from '../../lib/metadata/parameters.ts';
 import { golden } from '../support/golden.ts';
 
 const read = (text: string) => interpret(readInfotext(text));
@@ -102,7 +102,7 @@ test('a value in quotes is JSON, any other ends at its comma', () => {
   assert.equal(({} as { x?: unknown }).x, undefined);
 });
 
-test('pictures of other programs become options of ours', () => {
+test('images of other programs become options of ours', () => {
   const texts: [string, Partial<ImageMetadata>][] = [
     [
       'cat\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, Size: 512x768, Model hash: abc, RNG: GPU',
@@ -200,7 +200,7 @@ test('seeds of 64 bits are exact', () => {
 
 test('what no call takes is left out and told', () => {
   const untaken: [string, keyof ImageMetadata['options'], RegExp][] = [
-    ['Seed: -1', 'seed', /for seed but the picture says '-1'/],
+    ['Seed: -1', 'seed', /for seed but the image says '-1'/],
     ['Seed: -5', 'seed', /for seed/],
     ['Seed: 1.5', 'seed', /for seed/],
     ['Seed: 18446744073709551616', 'seed', /for seed/],
@@ -241,7 +241,7 @@ test('a schedule is kept where the sampler is not here', () => {
   assert.deepEqual(method('Automatic'), [undefined, undefined]);
 });
 
-test('what makes the picture besides options is told', () => {
+test('what makes the image besides options is told', () => {
   const told: [string, RegExp][] = [
     [
       'Variation seed: 2, Variation seed strength: 0.1, ENSD: 31337',
@@ -249,7 +249,7 @@ test('what makes the picture besides options is told', () => {
     ],
     ['Schedule rho: 5', /Schedule rho/],
     ['ControlNet 0: "Module: canny, Model: x"', /ControlNet 0/],
-    ['Denoising strength: 0.6', /from another picture/],
+    ['Denoising strength: 0.6', /from another image/],
     ['Denoising strength: 6', /for strength/],
     ['Loras: "x.safetensors: 0.8 (2 of 2 tensors)"', /LoRAs whose files must be given again: x\.safetensors: 0\.8/],
   ];

@@ -141,8 +141,8 @@ const calls: [name: string, call: (model: Anything) => Promise<unknown>, error: 
   ['a shape that overflows', (m) => m.decode(latent, [2 ** 31 - 1, 2 ** 31 - 1, 2 ** 31 - 1, 1], never), wrongValue],
   ['a shape past 32 bits', (m) => m.decode(latent, [2 ** 32 + 1, 4, 8, 8], never), wrongValue],
   ['three latent channels', (m) => m.decode(new Float32Array(192), [1, 3, 8, 8], never), wrongValue],
-  ['a picture of four channels', (m) => m.encode(latent, shape, never), wrongValue],
-  ['a picture that is no multiple of 8', (m) => m.encode(new Float32Array(243), [1, 3, 9, 9], never), wrongValue],
+  ['an image of four channels', (m) => m.encode(latent, shape, never), wrongValue],
+  ['an image that is no multiple of 8', (m) => m.encode(new Float32Array(243), [1, 3, 9, 9], never), wrongValue],
   ['two timesteps', (m) => m.predict(latent, shape, new Float32Array(2), condition, never), wrongValue],
   ['a number for timesteps', (m) => m.predict(latent, shape, 500, condition, never), wrongType],
   [

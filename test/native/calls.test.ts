@@ -123,12 +123,12 @@ test('a large result owns its memory, also after the model is gone', async () =>
   assert.ok(pixels.every(Number.isFinite));
 });
 
-test('the event loop turns every 10 ms while a model opens, computes and hands over a picture', async () => {
+test('the event loop turns every 10 ms while a model opens, computes and hands over an image', async () => {
   const longest = await bestBelow(10, async () => {
     const work = async (): Promise<void> => {
       const opened = await openTiny();
-      const picture = decode(opened, never, 128);
-      await Promise.all([picture, encodeText(opened), addon.inspect({ model: tiny.path }, never)]);
+      const image = decode(opened, never, 128);
+      await Promise.all([image, encodeText(opened), addon.inspect({ model: tiny.path }, never)]);
       await opened.dispose();
     };
     return longestBlock(work());
@@ -193,7 +193,7 @@ test('more threads than the system grants are refused', {
   assert.match(stdout, /^ERR_DEVICE Expected 512 threads, but the system grants only \d+\. /, stderr);
 });
 
-test('pictures beyond any size are refused', async () => {
+test('images beyond any size are refused', async () => {
   // 32768x32768 pixels.
   await assert.rejects(model.decode(new Float32Array(4 * 4096 * 4096), [1, 4, 4096, 4096], never), {
     code: 'ERR_INVALID_ARG_VALUE',

@@ -60,7 +60,7 @@ describe('a depth network gives what its original gives', () => {
     });
   }
 
-  it('and the same for each picture of a batch', async () => {
+  it('and the same for each image of a batch', async () => {
     const network = await open(writeUpscaler(hybrid));
     const { values, shape } = imageOf('wide');
     const two = await network.evaluate(
@@ -176,7 +176,7 @@ test('files that are no whole depth network are refused', async () => {
   }
 });
 
-test('pictures that a depth network cannot take are refused', async () => {
+test('images that a depth network cannot take are refused', async () => {
   const network = await open(writeUpscaler(large));
   const rows: readonly (readonly [shape: Shape, length: number, message: RegExp])[] = [
     [[1, 3, 48, 64], 3 * 48 * 64, /multiples of 32/],

@@ -100,8 +100,8 @@ describe('the networks of the tiny checkpoint agree with transformers and diffus
   });
 
   for (const [name, what] of [
-    ['vae', 'two pictures'],
-    ['faint', 'a picture of hardly any variance'],
+    ['vae', 'two images'],
+    ['faint', 'an image of hardly any variance'],
   ] as const) {
     it(`VAE encoder, ${what}`, async () => {
       const { values, shape } = tensor(`tiny.${name}.image`);

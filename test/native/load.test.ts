@@ -20,7 +20,7 @@ function copyPackage(folder: string): string {
   mkdirSync(join(folder, 'dist', 'lib', 'native'), { recursive: true });
   for (const file of [
     'package.json',
-    ...['errors', 'native/load', 'native/mending'].map((name) => `dist/lib/${name}.js`),
+    ...['core/errors', 'native/load', 'native/mending'].map((name) => `dist/lib/${name}.js`),
   ]) {
     cpSync(join(root, file), join(folder, file));
   }

@@ -1,4 +1,4 @@
-// Weights as other programs store them draw the picture that the same numbers draw in f32.
+// Weights as other programs store them draw the image that the same numbers draw in f32.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';

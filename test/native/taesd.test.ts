@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { readImage } from '../../lib/image/input.ts';
 import { loadModel } from '../../lib/index.ts';
 import type { NativeModel, NativeSource } from '../../lib/native/contract.ts';
-import { readPicture } from '../../lib/picture/input.ts';
 import { diffuse } from '../cli/command.ts';
 import { addon, never, tiny } from '../support/addon.ts';
 import { soundModel } from '../support/bad-models.ts';
@@ -35,7 +35,7 @@ function folder(): string {
   return path;
 }
 
-/** The latents that come first in the moments of each picture, and the rest. */
+/** The latents that come first in the moments of each image, and the rest. */
 function latentsOf(moments: Float32Array, [batch, channels, height, width]: Shape): [Float32Array, Float32Array] {
   const length = channels * height * width;
   const parts = [0, 1].map((half) =>
@@ -149,10 +149,10 @@ describe('a file is refused that is no sound tiny autoencoder:', () => {
     }));
 });
 
-describe('pictures', () => {
+describe('images', () => {
   const options = { prompt: 'x', width: 32, height: 16, steps: 2, seed: 1, rng: 'cpu', batchSize: 2 } as const;
 
-  it('have previews of their own size, which end in the picture where the tiny autoencoder decodes it', async () => {
+  it('have previews of their own size, which end in the image where the tiny autoencoder decodes it', async () => {
     await using model = await loadModel({ model: soundModel(), vae: whole }, { threads: 1 });
     const run = model.txt2img({ ...options, preview: 'tae' });
     const sizes: unknown[] = [];
@@ -208,8 +208,8 @@ describe('pictures', () => {
     ];
     const { code, stderr } = await diffuse([...args, '--preview', 'tae', '--preview-path', preview]);
     assert.deepEqual([code, stderr], [0, '']);
-    const drawn = await readPicture(output, 'output');
-    assert.deepEqual((await readPicture(preview, 'preview')).data.length, drawn.data.length);
+    const drawn = await readImage(output, 'output');
+    assert.deepEqual((await readImage(preview, 'preview')).data.length, drawn.data.length);
     for (const [flags, message] of [
       [['--vae', whole], /either --vae or --taesd/],
       [['--preview', 'tae'], /--preview-path/],

@@ -75,7 +75,7 @@ describe('the npm package', () => {
     run(program('attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], root);
   });
 
-  it('installs beside a fitting binary and draws a picture where no compiler is on PATH', () => {
+  it('installs beside a fitting binary and draws an image where no compiler is on PATH', () => {
     const env = {
       PATH: pathWithoutCompiler(),
       NODE_DIFFUSION_PREBUILD: layOut(join(root, 'build', 'Release', 'node-diffusion.node')),

@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { nodeFileTrace } from '@vercel/nft';
-import { PACKAGE_VERSION } from '../../lib/version.ts';
+import { PACKAGE_VERSION } from '../../lib/core/version.ts';
 import { root, temporaryFolder } from './installation.ts';
 
 test('the addon with its libraries, the model and the vocabulary are copied', async () => {

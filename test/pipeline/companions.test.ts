@@ -1,4 +1,4 @@
-// Models whose UNet takes more than a latent: pictures against those of diffusers (goldens of test/reference/companions.py), and the
+// Models whose UNet takes more than a latent: images against those of diffusers (goldens of test/reference/companions.py), and the
 // ways of drawing that each model has.
 
 import assert from 'node:assert/strict';
@@ -14,7 +14,7 @@ import {
   type Run,
 } from '../../lib/index.ts';
 import { assertClose, psnr } from '../support/compare.ts';
-import { bytes, floats, type GoldenPicture, type GoldenRun, golden, pixels } from '../support/golden.ts';
+import { bytes, floats, type GoldenImage, type GoldenRun, golden, pixels } from '../support/golden.ts';
 import {
   depthArchitecture,
   editArchitecture,
@@ -43,9 +43,9 @@ interface Options {
 type Case = GoldenRun<Options>;
 
 const goldens = golden<{
-  image: GoldenPicture;
-  mask: GoldenPicture;
-  depthOfImage: GoldenPicture;
+  image: GoldenImage;
+  mask: GoldenImage;
+  depthOfImage: GoldenImage;
   inpaint: Case[];
   edit: Case[];
   depth: Case[];
@@ -66,7 +66,7 @@ type Draw = (
   options: Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu' },
 ) => Run<GenerationStep, GenerationResult>;
 
-/** @param shown what is compared of a picture; by default all. */
+/** @param shown what is compared of an image; by default all. */
 function compare(
   path: string,
   cases: readonly Case[],
@@ -92,16 +92,13 @@ function compare(
           theirs.filter((_, j) => shown(j)),
           255,
         );
-        assert.ok(
-          decibels >= least,
-          `at least ${least} dB were expected of picture ${i}, it has ${decibels.toFixed(1)}`,
-        );
+        assert.ok(decibels >= least, `at least ${least} dB were expected of image ${i}, it has ${decibels.toFixed(1)}`);
       });
     });
   }
 }
 
-describe('inpaint with a model for inpainting draws the pictures of diffusers where the mask is', () => {
+describe('inpaint with a model for inpainting draws the images of diffusers where the mask is', () => {
   const isMasked = (i: number) => mask.data[Math.floor(i / 3)] === 255;
   compare(
     tiny(inpaintArchitecture),
@@ -111,11 +108,11 @@ describe('inpaint with a model for inpainting draws the pictures of diffusers wh
   );
 });
 
-describe('edit draws the pictures of diffusers', () => {
+describe('edit draws the images of diffusers', () => {
   compare(tiny(editArchitecture), goldens.edit, (model, options) => model.edit({ ...options, image }));
 });
 
-describe('depth2img draws the pictures of diffusers', () => {
+describe('depth2img draws the images of diffusers', () => {
   const given = goldens.depth.filter(({ options }) => !options.estimated);
   compare(tiny(depthArchitecture), given, (model, options) =>
     model.depth2img({ ...options, image, depth, convention: 'diffusers' }),
@@ -126,26 +123,26 @@ describe('depth2img estimates the depth itself as diffusers does', () => {
   const estimated = goldens.depth.filter(({ options }) => options.estimated);
   const draw: Draw = (model, { estimated: _, ...options }) =>
     model.depth2img({ ...options, image, convention: 'diffusers' });
-  // Pillow rounds to whole levels between the two passes in which it resizes the picture for the network.
+  // Pillow rounds to whole levels between the two passes in which it resizes the image for the network.
   compare(tinyDepthModel(49408), estimated, draw, undefined, 1e-2);
 });
 
 const drawing = { prompt: 'a red apple', steps: 3, seed: 3, sampler: 'euler', rng: 'cpu' } as const;
 const size = { width: image.width, height: image.height };
-const pictureOf = async (run: Run<GenerationStep, GenerationResult>) => (await run).images[0]?.data as Uint8Array;
+const imageOf = async (run: Run<GenerationStep, GenerationResult>) => (await run).images[0]?.data as Uint8Array;
 
-test('a model for inpainting draws a picture, and from text, as where everything is masked', async () => {
+test('a model for inpainting draws an image, and from text, as where everything is masked', async () => {
   await using model = await load(inpaintArchitecture);
   const white = { ...mask, data: new Uint8Array(mask.data.length).fill(255) };
   const whole = (options: Partial<InpaintOptions>) =>
-    pictureOf(model.inpaint({ ...drawing, image, mask: white, ...options }));
-  const anew = (options: Partial<InpaintOptions>) => pictureOf(model.img2img({ ...drawing, image, ...options }));
+    imageOf(model.inpaint({ ...drawing, image, mask: white, ...options }));
+  const anew = (options: Partial<InpaintOptions>) => imageOf(model.img2img({ ...drawing, image, ...options }));
   const [half, all] = [await anew({ strength: 0.5 }), await anew({ strength: 1 })];
   assert.deepEqual(await whole({ strength: 0.5 }), half);
   assert.deepEqual(await whole({ strength: 1 }), all);
   assert.notDeepEqual(half, all);
-  // Without a picture the sample of the gray one is the first of its generator.
-  const text = await pictureOf(model.txt2img({ ...drawing, ...size }));
+  // Without an image the sample of the gray one is the first of its generator.
+  const text = await imageOf(model.txt2img({ ...drawing, ...size }));
   assert.ok(psnr(text, await whole({ strength: 1, maskedContent: 'nothing' }), 255) > 15);
 });
 
@@ -154,8 +151,8 @@ test('what a model for inpainting sees is what the mask leaves', async () => {
   const isMasked = (_: number, i: number) => mask.data[Math.floor(i / 3)] === 255;
   const hidden = { ...image, data: image.data.map((value, i) => (isMasked(value, i) ? 7 : value)) };
   const shown = { ...image, data: image.data.map((value, i) => (isMasked(value, i) ? value : 7)) };
-  const masked = async (picture: typeof image) =>
-    (await pictureOf(model.inpaint({ ...drawing, image: picture, mask, strength: 1, convention: 'diffusers' }))).filter(
+  const masked = async (shown: typeof image) =>
+    (await imageOf(model.inpaint({ ...drawing, image: shown, mask, strength: 1, convention: 'diffusers' }))).filter(
       isMasked,
     );
   assert.deepEqual(await masked(hidden), await masked(image));
@@ -164,7 +161,7 @@ test('what a model for inpainting sees is what the mask leaves', async () => {
 
 test('the guidance scales of an edit leave out of account what they say', async () => {
   await using model = await load(editArchitecture);
-  const draw = (options: Partial<EditOptions>) => pictureOf(model.edit({ ...drawing, image, ...options }));
+  const draw = (options: Partial<EditOptions>) => imageOf(model.edit({ ...drawing, image, ...options }));
   const negativePrompt = 'blurry';
   const plain = { cfgScale: 1, imageCfgScale: 1 };
   assert.deepEqual(await draw({ ...plain, negativePrompt }), await draw(plain));
@@ -175,10 +172,10 @@ test('the guidance scales of an edit leave out of account what they say', async 
   assert.notDeepEqual(await draw({ image: other }), await draw({}));
 });
 
-test('depth of another size and place is that of the picture', async () => {
+test('depth of another size and place is that of the image', async () => {
   await using model = await load(depthArchitecture);
   const draw = (options: Partial<Depth2ImgOptions>) =>
-    pictureOf(model.depth2img({ ...drawing, image, depth, strength: 1, ...options }));
+    imageOf(model.depth2img({ ...drawing, image, depth, strength: 1, ...options }));
   const twice = { width: 96, height: 64, data: new Uint8Array(96 * 64) };
   twice.data.forEach((_, i) => {
     twice.data[i] = depth.data[Math.floor(i / 192) * 48 + Math.floor((i % 96) / 2)] as number;
@@ -210,7 +207,7 @@ const FITS = {
 for (const [architecture, fitting, said] of [
   [tinyArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1.* takes a latent alone/],
   [inpaintArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1-inpaint.* takes a mask/],
-  [editArchitecture, ['edit'], /sd1-edit.* takes a picture to edit.*Draw with edit$/],
+  [editArchitecture, ['edit'], /sd1-edit.* takes an image to edit.*Draw with edit$/],
   [depthArchitecture, ['depth2img'], /sd2-depth.* takes depth.*Draw with depth2img$/],
 ] as const) {
   const channels = architecture.unet.inChannels ?? 4;
@@ -234,7 +231,7 @@ test('a model whose channels mean nothing known draws in no way', async () => {
 const TYPE = 'ERR_INVALID_ARG_TYPE';
 const VALUE = 'ERR_INVALID_ARG_VALUE';
 const BAD_EDITS: readonly (readonly [what: string, options: object, code: string, message: RegExp])[] = [
-  ['no picture', { image: undefined }, TYPE, /for image but received undefined/],
+  ['no image', { image: undefined }, TYPE, /for image but received undefined/],
   ['an image scale that is NaN', { imageCfgScale: Number.NaN }, VALUE, /for imageCfgScale but received NaN/],
   ['a negative image scale', { imageCfgScale: -1 }, VALUE, /at least 0 for imageCfgScale but received -1/],
   ['an infinite image scale', { imageCfgScale: Number.POSITIVE_INFINITY }, VALUE, /for imageCfgScale/],
@@ -247,7 +244,7 @@ const BAD_DEPTHS: typeof BAD_EDITS = [
   ['a depth that is a number', { depth: 3 }, TYPE, /for depth but received 3/],
   ['a depth that is null', { depth: null }, TYPE, /for depth but received null/],
   ['a depth that is missing', { depth: '/no/such.png' }, 'ERR_FILE', /\/no\/such\.png/],
-  ['a depth that is no picture', { depth: Buffer.from('hello') }, 'ERR_IMAGE', /the bytes of depth/],
+  ['a depth that is no image', { depth: Buffer.from('hello') }, 'ERR_IMAGE', /the bytes of depth/],
   ['a depth of NaN', { depth: { ...depth, data: new Float32Array(depth.data.length).fill(Number.NaN) } }, VALUE, /NaN/],
   ['a depth of the wrong length', { depth: { ...depth, width: 7 } }, VALUE, /for depth\.data/],
   ['an image scale', { imageCfgScale: 2 }, 'ERR_UNKNOWN_OPTION', /for imageCfgScale/],

@@ -32,7 +32,7 @@ function file(name: string, ...tensors: TestTensor[]): string {
   return path;
 }
 
-/** A model and how to draw with it: the bytes of the picture, and what was told of it. */
+/** A model and how to draw with it: the bytes of the image, and what was told of it. */
 function drawer(architecture: typeof sd2Architecture) {
   let model: Model;
   before(async () => {
@@ -41,7 +41,7 @@ function drawer(architecture: typeof sd2Architecture) {
   after(() => model.dispose());
   return async (options: Txt2ImgOptions) => {
     const { images, warnings, embeddings } = await model.txt2img({ ...drawing, ...options });
-    return { picture: images[0]?.data as Uint8Array, warnings, embeddings };
+    return { image: images[0]?.data as Uint8Array, warnings, embeddings };
   };
 }
 
@@ -50,11 +50,11 @@ describe('words in files for a model with one text encoder', () => {
   const three = tensor('emb_params', 3, 128);
   const whole = file('whole.safetensors', three);
   const two = file('two.safetensors', rows('<one>', three, 0), rows('<two>', three, 1, 3));
-  const expected = async () => (await draw({ prompt: 'a whole', embeddings: [{ path: whole }] })).picture;
+  const expected = async () => (await draw({ prompt: 'a whole', embeddings: [{ path: whole }] })).image;
 
   it('go by the names in the file, in any case', async () => {
     const one = await draw({ prompt: 'a <one> <TWO>', embeddings: [{ path: two }] });
-    assert.deepEqual(one.picture, await expected());
+    assert.deepEqual(one.image, await expected());
     assert.deepEqual(one.embeddings, [
       { token: '<one>', path: two, vectors: 1 },
       { token: '<two>', path: two, vectors: 2 },
@@ -64,7 +64,7 @@ describe('words in files for a model with one text encoder', () => {
 
   it('go by their names in a file that is named for another, and in the dictionary of AUTOMATIC1111', async () => {
     const only = file('learned_embeds.safetensors', renamed('<cat-toy>', three));
-    assert.deepEqual((await draw({ prompt: 'a <cat-toy>', embeddings: [{ path: only }] })).picture, await expected());
+    assert.deepEqual((await draw({ prompt: 'a <cat-toy>', embeddings: [{ path: only }] })).image, await expected());
     const dictionary = join(folder, 'dictionary.pt');
     writeCheckpoint(
       dictionary,
@@ -72,20 +72,20 @@ describe('words in files for a model with one text encoder', () => {
       [['name', pickled.text('x')]],
       'string_to_param',
     );
-    const { picture } = await draw({ prompt: 'a red blue', embeddings: [{ path: dictionary }] });
-    assert.deepEqual(picture, await expected());
+    const { image } = await draw({ prompt: 'a red blue', embeddings: [{ path: dictionary }] });
+    assert.deepEqual(image, await expected());
   });
 
   it('of several vectors are written as diffusers writes them', async () => {
     const names = ['<cat>', '<cat>_1', '<cat>_2'];
     const path = file('learned.safetensors', ...names.map((name, i) => rows(name, three, i)));
     for (const prompt of ['a <cat>', 'a <cat> <cat>_1 <cat>_2', 'a learned']) {
-      assert.deepEqual((await draw({ prompt, embeddings: [{ path }] })).picture, await expected(), prompt);
+      assert.deepEqual((await draw({ prompt, embeddings: [{ path }] })).image, await expected(), prompt);
     }
     const second = file('second.safetensors', rows('emb_params', three, 1));
     assert.deepEqual(
-      (await draw({ prompt: 'a <cat>_1', embeddings: [{ path }] })).picture,
-      (await draw({ prompt: 'a second', embeddings: [{ path: second }] })).picture,
+      (await draw({ prompt: 'a <cat>_1', embeddings: [{ path }] })).image,
+      (await draw({ prompt: 'a second', embeddings: [{ path: second }] })).image,
     );
   });
 
@@ -98,8 +98,8 @@ describe('words in files for a model with one text encoder', () => {
     writeSafetensors(join(library, 'third.safetensors'), [tensor('<two>', 2, 64)]);
     writeFileSync(join(library, 'broken.bin'), 'no tensors');
     const all = { prompt: 'a <one> <two>', embeddingDirectory: library };
-    const { picture, warnings, embeddings } = await draw(all);
-    assert.deepEqual(picture, await expected());
+    const { image, warnings, embeddings } = await draw(all);
+    assert.deepEqual(image, await expected());
     assert.match(
       warnings.join(),
       /first\.safetensors' and .*second\.safetensors' both hold the word '<two>'; the first is taken/,
@@ -107,10 +107,10 @@ describe('words in files for a model with one text encoder', () => {
     assert.match(warnings.join(), /third\.safetensors': expected vectors of 128 numbers .* found some of 64/);
     assert.equal(embeddings.length, 2);
     const given = await draw({ ...all, embeddings: [{ path: join(library, 'second.safetensors') }] });
-    assert.notDeepEqual(given.picture, picture, 'what is given by itself goes before');
+    assert.notDeepEqual(given.image, image, 'what is given by itself goes before');
     assert.deepEqual(given.warnings, []);
     writeSafetensors(join(library, '<one>.safetensors'), [tensor('x', 1, 128, 8)]);
-    assert.notDeepEqual((await draw(all)).picture, picture, 'the name of a file goes before');
+    assert.notDeepEqual((await draw(all)).image, image, 'the name of a file goes before');
     if (process.platform === 'win32') return;
     symlinkSync(file('outside.safetensors', tensor('<outside>', 1, 128)), join(library, 'link.safetensors'));
     await assert.rejects(draw({ ...all, prompt: '<outside>' }), { code: 'ERR_FILE', message: /leads out of it/ });
@@ -145,8 +145,8 @@ describe('words in files for a model with one text encoder', () => {
     const draws = [join(folder, 'F32.safetensors'), ...paths].map((path) =>
       draw({ prompt: 'a w', embeddings: [{ path, token: 'w' }] }),
     );
-    const [first, ...others] = (await Promise.all(draws)).map(({ picture }) => picture);
-    for (const [i, picture] of others.entries()) assert.deepEqual(picture, first, paths[i]);
+    const [first, ...others] = (await Promise.all(draws)).map(({ image }) => image);
+    for (const [i, image] of others.entries()) assert.deepEqual(image, first, paths[i]);
   });
 
   const many = Array.from({ length: 9000 }, (_, i) => rows(`<w${i}>`, three, 0));
@@ -198,7 +198,7 @@ describe('words in files for a model with one text encoder', () => {
   }
 
   it('are passed over where the prompt names none, whatever they are called and however many there are', async () => {
-    const { picture } = await draw({ prompt: 'a' });
+    const { image } = await draw({ prompt: 'a' });
     const names = ['constructor', 'hasOwnProperty', ' ', 'a'.repeat(300), '<é>'];
     const paths = [
       join(folder, 'many.safetensors'),
@@ -207,7 +207,7 @@ describe('words in files for a model with one text encoder', () => {
       file('axes.safetensors', { name: 'a', dtype: 'f32', shape: [1, 1, 128], values: new Float32Array(128) }),
     ];
     const result = await draw({ prompt: 'a', embeddings: paths.map((path) => ({ path })) });
-    assert.deepEqual(result.picture, picture);
+    assert.deepEqual(result.image, image);
     assert.deepEqual(result.embeddings, []);
     const { embeddings } = await draw({
       prompt: 'hasOwnProperty constructor <É> <w1999>',
@@ -227,14 +227,14 @@ describe('words in files for SDXL', () => {
   it('have a part for each text encoder, which pivotal tuning calls otherwise', async () => {
     const pivotal = file('pivotal.safetensors', renamed('text_encoders_0', l), renamed('text_encoders_1', g));
     const more = file('more.safetensors', l, g, tensor('t5xxl', 2, 96));
-    const { picture, warnings } = await named(both);
+    const { image, warnings } = await named(both);
     assert.deepEqual(warnings, []);
     for (const path of [pivotal, more])
       assert.deepEqual(await named(path), {
         ...(await named(both)),
         embeddings: [{ token: 'word', path, vectors: 2 }],
       });
-    assert.notDeepEqual(picture, (await draw({ prompt: 'a word, 3d' })).picture);
+    assert.notDeepEqual(image, (await draw({ prompt: 'a word, 3d' })).image);
   });
 
   it('may be in two files, one for each text encoder', async () => {
@@ -242,11 +242,11 @@ describe('words in files for SDXL', () => {
       file('learned_embeds.safetensors', renamed('<w>', l)),
       file('learned_embeds_2.safetensors', renamed('<w>', g)),
     ];
-    const { picture, warnings, embeddings } = await draw({
+    const { image, warnings, embeddings } = await draw({
       prompt: 'a <w>, 3d',
       embeddings: paths.map((path) => ({ path })),
     });
-    assert.deepEqual(picture, (await named(both)).picture);
+    assert.deepEqual(image, (await named(both)).image);
     assert.deepEqual(warnings, []);
     assert.deepEqual(
       embeddings,
@@ -255,20 +255,20 @@ describe('words in files for SDXL', () => {
   });
 
   it('are left out of what a text encoder reads that they have no vectors for, which is said', async () => {
-    const pictures = new Set([(await named(both)).picture, (await draw({ prompt: 'a, 3d' })).picture].map(String));
+    const images = new Set([(await named(both)).image, (await draw({ prompt: 'a, 3d' })).image].map(String));
     for (const [lacking, ...tensors] of [
       ['second text encoder (clip_g)', l, renamed('text_encoders_0', l), renamed('emb_params', l), renamed('<w>', l)],
       ['first text encoder (clip_l)', g, renamed('text_encoders_1', g), renamed('emb_params', g)],
     ] as const) {
       const drawn = [];
       for (const one of tensors) drawn.push(await named(file(`one-${one.name}.safetensors`, one)));
-      for (const { picture, warnings } of drawn) {
-        assert.deepEqual(picture, drawn[0]?.picture);
+      for (const { image, warnings } of drawn) {
+        assert.deepEqual(image, drawn[0]?.image);
         assert.deepEqual(warnings, [`'word' has no vectors for the ${lacking}, which reads the prompt without it`]);
       }
-      pictures.add(String(drawn[0]?.picture));
+      images.add(String(drawn[0]?.image));
     }
-    assert.equal(pictures.size, 4);
+    assert.equal(images.size, 4);
   });
 });
 

@@ -1,4 +1,4 @@
-// Embeddings of textual inversion: what text encoders and whole pictures make of them, against transformers and diffusers; the
+// Embeddings of textual inversion: what text encoders and whole images make of them, against transformers and diffusers; the
 // forms of their files; what does not fit. The goldens come from test/reference/textual_inversion.py.
 
 import assert from 'node:assert/strict';
@@ -17,7 +17,7 @@ import { pickled, writeCheckpoint } from '../support/torch-file.ts';
 const goldens = goldenTensors('textual_inversion.safetensors');
 const ARCHITECTURES = { sd2: sd2Architecture, xl: xlArchitecture };
 type Name = keyof typeof ARCHITECTURES;
-type Picture = Txt2ImgOptions & { model: Name; image: string };
+type Image = Txt2ImgOptions & { model: Name; image: string };
 
 /** A model with the whole vocabulary, written once: that takes seconds. */
 const written = new Map<Name, string>();
@@ -91,8 +91,8 @@ for (const name of ['sd2', 'xl'] as const) {
   });
 }
 
-describe('txt2img with embeddings draws the pictures of diffusers', () => {
-  for (const { image, model: name, ...options } of golden<Picture[]>('textual_inversion.json')) {
+describe('txt2img with embeddings draws the images of diffusers', () => {
+  for (const { image, model: name, ...options } of golden<Image[]>('textual_inversion.json')) {
     it(name, async () => {
       await using model = await loadModel(wordModel(name), {
         device: 'cpu',
@@ -106,8 +106,8 @@ describe('txt2img with embeddings draws the pictures of diffusers', () => {
         return (await model.txt2img({ ...rest, ...fixed, ...more })).images[0]?.data as Uint8Array;
       };
       const expected = Buffer.from(image, 'base64');
-      const picture = await draw({ embeddings: WORDS.map((word) => write(name, word)) });
-      assert.ok(psnr(picture, expected, 255) >= 50, `${psnr(picture, expected, 255).toFixed(1)} dB`);
+      const drawn = await draw({ embeddings: WORDS.map((word) => write(name, word)) });
+      assert.ok(psnr(drawn, expected, 255) >= 50, `${psnr(drawn, expected, 255).toFixed(1)} dB`);
       assert.ok(psnr(await draw({}), expected, 255) < 45, 'without them it is another');
     });
   }
@@ -157,10 +157,10 @@ describe('embeddings of a model with one text encoder', () => {
     const plain = await draw({});
     for (const [what, file, write] of forms) {
       write(place(file));
-      const picture = await draw({ embeddings: [{ path: place(file), token: 'Shiny' }] });
-      expected ??= picture;
-      assert.ok(psnr(picture, expected, 255) > 45, what);
-      assert.ok(psnr(picture, plain, 255) < 45, `${what}: it changes the picture`);
+      const image = await draw({ embeddings: [{ path: place(file), token: 'Shiny' }] });
+      expected ??= image;
+      assert.ok(psnr(image, expected, 255) > 45, what);
+      assert.ok(psnr(image, plain, 255) < 45, `${what}: it changes the image`);
     }
   });
 
@@ -180,10 +180,10 @@ describe('embeddings of a model with one text encoder', () => {
     assert.deepEqual(result.images[0]?.parameters?.embeddings, [report]);
     assert.deepEqual((await model.txt2img({ ...drawing, prompt: 'shinys', ...all })).embeddings, []);
     const negative = { prompt: 'a', ...all };
-    const pictures = await Promise.all(
+    const images = await Promise.all(
       ['', 'shiny', '(shiny:1.2)', 'shinys'].map((negativePrompt) => draw({ ...negative, negativePrompt })),
     );
-    assert.equal(new Set(pictures.map((picture) => Buffer.from(picture).toString('hex'))).size, 4);
+    assert.equal(new Set(images.map((image) => Buffer.from(image).toString('hex'))).size, 4);
     const twin = join(library, 'shiny.pt');
     writeFileSync(twin, '');
     await assert.rejects(draw(all), { code: 'ERR_FILE', message: /one embedding by the name of 'shiny'/i });

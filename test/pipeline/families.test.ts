@@ -1,4 +1,4 @@
-// Pictures of small models of Stable Diffusion 2 and XL against those of diffusers' pipelines: the same weights, prompts and noise.
+// Images of small models of Stable Diffusion 2 and XL against those of diffusers' pipelines: the same weights, prompts and noise.
 // The goldens come from test/reference/families.py. Then what these models are conditioned with besides.
 
 import assert from 'node:assert/strict';
@@ -17,7 +17,7 @@ import { type TinyModelOptions, tinyModel } from '../support/tiny-model.ts';
 
 type Edit = NonNullable<TinyModelOptions['edit']>;
 
-type Picture = Txt2ImgOptions & {
+type Image = Txt2ImgOptions & {
   model: 'sd2' | 'xl';
   prediction: 'epsilon' | 'v';
   /** Base64 of `[height, width, 3]` bytes. */
@@ -35,8 +35,8 @@ const load = (architecture: TinyModelArchitecture, options: LoadOptions = {}) =>
     ...options,
   });
 
-describe('txt2img draws the pictures of diffusers', () => {
-  for (const { image, model: name, prediction, ...options } of golden<Picture[]>('families.json')) {
+describe('txt2img draws the images of diffusers', () => {
+  for (const { image, model: name, prediction, ...options } of golden<Image[]>('families.json')) {
     const sizes = options.originalSize ? ', other sizes' : '';
     it(`${name}, negative prompt '${options.negativePrompt}', predicting ${prediction}${sizes}`, async () => {
       await using model = await load(ARCHITECTURES[name], { prediction });
@@ -51,12 +51,12 @@ const DRAWING = { prompt: 'a red apple', width: 16, height: 16, steps: 2, seed: 
 
 async function draw(architecture: TinyModelArchitecture, variants: Partial<Txt2ImgOptions>[]): Promise<Uint8Array[]> {
   await using model = await load(architecture);
-  const pictures: Uint8Array[] = [];
+  const drawn: Uint8Array[] = [];
   for (const variant of variants) {
     const { images } = await model.txt2img({ ...DRAWING, ...variant });
-    pictures.push((images[0] as { data: Uint8Array }).data);
+    drawn.push((images[0] as { data: Uint8Array }).data);
   }
-  return pictures;
+  return drawn;
 }
 
 test('the refiner of SDXL heeds sizes and scores', async () => {

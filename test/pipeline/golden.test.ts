@@ -1,4 +1,4 @@
-// Whole pictures against those of diffusers' StableDiffusionPipeline: the same weights, prompts and noise. The goldens come from
+// Whole images against those of diffusers' StableDiffusionPipeline: the same weights, prompts and noise. The goldens come from
 // test/reference/networks.py.
 
 import assert from 'node:assert/strict';
@@ -8,7 +8,7 @@ import { psnr } from '../support/compare.ts';
 import { golden } from '../support/golden.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
-interface Picture {
+interface Image {
   prompt: string;
   negativePrompt: string;
   width: number;
@@ -25,8 +25,8 @@ interface Picture {
 
 const path = tinyModel({ vocabulary: 49408 }).path;
 
-describe('txt2img draws the pictures of diffusers', () => {
-  for (const { images: expected, prediction, ...options } of golden<Picture[]>('pictures.json')) {
+describe('txt2img draws the images of diffusers', () => {
+  for (const { images: expected, prediction, ...options } of golden<Image[]>('images.json')) {
     const { prompt, width, height, steps, batchSize } = options;
     it(`"${prompt}", ${batchSize} of ${width}x${height} in ${steps} steps, predicting ${prediction}`, async () => {
       await using model = await loadModel(path, { device: 'cpu', threads: 1, precision: 'f32', prediction });
@@ -35,7 +35,7 @@ describe('txt2img draws the pictures of diffusers', () => {
       images.forEach((image, i) => {
         assert.deepEqual([image.width, image.height], [width, height]);
         const decibels = psnr(image.data, Buffer.from(expected[i] as string, 'base64'), 255);
-        assert.ok(decibels >= 50, `at least 50 dB were expected of picture ${i}, it has ${decibels.toFixed(1)}`);
+        assert.ok(decibels >= 50, `at least 50 dB were expected of image ${i}, it has ${decibels.toFixed(1)}`);
       });
     });
   }

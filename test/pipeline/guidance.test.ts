@@ -26,7 +26,7 @@ async function lastLatent(model: Model, options: Txt2ImgOptions): Promise<Float3
   return steps.at(-1)?.latent as Float32Array;
 }
 
-describe('guided pictures end with the latents of diffusers', () => {
+describe('guided images end with the latents of diffusers', () => {
   for (const { latent, model: name, prediction, ...options } of golden<Golden[]>('guidance.json')) {
     const { prompt, negativePrompt, cfgScale, cfgRescale, pagScale, guidanceInterval } = options;
     const title = JSON.stringify({ prompt, negativePrompt, cfgScale, cfgRescale, pagScale, guidanceInterval });
@@ -107,13 +107,13 @@ describe('steering', () => {
 
   test('image to image counts the steps that it takes, and shares are of all steps', async () => {
     const image = { width: 16, height: 16, data: Uint8Array.from({ length: 3 * 16 * 16 }, (_, i) => (i * 37) % 256) };
-    const picture = async (prompt: string) => {
+    const redraw = async (prompt: string) => {
       const { images } = await model.img2img({ ...small, image, strength: 0.5, prompt });
       return images[0]?.data;
     };
-    assert.deepEqual(await picture('[a:a pear:0.5]'), await picture('a'));
-    assert.deepEqual(await picture('[a:a pear:0.0]'), await picture('a pear'));
-    assert.notDeepEqual(await picture('a pear'), await picture('a'));
+    assert.deepEqual(await redraw('[a:a pear:0.5]'), await redraw('a'));
+    assert.deepEqual(await redraw('[a:a pear:0.0]'), await redraw('a pear'));
+    assert.notDeepEqual(await redraw('a pear'), await redraw('a'));
   });
 
   test('a ControlNet leads the perturbed network too', async () => {
@@ -135,7 +135,7 @@ describe('steering', () => {
     assert.deepEqual(await draw({ prompt: 'a [b:shiny:9] cat', embeddings }), await draw({ prompt: 'a b cat' }));
   });
 
-  test('a picture says how it was guided', async () => {
+  test('an image says how it was guided', async () => {
     const { images } = await model.txt2img({ ...small, cfgRescale: 0.7, pagScale: 3, guidanceInterval: [0.1, 0.9] });
     const { fields } = await readMetadata(await (images[0] as { png(): Promise<Uint8Array> }).png());
     assert.equal(fields['CFG Rescale'], '0.7');

@@ -1,9 +1,10 @@
-// Pictures drawn in two passes: against diffusers (goldens of test/reference/hires.py), with upscalers of all kinds, and what is refused.
+// Images drawn in two passes: against diffusers (goldens of test/reference/hires.py), with upscalers of all kinds, and what is refused.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { readImage } from '../../lib/image/input.ts';
 import {
   type HiresOptions,
   loadModel,
@@ -12,7 +13,6 @@ import {
   readMetadata,
   type Txt2ImgOptions,
 } from '../../lib/index.ts';
-import { readPicture } from '../../lib/picture/input.ts';
 import { diffuse } from '../cli/command.ts';
 import { soundModel } from '../support/bad-models.ts';
 import { assertClose } from '../support/compare.ts';
@@ -42,7 +42,7 @@ describe('two passes end with the latent of those of diffusers', () => {
 });
 
 describe('a second pass', () => {
-  it('has its steps after those of the first, previews of its size, and its words in the picture', async () => {
+  it('has its steps after those of the first, previews of its size, and its words in the image', async () => {
     const sizes: unknown[] = [];
     const run = model.txt2img({ ...options, preview: true, hires: { scale: 1.5, steps: 2 } });
     for await (const { index, total, preview, latent } of run)
@@ -65,17 +65,17 @@ describe('a second pass', () => {
 
   it('starts from what any upscaler makes', async () => {
     await using upscaler = await loadUpscaler(x2, { threads: 1 });
-    const pictures = new Set<string>();
+    const distinct = new Set<string>();
     for (const one of ['latent', 'latent-nearest', 'latent-bicubic', 'lanczos', x2, upscaler] as const) {
       const { images } = await model.txt2img({
         ...options,
         hires: { upscaler: one, steps: 2, denoisingStrength: 0.3 },
       });
       assert.deepEqual([images[0]?.width, images[0]?.height], [64, 48]);
-      pictures.add(Buffer.from(images[0]?.data as Uint8Array).toString('base64'));
+      distinct.add(Buffer.from(images[0]?.data as Uint8Array).toString('base64'));
     }
     // An open upscaler is the one of its file.
-    assert.equal(pictures.size, 5);
+    assert.equal(distinct.size, 5);
     assert.equal((await upscaler.upscale({ width: 4, height: 4, data: new Uint8Array(48) })).width, 8);
   });
 
@@ -155,11 +155,11 @@ describe('diffuse --hires', () => {
     output,
   ];
 
-  it('draws the larger picture', async () => {
+  it('draws the larger image', async () => {
     const flags = ['--hires', '--hires-scale', '1.5', '--hires-steps', '2', '--hires-denoising-strength', '0.5'];
     const { code, stderr } = await diffuse([...args, ...flags, '--hires-upscaler', 'Latent (nearest)']);
     assert.deepEqual([code, stderr], [0, '']);
-    const { width, height } = await readPicture(output, 'output');
+    const { width, height } = await readImage(output, 'output');
     assert.deepEqual([width, height], [48, 24]);
   });
 

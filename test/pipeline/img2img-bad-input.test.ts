@@ -1,4 +1,4 @@
-// Bad pictures, masks and options through the API: each gives a typed error, and the model lives on.
+// Bad images, masks and options through the API: each gives a typed error, and the model lives on.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -23,15 +23,15 @@ const sound = { prompt: 'x', image: pixels(16, 16), mask: pixels(16, 16, 1), ste
 type Row = readonly [what: string, options: object, code: string, message: RegExp];
 
 const BAD: readonly Row[] = [
-  ['no picture', { image: undefined }, TYPE, /the path of a picture, .* for image but received undefined/],
-  ['a picture that is a number', { image: 7 }, TYPE, /for image but received 7/],
-  ['a picture that is null', { image: null }, TYPE, /for image but received null/],
-  ['a picture that is a URL', { image: new URL('file:///a.png') }, TYPE, /for image but received a URL/],
-  ['a picture that is an ArrayBuffer', { image: new ArrayBuffer(8) }, TYPE, /received an ArrayBuffer/],
+  ['no image', { image: undefined }, TYPE, /the path of an image, .* for image but received undefined/],
+  ['an image that is a number', { image: 7 }, TYPE, /for image but received 7/],
+  ['an image that is null', { image: null }, TYPE, /for image but received null/],
+  ['an image that is a URL', { image: new URL('file:///a.png') }, TYPE, /for image but received a URL/],
+  ['an image that is an ArrayBuffer', { image: new ArrayBuffer(8) }, TYPE, /received an ArrayBuffer/],
   ['an empty path', { image: '' }, VALUE, /a path of 1 to 4096 characters for image but received ''/],
   ['a path with a zero byte', { image: 'a\0.png' }, VALUE, /zero byte/],
   ['a path to nothing', { image: '/no/such.png' }, 'ERR_FILE', /\/no\/such\.png/],
-  ['bytes that are no picture', { image: Buffer.from('hello') }, 'ERR_IMAGE', /PNG, JPEG or WebP/],
+  ['bytes that are no image', { image: Buffer.from('hello') }, 'ERR_IMAGE', /PNG, JPEG or WebP/],
   ['an empty buffer', { image: new Uint8Array(0) }, 'ERR_IMAGE', /PNG, JPEG or WebP/],
   [
     'pixels without data',
@@ -91,15 +91,10 @@ const BAD: readonly Row[] = [
     'a size that is no multiple of 8 and may not change',
     { image: pixels(15, 16), resizeMode: 'none' },
     VALUE,
-    /a picture of 8 x 16, since it may not be resized, for image but received 15 x 16/,
+    /an image of 8 x 16, since it may not be resized, for image but received 15 x 16/,
   ],
-  ['another size where none may be', { width: 32, resizeMode: 'none' }, VALUE, /a picture of 32 x 32/],
-  [
-    'a picture too large to be drawn',
-    { image: pixels(16392, 8, 1) },
-    VALUE,
-    /at most 16384 pixels a side .* 16392 x 8/,
-  ],
+  ['another size where none may be', { width: 32, resizeMode: 'none' }, VALUE, /an image of 32 x 32/],
+  ['an image too large to be drawn', { image: pixels(16392, 8, 1) }, VALUE, /at most 16384 pixels a side .* 16392 x 8/],
   [
     'a batch too large to be drawn',
     { image: pixels(2048, 1024, 1), batchSize: 64 },
@@ -115,8 +110,8 @@ const BAD: readonly Row[] = [
 ];
 
 const BAD_MASKS: readonly Row[] = [
-  ['no mask', { mask: undefined }, TYPE, /the path of a picture, .* for mask but received undefined/],
-  ['a mask that is no picture', { mask: Buffer.from('hello') }, 'ERR_IMAGE', /the bytes of mask/],
+  ['no mask', { mask: undefined }, TYPE, /the path of an image, .* for mask but received undefined/],
+  ['a mask that is no image', { mask: Buffer.from('hello') }, 'ERR_IMAGE', /the bytes of mask/],
   ['a mask of the wrong length', { mask: { ...pixels(2, 2), width: 3 } }, VALUE, /for mask\.data/],
   [
     'a black mask',

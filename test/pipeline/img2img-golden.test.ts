@@ -1,14 +1,14 @@
-// Image to image and inpainting against diffusers: the same weights, pictures, prompts and noise. The goldens come from
+// Image to image and inpainting against diffusers: the same weights, images, prompts and noise. The goldens come from
 // test/reference/img2img.py.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { crop } from '../../lib/image/pixels.ts';
+import { lanczos3 } from '../../lib/image/resample.ts';
+import { place, type ResizeMode, resize } from '../../lib/image/resize.ts';
 import { type GenerationResult, type GenerationStep, loadModel, type Model, type Run } from '../../lib/index.ts';
-import { crop } from '../../lib/picture/pixels.ts';
-import { lanczos3 } from '../../lib/picture/resample.ts';
-import { place, type ResizeMode, resize } from '../../lib/picture/resize.ts';
 import { assertClose, psnr } from '../support/compare.ts';
-import { bytes, floats, type GoldenPicture, type GoldenRun, golden, pixels } from '../support/golden.ts';
+import { bytes, floats, type GoldenImage, type GoldenRun, golden, pixels } from '../support/golden.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
 interface Options {
@@ -26,10 +26,10 @@ interface Options {
 type Case = GoldenRun<Options>;
 
 const goldens = golden<{
-  image: GoldenPicture;
-  mask: GoldenPicture;
-  largeImage: GoldenPicture;
-  smallMask: GoldenPicture;
+  image: GoldenImage;
+  mask: GoldenImage;
+  largeImage: GoldenImage;
+  smallMask: GoldenImage;
   img2img: Case[];
   inpaint: Case[];
   inpaintRegion: Case[];
@@ -50,7 +50,7 @@ type Draw = (
   options: Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu'; convention: 'diffusers' },
 ) => Run<GenerationStep, GenerationResult>;
 
-/** @param least PSNR of the pictures in decibels. */
+/** @param least PSNR of the images in decibels. */
 function compare(cases: readonly Case[], least: number, latentTolerance: number, draw: Draw): void {
   for (const { options, latent, images: expected } of cases) {
     const { prediction, ...rest } = options;
@@ -69,23 +69,20 @@ function compare(cases: readonly Case[], least: number, latentTolerance: number,
       assert.equal(images.length, expected.length);
       images.forEach(({ data }, i) => {
         const decibels = psnr(data, bytes(expected[i] as string), 255);
-        assert.ok(
-          decibels >= least,
-          `at least ${least} dB were expected of picture ${i}, it has ${decibels.toFixed(1)}`,
-        );
+        assert.ok(decibels >= least, `at least ${least} dB were expected of image ${i}, it has ${decibels.toFixed(1)}`);
       });
     });
   }
 }
 
-describe('img2img draws the pictures of diffusers', () => {
+describe('img2img draws the images of diffusers', () => {
   const image = pixels(goldens.image);
   compare(goldens.img2img, 75, 1e-4, (model, options) => model.img2img({ ...options, image }));
 });
 
-describe('inpaint draws the pictures of diffusers where the mask is', () => {
+describe('inpaint draws the images of diffusers where the mask is', () => {
   const [image, mask] = [pixels(goldens.image), pixels(goldens.mask)];
-  // diffusers leaves the rest as the VAE renders it, so it is put back here too before the pictures are compared.
+  // diffusers leaves the rest as the VAE renders it, so it is put back here too before the images are compared.
 
   const putBack = (drawn: string) =>
     Buffer.from(
@@ -101,14 +98,14 @@ describe('inpaint draws the masked region at full resolution as diffusers does',
   compare(goldens.inpaintRegion, 60, 1e-3, (model, options) => model.inpaint({ ...options, image, mask }));
 });
 
-describe('pictures are resized as by diffusers', () => {
+describe('images are resized as by diffusers', () => {
   for (const [i, { mode, width, height, image: expected }] of goldens.resized.entries()) {
     const source = pixels(i < 3 ? goldens.largeImage : goldens.image);
     it(`${source.width}x${source.height} to ${width}x${height} by ${mode}, within a level`, async () => {
       const placement = place(source, { width, height }, mode);
       const resized = await resize({ ...source, channels: 3 }, placement, lanczos3);
       assert.equal(resized.data.length, 3 * width * height);
-      // What diffusers puts around a picture that fits is not quite its border.
+      // What diffusers puts around an image that fits is not quite its border.
       const inner = async (data: Uint8Array) => (await crop({ width, height, channels: 3, data }, placement.to)).data;
       const [ours, theirs] = [await inner(resized.data), await inner(bytes(expected))];
       assert.ok(ours.every((value, j) => Math.abs(value - (theirs[j] as number)) <= 1));

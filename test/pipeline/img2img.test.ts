@@ -9,7 +9,7 @@ import {
   type InpaintOptions,
   loadModel,
   type Model,
-  type RawPicture,
+  type RawImage,
   type RgbImage,
   readMetadata,
   SAMPLERS,
@@ -23,7 +23,7 @@ import { tinyModel } from '../support/tiny-model.ts';
 
 const [width, height] = [48, 40];
 /** Waves of another length in each channel. */
-const picture = (w: number, h: number): RawPicture => ({
+const waves = (w: number, h: number): RawImage => ({
   width: w,
   height: h,
   data: Uint8Array.from({ length: 3 * w * h }, (_, i) => {
@@ -32,7 +32,7 @@ const picture = (w: number, h: number): RawPicture => ({
   }),
 });
 /** White within the box, black outside. */
-const box = (w: number, h: number, left: number, top: number, right: number, bottom: number): RawPicture => ({
+const box = (w: number, h: number, left: number, top: number, right: number, bottom: number): RawImage => ({
   width: w,
   height: h,
   data: Uint8Array.from({ length: w * h }, (_, i) => {
@@ -40,7 +40,7 @@ const box = (w: number, h: number, left: number, top: number, right: number, bot
     return x >= left && x < right && y >= top && y < bottom ? 255 : 0;
   }),
 });
-const image = picture(width, height);
+const image = waves(width, height);
 const mask = box(width, height, 10, 9, 30, 25);
 const small = { prompt: 'a red apple', image, steps: 4, seed: 7, strength: 0.5 } as const;
 
@@ -59,7 +59,7 @@ const draw = (options: Partial<Img2ImgOptions> = {}) => first(model.img2img({ ..
 const inpaint = (options: Partial<InpaintOptions> = {}) => first(model.inpaint({ ...small, mask, ...options }));
 
 /** Pixels where `where` holds that are not equal. */
-function differing(a: RgbImage, b: RawPicture, where: (x: number, y: number) => boolean): number {
+function differing(a: RgbImage, b: RawImage, where: (x: number, y: number) => boolean): number {
   let count = 0;
   for (let i = 0; i < a.data.length; i++) {
     const [x, y] = [Math.floor(i / 3) % a.width, Math.floor(i / 3 / a.width)];
@@ -70,7 +70,7 @@ function differing(a: RgbImage, b: RawPicture, where: (x: number, y: number) => 
 const inBox = (x: number, y: number) => x >= 10 && x < 30 && y >= 9 && y < 25;
 const outside = (x: number, y: number) => !inBox(x, y);
 
-test('a strength of 0 gives the picture through the VAE, without a step', async () => {
+test('a strength of 0 gives the image through the VAE, without a step', async () => {
   const run = model.img2img({ ...small, strength: 0 });
   for await (const _ of run) assert.fail('a step was taken');
   const { images, timings } = await run;
@@ -79,7 +79,7 @@ test('a strength of 0 gives the picture through the VAE, without a step', async 
     model.img2img({ ...small, strength: 0, prompt: 'something else', sampler: 'heun', steps: 9 }),
   );
   assert.deepEqual(images[0]?.data, other.data);
-  assert.notDeepEqual((await draw({ strength: 0, image: picture(width, height + 8) })).data, other.data);
+  assert.notDeepEqual((await draw({ strength: 0, image: waves(width, height + 8) })).data, other.data);
 });
 
 test('a strength of 1 starts from the noise of text alone, and inpainting of nothing is text alone, latent for latent', async () => {
@@ -91,17 +91,17 @@ test('a strength of 1 starts from the noise of text alone, and inpainting of not
       for await (const step of run) all.push(step);
       return all;
     };
-    const [text, empty, pictures] = [
+    const [text, empty, images] = [
       await steps(model.txt2img(options)),
       await steps(model.inpaint({ ...options, image, mask: white, strength: 1, maskedContent: 'nothing' })),
       await steps(model.img2img({ ...options, image, strength: 1 })),
     ];
     assert.deepEqual(empty, text);
     assert.deepEqual(
-      pictures.map(({ sigma }) => sigma),
+      images.map(({ sigma }) => sigma),
       text.map(({ sigma }) => sigma),
     );
-    assert.notDeepEqual(pictures[0]?.latent, text[0]?.latent);
+    assert.notDeepEqual(images[0]?.latent, text[0]?.latent);
   }
 });
 
@@ -122,7 +122,7 @@ test('the conventions take as many steps as their programs', async () => {
   }
 });
 
-test('pictures of another convention than the usual say so', async () => {
+test('images of another convention than the usual say so', async () => {
   const said = async (convention?: 'webui' | 'diffusers') =>
     (await readMetadata(await (await draw({ convention })).png())).fields.Convention;
   assert.deepEqual([await said(), await said('webui'), await said('diffusers')], [undefined, undefined, 'diffusers']);
@@ -155,7 +155,7 @@ test('every sampler and schedule takes the last share of its steps', async () =>
   }
 });
 
-test('sigmas of the user and a sampler of the user start from a picture too', async () => {
+test('sigmas of the user and a sampler of the user start from an image too', async () => {
   const seen: number[] = [];
   const run = model.img2img({ ...small, steps: undefined, scheduler: [10, 5, 2, 1, 0], strength: 0.5 });
   for await (const { sigma } of run) seen.push(sigma);
@@ -170,7 +170,7 @@ test('sigmas of the user and a sampler of the user start from a picture too', as
   assert.equal(levels[0]?.length, 4);
 });
 
-test('more strength leaves less of the picture', async () => {
+test('more strength leaves less of the image', async () => {
   const untouched = await draw({ strength: 0 });
   const distance = async (strength: number) => {
     const { data } = await draw({ strength, sampler: 'euler', cfgScale: 1 });
@@ -180,7 +180,7 @@ test('more strength leaves less of the picture', async () => {
   assert.ok((distances[0] as number) > 0 && (distances[0] as number) < (distances[1] as number), `${distances}`);
 });
 
-test('each picture of a batch is the one that its own seed gives alone', async () => {
+test('each image of a batch is the one that its own seed gives alone', async () => {
   const pairs = [
     [await model.img2img({ ...small, batchSize: 2 }), await draw({ seed: 8 })],
     [await model.inpaint({ ...small, mask, batchSize: 2 }), await inpaint({ seed: 8 })],
@@ -191,15 +191,15 @@ test('each picture of a batch is the one that its own seed gives alone', async (
   }
 });
 
-test('the size is that of the picture, rounded down to a multiple of 8, or what is asked for', async () => {
+test('the size is that of the image, rounded down to a multiple of 8, or what is asked for', async () => {
   const sizes: [Partial<Img2ImgOptions>, number[]][] = [
     [{}, [48, 40]],
-    [{ image: picture(49, 47) }, [48, 40]],
-    [{ image: picture(3, 5) }, [8, 8]],
+    [{ image: waves(49, 47) }, [48, 40]],
+    [{ image: waves(3, 5) }, [8, 8]],
     [{ width: 24 }, [24, 16]],
     [{ height: 80 }, [96, 80]],
     [{ width: 32, height: 64 }, [32, 64]],
-    [{ image: picture(48, 40), resizeMode: 'none' }, [48, 40]],
+    [{ image: waves(48, 40), resizeMode: 'none' }, [48, 40]],
   ];
   for (const [options, size] of sizes) {
     const drawn = await draw({ steps: 1, strength: 0, ...options });
@@ -235,7 +235,7 @@ test('what the mask leaves out equals the input pixel for pixel, whatever is mas
       seen.add(Buffer.from(drawn.data).toString('latin1'));
     }
   }
-  // A batch begins with the picture that is drawn alone.
+  // A batch begins with the image that is drawn alone.
   assert.equal(seen.size, rows.length, 'every row draws something else');
 });
 
@@ -259,7 +259,7 @@ test('a mask thinner than its blur is drawn all the same', async () => {
 });
 
 test('gray in a mask blends by as much', async () => {
-  const half: RawPicture = { ...mask, data: Uint8Array.from(mask.data, (value) => (value ? 128 : 0)) };
+  const half: RawImage = { ...mask, data: Uint8Array.from(mask.data, (value) => (value ? 128 : 0)) };
   const [whole, blended] = [await inpaint(), await inpaint({ mask: half })];
   const at = 3 * (15 * width + 20);
   for (let i = at; i < at + 30; i++) {
@@ -274,8 +274,8 @@ test('an inverted mask draws the rest', async () => {
   assert.ok(differing(drawn, image, outside) > 1000);
 });
 
-test('a mask of another size is stretched to the picture', async () => {
-  // A quarter of the size; its box is the picture's quarter from (12, 8) to (32, 24).
+test('a mask of another size is stretched to the image', async () => {
+  // A quarter of the size; its box is the image's quarter from (12, 8) to (32, 24).
   const drawn = await inpaint({ mask: box(12, 10, 3, 2, 8, 6) });
   const covered = (x: number, y: number) => x >= 9 && x < 35 && y >= 5 && y < 27;
   assert.equal(
@@ -290,8 +290,8 @@ test('a mask of another size is stretched to the picture', async () => {
   );
 });
 
-test('the masked region alone is drawn at its own size and put back into a picture of any size', async () => {
-  const large = picture(131, 77);
+test('the masked region alone is drawn at its own size and put back into an image of any size', async () => {
+  const large = waves(131, 77);
   const region = box(131, 77, 90, 5, 120, 30);
   for (const options of [{ width: 32, height: 32 }, { width: 64, height: 24 }, {}]) {
     const drawn = await inpaint({ image: large, mask: region, paddingMaskCrop: 6, strength: 1, ...options });
@@ -327,7 +327,7 @@ test('filling takes the colours around the mask', async () => {
   for (const channel of [0, 1, 2]) assert.ok(Math.abs(mean(filled, channel) - mean(expected, channel)) < 12);
 });
 
-test('the metadata of a picture tells how it was made', async () => {
+test('the metadata of an image tells how it was made', async () => {
   const { fields, strength, steps } = await readMetadata(await (await draw()).png());
   assert.deepEqual([strength, steps, fields['Denoising strength']], [0.5, 4, '0.5']);
   const drawn = await inpaint({ maskBlur: 4, maskedContent: 'fill', paddingMaskCrop: 16 });
@@ -338,15 +338,15 @@ test('the metadata of a picture tells how it was made', async () => {
   );
 });
 
-test('pictures may change once the call is made', async () => {
+test('images may change once the call is made', async () => {
   const expected = await draw();
-  const changing = picture(width, height);
+  const changing = waves(width, height);
   const run = first(model.img2img({ ...small, image: changing }));
   changing.data.fill(0);
   assert.deepEqual((await run).data, expected.data);
 });
 
-test('a picture that is drawn can be drawn on', async () => {
+test('an image that is drawn can be drawn on', async () => {
   const drawn = await draw();
   assert.deepEqual((await draw({ image: drawn })).data, (await draw({ image: await drawn.png() })).data);
 });
@@ -362,7 +362,7 @@ test('runs of all kinds follow each other in the order of their calls', async ()
   assert.deepEqual(order, ['a0', 'a1', 'a2', 'b0', 'b1', 'c0', 'c1', 'c2']);
 });
 
-test('a picture that cannot be read is told of before earlier runs end', async () => {
+test('an image that cannot be read is told of before earlier runs end', async () => {
   const controller = new AbortController();
   const long = model.txt2img({ prompt: 'x', width: 128, height: 128, steps: 500, signal: controller.signal });
   await assert.rejects(model.img2img({ ...small, image: '/no/such.png' }), { code: 'ERR_FILE' });
@@ -374,7 +374,7 @@ test('a picture that cannot be read is told of before earlier runs end', async (
 test('an abort ends a run wherever it is, and dispose() too', async () => {
   for (const delay of [0, 5, 30, 100]) {
     const controller = new AbortController();
-    const options = { ...small, image: picture(128, 128), steps: 200, signal: controller.signal };
+    const options = { ...small, image: waves(128, 128), steps: 200, signal: controller.signal };
     const runs = [model.img2img(options), model.inpaint({ ...options, mask: box(128, 128, 0, 0, 64, 64) })];
     const ended = runs.map((run) => assert.rejects(run, (reason) => reason === controller.signal.reason));
     await setTimeout(delay);
@@ -387,8 +387,8 @@ test('an abort ends a run wherever it is, and dispose() too', async () => {
   await Promise.all([other.dispose(), run]);
 });
 
-test('the work on large pictures and masks does not hold up the event loop', async () => {
-  const [large, largeMask] = [picture(1024, 768), box(1024, 768, 500, 300, 700, 500)];
+test('the work on large images and masks does not hold up the event loop', async () => {
+  const [large, largeMask] = [waves(1024, 768), box(1024, 768, 500, 300, 700, 500)];
   const block = await bestBelow(40, () =>
     longestBlock(
       inpaint({ image: large, mask: largeMask, maskBlur: 6, maskedContent: 'fill', paddingMaskCrop: 40, strength: 0 }),

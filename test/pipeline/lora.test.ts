@@ -342,7 +342,7 @@ describe('txt2img with LoRAs', () => {
     ] as const) {
       assert.deepEqual(await pixels({ ...options, prompt: `${tag}a red apple` }), byOption.images[0]?.data, tag);
     }
-    assert.deepEqual(await pixels({}), plain, 'the next picture has none');
+    assert.deepEqual(await pixels({}), plain, 'the next image has none');
   });
 
   it('adds several up', async () => {

@@ -61,12 +61,12 @@ function tokenizer(files: Readonly<Record<string, unknown>>, name = 'tokenizer',
 async function draw(source: string | ModelSource, ...options: Txt2ImgOptions[]) {
   const told: string[] = [];
   await using model = await loadModel(source, { threads: 1, logger: { warn: (message) => told.push(message) } });
-  const pictures: Uint8Array[] = [];
+  const drawn: Uint8Array[] = [];
   for (const each of options) {
     const { images } = await model.txt2img({ ...drawing, ...each });
-    pictures.push(images[0]?.data as Uint8Array);
+    drawn.push(images[0]?.data as Uint8Array);
   }
-  return { pictures, told };
+  return { images: drawn, told };
 }
 
 const decoder = {
@@ -87,30 +87,26 @@ const spellings: readonly [what: string, files: Readonly<Record<string, unknown>
 for (const [what, files] of spellings) {
   test(`words that ${what} names draw what the same vectors draw as an embedding`, async () => {
     const embeddings = [{ path: embedding }];
-    const { pictures: expected } = await draw(plain.path, { prompt: 'a toy, 3d', embeddings }, { prompt: 'a, 3d' });
+    const { images: expected } = await draw(plain.path, { prompt: 'a toy, 3d', embeddings }, { prompt: 'a, 3d' });
     tokenizer(files);
     const prompts = ['a <toy>, 3d', 'a, 3d', 'a <TOY> <toy>_1, 3d'].map((prompt) => ({ prompt }));
-    const { pictures, told } = await draw(root, ...prompts);
-    assert.deepEqual(pictures, [...expected, expected[0]]);
+    const { images, told } = await draw(root, ...prompts);
+    assert.deepEqual(images, [...expected, expected[0]]);
     assert.deepEqual(told, []);
     const own = { prompt: 'a <toy>', embeddings: [{ path: other, token: '<toy>' }] };
-    assert.deepEqual(
-      (await draw(root, own)).pictures,
-      (await draw(plain.path, own)).pictures,
-      'an embedding goes before',
-    );
+    assert.deepEqual((await draw(root, own)).images, (await draw(plain.path, own)).images, 'an embedding goes before');
   });
 }
 
 test('rows that no word reaches are passed over, which is said', async () => {
-  const { pictures: expected } = await draw(plain.path, { prompt: 'a <toy>' });
+  const { images: expected } = await draw(plain.path, { prompt: 'a <toy>' });
   for (const [files, count] of [
     [{}, '2 rows'],
     [{ 'added_tokens.json': { '<other>': 49409, '': 49408 }, 'tokenizer.json': {} }, '1 row'],
   ] as const) {
     tokenizer(files);
-    const { pictures, told } = await draw(root, { prompt: 'a <toy>' });
-    assert.deepEqual(pictures, expected);
+    const { images, told } = await draw(root, { prompt: 'a <toy>' });
+    assert.deepEqual(images, expected);
     assert.equal(told.length, 1);
     assert.match(
       told[0] as string,
@@ -213,15 +209,15 @@ test('the second text encoder of SDXL has its own tokenizer', async () => {
   const [textEncoder, textEncoder2] = encoders as [string, string];
   const prompt = { prompt: 'a <toy>, 3d' };
   const both = await draw({ model: path, textEncoder, textEncoder2 }, prompt);
-  assert.deepEqual(both.pictures[0], expected.pictures[0]);
+  assert.deepEqual(both.images[0], expected.images[0]);
   assert.deepEqual(both.told, []);
   const first = await draw({ model: path, textEncoder }, prompt);
-  assert.deepEqual(first.pictures[0], expected.pictures[1]);
+  assert.deepEqual(first.images[0], expected.images[1]);
   assert.deepEqual(first.told, [
     "'<toy>' has no vectors for the second text encoder (clip_g), which reads the prompt without it",
   ]);
   const second = await draw({ model: path, textEncoder2 }, prompt);
-  assert.deepEqual(second.pictures[0], expected.pictures[2]);
+  assert.deepEqual(second.images[0], expected.images[2]);
   rmSync(join(folder, 'tokenizer_2'), { recursive: true });
   const { told } = await draw({ model: path, textEncoder, textEncoder2 });
   assert.match(told.join(), /^The second text encoder has 2 rows/);
@@ -254,13 +250,13 @@ test('LongCLIP reads 248 tokens at once; its first 77 are those of the positions
   for (const [i, value] of short.entries()) assert.ok(Math.abs(value - (hidden[i] as number)) < 1e-5);
 
   const words = 'a red apple '.repeat(60); // 180 tokens: a chunk
-  const { pictures } = await draw(
+  const { images } = await draw(
     path,
     { prompt: words },
     { prompt: `(${words}:1.2)` },
     { prompt: `${words} BREAK a green pear` },
   );
-  assert.equal(new Set(pictures.map(String)).size, 3);
+  assert.equal(new Set(images.map(String)).size, 3);
 });
 
 test('text encoders of other sizes are refused by their sizes, and LongCLIP beside another', async () => {

@@ -27,7 +27,7 @@ interface Goldens {
   tables: { scheduler: object; alphas: Record<string, number> }[];
   options: Txt2ImgOptions;
   /** Base64 of RGB bytes. */
-  pictures: { scheduler: object; image: string }[];
+  images: { scheduler: object; image: string }[];
 }
 
 const goldens = golden<Goldens>('noise_levels.json');
@@ -107,7 +107,7 @@ describe("the configuration of a folder's scheduler gives the levels of diffuser
 });
 
 describe("a folder is drawn as its scheduler's configuration asks, like diffusers", () => {
-  for (const { scheduler, image } of goldens.pictures) {
+  for (const { scheduler, image } of goldens.images) {
     it(JSON.stringify(scheduler), async () => {
       await using model = await loadModel(configured({ ...USUAL, ...scheduler }), computing);
       const { images } = await model.txt2img({ ...goldens.options, sampler: 'euler', rng: 'cpu' });
@@ -163,10 +163,10 @@ test('marks count where they are beside the UNet, and before what metadata say',
 test('all samplers and schedules draw on levels that begin with noise alone', async () => {
   await using model = await loadModel(marked([tensor('v_pred'), tensor('ztsnr')]), computing);
   await using plain = await loadModel(marked([tensor('v_pred')]), computing);
-  const pictures = new Map<string, Uint8Array>();
+  const images = new Map<string, Uint8Array>();
   for (const sampler of Object.keys(SAMPLERS) as SamplerName[]) {
-    pictures.set(sampler, await draw(model, { sampler }));
-    assert.notDeepEqual(pictures.get(sampler), await draw(plain, { sampler }), sampler);
+    images.set(sampler, await draw(model, { sampler }));
+    assert.notDeepEqual(images.get(sampler), await draw(plain, { sampler }), sampler);
   }
   for (const scheduler of Object.keys(SCHEDULERS) as SchedulerName[]) {
     const sigmas = SCHEDULERS[scheduler](3, model.sigmaTable);
@@ -214,7 +214,7 @@ describe("a file's own table", () => {
     });
   }
 
-  it('is used as it is otherwise, and draws another picture', async () => {
+  it('is used as it is otherwise, and draws another image', async () => {
     const table = Float32Array.from({ length: 500 }, (_, t) => 0.9995 * Math.exp(-6 * (t / 500) ** 2 - t / 1e4));
     await using model = await loadModel(marked([tensor('alphas_cumprod', table)]), computing);
     assert.deepEqual(model.sigmaTable.alphasCumprod, Float64Array.from(table));
@@ -345,7 +345,7 @@ describe('noise of another kind, and what says nothing sound of it, is refused b
     ['prediction of flow', { prediction_type: 'flow_prediction' }, /flow matching/],
     ['EDM', { _class_name: 'EDMEulerScheduler', sigma_data: 0.5 }, /EDM .*'EDMEulerScheduler'/],
     ['continuous timesteps', { ...SD, timestep_type: 'continuous' }, /EDM.*timestep_type/],
-    ['the picture predicted', { ...SD, prediction_type: 'sample' }, /predicts epsilon or v, found.*'sample'/],
+    ['the image predicted', { ...SD, prediction_type: 'sample' }, /predicts epsilon or v, found.*'sample'/],
     [
       'another schedule of betas',
       { beta_schedule: 'sigmoid' },
@@ -360,7 +360,7 @@ describe('noise of another kind, and what says nothing sound of it, is refused b
     ['betas above 1', { ...SD, beta_end: 2 }, /beta_end/],
     ['betas of NaN', '{"beta_start": NaN}', /a number above 0.* for beta_start .*found/],
     ['betas of Infinity', '{"beta_end": Infinity}', /a number above 0.* for beta_end .*found/],
-    ['betas that leave nothing of a picture', { beta_schedule: 'linear', beta_end: 0.9 }, /at training step/],
+    ['betas that leave nothing of an image', { beta_schedule: 'linear', beta_end: 0.9 }, /at training step/],
     ['no steps', { ...SD, num_train_timesteps: 0 }, /50 to 10000 for num_train_timesteps/],
     ['a million steps', { ...SD, num_train_timesteps: 1e6 }, /num_train_timesteps/],
     ['half a step', { ...SD, num_train_timesteps: 1000.5 }, /num_train_timesteps/],

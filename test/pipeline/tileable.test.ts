@@ -1,5 +1,5 @@
-// Pictures that can be laid beside themselves: against diffusers with circular padding (goldens of test/reference/tileable.py),
-// and by moving the noise, which moves the picture round the joined sides.
+// Images that can be laid beside themselves: against diffusers with circular padding (goldens of test/reference/tileable.py),
+// and by moving the noise, which moves the image round the joined sides.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -30,7 +30,7 @@ describe('wrapped networks give what those of diffusers give with circular paddi
       const condition = { context: values('context'), contextTokens: 77, wrap };
       const prediction = await native.predict(values('latent'), shape, values('timesteps'), condition, never);
       assertClose(prediction, values(`${wrap} prediction`), 1e-4);
-      assertClose(await native.decode(values('latent'), shape, never, wrap), values(`${wrap} picture`), 1e-4);
+      assertClose(await native.decode(values('latent'), shape, never, wrap), values(`${wrap} image`), 1e-4);
     });
   }
 
@@ -65,7 +65,7 @@ function roll<T extends Float32Array | Uint8Array>(
   return to;
 }
 
-describe('moving the noise moves the picture', () => {
+describe('moving the noise moves the image', () => {
   let model: Model;
   before(async () => {
     model = await loadModel(soundModel(), { threads: 1, precision: 'f32' });

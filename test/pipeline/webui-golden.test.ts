@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { loadModel, type Model, type SamplerName } from '../../lib/index.ts';
 import { assertClose, psnr } from '../support/compare.ts';
-import { bytes, floats, type GoldenPicture, type GoldenRun, golden, pixels } from '../support/golden.ts';
+import { bytes, floats, type GoldenImage, type GoldenRun, golden, pixels } from '../support/golden.ts';
 import { inpaintArchitecture } from '../support/tiny-architectures.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
@@ -22,8 +22,8 @@ interface Options {
 }
 
 const goldens = golden<{
-  image: GoldenPicture;
-  mask: GoldenPicture;
+  image: GoldenImage;
+  mask: GoldenImage;
   img2img: GoldenRun<Options>[];
   inpaint: GoldenRun<Options>[];
   beside: GoldenRun<Options>[];
@@ -33,7 +33,7 @@ const isMasked = (i: number) => mask.data[Math.floor(i / 3)] === 255;
 
 type Drawing = Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu' };
 
-/** @param shown the bytes of a picture that are compared. */
+/** @param shown the bytes of an image that are compared. */
 function compare(
   path: string,
   cases: readonly GoldenRun<Options>[],
@@ -54,7 +54,7 @@ function compare(
         const theirs = bytes(expected[i] as string).filter((_, j) => shown(j));
         const ours = data.filter((_, j) => shown(j));
         const decibels = psnr(ours, theirs, 255);
-        assert.ok(decibels >= 60, `at least 60 dB were expected of picture ${i}, it has ${decibels.toFixed(1)}`);
+        assert.ok(decibels >= 60, `at least 60 dB were expected of image ${i}, it has ${decibels.toFixed(1)}`);
       });
     });
   }
@@ -63,7 +63,7 @@ function compare(
 const ordinary = tinyModel({ vocabulary: 49408 }).path;
 const forInpainting = tinyModel({ architecture: inpaintArchitecture, vocabulary: 49408 }).path;
 
-describe('img2img draws the pictures of the web UI', () => {
+describe('img2img draws the images of the web UI', () => {
   compare(
     ordinary,
     goldens.img2img,
@@ -72,7 +72,7 @@ describe('img2img draws the pictures of the web UI', () => {
   );
 });
 
-describe('inpaint draws the pictures of the web UI where the mask is', () => {
+describe('inpaint draws the images of the web UI where the mask is', () => {
   compare(ordinary, goldens.inpaint, (model, options) => model.inpaint({ ...options, image, mask }), isMasked);
 });
 

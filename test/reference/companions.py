@@ -54,7 +54,7 @@ class Oracle:
         return self.model.hidden(0, tokens, 2 if self.kind == "depth" else 1)
 
     def estimator(self, options):
-        """The hybrid network of depth.py for pictures of 64x32, to which it brings the picture."""
+        """The hybrid network of depth.py for images of 64x32, to which it brings the image."""
         if "estimated" not in options:
             return {"depth_estimator": None, "feature_extractor": None}
         network = network_for(True, state(True), 32, 64)

@@ -107,7 +107,7 @@ def goldens_of(g, kind, unet):
         print(f"tiny: its perturbed attention changes the prediction by {perturbed:.4f}")
         assert perturbed > 0.0005
     other = n.predict(latent, timesteps, context, vector, [(n.first, hints[1], 0.8)])
-    print(f"{kind}: another picture changes the prediction by {(other - g[f'{kind}.one']).std():.3f}")
+    print(f"{kind}: another image changes the prediction by {(other - g[f'{kind}.one']).std():.3f}")
     assert (other - g[f"{kind}.one"]).std() > 0.05
     assert (g[f"{kind}.one"] - g[f"{kind}.none"]).std() > 0.05 and (g[f"{kind}.two"] - g[f"{kind}.one"]).std() > 0.05
     return n
@@ -149,7 +149,7 @@ def draw(options, networks, nets, images):
         controlnet_conditioning_scale=[float(c["strength"]) for c in controls],
         control_guidance_start=[float(c["start"]) for c in controls], control_guidance_end=[float(c["end"]) for c in controls]).images
     assert np.std(drawn) > 0.05
-    print(f"picture {options['controls']}: deviation {np.std(drawn):.3f}")
+    print(f"image {options['controls']}: deviation {np.std(drawn):.3f}")
     return {"options": options, "images": [base((image * 255).round().astype("uint8")) for image in drawn]}
 
 
@@ -158,11 +158,11 @@ def pictures():
     nets = [control_net("tiny", seed)[0] for seed in (2, 3)]
     images = [picture(48, 32), picture(48, 32).rotate(180)]
     drawn = [draw({**DEFAULTS, **options}, networks, nets, images) for options in PICTURES]
-    return {"images": [base(np.asarray(image)) for image in images], "pictures": drawn}
+    return {"images": [base(np.asarray(image)) for image in images], "cases": drawn}
 
 
 def edges():
-    """A picture with lines in all directions, gentle and steep, and noise; its edges at two pairs of thresholds."""
+    """A image with lines in all directions, gentle and steep, and noise; its edges at two pairs of thresholds."""
     y, x = np.mgrid[0:48, 0:64].astype(np.float64)
     random = np.random.default_rng(3)
     disk = 90 * (np.hypot(x - 24, y - 24) < 15)

@@ -50,7 +50,7 @@ def state(hybrid):
 
 
 def network_for(hybrid, tensors, height, width):
-    """The network as it takes pictures of that size: by itself it takes those of its own, and square ones."""
+    """The network as it takes images of that size: by itself it takes those of its own, and square ones."""
     network = DPTForDepthEstimation(config(hybrid, 64, 64)).eval()
     network.load_state_dict(tensors, strict=True)
     stage = network.neck.reassemble_stage
@@ -71,20 +71,20 @@ def processor_of_tiny(**options):
 
 
 def resized(goldens):
-    """A picture of 90x70 to a shorter side of 64 in multiples of 32, as MiDaS and transformers do, and numbers to another size."""
+    """A image of 90x70 to a shorter side of 64 in multiples of 32, as MiDaS and transformers do, and numbers to another size."""
     picture = torch.randint(0, 256, (70, 90, 3), dtype=torch.uint8)
     smooth = Image.fromarray(picture.numpy()).resize((9, 7)).resize((90, 70), Image.Resampling.BICUBIC)
-    goldens["picture"] = torch.frombuffer(bytearray(smooth.tobytes()), dtype=torch.uint8).reshape(70, 90, 3).float()
+    goldens["image"] = torch.frombuffer(bytearray(smooth.tobytes()), dtype=torch.uint8).reshape(70, 90, 3).float()
     processor = processor_of_tiny(do_rescale=False, do_normalize=False)
     pixels = processor(smooth, return_tensors="pt").pixel_values[0]
-    goldens["picture at network size"] = pixels.permute(1, 2, 0).float().contiguous()
-    print("picture at network size", tuple(pixels.shape))
+    goldens["image at network size"] = pixels.permute(1, 2, 0).float().contiguous()
+    print("image at network size", tuple(pixels.shape))
     # Of the resized picture: levels that differ by rounding make a difference to a network of random weights.
     small = Image.fromarray(pixels.permute(1, 2, 0).to(torch.uint8).numpy())
     inputs = processor_of_tiny()(small, return_tensors="pt")
     network = network_for(True, state(True), *inputs.pixel_values.shape[2:])
     [result] = processor_of_tiny().post_process_depth_estimation(network(**inputs), target_sizes=[(64, 96)])
-    goldens["depth of picture"] = result["predicted_depth"].contiguous()
+    goldens["depth of image"] = result["predicted_depth"].contiguous()
     numbers = goldens["numbers"] = torch.rand(12, 20)
     for height, width in ((31, 50), (5, 9)):
         goldens[f"numbers at {width}x{height}"] = torch.nn.functional.interpolate(

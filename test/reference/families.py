@@ -227,7 +227,7 @@ def draw(options, model, prepare=lambda pipeline: None):
     pipeline.set_progress_bar_config(disable=True)
     prepare(pipeline)
     [image] = pipeline(**arguments).images
-    print(f"{options['model']} picture {image.shape}: mean {image.mean():.3f}, deviation {image.std():.3f}")
+    print(f"{options['model']} image {image.shape}: mean {image.mean():.3f}, deviation {image.std():.3f}")
     assert image.std() > 0.05  # a flat picture would prove nothing
     return {**options, "image": base64.b64encode((image * 255).round().astype("uint8").tobytes()).decode()}
 

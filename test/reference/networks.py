@@ -8,7 +8,7 @@ own converters give their tensors its names. Writes, beside this file,
 - networks.safetensors: inputs and outputs of each network in float32. Every output is compared with the same computation in
   float64 first, so that the goldens are known to be good to 1e-5.
 - networks.json: the names that diffusers and transformers give to the tensors of the tiny checkpoint.
-- pictures.json: options of text-to-image calls, and the pictures of diffusers' own pipeline as base64 of RGB bytes.
+- images.json: options of text-to-image calls, and the pictures of diffusers' own pipeline as base64 of RGB bytes.
 """
 
 import base64
@@ -204,7 +204,7 @@ def pictures(networks):
             width=options["width"], height=options["height"], num_inference_steps=options["steps"],
             guidance_scale=options["cfgScale"], num_images_per_prompt=batch,
             generator=[torch.Generator().manual_seed(options["seed"] + i) for i in range(batch)], output_type="np").images
-        print(f"picture {images.shape}: mean {images.mean():.3f}, deviation {images.std():.3f}")
+        print(f"image {images.shape}: mean {images.mean():.3f}, deviation {images.std():.3f}")
         assert images.std() > 0.05  # a flat picture would prove nothing
         data = [base64.b64encode((image * 255).round().astype("uint8").tobytes()).decode() for image in images]
         yield {**options, "images": data}
@@ -222,7 +222,7 @@ def main():
     deep_goldens(goldens, Networks(checkpoint("{ architecture: architectures.deepArchitecture }"), DEEP))
     save_file(dict(goldens), HERE / "networks.safetensors")
     drawn = list(pictures(Networks(checkpoint("{ vocabulary: 49408 }"), TINY)))
-    (HERE / "pictures.json").write_text(json.dumps(drawn, indent=1) + "\n")
+    (HERE / "images.json").write_text(json.dumps(drawn, indent=1) + "\n")
 
 
 if __name__ == "__main__":

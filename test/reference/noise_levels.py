@@ -76,7 +76,7 @@ def main():
     networks = Networks(checkpoint("{ vocabulary: 49408 }"), TINY)
     tokenizer = clip_tokenizer()
     goldens = {"tables": [table(config) for config in TABLES], "options": OPTIONS,
-               "pictures": [picture(networks, tokenizer, config) for config in PICTURES]}
+               "images": [picture(networks, tokenizer, config) for config in PICTURES]}
     (HERE / "noise_levels.json").write_text(json.dumps(goldens, indent=1) + "\n")
 
 

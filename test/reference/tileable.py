@@ -39,7 +39,7 @@ def main():
             wrap(network, sides)
         with torch.no_grad():
             goldens[f"{sides} prediction"] = networks.predict(goldens["latent"], goldens["timesteps"], goldens["context"])
-            goldens[f"{sides} picture"] = networks.decode(goldens["latent"])
+            goldens[f"{sides} image"] = networks.decode(goldens["latent"])
     save_file({name: value.contiguous() for name, value in goldens.items()}, HERE / "tileable.safetensors")
 
 

@@ -44,7 +44,7 @@ SAMPLERS = {"euler": k_diffusion.sampling.sample_euler, "euler_a": k_diffusion.s
 
 
 class Noise:
-    """torch's CPU generators of the pictures of a batch."""
+    """torch's CPU generators of the images of a batch."""
 
     def __init__(self, seed, batch):
         self.generators = [torch.Generator().manual_seed(seed + i) for i in range(batch)]

@@ -22,10 +22,10 @@ export const encodeText = (model: NativeModel, cancellation: NativeCancellation 
   model.encodeText(0, new Int32Array(tiny.sizes.textPositions), 1, cancellation);
 
 const SIDE = 640;
-/** Numbers of the picture that `decode` gives. */
+/** Numbers of the image that `decode` gives. */
 export const DECODED_LENGTH = 3 * SIDE * SIDE;
 
-/** A square picture, which takes most of a second. */
+/** A square image, which takes most of a second. */
 export const decode = (
   model: NativeModel,
   cancellation: NativeCancellation = never,

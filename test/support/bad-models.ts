@@ -2,7 +2,7 @@
 
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DiffusionErrorCode } from '../../lib/errors.ts';
+import type { DiffusionErrorCode } from '../../lib/core/errors.ts';
 import { type TestTensor, writeSafetensors } from './safetensors.ts';
 import { temporaryFolder, tinyModel } from './tiny-model.ts';
 import { pickled, writeCheckpoint } from './torch-file.ts';

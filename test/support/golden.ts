@@ -18,8 +18,8 @@ export function goldenTensors(name: string): ReturnType<typeof readSafetensors> 
   return readSafetensors(reference(name));
 }
 
-/** A picture in a golden file. */
-export interface GoldenPicture {
+/** An image in a golden file. */
+export interface GoldenImage {
   width: number;
   height: number;
   /** Base64 of `[height, width, channels]` bytes. */
@@ -37,4 +37,4 @@ export interface GoldenRun<Options> {
 
 export const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'));
 export const floats = (base64: string) => new Float32Array(bytes(base64).buffer);
-export const pixels = ({ width, height, data }: GoldenPicture) => ({ width, height, data: bytes(data) });
+export const pixels = ({ width, height, data }: GoldenImage) => ({ width, height, data: bytes(data) });

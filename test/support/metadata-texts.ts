@@ -1,4 +1,4 @@
-// Reading the texts of a picture without a picture around them.
+// Reading the texts of an image without an image around them.
 
 import assert from 'node:assert/strict';
 import { type ImageMetadata, interpret } from '../../lib/metadata/interpret.ts';

@@ -13,7 +13,7 @@ export function chunk(name: string, data: Uint8Array | string = ''): Buffer {
   return bytes;
 }
 
-/** The header of a picture; colour types are those of the specification. */
+/** The header of an image; colour types are those of the specification. */
 export function header(width: number, height: number, depth = 8, colorType = 2, interlace = 0): Buffer {
   const data = Buffer.alloc(13);
   data.writeUInt32BE(width);
@@ -27,7 +27,7 @@ export function pngOf(...chunks: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), ...chunks, chunk('IEND')]);
 }
 
-/** The pixels of a picture that is all zeros, or of so many bytes. */
+/** The pixels of an image that is all zeros, or of so many bytes. */
 export function blank(bytes: number): Buffer {
   return chunk('IDAT', deflateSync(Buffer.alloc(bytes), { level: 9, chunkSize: 2 ** 20 }));
 }

@@ -15,7 +15,7 @@ export interface TinyControlNetOptions {
 }
 
 const prefix = 'control_model.';
-/** Keeps the picture from fading on its way through the layers without norms. */
+/** Keeps the image from fading on its way through the layers without norms. */
 const HINT_GAIN = 2;
 let count = 0;
 

@@ -80,7 +80,7 @@ for (const [name, text] of Object.entries(LONG)) {
 test('a vocabulary that is missing or damaged is an error that says how to mend it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'diffusion-vocabulary-'));
   try {
-    for (const path of ['lib/text', 'lib/errors.js']) {
+    for (const path of ['lib/text', 'lib/core/errors.js']) {
       await cp(fileURLToPath(new URL(`../../${path}`, import.meta.url)), join(folder, path), { recursive: true });
     }
     await writeFile(join(folder, 'package.json'), '{"type":"module"}');

@@ -1,0 +1,217 @@
+// `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: draw images and write them.
+
+import { quote } from '../core/errors.ts';
+import { type ImageInput, readImage } from '../image/input.ts';
+import type { Pixels } from '../image/pixels.ts';
+import type { RgbImage } from '../image/rgb-image.ts';
+import { checkWritable, namedFormat, refusedFormat } from '../image/write-image.ts';
+import { checkLoadOptions } from '../loading/load-options.ts';
+import { checkSource, EMBEDDED_MODEL } from '../loading/source.ts';
+import { loadModel, type Model, type ModelInfo } from '../model/model.ts';
+import { loadAddon } from '../native/load.ts';
+import { checkDepth2ImgOptions } from '../pipeline/depth2img-options.ts';
+import { checkEditOptions } from '../pipeline/edit-options.ts';
+import type { GenerationResult, Timings } from '../pipeline/generation.ts';
+import { ANY_MODEL, type CheckedGenerationOptions, type ModelLimits } from '../pipeline/generation-options.ts';
+import { checkImg2ImgOptions } from '../pipeline/img2img-options.ts';
+import { checkInpaintOptions } from '../pipeline/inpaint-options.ts';
+import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import { seedAfter } from '../rng/seed.ts';
+import type { CommandLine } from './command-line.ts';
+import type { GenerationCommand } from './flag.ts';
+import { type Ground, over, readGround } from './from.ts';
+import { describeNoise } from './noise.ts';
+import { Output, STANDARD_OUTPUT } from './output.ts';
+import { inFlags, Problems } from './problems.ts';
+import { formatProfile } from './profile.ts';
+import { Progress } from './progress.ts';
+import { checkLastSeed, type Request, readRequest } from './request.ts';
+import { printJson } from './standard-output.ts';
+import { formatBytes } from './units.ts';
+import { CommandWarnings } from './warnings.ts';
+
+/** Whether to print what the operations of the networks cost. */
+const PROFILED = process.env.DIFFUSE_PROFILE === '1';
+
+/** The checks of each command's options. */
+const CHECKS: Record<GenerationCommand, (options: unknown, limits: ModelLimits) => CheckedGenerationOptions> = {
+  txt2img: checkTxt2ImgOptions,
+  img2img: checkImg2ImgOptions,
+  inpaint: checkInpaintOptions,
+  edit: checkEditOptions,
+  depth2img: checkDepth2ImgOptions,
+};
+
+/** @param signal ends the command at any moment, before an image is written or after, never within. */
+export async function runGenerate(
+  commandLine: CommandLine,
+  command: GenerationCommand,
+  signal: AbortSignal,
+): Promise<void> {
+  const ground = await readGround(commandLine, command);
+  const asked = checkCommand(commandLine, command, ground);
+  const output = new Output(commandLine, asked.count);
+  await output.checkFiles();
+  if (asked.previewPath !== undefined) await checkWritable(asked.previewPath);
+  const warnings = new CommandWarnings();
+  for (const warning of ground.warnings) warnings.tell(inFlags(warning, commandLine));
+  const images = await warnings.during(() => readImages(asked));
+  const request = { ...asked, options: { ...asked.options, ...images } };
+  const progress = await Progress.create(commandLine.flags);
+  try {
+    const start = performance.now();
+    await using model = await openModel(request, signal, progress, warnings);
+    const load = performance.now() - start;
+    if (ground.model !== undefined && ground.model !== model.info.name) {
+      warnings.tell(`The image was drawn with the model ${quote(ground.model)}, and this is ${quote(model.info.name)}`);
+    }
+    if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
+    const drawn: Drawn[] = [];
+    let seed = request.options.seed;
+    for (let i = 0; i < request.count; i++) {
+      const one = { ...request, options: { ...request.options, seed } };
+      const result = await draw(model, command, one, signal, progress, { image: i + 1, images: request.count });
+      const file = await warnings.during(() => output.write(result.images[0] as RgbImage));
+      const { seed: used, timings, loras, embeddings } = result;
+      drawn.push({ file, seed: used, timings, loras, embeddings });
+      const news = !request.json && (output.chooses || isRandom(request.options.seed));
+      progress.finish(`${file}: seed ${used}, ${seconds(timings.total)}`, news);
+      if (request.verbose) {
+        log(`${file}: ${describeTimings(timings)}`);
+        for (const lora of loras) log(`${lora.path}: ${lora.applied} of ${lora.tensors} tensors applied`);
+        for (const { path, vectors } of embeddings) log(`${path}: ${vectors} vectors`);
+      }
+      seed = seedAfter(used, 1);
+    }
+    if (PROFILED) log(formatProfile(await model.profile()));
+    if (request.json) await printJson({ ...report(drawn, load), warnings: warnings.all });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Whether a seed is drawn at random. */
+function isRandom(seed: number | bigint | undefined): boolean {
+  return seed === undefined || seed === -1;
+}
+
+/** The options that are images. */
+const IMAGES = ['image', 'mask', 'depth'] as const;
+type ImageOption = (typeof IMAGES)[number];
+
+interface Drawn {
+  readonly file: string;
+  readonly seed: number | bigint;
+  readonly timings: Timings;
+  readonly loras: GenerationResult['loras'];
+  readonly embeddings: GenerationResult['embeddings'];
+}
+
+/** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
+function checkCommand(commandLine: CommandLine, command: GenerationCommand, ground: Ground): Request {
+  const problems = new Problems(commandLine);
+  const given = readRequest(commandLine, problems);
+  const request = { ...given, options: over(ground.options, given.options) };
+  const { source, load, options, count, previewPath } = request;
+  problems.attempt(() => checkSource(source ?? EMBEDDED_MODEL));
+  problems.attempt(() => checkLoadOptions(load, loadAddon()));
+  problems.attempt(() => CHECKS[command](options, ANY_MODEL));
+  checkLastSeed(options.seed, count, problems);
+  if (previewPath === undefined && (options.preview || options.previewNoisy)) {
+    problems.add('Expected --preview-path for --preview and --preview-noisy');
+  }
+  if (previewPath !== undefined && !namedFormat(previewPath)) problems.add(refusedFormat(previewPath));
+  if (previewPath === STANDARD_OUTPUT) problems.add('Expected a file for --preview-path but received -');
+  new Output(commandLine, count).checkUse(commandLine, problems);
+  problems.done();
+  return request;
+}
+
+/** Reads the images of a command, once for all that it draws and before the model is loaded. */
+async function readImages({ options }: Request): Promise<Partial<Pick<Request['options'], ImageOption | 'controls'>>> {
+  const given = IMAGES.filter((name) => options[name] !== undefined);
+  const { controls, maxPixels } = options;
+  const [images, hints] = await Promise.all([
+    Promise.all(
+      given.map(async (name) => [name, await readImage(options[name] as ImageInput, name, maxPixels)] as const),
+    ),
+    controls && Promise.all(controls.map(({ image }) => readImage(image, 'image', maxPixels))),
+  ]);
+  const led = hints && controls?.map((control, i) => ({ ...control, image: hints[i] as Pixels }));
+  return { ...Object.fromEntries(images), ...(led && { controls: led }) };
+}
+
+function openModel(
+  { source, load, verbose }: Request,
+  signal: AbortSignal,
+  progress: Progress,
+  { tell: warn }: CommandWarnings,
+): Promise<Model> {
+  progress.start('loading', 1);
+  return loadModel(source, {
+    ...load,
+    profile: PROFILED,
+    signal,
+    onProgress: ({ done, total }) => progress.update(done / total),
+    logger: verbose ? { debug: log, info: log, warn, error: log } : { warn },
+  });
+}
+
+async function draw(
+  model: Model,
+  command: GenerationCommand,
+  { options, previewPath }: Request,
+  signal: AbortSignal,
+  progress: Progress,
+  which: Readonly<Record<string, number>>,
+): Promise<GenerationResult> {
+  progress.start('sampling', options.steps ?? 20, which);
+  const preview = previewPath !== undefined && (options.preview ?? true);
+  const run = model[command]({ ...options, signal, preview });
+  for await (const { index, total, preview } of run) {
+    progress.step(index + 1, total);
+    if (preview && previewPath !== undefined) await preview.save(previewPath);
+    if (index + 1 === total) progress.start('decoding', 1);
+  }
+  return run;
+}
+
+function log(message: string): void {
+  process.stderr.write(`${message.trimEnd()}\n`);
+}
+
+function describeModel({
+  name,
+  family,
+  prediction,
+  noise,
+  device,
+  threads,
+  precision,
+  mappedBytes,
+  allocatedBytes,
+}: ModelInfo): string {
+  const weights = `${formatBytes(mappedBytes)} of weights mapped, ${formatBytes(allocatedBytes)} copied`;
+  return `${name}: ${family}, predicts ${prediction}; on ${device} with ${threads} threads${precision && ` in ${precision}`}; ${weights}; ${describeNoise(noise)}`;
+}
+
+function describeTimings({ textEncoding, imageEncoding, sampling, decoding }: Timings): string {
+  const encoding = imageEncoding >= 1 ? `image encoding ${seconds(imageEncoding)}, ` : '';
+  return `text encoding ${seconds(textEncoding)}, ${encoding}sampling ${seconds(sampling)}, decoding ${seconds(decoding)}`;
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(2)} s`;
+}
+
+/** One line for scripts. Times are in milliseconds, memory in bytes. */
+function report(drawn: readonly Drawn[], load: number): object {
+  return {
+    files: drawn.map(({ file }) => file),
+    seeds: drawn.map(({ seed }) => seed),
+    timings: { load, images: drawn.map(({ timings }) => timings) },
+    loras: drawn[0]?.loras ?? [],
+    embeddings: drawn[0]?.embeddings ?? [],
+    peakMemory: process.resourceUsage().maxRSS * 1024,
+  };
+}

@@ -1,0 +1,78 @@
+// What is worth telling and is no error: to the logger of a model, and in the result of the run that it concerns.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Logger } from '../loading/load-options.ts';
+
+type Tell = (message: string) => void;
+
+const listeners = new AsyncLocalStorage<Tell>();
+
+/**
+ * Tells of something in the work that is going on, from wherever in it: in a run to its result and the model's logger. The same
+ * message counts once a run.
+ */
+export function warn(message: string): void {
+  listeners.getStore()?.(message);
+}
+
+/** Does work whose warnings go to `tell`, those of all that it calls and awaits too. */
+export function withWarnings<T>(tell: Tell, work: () => T): T {
+  return listeners.run(tell, work);
+}
+
+/** The warnings of one model. It is the logger of the model's engine, and passes everything on to the user's. */
+export class Warnings implements Logger {
+  readonly #logger: Logger | undefined;
+  /** Of the run whose turn it is: the engine works for no other. */
+  #turn: Tell | undefined;
+
+  constructor(logger: Logger | undefined) {
+    this.#logger = logger;
+  }
+
+  debug(message: string): void {
+    this.#logger?.debug?.(message);
+  }
+
+  info(message: string): void {
+    this.#logger?.info?.(message);
+  }
+
+  warn(message: string): void {
+    if (this.#turn) this.#turn(message);
+    else this.tell(message);
+  }
+
+  error(message: string): void {
+    this.#logger?.error?.(message);
+  }
+
+  /** Tells the user's logger alone. */
+  readonly tell = (message: string): void => this.#logger?.warn?.(message);
+
+  /**
+   * Does a run, and adds to its result what it was warned of.
+   *
+   * @param work the run; it asks the engine for nothing but in the task that it hands to `inTurn`, when its turn has come.
+   */
+  async gather<T extends object>(
+    work: (inTurn: <R>(task: () => Promise<R>) => Promise<R>) => Promise<T>,
+  ): Promise<T & { readonly warnings: readonly string[] }> {
+    const told = new Set<string>();
+    const tell = (message: string) => {
+      if (told.has(message)) return;
+      told.add(message);
+      this.tell(message);
+    };
+    const inTurn = async <R>(task: () => Promise<R>) => {
+      this.#turn = tell;
+      try {
+        return await task();
+      } finally {
+        this.#turn = undefined;
+      }
+    };
+    const result = await withWarnings(tell, () => work(inTurn));
+    return { ...result, warnings: [...told] };
+  }
+}

@@ -1,0 +1,48 @@
+// Opening files of weights natively: what loading a model and loading other networks have in common.
+
+import { AsyncResource } from 'node:async_hooks';
+import { createAbortController, follow } from '../async/abort.ts';
+import { callNative } from '../native/call.ts';
+import type { NativeAddon, NativeOpenOptions } from '../native/contract.ts';
+import type { CheckedComputeOptions } from './load-options.ts';
+
+/**
+ * Opens networks with their progress, messages and cancellation.
+ *
+ * @param start the call that opens them.
+ * @throws DiffusionError of the native side; `signal.reason` once the signal has fired; what `onProgress` throws.
+ */
+export async function openNative<T extends { dispose(): Promise<void> }>(
+  addon: NativeAddon,
+  { onProgress, signal, logger, ...computing }: CheckedComputeOptions,
+  start: (options: NativeOpenOptions) => Promise<T>,
+): Promise<T> {
+  const controller = createAbortController();
+  const unfollow = follow(controller, [signal]);
+  try {
+    const opened = await callNative(addon, controller.signal, (cancellation) =>
+      start({
+        ...computing,
+        cancellation,
+        // As part of the work that opens them: where that is a run, its warnings are told there.
+        onLog: AsyncResource.bind((level, message) => logger?.[level]?.(message)),
+        onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
+      }),
+    );
+    // The last report of progress may have come with the end of the load.
+    if (!controller.signal.aborted) return opened;
+    await opened.dispose();
+    throw controller.signal.reason;
+  } finally {
+    unfollow();
+  }
+}
+
+/** Runs a callback of the user's; what it throws aborts the work that it belongs to. */
+function guard(controller: AbortController, callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    controller.abort(error);
+  }
+}

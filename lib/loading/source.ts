@@ -1,0 +1,64 @@
+// Where a model's files are.
+
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { NativeSource } from '../native/contract.ts';
+import { OptionCheck } from '../options/check.ts';
+
+// A bundle in CommonJS does not know where it is. It has no addon either, and that is what it is told of.
+/** Path of the small model that comes with this package, in the layout of Stable Diffusion 1. */
+export const EMBEDDED_MODEL: string = import.meta.url
+  ? fileURLToPath(new URL('../../../models/emoji-64.gguf', import.meta.url))
+  : '';
+
+/**
+ * The files of a model: safetensors files, indexes of shards (`*.index.json`), GGUF files, PyTorch checkpoints (`.ckpt`,
+ * `.pt`, `.pth`, `.bin`; read as data, no code in them is run), or diffusers folders. A part given on its own replaces that of
+ * `model`; at least one path must be given.
+ */
+export interface ModelSource {
+  /** A whole model. */
+  model?: string | undefined;
+  unet?: string | undefined;
+  textEncoder?: string | undefined;
+  /** The second text encoder of SDXL (OpenCLIP bigG), which its refiner has alone. */
+  textEncoder2?: string | undefined;
+  /** A VAE, or a tiny autoencoder in its place (TAESD, by madebyollin): fast, with less detail. */
+  vae?: string | undefined;
+  /** A tiny autoencoder beside the VAE, for previews (`preview: 'tae'`). */
+  taesd?: string | undefined;
+  /**
+   * What estimates depth for {@link Model.depth2img}, as of {@link loadDepthEstimator}. Default: the network that models made for depth
+   * have beside them. It is opened when it is first needed.
+   */
+  depthModel?: string | undefined;
+}
+
+const PARTS: readonly (keyof NativeSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae', 'taesd'];
+
+/** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */
+export function checkSource(source: unknown): NativeSource & Pick<ModelSource, 'depthModel'> {
+  const check = new OptionCheck(
+    typeof source === 'string' ? { model: source } : source,
+    [...PARTS, 'depthModel'],
+    'source',
+    'a path or an object',
+  );
+  const given = PARTS.filter((part) => check.value(part) !== undefined);
+  const paths = given.map((part) => [part, check.path(part)] as const);
+  const depthModel = check.value('depthModel') === undefined ? {} : { depthModel: check.path('depthModel') };
+  check.done();
+  if (given.length === 0) {
+    check.problem({ name: 'model', expected: 'the path of a model', received: 'none' });
+    check.done();
+  }
+  return { ...Object.fromEntries(paths), ...depthModel };
+}
+
+/** What ends the names of model files. Another point in a name may belong to it, as in that of the folder `sd-1.5`. */
+const EXTENSION = /(\.safetensors|\.gguf|\.sft|\.ckpt|\.pth?|\.bin)?(\.index\.json)?$/i;
+
+/** A name for the model in image metadata: that of its file or folder without the extension. */
+export function modelName({ model, unet }: NativeSource): string {
+  return basename(model ?? unet ?? '').replace(EXTENSION, '');
+}

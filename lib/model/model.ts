@@ -1,0 +1,372 @@
+// An open model: loading it, asking it for images, giving it back.
+
+import { createAbortController, throwIfAborted, untilAborted } from '../async/abort.ts';
+import { SerialQueue } from '../async/queue.ts';
+import { Run } from '../async/run.ts';
+import { readControls } from '../control/controls.ts';
+import { DiffusionError } from '../core/errors.ts';
+import { Warnings, withWarnings } from '../core/warnings.ts';
+import { DepthSource } from '../depth/depth-source.ts';
+import { type ModelWord, readModelWords } from '../embedding/added-tokens.ts';
+import { checkLoadOptions, type LoadOptions } from '../loading/load-options.ts';
+import { openNative } from '../loading/open.ts';
+import { checkSource, EMBEDDED_MODEL, type ModelSource, modelName } from '../loading/source.ts';
+import { callNative } from '../native/call.ts';
+import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from '../native/contract.ts';
+import { loadAddon } from '../native/load.ts';
+import { Networks } from '../native/networks.ts';
+import { depth2img } from '../pipeline/depth2img.ts';
+import { checkDepth2ImgOptions, type Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
+import { edit } from '../pipeline/edit.ts';
+import { checkEditOptions, type EditOptions } from '../pipeline/edit-options.ts';
+import { requireFit, requireLatentAlone, requireReaders, type TaskName } from '../pipeline/fit.ts';
+import {
+  type GenerationResult,
+  type GenerationStep,
+  generate,
+  type SecondPass,
+  type Task,
+} from '../pipeline/generation.ts';
+import type { CheckedGenerationOptions, ModelLimits } from '../pipeline/generation-options.ts';
+import { secondSteps } from '../pipeline/hires.ts';
+import type { CheckedHires } from '../pipeline/hires-options.ts';
+import { img2img } from '../pipeline/img2img.ts';
+import { checkImg2ImgOptions, type Img2ImgOptions } from '../pipeline/img2img-options.ts';
+import { inpaint } from '../pipeline/inpaint.ts';
+import { checkInpaintOptions, type InpaintOptions } from '../pipeline/inpaint-options.ts';
+import { readPrompts } from '../pipeline/prompts.ts';
+import { txt2img } from '../pipeline/txt2img.ts';
+import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import { type SchedulerName, SigmaTable, schedulerFor, stableDiffusionTable } from '../schedule/index.ts';
+import { CHUNK_LENGTH, LONG_CHUNK_LENGTH } from '../text/chunks.ts';
+import { type ClipTokenizer, loadClipTokenizer } from '../text/tokenizer.ts';
+import { VOCABULARY_SIZE } from '../text/vocabulary.ts';
+
+/** What is told of most folders of diffusers, and so is no warning. */
+const LEADING =
+  "The scheduler's configuration spaces steps as 'leading', which leaves out the last of training; they begin with that, as `scheduler` says";
+
+/** What an open model is, read from its tensors and metadata. */
+export interface ModelInfo extends NativeModelInfo {
+  /** Name of its file without folder and extension, as image metadata gives it. */
+  readonly name: string;
+  /** Size in pixels of the images that it draws by default. */
+  readonly defaultWidth: number;
+  readonly defaultHeight: number;
+  /** Schedule of the samplers that have none of their own: `discrete`, or what the scheduler's configuration asks for. */
+  readonly defaultScheduler: SchedulerName;
+}
+
+/**
+ * Opens a model.
+ *
+ * ```ts
+ * await using model = await loadModel('v1-5-pruned-emaonly.safetensors');
+ * const { images } = await model.txt2img({ prompt: 'a red apple', steps: 25 });
+ * await images[0].save('apple.png');
+ * ```
+ *
+ * @param source path of a model, or the paths of its parts. Default: {@link EMBEDDED_MODEL}.
+ * @throws DiffusionError `ERR_FILE` where a file cannot be read; `ERR_MODEL_CORRUPT`, `ERR_MODEL_UNSUPPORTED`,
+ *   `ERR_MODEL_INCOMPLETE` or `ERR_MODEL_MISMATCH` where it is no sound and whole model; `ERR_OUT_OF_MEMORY`; `ERR_DEVICE`;
+ *   `ERR_BINARY` where the native addon does not load.
+ * @throws TypeError or RangeError for a wrong argument, with all problems in `problems`.
+ * @throws `signal.reason` once the signal has fired.
+ */
+export async function loadModel(
+  source: string | ModelSource = EMBEDDED_MODEL,
+  options: LoadOptions = {},
+): Promise<Model> {
+  const addon = loadAddon();
+  const { depthModel, ...files } = checkSource(source);
+  const { prediction, zeroTerminalSnr, ...computing } = checkLoadOptions(options, addon);
+  const warnings = new Warnings(computing.logger);
+  return withWarnings(warnings.tell, async () => {
+    const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
+      addon.open(files, { ...native, prediction, zeroTerminalSnr }),
+    );
+    const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
+    try {
+      checkTextEncoders(native.info);
+      const words = await readModelWords(files, native.info);
+      throwIfAborted(computing.signal);
+      const info = describeModel(native.info, modelName(files));
+      if (info.noise.spacing === 'leading') warnings.info(LEADING);
+      const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
+      return new Model(addon, native, tokenizer, info, words, depth, warnings);
+    } catch (error) {
+      await native.dispose();
+      throw error;
+    }
+  });
+}
+
+/** A model in memory, on a thread of its own. Made by {@link loadModel}. */
+export class Model implements AsyncDisposable {
+  readonly info: ModelInfo;
+  /** The noise levels that the model was trained on, as schedules and samplers take them. */
+  readonly sigmaTable: SigmaTable;
+  readonly #addon: NativeAddon;
+  readonly #native: NativeModel;
+  readonly #tokenizer: ClipTokenizer;
+  readonly #words: readonly ModelWord[];
+  readonly #queue = new SerialQueue();
+  readonly #depth: DepthSource;
+  readonly #warnings: Warnings;
+  readonly #disposal = createAbortController();
+
+  /** @internal */
+  constructor(
+    addon: NativeAddon,
+    native: NativeModel,
+    tokenizer: ClipTokenizer,
+    info: ModelInfo,
+    words: readonly ModelWord[],
+    depth: DepthSource,
+    warnings: Warnings,
+  ) {
+    this.#addon = addon;
+    this.#native = native;
+    this.#tokenizer = tokenizer;
+    this.info = info;
+    this.sigmaTable = info.alphasCumprod ? new SigmaTable(info.alphasCumprod) : stableDiffusionTable();
+    this.#words = words;
+    this.#depth = depth;
+    this.#warnings = warnings;
+  }
+
+  /**
+   * Draws images from text. Starts at once; runs of one model follow each other in the order of their calls.
+   *
+   * ```ts
+   * const run = model.txt2img({ prompt: 'a red apple', seed: 42 });
+   * for await (const { index, total } of run) console.log(`${index + 1}/${total}`);
+   * const { images, seed, timings } = await run;
+   * ```
+   *
+   * @returns a run to await for its result or to iterate over its steps. It rejects with a TypeError or RangeError for wrong
+   *   options, with all problems in `problems`; with `signal.reason` once the signal has fired; with a DiffusionError
+   *   `ERR_NON_FINITE` where a network returns NaN or infinity, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, or `ERR_DISPOSED`.
+   */
+  txt2img(options: Txt2ImgOptions): Run<GenerationStep, GenerationResult> {
+    return this.#generate('txt2img', (limits) => checkTxt2ImgOptions(options, limits), txt2img);
+  }
+
+  /**
+   * Draws images from an image and text: noise is added to the image and taken away again in the sense of the text. Runs as
+   * {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.img2img({ image: 'sketch.png', prompt: 'a red apple', strength: 0.6 });
+   * ```
+   *
+   * @returns a run as of {@link txt2img}. It rejects with a DiffusionError `ERR_FILE` or `ERR_IMAGE` too where the image cannot
+   *   be read, and `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
+   */
+  img2img(options: Img2ImgOptions): Run<GenerationStep, GenerationResult> {
+    return this.#generate('img2img', (limits) => checkImg2ImgOptions(options, limits), img2img);
+  }
+
+  /**
+   * Draws a part of an image anew. The rest keeps every pixel. Runs as {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.inpaint({ image: 'fruit.png', mask: 'pear.png', prompt: 'a red apple' });
+   * ```
+   *
+   * @returns a run as of {@link img2img}.
+   */
+  inpaint(options: InpaintOptions): Run<GenerationStep, GenerationResult> {
+    return this.#generate('inpaint', (limits) => checkInpaintOptions(options, limits), inpaint);
+  }
+
+  /**
+   * Changes an image as an instruction says, with a model that was made for it (InstructPix2Pix: a UNet of 8 channels). Runs as
+   * {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.edit({ image: 'harbour.png', prompt: 'make it winter' });
+   * ```
+   *
+   * @returns a run as of {@link img2img}.
+   */
+  edit(options: EditOptions): Run<GenerationStep, GenerationResult> {
+    return this.#generate('edit', (limits) => checkEditOptions(options, limits), edit);
+  }
+
+  /**
+   * Draws an image anew with its depth kept, with a model that was made for it (Stable Diffusion 2 depth: a UNet of 5 channels).
+   * The depth is estimated by the network that such models have beside them, unless it is given. Runs as {@link txt2img} does.
+   *
+   * ```ts
+   * const { images } = await model.depth2img({ image: 'room.png', prompt: 'a room of ice', strength: 0.9 });
+   * ```
+   *
+   * @returns a run as of {@link img2img}.
+   */
+  depth2img(options: Depth2ImgOptions): Run<GenerationStep, GenerationResult> {
+    return this.#generate(
+      'depth2img',
+      (limits) => checkDepth2ImgOptions(options, limits),
+      (checked, limits) => depth2img(checked, limits, this.#depth),
+    );
+  }
+
+  /**
+   * What the networks have cost since the model was loaded with the option `profile`: one entry for each network and kind of
+   * operation, the most expensive first. `flop / seconds` is the rate of an operation that multiplies, `bytes / seconds` the
+   * traffic of one that does not. Waits for a network that is being evaluated.
+   *
+   * ```ts
+   * await using model = await loadModel('v1-5-pruned-emaonly.safetensors', { profile: true });
+   * await model.txt2img({ prompt: 'a red apple', steps: 2 });
+   * console.table(await model.profile());
+   * ```
+   *
+   * @returns no entries without that option. Rejects with a DiffusionError `ERR_DISPOSED`.
+   */
+  async profile(): Promise<readonly NativeProfileEntry[]> {
+    return callNative(this.#addon, this.#disposal.signal, () => this.#native.profile());
+  }
+
+  /**
+   * Frees the ControlNets that are open, when the runs that were begun before are done. Those of a run's `controls` stay open behind
+   * it, so that the next run with the same need not read them again; the first run with others closes what it does not use, and
+   * `dispose()` frees all.
+   */
+  async unloadControlNets(): Promise<void> {
+    const { signal } = this.#disposal;
+    await this.#queue.run(signal, () => new Networks(this.#addon, this.#native, signal).setControlNets([]));
+  }
+
+  /**
+   * Starts a run.
+   *
+   * @param task the name of the method.
+   * @param check the options.
+   * @param prepare what the run does with them; it starts at once, while earlier runs still go on.
+   */
+  #generate<Checked extends CheckedGenerationOptions>(
+    task: TaskName,
+    check: (limits: ModelLimits) => Checked,
+    prepare: (checked: Checked, limits: ModelLimits) => Promise<Task>,
+  ): Run<GenerationStep, GenerationResult> {
+    const {
+      vaeScaleFactor,
+      tinyAutoencoder,
+      textEncoders,
+      defaultScheduler,
+      defaultWidth: width,
+      defaultHeight: height,
+    } = this.info;
+    const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
+    const clipSkip = textEncoders[0]?.clipSkip ?? 1;
+    const limits = { vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height };
+    let checked: Checked;
+    try {
+      checked = check(limits);
+      requireFit(this.info, task);
+      requireReaders(this.info, checked);
+      if (hiresOf(checked)) requireLatentAlone(this.info, 'hires');
+    } catch (error) {
+      return new Run([], () => Promise.reject(error));
+    }
+    return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
+      this.#warnings.gather(async (inTurn) => {
+        const networks = new Networks(this.#addon, this.#native, signal, checked.wrap);
+        const task = untilAborted(prepare(checked, limits), signal);
+        const prompts = untilAborted(
+          readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, checked, signal),
+          signal,
+        );
+        const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
+        const second = untilAborted(this.#prepareSecond(checked, signal), signal);
+        const drawing = this.#queue.run(signal, () =>
+          inTurn(async () =>
+            generate(
+              networks,
+              { ...this.info, table: this.sigmaTable },
+              checked,
+              await prompts,
+              await task,
+              await controls,
+              await second,
+              emit,
+            ),
+          ),
+        );
+        // An image or an embedding that cannot be read is told of at once, not when its turn comes.
+        const [result] = await Promise.all([drawing, task, prompts, controls, second]);
+        return result;
+      }),
+    );
+  }
+
+  /** Prompts and controls of a second pass, where there is one. */
+  async #prepareSecond(checked: CheckedGenerationOptions, signal: AbortSignal): Promise<SecondPass | undefined> {
+    const hires = hiresOf(checked);
+    if (!hires) return undefined;
+    const options = { ...checked, steps: secondSteps(checked, hires) };
+    const [prompts, controls] = await Promise.all([
+      readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, options, signal),
+      readControls(checked.controls, Promise.resolve({ size: hires.size }), this.#depth, signal),
+    ]);
+    return { prompts, controls };
+  }
+
+  /**
+   * Ends what runs and what waits with `ERR_DISPOSED` and frees all memory; resolves when it is free. May be called at any
+   * moment and any number of times; `await using` calls it at the end of its block.
+   */
+  async dispose(): Promise<void> {
+    this.#disposal.abort(new DiffusionError('ERR_DISPOSED', 'The model was disposed of. Load it again to use it'));
+    await Promise.all([this.#native.dispose(), this.#depth.dispose()]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+}
+
+/** The second pass, which one way of drawing may have. */
+function hiresOf(
+  checked: CheckedGenerationOptions & { readonly hires?: CheckedHires | undefined },
+): CheckedHires | undefined {
+  return checked.hires;
+}
+
+/** The tokenizer is CLIP's: a text encoder with fewer tokens was made for another one. One with more has them for words of its own. */
+function checkTextEncoders({ textEncoders }: NativeModelInfo): void {
+  for (const { positions, vocabulary } of textEncoders) {
+    const isKnown = positions === CHUNK_LENGTH || positions === LONG_CHUNK_LENGTH;
+    if (isKnown && vocabulary >= VOCABULARY_SIZE) continue;
+    const expected = `a text encoder of CLIP with ${CHUNK_LENGTH} positions (LongCLIP: ${LONG_CHUNK_LENGTH}) and at least ${VOCABULARY_SIZE} tokens`;
+    const received = `one with ${positions} positions and ${vocabulary} tokens`;
+    throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
+  }
+  const positions = textEncoders.map((encoder) => encoder.positions);
+  if (new Set(positions).size > 1) {
+    const expected = 'text encoders of as many positions each, so that what they say of a token stands side by side';
+    const remedy = `LongCLIP has ${LONG_CHUNK_LENGTH}: use CLIP's text encoder in its place`;
+    throw new DiffusionError(
+      'ERR_MODEL_UNSUPPORTED',
+      `Expected ${expected}, but the model has some of ${positions.join(' and ')}. ${remedy}`,
+    );
+  }
+}
+
+/** Side in pixels of the images that the published models of a family were trained on. */
+function trainedSide(family: string, prediction: string): number {
+  if (family.startsWith('sdxl')) return 1024;
+  return family === 'sd2' && prediction === 'v' ? 768 : 512;
+}
+
+function describeModel(info: NativeModelInfo, name: string): ModelInfo {
+  // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
+  const fallback = trainedSide(info.family, info.prediction);
+  const side = (pixels: string | undefined) =>
+    Math.max(1, Math.round(Number(pixels ?? fallback) / info.vaeScaleFactor)) * info.vaeScaleFactor;
+  const defaultScheduler = schedulerFor(info.noise.spacing);
+  return { ...info, name, defaultScheduler, defaultWidth: side(width), defaultHeight: side(height) };
+}

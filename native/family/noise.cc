@@ -1,0 +1,269 @@
+// See noise.h.
+#include "family/noise.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <sstream>
+
+#include "family/noise_table.h"
+#include "io/file_error.h"
+#include "io/read_numbers.h"
+
+namespace diffusion {
+
+namespace {
+
+// Tables that are stored: the products of alphas (LDM), or sigmas (Stability's generative-models).
+constexpr const char *stored_alphas = "alphas_cumprod", *stored_sigmas = "denoiser.sigmas";
+
+[[noreturn]] void refuse(const std::string & message) {
+    throw Error(ErrorCode::model_unsupported, message);
+}
+
+[[noreturn]] void refuse_kind(const std::string & kind) {
+    refuse("Expected a model trained on the noise levels of Stable Diffusion, found one of " + kind +
+           ", which this version does not run.");
+}
+
+const StoredTensor * find(const NoiseSources & sources, std::string_view name) {
+    const auto found = std::ranges::find(sources.marks, name, &StoredTensor::name);
+    return found == sources.marks.end() ? nullptr : &*found;
+}
+
+std::string prediction_name(const std::string & type) {
+    return type == "v_prediction" || type == "v-prediction" ? "v" : type == "eps" ? "epsilon" : type;
+}
+
+std::string describe(const JsonValue & value) {
+    if (const auto * text = std::get_if<std::string>(&value)) return quote(*text);
+    if (const auto * number = std::get_if<double>(&value)) {
+        std::ostringstream shortest;
+        shortest << *number;
+        return shortest.str();
+    }
+    if (const auto * flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+    const auto * list = std::get_if<std::vector<double>>(&value);
+    return list ? "a list of " + std::to_string(list->size()) + " numbers" : "something else";
+}
+
+// Reads one value of the scheduler's configuration.
+class Scheduler {
+public:
+    explicit Scheduler(const JsonValues & values) : values_(values) {}
+
+    bool has(const std::string & name) const { return values_.contains(name); }
+
+    std::string text(const std::string & name) const { return get<std::string>(name, "a text").value_or(""); }
+    bool flag(const std::string & name) const { return get<bool>(name, "true or false").value_or(false); }
+    // Where anything else than true counts for nothing.
+    bool is_true(const std::string & name) const { return has(name) && values_.at(name) == JsonValue(true); }
+    std::vector<double> list(const std::string & name) const {
+        return get<std::vector<double>>(name, "a list of numbers").value_or(std::vector<double>());
+    }
+    // A number above 0, and from `least` to 1.
+    double beta(const std::string & name, double fallback, double least) const {
+        const char * expected = "a number above 0 and up to 1, the last no smaller than the first,";
+        const double value = get<double>(name, expected).value_or(fallback);
+        if (value > 0 && value >= least && value <= 1) return value;
+        refuse_value(name, expected);
+    }
+    int64_t steps() const {
+        const char * name = "num_train_timesteps";
+        const double value = get<double>(name, "a whole number").value_or(1000);
+        if (value >= least_training_steps && value <= most_training_steps && std::trunc(value) == value) {
+            return static_cast<int64_t>(value);
+        }
+        refuse_value(name, "a whole number from " + std::to_string(least_training_steps) + " to " +
+                               std::to_string(most_training_steps));
+    }
+
+    [[noreturn]] void refuse_value(const std::string & name, const std::string & expected) const {
+        const auto found = values_.find(name);
+        refuse("Expected " + expected + " for " + name + " in scheduler_config.json, found " +
+               (found == values_.end() ? "none" : describe(found->second)) + ".");
+    }
+
+private:
+    template <typename T> std::optional<T> get(const std::string & name, const char * expected) const {
+        const auto entry = values_.find(name);
+        if (entry == values_.end()) return std::nullopt;
+        if (const T * value = std::get_if<T>(&entry->second)) return *value;
+        refuse_value(name, expected);
+    }
+
+    const JsonValues & values_;
+};
+
+// Noise that is not that of discrete steps between an image and noise, by the names of the schedulers of diffusers.
+void refuse_other_kinds(const NoiseSources & sources, const Scheduler & scheduler) {
+    constexpr std::array<std::pair<std::string_view, const char *>, 8> classes = {{
+        {"FlowMatch", "flow matching"},
+        {"FlowMap", "flow matching"},
+        {"EDM", "EDM (Karras et al. 2022), on continuous levels"},
+        {"CosineDPMSolver", "EDM (Karras et al. 2022), on continuous levels"},
+        {"KarrasVe", "a stochastic differential equation, on continuous levels"},
+        {"ScoreSde", "a stochastic differential equation, on continuous levels"},
+        {"CMStochastic", "a consistency model, on continuous levels"},
+        {"VQDiffusion", "discrete codes instead of noise"},
+    }};
+    if (find(sources, "edm_mean") || find(sources, "edm_std")) {
+        refuse_kind("EDM as Playground v2.5 (tensors 'edm_mean' and 'edm_std'), on continuous levels and latents of "
+                    "its own scale");
+    }
+    const auto is_cosxl = [](const StoredTensor & mark) { return mark.name.starts_with("edm_vpred."); };
+    if (std::ranges::any_of(sources.marks, is_cosxl)) {
+        refuse_kind("EDM with v-prediction as CosXL (tensors 'edm_vpred.sigma_max' and 'edm_vpred.sigma_min'), on "
+                    "continuous levels");
+    }
+    const std::string name = scheduler.text("_class_name");
+    for (const auto & entry : classes) {
+        if (name.starts_with(entry.first)) refuse_kind(entry.second + std::string(" (") + quote(name) + ")");
+    }
+    if (scheduler.flag("use_flow_sigmas") || scheduler.text("prediction_type") == "flow_prediction") {
+        refuse_kind("flow matching");
+    }
+    if (scheduler.text("timestep_type") == "continuous") {
+        refuse_kind("EDM, on continuous levels ('timestep_type' of its scheduler)");
+    }
+}
+
+std::string read_prediction(const NoiseSources & sources, const Scheduler & scheduler, const NoiseGiven & given) {
+    if (!given.prediction.empty()) return given.prediction;
+    if (scheduler.has("prediction_type")) return prediction_name(scheduler.text("prediction_type"));
+    // Only who predicts v can do with a step of noise alone.
+    if (find(sources, "v_pred") || find(sources, "ztsnr")) return "v";
+    return prediction_name(sources.prediction);
+}
+
+// Betas of the scheduler's configuration; empty where it says nothing of them. What it leaves out is as in diffusers.
+std::vector<double> configured_betas(const Scheduler & scheduler, std::string & schedule) {
+    if (scheduler.has("trained_betas")) {
+        schedule = "trained_betas";
+        const std::vector<double> betas = scheduler.list("trained_betas");
+        const auto n = static_cast<int64_t>(betas.size());
+        const auto is_beta = [](double beta) { return beta > 0 && beta <= 1; };
+        if (n < least_training_steps || n > most_training_steps || !std::ranges::all_of(betas, is_beta) ||
+            (scheduler.has("num_train_timesteps") && n != scheduler.steps())) {
+            scheduler.refuse_value(schedule, "as many numbers above 0 and up to 1 as there are training steps");
+        }
+        return betas;
+    }
+    if (!scheduler.has("beta_schedule") && !scheduler.has("beta_start") && !scheduler.has("beta_end")) return {};
+    schedule = scheduler.has("beta_schedule") ? scheduler.text("beta_schedule") : "linear";
+    const double start = scheduler.beta("beta_start", 0.0001, 0);
+    const double end = scheduler.beta("beta_end", 0.02, start);
+    std::vector<double> betas = betas_of(schedule, start, end, scheduler.steps());
+    if (betas.empty()) {
+        scheduler.refuse_value("beta_schedule", "scaled_linear, linear or squaredcos_cap_v2");
+    }
+    return betas;
+}
+
+std::vector<double> stored_numbers(const StoredTensor & tensor) {
+    const int64_t n = tensor.n_elements();
+    if (!has_numbers(tensor) || n < least_training_steps || n > most_training_steps) {
+        refuse("Expected " + std::to_string(least_training_steps) + " to " + std::to_string(most_training_steps) +
+               " floating-point numbers in " + quote(tensor.name) + ", one for each training step, found " +
+               std::to_string(n) + " of the type " + std::string(tensor.type->name) + ".");
+    }
+    const std::vector<float> numbers = read_all_numbers(tensor);
+    return {numbers.begin(), numbers.end()};
+}
+
+// Floating-point numbers of 8 bits and less are too coarse for a table; converters that make everything so mean nothing by it.
+bool is_coarse(const NumberType & type) {
+    return type.kind == NumberKind::floating && (type.block > 1 || type.block_bytes == 1);
+}
+
+// The table that a file has, as the products of alphas; empty where it has none.
+AlphaTable stored_table(const NoiseSources & sources, Noise & noise) {
+    const StoredTensor * tensor = find(sources, stored_alphas);
+    const bool is_sigmas = !tensor;
+    if (is_sigmas) tensor = find(sources, stored_sigmas);
+    if (!tensor) return {};
+    if (is_coarse(*tensor->type)) {
+        noise.warnings.push_back("The noise levels in " + quote(tensor->name) + " are stored as " +
+                                 std::string(tensor->type->name) +
+                                 ", which is too coarse for them; those of Stable Diffusion are used");
+        return {};
+    }
+    AlphaTable alphas = stored_numbers(*tensor);
+    if (is_sigmas) {
+        for (double & value : alphas) value = 1 / (1 + value * value);
+        if (alphas.front() < alphas.back()) std::ranges::reverse(alphas);
+    }
+    noise.schedule = tensor->name;
+    return alphas;
+}
+
+// The table before it is rescaled: that of the configuration, that of the file, or Stable Diffusion's. Sets what it is.
+AlphaTable base_table(const NoiseSources & sources, const Scheduler & scheduler, Noise & noise) {
+    // What is left of a number that was stored in bf16, and the smallest one of f16.
+    constexpr double stored_rounding = 1.0 / 256, smallest = 1.0 / (1 << 24), computed_rounding = 1e-9;
+    const AlphaTable standard = stable_diffusion_alphas();
+    AlphaTable table = cumulative_alphas(configured_betas(scheduler, noise.schedule));
+    const bool is_stored = table.empty();
+    if (is_stored) table = stored_table(sources, noise);
+    const auto is = [&](const AlphaTable & known) {
+        return is_stored ? agree(table, known, stored_rounding, smallest) : agree(table, known, computed_rounding, 0);
+    };
+    if (is_stored && is(with_zero_terminal_snr(standard))) {
+        noise.zero_terminal_snr = true;
+    } else if (!table.empty() && !is(standard)) {
+        return table;
+    }
+    noise.schedule = "scaled_linear";
+    return standard;
+}
+
+void read_levels(const NoiseSources & sources, const Scheduler & scheduler, const NoiseGiven & given, Noise & noise) {
+    AlphaTable table = base_table(sources, scheduler, noise);
+    noise.steps = static_cast<int64_t>(table.size());
+    const bool is_standard = noise.schedule == "scaled_linear" && agree(table, stable_diffusion_alphas(), 0, 0);
+    const bool says_so = noise.zero_terminal_snr || scheduler.flag("rescale_betas_zero_snr") || find(sources, "ztsnr");
+    const bool ends_in_noise = table.back() == 0;
+    noise.zero_terminal_snr = ends_in_noise || given.zero_terminal_snr.value_or(says_so);
+    if (is_standard && !noise.zero_terminal_snr) return;
+    check_alphas(AlphaTable(table.begin(), table.end() - (ends_in_noise ? 1 : 0)), noise.schedule);
+    noise.alphas_cumprod = noise.zero_terminal_snr ? with_zero_terminal_snr(std::move(table)) : std::move(table);
+}
+
+// How the scheduler would choose its steps; warns of what else it would do and images are drawn without.
+void read_sampling(const Scheduler & scheduler, Noise & noise) {
+    for (const std::string spacing : {"karras", "exponential", "beta"}) {
+        if (noise.spacing.empty() && scheduler.is_true("use_" + spacing + "_sigmas")) noise.spacing = spacing;
+    }
+    if (noise.spacing.empty()) noise.spacing = scheduler.text("timestep_spacing");
+    std::string passed_over;
+    for (const std::string name : {"thresholding", "clip_sample"}) {
+        if (scheduler.is_true(name)) passed_over += " '" + name + "'";
+    }
+    constexpr std::string_view known[] = {"", "leading", "trailing", "linspace", "karras", "exponential", "beta"};
+    if (std::ranges::find(known, noise.spacing) == std::end(known)) {
+        passed_over += " 'timestep_spacing' " + quote(noise.spacing);
+        noise.spacing.clear();
+    }
+    if (!passed_over.empty()) {
+        noise.warnings.push_back("Images are drawn without what scheduler_config.json asks for by" + passed_over);
+    }
+}
+
+} // namespace
+
+bool is_noise_mark(std::string_view name) {
+    constexpr std::string_view names[] = {"v_pred", "ztsnr", "edm_mean", "edm_std", stored_alphas, stored_sigmas};
+    return std::ranges::find(names, name) != std::end(names) || name.starts_with("edm_vpred.");
+}
+
+Noise read_noise(const NoiseSources & sources, const NoiseGiven & given) {
+    Noise noise;
+    const Scheduler scheduler(sources.scheduler);
+    refuse_other_kinds(sources, scheduler);
+    noise.prediction = read_prediction(sources, scheduler, given);
+    read_levels(sources, scheduler, given, noise);
+    read_sampling(scheduler, noise);
+    return noise;
+}
+
+} // namespace diffusion

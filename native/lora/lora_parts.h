@@ -1,0 +1,66 @@
+// The tensors that a LoRA file has for one layer, and what they add to its weight and bias.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "error.h"
+#include "graph/row_delta.h"
+#include "io/tensor_table.h"
+#include "lora/adapter.h"
+#include "lora/peft_config.h"
+#include "names/lora_keys.h"
+#include "names/lora_names.h"
+
+namespace diffusion {
+
+class LoraParts {
+public:
+    // `path` must outlive it, as must the tensors.
+    LoraParts(const std::string & path, std::string layer) : path_(path), layer_(std::move(layer)) {}
+
+    // Throws Error (model_corrupt) where the part is there already.
+    void add(const LoraKey & key, const StoredTensor & tensor);
+    int64_t count() const { return static_cast<int64_t>(tensors_.size()); }
+    // Numbers of all tensors.
+    int64_t numbers() const;
+    template <typename Visit> void each(Visit visit) const {
+        for (const auto & [part, tensor] : tensors_) visit(*tensor);
+    }
+
+    // What they add to the layer, times `strength`.
+    struct Deltas {
+        std::vector<std::unique_ptr<RowDelta>> weight, bias;
+        std::vector<const StoredTensor *> left; // those that the layer has no place for
+    };
+    // Throws Error: model_incomplete, model_corrupt, model_mismatch, model_unsupported.
+    Deltas deltas(const LoraLayer & layer, double strength, const PeftConfigs & peft) const;
+
+private:
+    bool has(LoraPart part) const { return tensors_.contains(part); }
+    bool has_from(LoraPart first, LoraPart last) const;
+    const StoredTensor & tensor(LoraPart part) const;
+    Error missing_part() const;
+    Matrix matrix(LoraPart part) const;
+    void require_shape(int64_t have_rows, int64_t have_columns, int64_t rows, int64_t columns) const;
+    void require_sound(const LowRank & product) const;
+    double scale(double rank, const PeftConfigs & peft) const;
+
+    std::unique_ptr<RowDelta> low_rank(int64_t rows, int64_t columns, double strength, const PeftConfigs & peft) const;
+    std::unique_ptr<RowDelta> hadamard(int64_t rows, int64_t columns, double strength, const PeftConfigs & peft) const;
+    std::unique_ptr<RowDelta> kronecker(int64_t rows, int64_t columns, double strength, const PeftConfigs & peft) const;
+    std::unique_ptr<RowDelta> embedding(int64_t rows, int64_t columns, double strength, const PeftConfigs & peft) const;
+    std::unique_ptr<RowDelta> whole(LoraPart part, int64_t rows, int64_t columns, double strength) const;
+    LowRank factor(LoraPart a, LoraPart b, LoraPart core) const;
+    Matrix kronecker_factor(LoraPart whole, LoraPart a, LoraPart b, LoraPart core, int64_t rows, int64_t columns,
+                            double & rank) const;
+
+    const std::string & path_;
+    std::string layer_;
+    std::map<LoraPart, const StoredTensor *> tensors_;
+};
+
+} // namespace diffusion

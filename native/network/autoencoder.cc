@@ -1,0 +1,176 @@
+// See autoencoder.h. Names and structure are those of the original checkpoints (`first_stage_model.*`).
+#include "network/autoencoder.h"
+
+#include <algorithm>
+
+#include "source/source.h"
+
+namespace diffusion {
+
+namespace {
+
+constexpr float eps = 1e-6f;
+constexpr int64_t image_channels = 3;
+
+const std::string prefix = vae_prefix;
+
+std::string level_name(const std::string & half, int64_t level) {
+    return prefix + half + "." + (half == "decoder" ? "up." : "down.") + std::to_string(level) + ".";
+}
+
+std::string block_name(const std::string & half, int64_t level, int64_t block) {
+    return level_name(half, level) + "block." + std::to_string(block) + ".";
+}
+
+} // namespace
+
+AutoencoderConfig Autoencoder::read_config(const WeightBinder & weights) {
+    AutoencoderConfig c;
+    c.latent_channels = weights.size(prefix + "decoder.conv_in.weight", 2);
+    const int64_t levels = weights.count(prefix + "decoder.up.");
+    if (levels < 1 || levels > 8) {
+        throw Error(ErrorCode::model_unsupported,
+                    "Expected an autoencoder with 1 to 8 levels, found " + std::to_string(levels) + ".");
+    }
+    c.decoder_blocks = weights.count(level_name("decoder", 0) + "block.");
+    c.encoder_blocks = weights.count(level_name("encoder", 0) + "block.");
+    if (std::max(c.decoder_blocks, c.encoder_blocks) > 64) {
+        throw Error(ErrorCode::model_unsupported, "Expected an autoencoder with at most 64 blocks in a level, found " +
+                                                      std::to_string(std::max(c.decoder_blocks, c.encoder_blocks)) +
+                                                      ".");
+    }
+    for (int64_t l = 0; l < levels; l++) {
+        const int64_t channels = weights.conv_channels(block_name("decoder", l, 0) + "conv1");
+        if (channels % group_count != 0) {
+            throw Error(ErrorCode::model_unsupported, "Expected an autoencoder whose channels are multiples of " +
+                                                          std::to_string(group_count) + ", found " +
+                                                          std::to_string(channels) + ".");
+        }
+        c.level_channels.push_back(channels);
+    }
+    for (const StoredTensor & tensor : weights.table().tensors()) {
+        if (tensor.name.rfind(prefix + "encoder.", 0) == 0) c.has_encoder = true;
+    }
+    return c;
+}
+
+Autoencoder::ResBlock Autoencoder::bind_residual(WeightBinder & weights, const std::string & p, int64_t in,
+                                                 int64_t out) {
+    ResBlock block;
+    block.norm1 = weights.norm(p + "norm1", in);
+    block.conv1 = weights.conv(p + "conv1", in, out, 3);
+    block.norm2 = weights.norm(p + "norm2", out);
+    block.conv2 = weights.conv(p + "conv2", out, out, 3);
+    if (in != out) block.skip = weights.linear(p + "nin_shortcut", in, out);
+    return block;
+}
+
+Autoencoder::Middle Autoencoder::bind_middle(WeightBinder & weights, const std::string & p, int64_t channels) {
+    Middle middle;
+    middle.block1 = bind_residual(weights, p + "block_1.", channels, channels);
+    middle.attention.norm = weights.norm(p + "attn_1.norm", channels);
+    middle.attention.q = weights.linear(p + "attn_1.q", channels, channels);
+    middle.attention.k = weights.linear(p + "attn_1.k", channels, channels);
+    middle.attention.v = weights.linear(p + "attn_1.v", channels, channels);
+    middle.attention.out = weights.linear(p + "attn_1.proj_out", channels, channels);
+    middle.block2 = bind_residual(weights, p + "block_2.", channels, channels);
+    return middle;
+}
+
+void Autoencoder::bind_decoder(WeightBinder & weights) {
+    const std::string p = prefix + "decoder.";
+    int64_t channels = config_.level_channels.back();
+    decoder_.first = weights.conv(p + "conv_in", config_.latent_channels, channels, 3);
+    decoder_.middle = bind_middle(weights, p + "mid.", channels);
+    for (int64_t l = static_cast<int64_t>(config_.level_channels.size()) - 1; l >= 0; l--) {
+        Level level;
+        for (int64_t b = 0; b < config_.decoder_blocks; b++) {
+            level.blocks.push_back(
+                bind_residual(weights, block_name("decoder", l, b), channels, config_.level_channels[l]));
+            channels = config_.level_channels[l];
+        }
+        if (l > 0) level.resample = weights.conv(level_name("decoder", l) + "upsample.conv", channels, channels, 3);
+        decoder_.levels.push_back(level);
+    }
+    decoder_.last_norm = weights.norm(p + "norm_out", channels);
+    decoder_.last = weights.conv(p + "conv_out", channels, image_channels, 3);
+    from_latent_ = weights.linear(prefix + "post_quant_conv", config_.latent_channels, config_.latent_channels);
+}
+
+void Autoencoder::bind_encoder(WeightBinder & weights) {
+    const std::string p = prefix + "encoder.";
+    const int64_t moments = 2 * config_.latent_channels;
+    int64_t channels = config_.level_channels.front();
+    encoder_.first = weights.conv(p + "conv_in", image_channels, channels, 3);
+    for (size_t l = 0; l < config_.level_channels.size(); l++) {
+        Level level;
+        for (int64_t b = 0; b < config_.encoder_blocks; b++) {
+            level.blocks.push_back(
+                bind_residual(weights, block_name("encoder", l, b), channels, config_.level_channels[l]));
+            channels = config_.level_channels[l];
+        }
+        if (l + 1 < config_.level_channels.size()) {
+            level.resample = weights.conv(level_name("encoder", l) + "downsample.conv", channels, channels, 3);
+        }
+        encoder_.levels.push_back(level);
+    }
+    encoder_.middle = bind_middle(weights, p + "mid.", channels);
+    encoder_.last_norm = weights.norm(p + "norm_out", channels);
+    encoder_.last = weights.conv(p + "conv_out", channels, moments, 3);
+    to_moments_ = weights.linear(prefix + "quant_conv", moments, moments);
+}
+
+Autoencoder::Autoencoder(WeightBinder & weights, const AutoencoderConfig & config) : config_(config) {
+    bind_decoder(weights);
+    if (config.has_encoder) bind_encoder(weights);
+}
+
+VaeSizes Autoencoder::sizes() const {
+    VaeSizes sizes;
+    sizes.latent_channels = config_.latent_channels;
+    sizes.scale_factor = config_.scale_factor();
+    sizes.has_encoder = config_.has_encoder;
+    sizes.level_channels = config_.level_channels;
+    return sizes;
+}
+
+Tensor Autoencoder::residual(Graph & graph, const ResBlock & block, Tensor x) {
+    Finish finish;
+    finish.residual = block.skip ? pointwise(graph, *block.skip, x) : x;
+    Tensor y = norm_conv2d(graph, block.norm1, eps, block.conv1, x);
+    return norm_conv2d(graph, block.norm2, eps, block.conv2, y, finish);
+}
+
+Tensor Autoencoder::middle(Graph & graph, const Middle & m, Tensor x) {
+    Finish for_products;
+    for_products.for_products = true;
+    x = residual(graph, m.block1, x);
+    Tensor y = norm_tokens(graph, m.attention.norm, eps, x);
+    y = attention(graph, linear(graph, m.attention.q, y, for_products), linear(graph, m.attention.k, y, for_products),
+                  linear(graph, m.attention.v, y, for_products), 1);
+    return residual(graph, m.block2, add_tokens(graph, m.attention.out, y, x));
+}
+
+Tensor Autoencoder::build_decoder(Graph & graph, Tensor latent) const {
+    Tensor x = conv2d(graph, decoder_.first, pointwise(graph, from_latent_, to_image(graph, latent)));
+    x = middle(graph, decoder_.middle, x);
+    for (const Level & level : decoder_.levels) {
+        for (const ResBlock & block : level.blocks) x = residual(graph, block, x);
+        if (!level.resample) continue;
+        x = conv2d(graph, *level.resample, x,
+                   {Sampling::resized, 2 * image_width(graph, x), 2 * image_height(graph, x)});
+    }
+    return from_image(graph, norm_conv2d(graph, decoder_.last_norm, eps, decoder_.last, x));
+}
+
+Tensor Autoencoder::build_encoder(Graph & graph, Tensor image) const {
+    Tensor x = conv2d(graph, encoder_.first, to_image(graph, image));
+    for (const Level & level : encoder_.levels) {
+        for (const ResBlock & block : level.blocks) x = residual(graph, block, x);
+        if (level.resample) x = conv2d(graph, *level.resample, x, {Sampling::half_shifted});
+    }
+    x = norm_conv2d(graph, encoder_.last_norm, eps, encoder_.last, middle(graph, encoder_.middle, x));
+    return from_image(graph, pointwise(graph, to_moments_, x));
+}
+
+} // namespace diffusion

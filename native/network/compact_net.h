@@ -1,0 +1,33 @@
+// SRVGGNetCompact, the small upscaler of Real-ESRGAN (realesr-general-x4v3, realesr-animevideov3): a row of convolutions that
+// says what to add to the enlarged image.
+#pragma once
+
+#include <vector>
+
+#include "graph/blocks.h"
+#include "network/image_network.h"
+
+namespace diffusion {
+
+class CompactNet : public ImageNetwork {
+public:
+    static bool matches(const WeightBinder & weights);
+
+    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no such network has.
+    explicit CompactNet(WeightBinder & weights);
+
+    ImageNetworkKind kind() const override;
+    Tensor build(Graph & graph, Tensor planes) const override;
+
+private:
+    struct Layer {
+        Conv2d conv;
+        Tensor slopes; // of the PReLU behind it
+    };
+
+    int64_t scale_ = 1;
+    std::vector<Layer> layers_;
+    Conv2d last_;
+};
+
+} // namespace diffusion

@@ -1,0 +1,321 @@
+// See dpt.h. Names and structure are those of MiDaS.
+#include "network/dpt.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace diffusion {
+
+namespace {
+
+constexpr int64_t patch = 16; // pixels along a side of a token's
+constexpr int64_t head_size = 64;
+constexpr int64_t most_layers = 128, most_blocks = 64;
+constexpr float layer_eps = 1e-6f, group_eps = 1e-5f, weight_eps = 1e-8f;
+constexpr int64_t image_channels = 3;
+
+const std::string model = "pretrained.model.", backbone_prefix = model + "patch_embed.backbone.";
+
+[[noreturn]] void fail(const std::string & what) {
+    throw Error(ErrorCode::model_unsupported, "This is not a DPT that this package runs: " + what + ".");
+}
+
+Finish relu() {
+    Finish finish;
+    finish.activation = Activation::relu;
+    return finish;
+}
+
+Finish for_products(Activation activation = Activation::none) {
+    Finish finish;
+    finish.activation = activation;
+    finish.for_products = true;
+    return finish;
+}
+
+Finish added_to(Tensor residual) {
+    Finish finish;
+    finish.residual = residual;
+    return finish;
+}
+
+// The rows, each brought to a mean of 0 and a variance of 1 (Qiao et al. 2019, arXiv:1903.10520).
+std::vector<float> standardized(const std::vector<float> & weights, size_t rows) {
+    std::vector<float> result(weights.size());
+    const size_t length = weights.size() / rows;
+    for (size_t row = 0; row < rows; row++) {
+        const float * w = weights.data() + row * length;
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < length; i++) mean += w[i] / length;
+        for (size_t i = 0; i < length; i++) variance += (w[i] - mean) * (w[i] - mean) / length;
+        const double scale = 1 / std::sqrt(variance + weight_eps);
+        for (size_t i = 0; i < length; i++) result[row * length + i] = static_cast<float>((w[i] - mean) * scale);
+    }
+    return result;
+}
+
+Conv2d standardized_conv(WeightBinder & weights, const std::string & prefix, int64_t in, int64_t out, int64_t kernel) {
+    const auto standardize = [out](const std::vector<float> & w) {
+        return standardized(w, static_cast<size_t>(std::max<int64_t>(out, 1)));
+    };
+    return {weights.transformed(prefix + ".weight", {kernel, kernel, in, out}, {kernel, kernel, in, out}, standardize),
+            nullptr};
+}
+
+// A transposed convolution whose stride is its kernel, as the 1x1 convolution that gives the pixels of each square as channels.
+Conv2d transposed_conv(WeightBinder & weights, const std::string & prefix, int64_t channels, int64_t factor) {
+    const int64_t square = factor * factor, out = channels * square;
+    const auto transpose = [channels, out](const std::vector<float> & w) {
+        std::vector<float> result(w.size());
+        for (int64_t i = 0; i < channels; i++) {
+            for (int64_t o = 0; o < out; o++) result[o * channels + i] = w[i * out + o];
+        }
+        return result;
+    };
+    const auto repeat = [out, square](const std::vector<float> & b) {
+        std::vector<float> result(out);
+        for (int64_t o = 0; o < out; o++) result[o] = b[o / square];
+        return result;
+    };
+    return {
+        weights.transformed(prefix + ".weight", {factor, factor, channels, channels}, {1, 1, channels, out}, transpose),
+        weights.transformed(prefix + ".bias", {channels}, {out}, repeat)};
+}
+
+} // namespace
+
+bool Dpt::matches(const WeightBinder & weights) {
+    return weights.has(model + "cls_token") || weights.has("scratch.layer1_rn.weight");
+}
+
+Dpt::Dpt(WeightBinder & weights) {
+    width_ = weights.size(model + "cls_token", 0);
+    layers_ = weights.count(model + "blocks.");
+    const int64_t places = weights.size(model + "pos_embed", 1) - 1;
+    grid_ = std::lround(std::sqrt(std::max<double>(places, 0)));
+    if (width_ % head_size != 0) fail("its transformer has a width of " + std::to_string(width_));
+    if (layers_ % 4 != 0 || layers_ > most_layers) fail("its transformer has " + std::to_string(layers_) + " layers");
+    if (places > 0 && grid_ * grid_ != places) fail("it has " + std::to_string(places) + " positions, no square");
+    int64_t patch_channels = 0;
+    if (weights.has(backbone_prefix + "stem.conv.weight")) {
+        bind_backbone(weights);
+        patch_channels = weights.size(model + "patch_embed.proj.weight", 2);
+    }
+    bind_transformer(weights, patch_channels);
+    for (int level = backbone_ ? 2 : 0; level < 4; level++) reassemblies_[level] = bind_reassembly(weights, level);
+    bind_head(weights);
+}
+
+void Dpt::bind_backbone(WeightBinder & weights) {
+    backbone_.emplace();
+    int64_t channels = weights.size(backbone_prefix + "stem.conv.weight", 3);
+    backbone_->stem = standardized_conv(weights, backbone_prefix + "stem.conv", image_channels, channels, 7);
+    backbone_->stem_norm = weights.norm(backbone_prefix + "stem.norm", channels);
+    constexpr int64_t stages = 3;
+    const int64_t found = weights.count(backbone_prefix + "stages.");
+    if (found > stages) fail("its backbone has " + std::to_string(found) + " stages");
+    for (int64_t s = 0; s < stages; s++) {
+        const std::string stage = backbone_prefix + "stages." + std::to_string(s) + ".blocks.";
+        const int64_t blocks = std::max<int64_t>(weights.count(stage), 1);
+        if (blocks > most_blocks) fail("a stage of its backbone has " + std::to_string(blocks) + " blocks");
+        std::vector<Bottleneck> & all = backbone_->stages.emplace_back();
+        for (int64_t b = 0; b < blocks; b++) {
+            const std::string prefix = stage + std::to_string(b) + ".";
+            all.push_back(bind_bottleneck(weights, prefix, channels));
+            channels = weights.size(prefix + "conv3.weight", 3);
+        }
+    }
+}
+
+Dpt::Bottleneck Dpt::bind_bottleneck(WeightBinder & weights, const std::string & p, int64_t in) {
+    const int64_t inner = weights.size(p + "conv1.weight", 3), out = weights.size(p + "conv3.weight", 3);
+    if (inner % group_count != 0 || out % group_count != 0) {
+        fail("its backbone has layers of " + std::to_string(inner) + " and " + std::to_string(out) + " channels");
+    }
+    Bottleneck block;
+    block.conv1 = standardized_conv(weights, p + "conv1", in, inner, 1);
+    block.norm1 = weights.norm(p + "norm1", inner);
+    block.conv2 = standardized_conv(weights, p + "conv2", inner, inner, 3);
+    block.norm2 = weights.norm(p + "norm2", inner);
+    block.conv3 = standardized_conv(weights, p + "conv3", inner, out, 1);
+    block.norm3 = weights.norm(p + "norm3", out);
+    if (p.ends_with("blocks.0.")) {
+        block.shortcut = standardized_conv(weights, p + "downsample.conv", in, out, 1);
+        block.shortcut_norm = weights.norm(p + "downsample.norm", out);
+    }
+    return block;
+}
+
+// `patch_channels` are those of the backbone; 0 where patches are of pixels.
+void Dpt::bind_transformer(WeightBinder & weights, int64_t patch_channels) {
+    const std::string proj = model + "patch_embed.proj.";
+    const auto as_it_is = [](const std::vector<float> & w) { return w; };
+    patches_.weight = backbone_ ? weights.weight(proj + "weight", {patch_channels, width_})
+                                : weights.transformed(proj + "weight", {patch, patch, image_channels, width_},
+                                                      {patch * patch * image_channels, width_}, as_it_is);
+    patches_.bias = weights.parameter(proj + "bias", {width_});
+    class_token_ = weights.parameter(model + "cls_token", {width_});
+    positions_ = weights.parameter(model + "pos_embed", {width_, 1 + grid_ * grid_});
+    for (int64_t i = 0; i < layers_; i++) {
+        const std::string p = model + "blocks." + std::to_string(i) + ".";
+        const int64_t inner = weights.size(p + "mlp.fc1.weight", 1);
+        Block block;
+        block.norm1 = weights.norm(p + "norm1", width_);
+        block.q = weights.linear(p + "attn.q", width_, width_);
+        block.k = weights.linear(p + "attn.k", width_, width_);
+        block.v = weights.linear(p + "attn.v", width_, width_);
+        block.out = weights.linear(p + "attn.proj", width_, width_);
+        block.norm2 = weights.norm(p + "norm2", width_);
+        block.up = weights.linear(p + "mlp.fc1", width_, inner);
+        block.down = weights.linear(p + "mlp.fc2", inner, width_);
+        blocks_.push_back(block);
+    }
+}
+
+Dpt::Reassembly Dpt::bind_reassembly(WeightBinder & weights, int level) {
+    const std::string p = "pretrained.act_postprocess" + std::to_string(level + 1) + ".";
+    const int64_t channels = weights.size("scratch.layer" + std::to_string(level + 1) + "_rn.weight", 2);
+    Reassembly layers;
+    layers.readout = weights.linear(p + "0.project.0", 2 * width_, width_);
+    layers.project = weights.linear(p + "3", width_, channels);
+    layers.factor = level == 0 ? 4 : level == 1 ? 2 : 1;
+    if (layers.factor > 1) layers.enlarge = transposed_conv(weights, p + "4", channels, layers.factor);
+    if (level == 3) layers.reduce = weights.conv(p + "4", channels, channels, 3);
+    return layers;
+}
+
+void Dpt::bind_head(WeightBinder & weights) {
+    const int64_t features = weights.size("scratch.layer1_rn.weight", 3);
+    const auto bind_residual = [&](const std::string & p) {
+        return Residual{weights.conv(p + "conv1", features, features, 3),
+                        weights.conv(p + "conv2", features, features, 3)};
+    };
+    for (int level = 0; level < 4; level++) {
+        const std::string number = std::to_string(level + 1), conv = "scratch.layer" + number + "_rn.weight";
+        level_convs_[level].weight = weights.weight(conv, {3, 3, weights.size(conv, 2), features});
+        const std::string p = "scratch.refinenet" + number + ".";
+        if (level < 3) fusions_[level].skip = bind_residual(p + "resConfUnit1.");
+        fusions_[level].path = bind_residual(p + "resConfUnit2.");
+        fusions_[level].out = weights.linear(p + "out_conv", features, features);
+    }
+    const std::string p = "scratch.output_conv.";
+    const int64_t first = weights.conv_channels(p + "0"), second = weights.conv_channels(p + "2");
+    head_ = {weights.conv(p + "0", features, first, 3), weights.conv(p + "2", first, second, 3),
+             weights.conv(p + "4", second, 1, 1)};
+}
+
+ImageNetworkKind Dpt::kind() const {
+    ImageNetworkKind kind;
+    kind.kind = "depth";
+    kind.architecture = backbone_ ? "dpt-hybrid" : "dpt";
+    kind.multiple = 2 * patch;
+    kind.output_channels = 1;
+    kind.side = grid_ * patch;
+    return kind;
+}
+
+Tensor Dpt::bottleneck(Graph & graph, const Bottleneck & block, Tensor x, const Sampling & sampling) {
+    Tensor shortcut = x;
+    if (block.shortcut) {
+        shortcut = group_norm(graph, block.shortcut_norm, group_eps, conv2d(graph, *block.shortcut, x, sampling),
+                              nullptr, false);
+    }
+    Tensor y = conv2d(graph, block.conv1, x);
+    y = norm_conv2d(graph, block.norm1, group_eps, block.conv2, y, {}, Activation::relu, sampling);
+    y = norm_conv2d(graph, block.norm2, group_eps, block.conv3, y, {}, Activation::relu);
+    return group_norm(graph, block.norm3, group_eps, y, shortcut, true);
+}
+
+// Those of the grid that the network was trained on, or between them.
+Tensor Dpt::positions(Graph & graph, int64_t columns, int64_t rows) const {
+    ggml_context * ctx = graph.context();
+    Tensor grid =
+        ggml_view_2d(ctx, positions_, width_, grid_ * grid_, positions_->nb[1], positions_->nb[1]); // behind the first
+    if (columns == grid_ && rows == grid_) return grid;
+    return to_tokens(graph, bilinear(graph, from_tokens(graph, grid, grid_, grid_), columns, rows, false));
+}
+
+// [width, 1 + columns * rows, batch]
+Tensor Dpt::embed(Graph & graph, Tensor patches, int64_t columns, int64_t rows) const {
+    ggml_context * ctx = graph.context();
+    Tensor tokens = ggml_add(ctx, linear(graph, patches_, patches), positions(graph, columns, rows));
+    Tensor first = ggml_add(ctx, class_token_, ggml_view_1d(ctx, positions_, width_, 0));
+    return graph.expand(ggml_concat(ctx, ggml_repeat_4d(ctx, first, width_, 1, tokens->ne[2], 1), tokens, 1));
+}
+
+Tensor Dpt::transform(Graph & graph, const Block & block, Tensor x) const {
+    Tensor y = layer_norm(graph, block.norm1, x, false, layer_eps);
+    y = attention(graph, linear(graph, block.q, y, for_products()), linear(graph, block.k, y, for_products()),
+                  linear(graph, block.v, y, for_products()), width_ / head_size);
+    x = linear(graph, block.out, y, added_to(x));
+    y = layer_norm(graph, block.norm2, x, false, layer_eps);
+    return linear(graph, block.down, linear(graph, block.up, y, for_products(Activation::gelu)), added_to(x));
+}
+
+Tensor Dpt::reassemble(Graph & graph, const Reassembly & layers, Tensor tokens, int64_t columns, int64_t rows) const {
+    ggml_context * ctx = graph.context();
+    const int64_t batch = tokens->ne[2];
+    Tensor first = ggml_view_3d(ctx, tokens, width_, 1, batch, tokens->nb[1], tokens->nb[2], 0);
+    Tensor rest = ggml_view_3d(ctx, tokens, width_, columns * rows, batch, tokens->nb[1], tokens->nb[2], tokens->nb[1]);
+    Tensor joined = graph.expand(ggml_concat(ctx, rest, ggml_repeat(ctx, first, rest), 0));
+    Tensor y = linear(graph, layers.readout, joined, for_products(Activation::gelu));
+    Tensor image = from_tokens(graph, linear(graph, layers.project, y), columns, rows);
+    if (layers.enlarge) {
+        Tensor planes = from_image(graph, conv2d(graph, *layers.enlarge, image));
+        image = to_image(graph, pixel_shuffle(graph, planes, layers.factor));
+    }
+    return layers.reduce ? conv2d(graph, *layers.reduce, image, {Sampling::half}) : image;
+}
+
+Tensor Dpt::residual(Graph & graph, const Residual & layers, Tensor x) {
+    Tensor y = conv2d(graph, layers.conv1, x, {}, relu(), Activation::relu);
+    return conv2d(graph, layers.conv2, y, {}, added_to(x));
+}
+
+Tensor Dpt::decode(Graph & graph, const std::array<Tensor, 4> & levels) const {
+    const auto twice = [&](Tensor x) {
+        return bilinear(graph, x, 2 * image_width(graph, x), 2 * image_height(graph, x), true);
+    };
+    Tensor path = nullptr;
+    for (int level = 3; level >= 0; level--) {
+        Tensor x = conv2d(graph, level_convs_[level], levels[level]);
+        if (path) x = graph.expand(ggml_add(graph.context(), path, residual(graph, *fusions_[level].skip, x)));
+        x = residual(graph, fusions_[level].path, x);
+        // The original enlarges first, which gives the same and takes four times the work.
+        path = twice(pointwise(graph, fusions_[level].out, x));
+    }
+    Tensor y = conv2d(graph, head_[1], twice(conv2d(graph, head_[0], path)), {}, relu());
+    return conv2d(graph, head_[2], y, {}, relu());
+}
+
+Tensor Dpt::build(Graph & graph, Tensor planes) const {
+    const int64_t columns = planes->ne[0] / patch, rows = planes->ne[1] / patch;
+    planes = ggml_scale_bias(graph.context(), planes, 2.0f, -1.0f);
+    std::array<Tensor, 4> levels{};
+    Tensor patches;
+    if (backbone_) {
+        Tensor x = conv2d(graph, backbone_->stem, to_image(graph, planes), {Sampling::half_shifted});
+        x = max_pool(graph, group_norm(graph, backbone_->stem_norm, group_eps, x, nullptr, true));
+        for (size_t s = 0; s < backbone_->stages.size(); s++) {
+            for (size_t b = 0; b < backbone_->stages[s].size(); b++) {
+                const bool halves = s > 0 && b == 0;
+                x = bottleneck(graph, backbone_->stages[s][b], x, {halves ? Sampling::half_shifted : Sampling::all});
+            }
+            levels[s] = x; // of the third, only the tokens are of use
+        }
+        patches = to_tokens(graph, x);
+    } else {
+        patches = to_tokens(graph, to_image(graph, pixel_unshuffle(graph, planes, patch)));
+    }
+    Tensor tokens = embed(graph, patches, columns, rows);
+    for (int64_t i = 0; i < layers_; i++) {
+        tokens = transform(graph, blocks_[i], tokens);
+        // The levels are taken at the ends of the quarters.
+        const int64_t level = (i + 1) * 4 / layers_ - 1;
+        if ((i + 1) % (layers_ / 4) != 0 || (backbone_ && level < 2)) continue;
+        levels[level] = reassemble(graph, reassemblies_[level], tokens, columns, rows);
+    }
+    return from_image(graph, decode(graph, levels));
+}
+
+} // namespace diffusion

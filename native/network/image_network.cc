@@ -1,0 +1,30 @@
+// See image_network.h: the list of the networks that are known.
+#include "network/image_network.h"
+
+#include "family/requirements.h"
+#include "names/dpt_names.h"
+#include "names/unwrap.h"
+#include "names/upscaler_names.h"
+#include "network/compact_net.h"
+#include "network/dpt.h"
+#include "network/rrdb_net.h"
+#include "source/file_kind.h"
+
+namespace diffusion {
+
+TensorTable canonical_image_network(const TensorTable & table) {
+    const TensorTable bare = unwrap(table, [](const TensorTable & t) { return is_told_by_names(file_kind(t)); });
+    return holds_dpt(bare) ? canonical_dpt(bare) : canonical_upscaler(bare);
+}
+
+std::unique_ptr<ImageNetwork> bind_image_network(WeightBinder & weights) {
+    if (RrdbNet::matches(weights)) return std::make_unique<RrdbNet>(weights);
+    if (CompactNet::matches(weights)) return std::make_unique<CompactNet>(weights);
+    if (Dpt::matches(weights)) return std::make_unique<Dpt>(weights);
+    throw Error(ErrorCode::model_unsupported,
+                where(weights.table()) + ": expected an upscaler or a depth estimator, but " +
+                    contents(weights.table()) +
+                    ". Pass a file of ESRGAN or Real-ESRGAN (RRDBNet or SRVGGNetCompact), or of MiDaS 3 (DPT).");
+}
+
+} // namespace diffusion

@@ -1,0 +1,102 @@
+// See rrdb_net.h. Names and structure are those of BasicSR.
+#include "network/rrdb_net.h"
+
+#include <algorithm>
+
+namespace diffusion {
+
+namespace {
+
+constexpr int64_t image_channels = 3;
+constexpr int64_t most_blocks = 64; // published models have 23 or 6
+constexpr int64_t most_doublings = 4;
+constexpr float residual_scale = 0.2f;
+
+[[noreturn]] void fail(const std::string & what) {
+    throw Error(ErrorCode::model_unsupported, "This is not an RRDBNet that this package runs: " + what + ".");
+}
+
+Finish activated() {
+    Finish finish;
+    finish.activation = Activation::leaky_relu;
+    return finish;
+}
+
+} // namespace
+
+bool RrdbNet::matches(const WeightBinder & weights) {
+    return weights.has("conv_first.weight") || weights.has("body.0.rdb1.conv1.weight");
+}
+
+RrdbNet::RrdbNet(WeightBinder & weights) {
+    const int64_t in = weights.size("conv_first.weight", 2), channels = weights.conv_channels("conv_first");
+    const int64_t growth = weights.conv_channels("body.0.rdb1.conv1");
+    while (unshuffle_ < 4 && image_channels * unshuffle_ * unshuffle_ < in) unshuffle_ *= 2;
+    if (in != image_channels * unshuffle_ * unshuffle_) {
+        fail("it takes " + std::to_string(in) + " channels, not 3, 12 or 48");
+    }
+    const int64_t blocks = weights.count("body.");
+    const int64_t doublings = std::max<int64_t>(weights.count("conv_up"), 1) - 1; // counted from 1
+    if (blocks < 1 || blocks > most_blocks) fail("it has " + std::to_string(blocks) + " blocks, not 1 to 64");
+    if (doublings > most_doublings || (int64_t{1} << doublings) < unshuffle_) {
+        fail("it doubles the size " + std::to_string(doublings) + " times");
+    }
+    first_ = weights.conv("conv_first", in, channels, 3);
+    for (int64_t i = 0; i < blocks; i++) {
+        Block & block = body_.emplace_back();
+        for (size_t d = 0; d < block.size(); d++) {
+            const std::string name = "body." + std::to_string(i) + ".rdb" + std::to_string(d + 1) + ".conv";
+            for (int64_t c = 0; c < 5; c++) {
+                block[d][c] =
+                    weights.conv(name + std::to_string(c + 1), channels + c * growth, c < 4 ? growth : channels, 3);
+            }
+        }
+    }
+    after_body_ = weights.conv("conv_body", channels, channels, 3);
+    for (int64_t i = 1; i <= doublings; i++) {
+        up_.push_back(weights.conv("conv_up" + std::to_string(i), channels, channels, 3));
+    }
+    high_ = weights.conv("conv_hr", channels, channels, 3);
+    last_ = weights.conv("conv_last", channels, image_channels, 3);
+}
+
+ImageNetworkKind RrdbNet::kind() const {
+    ImageNetworkKind kind;
+    kind.kind = "upscaler";
+    kind.architecture = "rrdbnet";
+    kind.scale = (int64_t{1} << up_.size()) / unshuffle_;
+    kind.multiple = unshuffle_;
+    return kind;
+}
+
+// Each convolution reads what all before it gave.
+Tensor RrdbNet::dense_block(Graph & graph, const DenseBlock & block, Tensor x) const {
+    Tensor all = x;
+    for (size_t i = 0; i < 4; i++) all = concat(graph, all, conv2d(graph, block[i], all, {}, activated()));
+    Finish finish;
+    finish.scale = residual_scale;
+    finish.residual = x;
+    return conv2d(graph, block[4], all, {}, finish);
+}
+
+Tensor RrdbNet::build(Graph & graph, Tensor planes) const {
+    ggml_context * ctx = graph.context();
+    if (unshuffle_ > 1) planes = pixel_unshuffle(graph, planes, unshuffle_);
+    const Tensor start = conv2d(graph, first_, to_image(graph, planes));
+    Tensor x = start;
+    for (const Block & block : body_) {
+        Tensor y = x;
+        for (const DenseBlock & dense : block) y = dense_block(graph, dense, y);
+        x = graph.expand(ggml_add(ctx, ggml_scale(ctx, y, residual_scale), x));
+    }
+    Finish finish;
+    finish.residual = start;
+    x = conv2d(graph, after_body_, x, {}, finish);
+    for (const Conv2d & layer : up_) {
+        const Sampling doubled{Sampling::resized, 2 * image_width(graph, x), 2 * image_height(graph, x)};
+        x = conv2d(graph, layer, x, doubled, activated());
+    }
+    return from_image(graph, conv2d(graph, last_, conv2d(graph, high_, x, {}, activated())));
+}
+
+} // namespace diffusion

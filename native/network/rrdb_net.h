@@ -1,0 +1,35 @@
+// RRDBNet, the upscaler of ESRGAN (Wang et al. 2018, arXiv:1809.00219) and Real-ESRGAN (2021, arXiv:2107.10833): residual blocks
+// of residual dense blocks, then one doubling after the other.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "graph/blocks.h"
+#include "network/image_network.h"
+
+namespace diffusion {
+
+class RrdbNet : public ImageNetwork {
+public:
+    static bool matches(const WeightBinder & weights);
+
+    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no such network has.
+    explicit RrdbNet(WeightBinder & weights);
+
+    ImageNetworkKind kind() const override;
+    Tensor build(Graph & graph, Tensor planes) const override;
+
+private:
+    using DenseBlock = std::array<Conv2d, 5>;
+    using Block = std::array<DenseBlock, 3>;
+
+    Tensor dense_block(Graph & graph, const DenseBlock & block, Tensor x) const;
+
+    int64_t unshuffle_ = 1; // pixels along a side of those that become channels at the start
+    Conv2d first_, after_body_, high_, last_;
+    std::vector<Block> body_;
+    std::vector<Conv2d> up_;
+};
+
+} // namespace diffusion

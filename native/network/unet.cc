@@ -1,0 +1,106 @@
+// See unet.h. Names and structure are those of the original checkpoints (`model.diffusion_model.*`).
+#include "network/unet.h"
+
+#include "source/source.h"
+
+namespace diffusion {
+
+namespace {
+
+const std::string prefix = unet_prefix;
+
+// Widths of the hidden states that SD 1 and SD 2 attend to.
+constexpr int64_t sd1_context = 768, sd2_context = 1024;
+
+// SD 2, SDXL and its refiner have heads of 64 channels, SD 1 has 8 heads of any size. It cannot be told from how projections are
+// stored: converters turn matrices into 1x1 kernels and back.
+int64_t read_head_size(const WeightBinder & weights, bool open_clip) {
+    constexpr int64_t fixed = 64;
+    if (weights.has(prefix + "label_emb.0.0.weight")) return fixed;
+    const int64_t context = read_context_size(weights, prefix);
+    if (context == sd1_context) return 0;
+    return context >= sd2_context || open_clip ? fixed : 0;
+}
+
+// A distilled UNet may keep the numbers that its teacher's blocks have: then some are missing, and an upsampling stands alone
+// in the place of its level's last block.
+std::vector<UnetStage> read_outputs(const WeightBinder & weights) {
+    const std::string outputs = prefix + "output_blocks.";
+    std::vector<UnetStage> stages;
+    for (const int64_t i : weights.indices(outputs)) {
+        const std::string name = outputs + std::to_string(i) + ".";
+        const std::string upsampler = name + (has_conv(weights, name + "1.conv") ? "1.conv" : "2.conv");
+        const bool upsamples = has_conv(weights, upsampler);
+        const bool alone = upsamples && weights.indices(name).size() == 1 && !stages.empty();
+        if (!alone) stages.push_back(read_residual_stage(weights, name));
+        if (upsamples) stages.back().resampler = upsampler;
+    }
+    return stages;
+}
+
+// Every output block joins what an input block of the same level left behind.
+void check_levels(const UnetConfig & c) {
+    if (c.outputs.size() != c.inputs.size() + 1) {
+        refuse_unet(c, ErrorCode::model_incomplete,
+                    "it has " + std::to_string(c.inputs.size() + 1) + " input blocks and " +
+                        std::to_string(c.outputs.size()) + " output blocks");
+    }
+    std::vector<int64_t> skips = {0};
+    for (const UnetStage & stage : c.inputs) skips.push_back(skips.back() + (stage.resampler.empty() ? 0 : 1));
+    int64_t level = skips.back();
+    for (const UnetStage & stage : c.outputs) {
+        const int64_t joined = skips.back();
+        skips.pop_back();
+        if (joined != level || (!stage.resampler.empty() && skips.empty())) {
+            refuse_unet(c, ErrorCode::model_unsupported, "its upsampling does not mirror its downsampling");
+        }
+        if (!stage.resampler.empty()) level = skips.back();
+    }
+}
+
+} // namespace
+
+UnetConfig Unet::read_config(const WeightBinder & weights, bool open_clip) {
+    UnetConfig c{UnetEncoder::read_config(weights, prefix, read_head_size(weights, open_clip)), 0, {}};
+    c.out_channels = weights.conv_channels(prefix + "out.2");
+    c.outputs = read_outputs(weights);
+    for (const UnetStage & stage : c.outputs) check_unet_stage(c, stage);
+    check_levels(c);
+    return c;
+}
+
+Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config), encoder_(weights, config) {
+    std::vector<int64_t> skips = config.skip_channels();
+    int64_t channels = skips.back();
+    for (const UnetStage & s : config.outputs) {
+        Stage stage{UnetBlock(weights, config, s, channels + skips.back()), {}};
+        skips.pop_back();
+        if (!s.resampler.empty()) stage.upsample = weights.conv(s.resampler, s.channels, s.channels, 3);
+        outputs_.push_back(stage);
+        channels = s.channels;
+    }
+    last_norm_ = weights.norm(prefix + "out.0", channels);
+    last_ = weights.conv(prefix + "out.2", channels, config.out_channels, 3);
+}
+
+Tensor Unet::build(Graph & graph, const Inputs & in, const std::vector<UnetResiduals> & added) const {
+    auto [time, skips, x] = encoder_.build(graph, in);
+    for (const UnetResiduals & residuals : added) {
+        const auto add = [&](Tensor & to, Tensor residual) {
+            to = graph.expand(ggml_add(graph.context(), to, residual));
+        };
+        for (size_t i = 0; i < skips.size(); i++) add(skips[i], residuals.skips[i]);
+        add(x, residuals.middle);
+    }
+    for (const Stage & s : outputs_) {
+        x = s.block.build(graph, concat(graph, x, skips.back()), time, in.context);
+        skips.pop_back();
+        if (!s.upsample) continue;
+        // A level with an odd side was rounded up on the way down, so the size comes from what waits to be joined.
+        const Tensor next = skips.back();
+        x = conv2d(graph, *s.upsample, x, {Sampling::resized, image_width(graph, next), image_height(graph, next)});
+    }
+    return from_image(graph, norm_conv2d(graph, last_norm_, unet_norm_eps, last_, x));
+}
+
+} // namespace diffusion

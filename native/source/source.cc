@@ -1,0 +1,303 @@
+// Opening the parts of a model, single files and diffusers folders alike, and joining them under canonical names.
+#include "source/source.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+#include "io/file_error.h"
+#include "io/json.h"
+#include "io/mapped_file.h"
+#include "io/read_numbers.h"
+#include "names/names.h"
+#include "names/tiny_autoencoder_names.h"
+#include "names/unwrap.h"
+#include "source/file_kind.h"
+
+namespace diffusion {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Naming and binding are linear in this for every level and block; the largest checkpoints of the field have some
+// thousands.
+constexpr size_t most_tensors = 100'000;
+
+// A component in a diffusers folder: its subfolder, and the stems of its weights as safetensors and as PyTorch pickle.
+struct FolderPlace {
+    Component component;
+    const char * folder;
+    const char * stem;
+    const char * pickle_stem;
+};
+
+constexpr std::array<FolderPlace, 6> folder_places = {{
+    {Component::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {Component::text_encoder, "text_encoder", "model", "pytorch_model"},
+    {Component::text_encoder_2, "text_encoder_2", "model", "pytorch_model"},
+    {Component::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {Component::control_net, "controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {Component::tiny_autoencoder, "taesd", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+}};
+
+// One file of the model, and what it is taken for.
+struct Part {
+    TensorTable table;
+    CanonicalNames names;
+    Component only = Component::none; // the one component that is taken from it; `none` for all
+};
+
+std::string utf8(const fs::path & path) {
+    const std::u8string text = path.u8string();
+    return {text.begin(), text.end()};
+}
+
+bool is_directory(const std::string & path) {
+    std::error_code ignored; // a path that cannot be looked at is left to the opening of it, which says why
+    return fs::is_directory(native_path(path), ignored);
+}
+
+bool is_there(const fs::path & path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+}
+
+CanonicalNames name_tensors(const TensorTable & table, Component expected, Component only) {
+    std::vector<std::string> names;
+    names.reserve(table.tensors().size());
+    for (const StoredTensor & tensor : table.tensors()) names.push_back(tensor.name);
+    const std::optional<CanonicalNames> tiny = tiny_autoencoder_names(names, only == Component::none ? expected : only);
+    return tiny ? *tiny : canonical_names(names, expected);
+}
+
+Part open_part(const std::string & path, Component expected, Component only, const Cancellation & cancellation) {
+    Part part;
+    part.table = TensorTable::open(path, cancellation);
+    if (part.table.tensors().size() > most_tensors) {
+        throw unsupported_file(path, "has " + std::to_string(part.table.tensors().size()) +
+                                         " tensors, more than the 100000 that any model has");
+    }
+    part.table = unwrap(part.table, [&](const TensorTable & table) {
+        const FileKind kind = file_kind(table);
+        const bool other = is_told_by_names(kind) && kind != FileKind::model;
+        return other || !name_tensors(table, expected, only).layout.empty();
+    });
+    part.names = name_tensors(part.table, expected, only);
+    part.only = only;
+    return part;
+}
+
+// The weights of a component in its folder, safetensors and the file without a variant first; empty where there are
+// none.
+fs::path find_weights(const fs::path & folder, const FolderPlace & place) {
+    const std::string stem = place.stem, pickle_stem = place.pickle_stem;
+    for (const std::string & name :
+         {stem + ".safetensors", stem + ".safetensors.index.json", stem + ".fp16.safetensors",
+          stem + ".safetensors.index.fp16.json", stem + ".fp16.safetensors.index.json", pickle_stem + ".bin",
+          pickle_stem + ".bin.index.json", pickle_stem + ".fp16.bin", pickle_stem + ".bin.index.fp16.json",
+          pickle_stem + ".fp16.bin.index.json"}) {
+        fs::path candidate = folder / name;
+        if (is_there(candidate)) return candidate;
+    }
+    return {};
+}
+
+std::string looked_for(const FolderPlace & place) {
+    return std::string(place.stem) + ".safetensors, " + place.pickle_stem +
+           ".bin, their .fp16 variants and the .index.json of each";
+}
+
+// Empty where the file is not there.
+JsonValues read_config(const fs::path & config) {
+    if (!is_there(config)) return {};
+    const std::string path = utf8(config);
+    const auto file = MappedFile::open(path);
+    JsonValues values = read_json_values({reinterpret_cast<const char *>(file->data()), file->size()}, path);
+    file->check_unchanged();
+    return values;
+}
+
+JsonValues read_scheduler(const fs::path & folder) {
+    return read_config(folder / "scheduler" / "scheduler_config.json");
+}
+
+// Queries, keys and values that one tensor holds, as the three that they are in transformers; the tensor itself where it
+// holds something else.
+std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
+    constexpr std::string_view fused = ".self_attn.in_proj_";
+    const size_t at = tensor.name.find(fused);
+    if (at == std::string::npos) return {tensor};
+    std::vector<StoredTensor> parts(3);
+    for (size_t i = 0; i < 3; i++) {
+        if (!take_rows(tensor, static_cast<int64_t>(i), 3, parts[i])) return {tensor};
+        parts[i].name =
+            tensor.name.substr(0, at) + ".self_attn." + "qkv"[i] + "_proj." + tensor.name.substr(at + fused.size());
+    }
+    return parts;
+}
+
+// https://github.com/Stability-AI/ModelSpec; the second key is ComfyUI's.
+std::string metadata_prediction(const TensorTable & table) {
+    for (const StoredFile & file : table.files()) {
+        for (const char * key : {"modelspec.prediction_type", "modelspec.predict_key"}) {
+            const auto entry = file.metadata.find(key);
+            if (entry != file.metadata.end()) return entry->second;
+        }
+    }
+    return "";
+}
+
+class Opener {
+public:
+    Opener(const Source & source, const Cancellation & cancellation)
+        : cancellation_(cancellation), own_{{Component::unet, source.unet},
+                                            {Component::text_encoder, source.text_encoder},
+                                            {Component::text_encoder_2, source.text_encoder_2},
+                                            {Component::vae, source.vae},
+                                            {Component::tiny_autoencoder, source.tiny_autoencoder},
+                                            {Component::control_net, source.control_net}},
+          model_(source.model) {
+        std::erase_if(own_, [](const auto & entry) { return entry.second.empty(); });
+    }
+
+    ModelTensors open() {
+        if (model_.empty() && own_.empty()) throw Error(ErrorCode::invalid_argument, "No path of a model was given.");
+        if (!model_.empty()) open_model();
+        for (const auto & [component, path] : own_) open_own(component, path);
+        for (const Part & part : parts_) add(part);
+        // A UNet of its own that says nothing is taken for one like the model's.
+        result_.noise = std::move(own_noise_.empty() ? noise_ : own_noise_);
+        result_.layout = parts_.front().names.layout;
+        return std::move(result_);
+    }
+
+private:
+    void open_model() {
+        if (!is_directory(model_)) {
+            parts_.push_back(open_part(model_, Component::none, Component::none, cancellation_));
+            return;
+        }
+        const fs::path folder = native_path(model_);
+        bool found = false;
+        for (const FolderPlace & place : folder_places) {
+            // A whole pipeline's folder may have one beside the model, which is not a part of it.
+            const bool beside =
+                place.component == Component::control_net || place.component == Component::tiny_autoencoder;
+            if (beside || !is_there(folder / place.folder)) continue;
+            found = true;
+            if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, Component::none);
+        }
+        if (!found) {
+            throw unreadable_file(model_,
+                                  "is a folder without the parts of a diffusers model (unet/, text_encoder/, vae/); "
+                                  "give that folder, or a .safetensors, .gguf or .ckpt file");
+        }
+        noise_.scheduler = read_scheduler(folder);
+    }
+
+    void open_folder_place(const fs::path & folder, const FolderPlace & place, Component only) {
+        const fs::path weights = find_weights(folder, place);
+        if (weights.empty()) throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
+        parts_.push_back(open_part(utf8(weights), place.component, only, cancellation_));
+        // OpenCLIP's text encoders are the ones with the exact GELU.
+        const JsonValues config = read_config(folder / "config.json");
+        const auto activation = config.find("hidden_act");
+        if (activation != config.end() && activation->second == JsonValue("gelu"))
+            parts_.back().names.open_clip.at(static_cast<size_t>(place.component)) = true;
+    }
+
+    // A part of its own: a file of that component, a file of several, the folder of the component or of a whole model.
+    void open_own(Component component, const std::string & path) {
+        if (!is_directory(path)) {
+            // Names alone do not tell the second text encoder from the first.
+            const bool second = component == Component::text_encoder_2;
+            parts_.push_back(open_part(path, second ? component : Component::none, component, cancellation_));
+        } else {
+            const FolderPlace & place = *std::find_if(folder_places.begin(), folder_places.end(),
+                                                      [&](const FolderPlace & p) { return p.component == component; });
+            const fs::path folder = native_path(path);
+            const bool whole = is_there(folder / place.folder);
+            open_folder_place(whole ? folder / place.folder : folder, place, component);
+            if (whole && component == Component::unet) own_noise_.scheduler = read_scheduler(folder);
+        }
+        check_holds(component, path);
+    }
+
+    void check_holds(Component component, const std::string & path) const {
+        const auto & components = parts_.back().names.components;
+        if (std::find(components.begin(), components.end(), component) == components.end()) {
+            const TensorTable & table = parts_.back().table;
+            throw unsupported_file(path, std::string("holds no tensor of a ") + component_name(component) +
+                                             (table.tensors().empty()
+                                                  ? "; it has no tensors at all"
+                                                  : "; its first tensor is " + quote(table.tensors().front().name)));
+        }
+    }
+
+    bool wanted(const Part & part, size_t i) const {
+        const Component component = part.names.components[i];
+        if (part.only == Component::none) return !own_.count(component);
+        // What a part of its own has beside its component is dropped where it is known, and left to be found unused
+        // where not.
+        return component == part.only || (component == Component::none && !ignorable(part.names.names[i]));
+    }
+
+    void add(const Part & part) {
+        const int first = static_cast<int>(result_.table.files().size());
+        for (StoredFile file : part.table.files()) {
+            file.n_tensors = 0; // add() counts those that are taken
+            result_.table.add_file(std::move(file));
+        }
+        NoiseSources * noise = part.only == Component::unet   ? &own_noise_
+                               : part.only == Component::none ? &noise_
+                                                              : nullptr;
+        if (noise && noise->prediction.empty()) noise->prediction = metadata_prediction(part.table);
+        result_.table.reserve(part.names.names.size());
+        for (size_t i = 0; i < part.names.names.size(); i++) {
+            StoredTensor tensor = part.table.tensors()[i];
+            tensor.name = part.names.names[i];
+            tensor.file += first;
+            if (is_noise_mark(tensor.name)) {
+                if (noise) noise->marks.push_back(std::move(tensor));
+                continue;
+            }
+            if (!wanted(part, i)) continue;
+            for (StoredTensor & one : split_projection(tensor)) result_.table.add(std::move(one));
+        }
+        for (size_t i = 0; i < component_count; i++) {
+            const bool taken = part.only == Component::none ? !own_.count(static_cast<Component>(i))
+                                                            : part.only == static_cast<Component>(i);
+            if (taken && part.names.open_clip[i]) result_.open_clip[i] = true;
+        }
+    }
+
+    const Cancellation & cancellation_;
+    std::map<Component, std::string> own_; // parts given on their own
+    std::string model_;
+    std::vector<Part> parts_;
+    NoiseSources noise_, own_noise_; // of the model, and of a UNet given on its own
+    ModelTensors result_;
+};
+
+} // namespace
+
+ModelTensors open_source(const Source & source, const Cancellation & cancellation) {
+    return Opener(source, cancellation).open();
+}
+
+std::string depth_estimator_file(const std::string & path) {
+    const FolderPlace place = {Component::none, "depth_estimator", "model", "pytorch_model"};
+    const fs::path folder = native_path(path);
+    for (const fs::path & candidate : {folder / place.folder, folder}) {
+        const fs::path weights = is_directory(path) ? find_weights(candidate, place) : fs::path();
+        if (!weights.empty()) return utf8(weights);
+    }
+    return path;
+}
+
+} // namespace diffusion

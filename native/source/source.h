@@ -1,0 +1,47 @@
+// From paths to the tensors of one model under canonical names: the original (LDM) names of Stable Diffusion.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "cancellation.h"
+#include "family/noise.h"
+#include "io/tensor_table.h"
+#include "names/names.h"
+
+namespace diffusion {
+
+struct Source {
+    std::string model; // empty where not given
+    std::string unet;
+    std::string text_encoder;
+    std::string vae;
+    std::string text_encoder_2{};   // the second of SDXL
+    std::string tiny_autoencoder{}; // for previews
+    std::string control_net{};      // taken from nothing but a part of its own
+};
+
+// Prefixes of the canonical names.
+inline constexpr const char * unet_prefix = "model.diffusion_model.";
+inline constexpr const char * vae_prefix = "first_stage_model.";
+inline constexpr const char * control_prefix = "control_model.";
+inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_model.";
+inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transformer.text_model.";
+
+struct ModelTensors {
+    TensorTable table;  // canonical names
+    std::string layout; // "ldm" or "diffusers", of the first file
+    NoiseSources noise; // of the files that the UNet comes from
+    // By Component: a text encoder of OpenCLIP, by the names of its tensors or transformers' config.json.
+    std::array<bool, component_count> open_clip = {};
+};
+
+// Opens all parts, resolves diffusers folders, renames to canonical names, and lets a part given on its own replace
+// that of `model`. Tensors of no known component keep their own names. Throws Error.
+ModelTensors open_source(const Source & source, const Cancellation & cancellation);
+
+// Of a folder, the weights of the depth estimator in it: that of a diffusers model, or of transformers. Any other path as it is.
+std::string depth_estimator_file(const std::string & path);
+
+} // namespace diffusion
