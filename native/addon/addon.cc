@@ -15,10 +15,10 @@
 #include "addon/worker.h"
 #include "backend/cores.h"
 #include "backend/load.h"
-#include "cpu/measure_product.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 #include "runtime/engine.h"
+#include "runtime/measure_gemm.h"
 #include "source/tensor_values.h"
 
 namespace diffusion::addon {
@@ -72,8 +72,8 @@ Napi::Value measure(const Napi::CallbackInfo & info) {
         const auto cancellation = read_cancellation(info[1]);
         return Environment::of(env).make_worker()->call(
             env, cancellation, purpose, [threads, precision](auto &, const Cancellation & flag) -> Result {
-                return [rate = measure_product(threads, precision, flag)](Napi::Env env) {
-                    return product_rate_to_js(env, rate);
+                return [rate = measure_gemm(threads, precision, flag)](Napi::Env env) {
+                    return gemm_rate_to_js(env, rate);
                 };
             });
     });

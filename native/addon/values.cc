@@ -220,7 +220,7 @@ Napi::Value tensors_to_js(Napi::Env env, std::vector<FloatTensor> & tensors) {
     return array;
 }
 
-Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate) {
+Napi::Value gemm_rate_to_js(Napi::Env env, const GemmRate & rate) {
     auto object = Napi::Object::New(env);
     object.Set("precision", rate.operand);
     object.Set("runs", rate.runs);

@@ -5,9 +5,9 @@
 
 #include <napi.h>
 
-#include "cpu/measure_product.h"
 #include "runtime/engine.h"
 #include "runtime/image_engine.h"
+#include "runtime/measure_gemm.h"
 #include "source/tensor_values.h"
 
 namespace diffusion::addon {
@@ -18,7 +18,7 @@ Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info);
 Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries);
 Napi::Value loras_to_js(Napi::Env env, const std::vector<LoraReport> & reports);
 Napi::Value tensors_to_js(Napi::Env env, std::vector<FloatTensor> & tensors); // empties it
-Napi::Value product_rate_to_js(Napi::Env env, const ProductRate & rate);
+Napi::Value gemm_rate_to_js(Napi::Env env, const GemmRate & rate);
 Napi::Value text_encoding_to_js(Napi::Env env, TextEncoding & encoding); // empties it
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device);
 Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total);

@@ -1,4 +1,4 @@
-// What images go through on their way into products, as operations of a graph.
+// Operations from images to images in f32: side by side, pooled and resized.
 #include <algorithm>
 #include <cstring>
 
@@ -8,110 +8,9 @@ namespace diffusion {
 
 namespace {
 
-// [channels, width, height, batch] -> [channels, 2, parts, batch]
-class GroupSums : public Operation {
-public:
-    GroupSums(const CpuPath & cpu, int64_t parts, int64_t batch)
-        : kernels_(cpu.kernels), parts_(parts), batch_(batch) {}
-    const char * name() const override { return "group norm, sums"; }
-    int64_t parts() const override { return parts_ * batch_; }
-
-    void compute(Tensor y, int64_t part, Worker &) override {
-        const Tensor x = y->src[0];
-        const int64_t image = part / parts_, i = part % parts_, pixels = x->ne[1] * x->ne[2];
-        kernels_.group_sums(static_cast<const float *>(x->data) + image * pixels * x->ne[0], x->ne[0],
-                            pixels * i / parts_, pixels * (i + 1) / parts_,
-                            static_cast<float *>(y->data) + part * 2 * x->ne[0]);
-    }
-
-private:
-    const Kernels & kernels_;
-    int64_t parts_, batch_;
-};
-
-// Sums and the image that they are of -> [channels, 2, 1, batch]
-class GroupFactors : public Operation {
-public:
-    GroupFactors(const CpuPath & cpu, float eps, int64_t batch) : kernels_(cpu.kernels), eps_(eps), batch_(batch) {}
-    const char * name() const override { return "group norm, factors"; }
-    int64_t parts() const override { return batch_; }
-
-    void compute(Tensor y, int64_t part, Worker &) override {
-        const Tensor sums = y->src[0], x = y->src[1];
-        Normalization n;
-        n.x = static_cast<const float *>(x->data);
-        n.channels = x->ne[0];
-        n.width = x->ne[1];
-        n.height = x->ne[2];
-        n.sums = static_cast<const float *>(sums->data);
-        n.parts = sums->ne[2];
-        n.weight = static_cast<const float *>(y->src[2]->data);
-        n.bias = static_cast<const float *>(y->src[3]->data);
-        n.groups = group_count;
-        n.eps = eps_;
-        kernels_.group_factors(n, part, static_cast<float *>(y->data) + part * 2 * n.channels);
-    }
-
-private:
-    const Kernels & kernels_;
-    float eps_;
-    int64_t batch_;
-};
-
-class Prepare : public Operation {
-public:
-    Prepare(const CpuPath & cpu, Activation activation, const Placement & placement, int64_t width, int64_t height,
-            int64_t channels, int64_t batch)
-        : kernels_(cpu.kernels), activation_(activation), placement_(placement), batch_(batch) {
-        const auto source = [](int64_t place, int64_t places, int64_t side) {
-            return static_cast<int32_t>((place + places) % places * side / places);
-        };
-        const int64_t left = placement.wrap.x ? placement.before : 0, right = placement.wrap.x ? placement.after : 0;
-        for (int64_t x = -left; x < placement.width + right; x++) columns_.push_back(source(x, placement.width, width));
-        for (int64_t y = -placement.before; y < placement.height + placement.after; y++) {
-            const bool inside = y >= 0 && y < placement.height;
-            lines_.push_back(inside || placement.wrap.y ? source(y, placement.height, height) : -1);
-        }
-        parts_ = std::min(parts_for(placement.width * placement.height * channels), placement.height);
-    }
-    const char * name() const override { return activation_ == Activation::silu ? "group norm, SiLU" : "layout"; }
-    int64_t parts() const override { return parts_ * batch_; }
-
-    void compute(Tensor y, int64_t part, Worker &) override {
-        const int64_t image = part / parts_, i = part % parts_, lines = y->ne[2];
-        for (int64_t line = lines * i / parts_; line < lines * (i + 1) / parts_; line++) {
-            write_line(y, image, line);
-        }
-    }
-
-private:
-    void write_line(Tensor y, int64_t image, int64_t line) const {
-        const Tensor x = y->src[0], factors = y->src[1];
-        const size_t pixel = y->ne[0] * kernels_.operand_size;
-        char * const to = static_cast<char *>(y->data) + (image * y->ne[2] + line) * y->ne[1] * pixel;
-        if (lines_[line] < 0) {
-            std::memset(to, 0, y->ne[1] * pixel);
-            return;
-        }
-        Normalization n;
-        n.x = static_cast<const float *>(x->data);
-        n.channels = x->ne[0];
-        n.width = x->ne[1];
-        n.height = x->ne[2];
-        n.activation = activation_;
-        const float * channels = factors ? static_cast<const float *>(factors->data) + image * 2 * n.channels : nullptr;
-        const int64_t count = columns_.size(), left = placement_.wrap.x ? 0 : placement_.before;
-        std::memset(to, 0, left * pixel);
-        kernels_.prepare_line(n, channels, image, lines_[line], columns_.data(), count, to + left * pixel, y->ne[0]);
-        std::memset(to + (left + count) * pixel, 0, (y->ne[1] - left - count) * pixel);
-    }
-
-    const Kernels & kernels_;
-    Activation activation_;
-    Placement placement_;
-    int64_t batch_, parts_;
-    std::vector<int32_t> columns_, lines_; // of the image, for each of its place's; -1 for zeros
-};
+const float * numbers(Tensor x) {
+    return static_cast<const float *>(x->data);
+}
 
 class Concat : public Operation {
 public:
@@ -119,7 +18,7 @@ public:
     const char * name() const override { return "concatenation"; }
     int64_t parts() const override { return parts_; }
 
-    void compute(Tensor y, int64_t part, Worker &) override {
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
         const size_t a = y->src[0]->nb[1], b = y->src[1]->nb[1];
         for (int64_t i = pixels_ * part / parts_; i < pixels_ * (part + 1) / parts_; i++) {
             char * to = static_cast<char *>(y->data) + i * (a + b);
@@ -132,32 +31,122 @@ private:
     int64_t pixels_, parts_;
 };
 
+// What makes one line of an image from another image; a part is a stretch of lines.
+class LineOperation : public Operation {
+public:
+    LineOperation(int64_t width, int64_t height, int64_t channels, int64_t batch)
+        : lines_(height * batch), parts_(std::min(parts_for(4 * width * height * batch * channels), lines_)) {}
+    int64_t parts() const override { return parts_; }
+
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
+        const Tensor x = y->src[0];
+        for (int64_t line = lines_ * part / parts_; line < lines_ * (part + 1) / parts_; line++) {
+            const int64_t image = line / y->ne[2];
+            write_line(x, numbers(x) + image * x->ne[0] * x->ne[1] * x->ne[2], line % y->ne[2],
+                       static_cast<float *>(y->data) + line * y->ne[0] * y->ne[1]);
+        }
+    }
+
+protected:
+    // Line `line` to `to`; `from` is the image of x that it is made of.
+    virtual void write_line(Tensor x, const float * from, int64_t line, float * to) const = 0;
+
+private:
+    int64_t lines_, parts_;
+};
+
+class MaxPool : public LineOperation {
+public:
+    using LineOperation::LineOperation;
+    const char * name() const override { return "pooling"; }
+
+protected:
+    void write_line(Tensor x, const float * from, int64_t line, float * to) const override {
+        const int64_t channels = x->ne[0], width = x->ne[1], height = x->ne[2];
+        for (int64_t column = 0; column < width / 2; column++, to += channels) {
+            std::fill(to, to + channels, 0.0f);
+            for (int64_t v = 2 * line; v < std::min(2 * line + 3, height); v++) {
+                for (int64_t u = 2 * column; u < std::min(2 * column + 3, width); u++) {
+                    const float * pixel = from + (v * width + u) * channels;
+                    // In this order a NaN stays one.
+                    for (int64_t c = 0; c < channels; c++) to[c] = pixel[c] <= to[c] ? to[c] : pixel[c];
+                }
+            }
+        }
+    }
+};
+
+// The two pixels between which one lies along a side, and the share of the second.
+struct Neighbours {
+    int64_t first, second;
+    float share;
+};
+
+std::vector<Neighbours> neighbours(int64_t from, int64_t to, bool align_corners) {
+    std::vector<Neighbours> all;
+    for (int64_t i = 0; i < to; i++) {
+        const double at =
+            align_corners ? (to > 1 ? static_cast<double>(i) * (from - 1) / (to - 1) : 0) : (i + 0.5) * from / to - 0.5;
+        const double inside = std::clamp<double>(at, 0, from - 1);
+        const auto first = static_cast<int64_t>(inside);
+        all.push_back({first, std::min(first + 1, from - 1), static_cast<float>(inside - first)});
+    }
+    return all;
+}
+
+class Bilinear : public LineOperation {
+public:
+    Bilinear(Tensor image, int64_t width, int64_t height, bool align_corners)
+        : LineOperation(width, height, image->ne[0], image->ne[3]),
+          columns_(neighbours(image->ne[1], width, align_corners)),
+          lines_(neighbours(image->ne[2], height, align_corners)) {}
+    const char * name() const override { return "resizing"; }
+
+protected:
+    void write_line(Tensor x, const float * from, int64_t line, float * to) const override {
+        const int64_t channels = x->ne[0], width = x->ne[1];
+        const Neighbours & down = lines_[line];
+        const float * above = from + down.first * width * channels;
+        const float * below = from + down.second * width * channels;
+        for (const Neighbours & across : columns_) {
+            const float *a = above + across.first * channels, *b = above + across.second * channels;
+            const float *c = below + across.first * channels, *d = below + across.second * channels;
+            for (int64_t i = 0; i < channels; i++) {
+                const float upper = a[i] + across.share * (b[i] - a[i]);
+                const float lower = c[i] + across.share * (d[i] - c[i]);
+                to[i] = upper + down.share * (lower - upper);
+            }
+            to += channels;
+        }
+    }
+
+private:
+    std::vector<Neighbours> columns_, lines_;
+};
+
 } // namespace
 
-Tensor add_group_factors(Graph & graph, const Norm & norm, float eps, Tensor image) {
-    const int64_t channels = image->ne[0], pixels = image->ne[1] * image->ne[2], batch = image->ne[3];
-    constexpr int64_t most_parts = 64;
-    const int64_t parts = std::min({parts_for(pixels * channels), most_parts, pixels});
-    Tensor sums = graph.add(std::make_unique<GroupSums>(*graph.cpu(), parts, batch), GGML_TYPE_F32,
-                            {channels, 2, parts, batch}, {image});
-    return graph.add(std::make_unique<GroupFactors>(*graph.cpu(), eps, batch), GGML_TYPE_F32, {channels, 2, 1, batch},
-                     {sums, image, norm.weight, norm.bias});
-}
-
-Tensor add_prepared(Graph & graph, Tensor image, Tensor factors, Activation activation, const Placement & place) {
-    const CpuPath & cpu = *graph.cpu();
-    const int64_t around = place.before + place.after;
-    return graph.add(
-        std::make_unique<Prepare>(cpu, activation, place, image->ne[1], image->ne[2], image->ne[0], image->ne[3]),
-        cpu.kernels.operand,
-        {GGML_PAD(image->ne[0], cpu.kernels.depth), place.width + around, place.height + around, image->ne[3]},
-        {image, factors});
-}
-
-Tensor add_concat(Graph & graph, Tensor image, Tensor other) {
+NewNode concat_node(Tensor image, Tensor other) {
     const int64_t channels = image->ne[0] + other->ne[0], pixels = image->ne[1] * image->ne[2] * image->ne[3];
-    return graph.add(std::make_unique<Concat>(pixels, pixels * channels), GGML_TYPE_F32,
-                     {channels, image->ne[1], image->ne[2], image->ne[3]}, {image, other});
+    return {std::make_unique<Concat>(pixels, pixels * channels),
+            GGML_TYPE_F32,
+            {channels, image->ne[1], image->ne[2], image->ne[3]},
+            {image, other}};
+}
+
+NewNode max_pool_node(Tensor image) {
+    const int64_t width = image->ne[1] / 2, height = image->ne[2] / 2;
+    return {std::make_unique<MaxPool>(width, height, image->ne[0], image->ne[3]),
+            GGML_TYPE_F32,
+            {image->ne[0], width, height, image->ne[3]},
+            {image}};
+}
+
+NewNode bilinear_node(Tensor image, int64_t width, int64_t height, bool align_corners) {
+    return {std::make_unique<Bilinear>(image, width, height, align_corners),
+            GGML_TYPE_F32,
+            {image->ne[0], width, height, image->ne[3]},
+            {image}};
 }
 
 } // namespace diffusion

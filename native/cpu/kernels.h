@@ -2,36 +2,26 @@
 // calling thread; operations.h deals the parts out.
 //
 // Images are channels-last: [channels, width, height, batch] in ggml's order. `Operand` stands for the type that products
-// take, bf16 or f32.
+// take, bf16 or f32. MR, NR, KC and MC are BLIS's names for the sizes of blocks; kernels_gemm.inl shows the loops.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-#include "ggml.h"
+#include "cpu/epilogue.h"
 
 namespace diffusion {
-
-enum class Activation {
-    none,
-    silu,
-    quick_gelu, // x sigmoid(1.702 x), of CLIP
-    gelu,
-    relu,
-    leaky_relu, // 0.2 x left of zero, or as Product::slopes says
-    gated_gelu, // the columns are pairs of a value and a gate: value gelu(gate) (Shazeer 2020)
-};
 
 // A stretch of numbers that each row of a product has: a tap of a convolution, or the whole row of a matrix.
 struct Segment {
     int64_t offset; // from the row's start, in operands
-    int64_t length; // a multiple of Kernels::depth
+    int64_t length; // a multiple of Kernels::kr
 };
 
 // y = scale activation(a b + bias + image_bias) + residual. Rows of y are pixels, or tokens; they lie in lines (all rows of a
 // matrix are one line), and these in images.
-struct Product {
+struct Gemm {
     const void * a = nullptr;
     int64_t row_stride = 0, line_stride = 0, image_stride = 0; // of a, in operands
     int64_t line_rows = 0, image_lines = 0;
@@ -49,7 +39,7 @@ struct Product {
     bool y_is_operand = false;
 };
 
-// The weights of up to `panel` columns, as a file has them.
+// The weights of up to NR columns, as a file has them.
 struct PanelSource {
     ggml_type type;
     const uint8_t * first = nullptr;  // of `columns` rows, `stride` bytes apart
@@ -62,7 +52,7 @@ struct PanelSource {
 // Patches of an image that a convolution by Winograd's way computes together: 4x4 pixels each, two apart.
 struct Patches {
     const void * transformed = nullptr; // [channels, count, 16], in operands
-    float * sums = nullptr;             // memory for [panel, count, 16]
+    float * sums = nullptr;             // memory for [NR, count, 16]
     int64_t channels = 0, first = 0, count = 0;
 };
 
@@ -91,15 +81,15 @@ struct Kernels {
     const char * name;
     ggml_type operand; // GGML_TYPE_BF16 or GGML_TYPE_F32
     size_t operand_size;
-    int64_t depth;     // operands in a row come in multiples of this
-    int64_t panel;     // columns that are computed together
-    int64_t tile_rows; // rows that are computed together
+    int64_t mr; // rows, and
+    int64_t nr; // columns of the micro-kernel: what it computes in registers
+    int64_t kr; // operands that one of its steps takes of a row and a column; rows come in multiples of this
 
-    size_t (*panel_size)(int64_t columns, int64_t length); // bytes of a packed panel; `columns` at most `panel`
+    size_t (*panel_size)(int64_t columns, int64_t length); // bytes of a packed panel; `columns` at most NR
     size_t (*pack_scratch)(int64_t length);                // bytes
     void (*pack)(const PanelSource & source, void * panel, void * scratch);
     // Rows begin..end and the columns from `column` on that `panel` holds.
-    void (*product)(const Product & p, const void * panel, int64_t column, int64_t begin, int64_t end);
+    void (*gemm)(const Gemm & g, const void * panel, int64_t column, int64_t begin, int64_t end);
 
     // A 3x3 convolution with one pixel of zeros around the image, whose sides are even. Of a patch whose first pixel is at
     // `image`: [channels, 16] into `transformed`, rows `position_stride` operands apart.
@@ -107,7 +97,7 @@ struct Kernels {
                            int64_t position_stride);
     // A panel of 16 taps.
     void (*winograd_pack)(const PanelSource & source, void * panel, void * scratch);
-    void (*winograd_product)(const Product & p, const Patches & patches, const void * panel, int64_t column);
+    void (*winograd_gemm)(const Gemm & g, const Patches & patches, const void * panel, int64_t column);
 
     // Sums over the pixels begin..end of an image [channels, pixels] of x - pivot and its square, [channels, 2].
     void (*group_sums)(const float * x, int64_t channels, int64_t begin, int64_t end, float * sums);

@@ -4,7 +4,7 @@
 #include "cpu/kernels.h"
 #include "cpu/simd.h"
 
-#include "cpu/kernels_product.inl"
+#include "cpu/kernels_gemm.inl"
 
 #include "cpu/kernels_winograd.inl"
 
@@ -18,18 +18,18 @@ namespace {
 constexpr Kernels table(const char * name) {
     Kernels k{};
     k.name = name;
-    k.operand = depth == 2 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
+    k.operand = kr == 2 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
     k.operand_size = sizeof(Operand);
-    k.depth = depth;
-    k.panel = panel;
-    k.tile_rows = tile_rows;
+    k.mr = mr;
+    k.nr = nr;
+    k.kr = kr;
     k.panel_size = panel_size;
     k.pack_scratch = pack_scratch;
     k.pack = pack;
-    k.product = product;
+    k.gemm = gemm;
     k.winograd_input = winograd_input;
     k.winograd_pack = winograd_pack;
-    k.winograd_product = winograd_product;
+    k.winograd_gemm = winograd_gemm;
     k.group_sums = group_sums;
     k.group_factors = group_factors;
     k.prepare_line = prepare_line;

@@ -4,8 +4,8 @@
 namespace diffusion {
 namespace {
 
-constexpr int64_t key_block = 8 * panel;       // keys whose scores are held together
-constexpr int64_t query_block = 4 * tile_rows; // queries
+constexpr int64_t key_block = 8 * nr;   // keys whose scores are held together
+constexpr int64_t query_block = 4 * mr; // queries
 
 int64_t round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
@@ -13,14 +13,14 @@ int64_t round_up(int64_t n, int64_t multiple) {
 
 // Where the parts of a head's scratch memory lie.
 struct HeadScratch {
-    int64_t blocks, size, wide;      // blocks of keys; the head's size in whole steps of depth, and in whole vectors
+    int64_t blocks, size, wide;       // blocks of keys; the head's size in whole steps of kr, and in whole vectors
     Operand *keys, *values, *weights; // packed; of one block of queries and keys
     float *scores, *sums;
     size_t bytes;
 
     HeadScratch(int64_t n_keys, int64_t head_size, void * base) {
         blocks = (n_keys + key_block - 1) / key_block;
-        size = round_up(head_size, depth);
+        size = round_up(head_size, kr);
         wide = round_up(head_size, vector_width);
         auto * at = static_cast<char *>(base);
         const auto take = [&](int64_t n, size_t each) {
@@ -49,15 +49,15 @@ void pack_head(const AttentionHead & h, void * scratch) {
     for (int64_t key = 0; key < h.keys; key++) {
         const auto * k = static_cast<const Operand *>(h.k) + key * h.k_stride;
         const auto * v = static_cast<const Operand *>(h.v) + key * h.v_stride;
-        Operand * const to = s.keys + key / panel * panel * s.size + key % panel * depth;
-        for (int64_t i = 0; i < h.size; i++) to[i / depth * panel * depth + i % depth] = k[i];
+        Operand * const to = s.keys + key / nr * nr * s.size + key % nr * kr;
+        for (int64_t i = 0; i < h.size; i++) to[i / kr * nr * kr + i % kr] = k[i];
         // Panels of two vectors, and one of one vector where their number is odd; each block of keys on its own.
         const int64_t in_block = key % key_block;
         Operand * const block = s.values + key / key_block * key_block * s.wide;
-        for (int64_t first = 0; first < s.wide; first += panel) {
-            const int64_t width = least(panel, s.wide - first);
-            Operand * const row = block + first * key_block + in_block / depth * depth * width + in_block % depth;
-            for (int64_t i = 0; i < width && first + i < h.size; i++) row[i * depth] = v[first + i];
+        for (int64_t first = 0; first < s.wide; first += nr) {
+            const int64_t width = least(nr, s.wide - first);
+            Operand * const row = block + first * key_block + in_block / kr * kr * width + in_block % kr;
+            for (int64_t i = 0; i < width && first + i < h.size; i++) row[i * kr] = v[first + i];
         }
     }
 }
@@ -95,31 +95,31 @@ void attend(const AttentionHead & h, const HeadScratch & s, int64_t begin, int64
     const auto * q = static_cast<const Operand *>(h.q);
     const int64_t keys = h.causal ? least(h.keys, end) : h.keys;
     for (int64_t key = 0; key < keys; key += key_block) {
-        const int64_t present = least(key_block, keys - key), padded = round_up(present, panel);
+        const int64_t present = least(key_block, keys - key), padded = round_up(present, nr);
         const Segment whole{0, s.size};
-        for (int64_t p = 0; p < padded; p += panel) {
-            for_tiles(begin, end, [&](int64_t first, int64_t n) {
-                tile_of<2>(n)(q + first * h.q_stride, h.q_stride, &whole, 1, s.keys + (key + p) * s.size,
-                              s.scores + (first - begin) * key_block + p, key_block, false);
+        for (int64_t p = 0; p < padded; p += nr) {
+            for_micro_tiles(begin, end, [&](int64_t first, int64_t n) {
+                micro_kernel_of<2>(n)(q + first * h.q_stride, h.q_stride, &whole, 1, s.keys + (key + p) * s.size,
+                                      s.scores + (first - begin) * key_block + p, key_block, false);
             });
         }
         for (int64_t i = 0; i < end - begin; i++) {
             const int64_t seen = h.causal ? begin + i + 1 - key : present;
             const int64_t n = seen < 0 ? 0 : least(seen, present);
-            const float shrink = soften(s.scores + i * key_block, n, padded, scale, most[i], total[i],
-                                        s.weights + i * key_block);
+            const float shrink =
+                soften(s.scores + i * key_block, n, padded, scale, most[i], total[i], s.weights + i * key_block);
             if (shrink == 1.0f) continue;
             float * const row = s.sums + i * s.wide;
             for (int64_t c = 0; c < s.wide; c += vector_width) store(row + c, mul(load(row + c), splat(shrink)));
         }
         const Segment taken{0, padded};
         const Operand * block = s.values + key * s.wide;
-        for (int64_t first = 0; first < s.wide; first += panel) {
+        for (int64_t first = 0; first < s.wide; first += nr) {
             const bool pair = s.wide - first > vector_width;
-            for_tiles(0, end - begin, [&](int64_t row, int64_t n) {
-                (pair ? tile_of<2>(n) : tile_of<1>(n))(s.weights + row * key_block, key_block, &taken, 1,
-                                                       block + first * key_block, s.sums + row * s.wide + first, s.wide,
-                                                       true);
+            for_micro_tiles(0, end - begin, [&](int64_t row, int64_t n) {
+                (pair ? micro_kernel_of<2>(n) : micro_kernel_of<1>(n))(s.weights + row * key_block, key_block, &taken,
+                                                                       1, block + first * key_block,
+                                                                       s.sums + row * s.wide + first, s.wide, true);
             });
         }
     }

@@ -69,9 +69,9 @@ using Preparation = void (*)(const float * x, const float * factors, int64_t cha
 
 template <bool normalize> Preparation preparation(Activation activation) {
     switch (activation) {
-    case Activation::silu: return prepare_pixel<normalize, Activation::silu>;
-    case Activation::relu: return prepare_pixel<normalize, Activation::relu>;
-    default: return prepare_pixel<normalize, Activation::none>;
+        case Activation::silu: return prepare_pixel<normalize, Activation::silu>;
+        case Activation::relu: return prepare_pixel<normalize, Activation::relu>;
+        default: return prepare_pixel<normalize, Activation::none>;
     }
 }
 

@@ -31,9 +31,9 @@ void winograd_input(const void * image, int64_t channels, int64_t line_stride, v
     }
 }
 
-// G g G^T of every kernel, in the panel's order: [16, in / depth, columns, depth].
+// G g G^T of every kernel, in the panel's order: [16, in / kr, columns, kr].
 void winograd_pack(const PanelSource & s, void * panel_data, void * scratch) {
-    const int64_t length = s.in * 9, padded = (s.in + depth - 1) / depth * depth;
+    const int64_t length = s.in * 9, padded = (s.in + kr - 1) / kr * kr;
     const int64_t width = vectors_of(s.columns) * vector_width;
     auto * values = static_cast<float *>(scratch);
     auto * y = static_cast<Operand *>(panel_data);
@@ -53,14 +53,14 @@ void winograd_pack(const PanelSource & s, void * panel_data, void * scratch) {
                                     t[k][2]};
                 for (int j = 0; j < 4; j++) {
                     const int64_t row = (4 * k + j) * padded + i;
-                    y[(row / depth * width + c) * depth + row % depth] = operand(u[j]);
+                    y[(row / kr * width + c) * kr + row % kr] = operand(u[j]);
                 }
             }
         }
     }
 }
 
-// A^T m A of one patch's sums, [16][patches][panel], to 2x2 rows of a panel's numbers.
+// A^T m A of one patch's sums, [16][patches][nr], to 2x2 rows of a panel's numbers.
 template <int vectors> void winograd_output(const float * sums, int64_t position_stride, float * pixels) {
     for (int v = 0; v < vectors; v++) {
         Vec t[2][4];
@@ -72,45 +72,44 @@ template <int vectors> void winograd_output(const float * sums, int64_t position
             t[1][j] = sub(sub(m1, m2), m3);
         }
         for (int i = 0; i < 2; i++) {
-            float * y = pixels + 2 * i * panel + v * vector_width;
+            float * y = pixels + 2 * i * nr + v * vector_width;
             store(y, add(add(t[i][0], t[i][1]), t[i][2]));
-            store(y + panel, sub(sub(t[i][1], t[i][2]), t[i][3]));
+            store(y + nr, sub(sub(t[i][1], t[i][2]), t[i][3]));
         }
     }
 }
 
-template <int vectors>
-void winograd_panel(const Product & p, const Patches & patches, const Operand * b, int64_t column) {
+template <int vectors> void winograd_panel(const Gemm & g, const Patches & patches, const Operand * b, int64_t column) {
     const int64_t stride = vectors * vector_width, position = patches.count * stride;
     const Segment whole{0, patches.channels};
     const auto * v = static_cast<const Operand *>(patches.transformed);
     for (int i = 0; i < 16; i++) {
-        for_tiles(0, patches.count, [&](int64_t first, int64_t n) {
-            tile_of<vectors>(n)(v + (i * patches.count + first) * patches.channels, patches.channels, &whole, 1,
-                                b + i * patches.channels * stride, patches.sums + i * position + first * stride, stride,
-                                false);
+        for_micro_tiles(0, patches.count, [&](int64_t first, int64_t n) {
+            micro_kernel_of<vectors>(n)(v + (i * patches.count + first) * patches.channels, patches.channels, &whole, 1,
+                                        b + i * patches.channels * stride, patches.sums + i * position + first * stride,
+                                        stride, false);
         });
     }
-    const int64_t across = p.line_rows / 2, down = p.image_lines / 2;
+    const int64_t across = g.line_rows / 2, down = g.image_lines / 2;
     for (int64_t i = 0; i < patches.count; i++) {
-        alignas(64) float pixels[4 * panel];
+        alignas(64) float pixels[4 * nr];
         winograd_output<vectors>(patches.sums + i * stride, position, pixels);
         const int64_t patch = patches.first + i, line = patch / across; // of patches, over all images
         const int64_t image = line / down, y = 2 * (line - image * down), x = 2 * (patch - line * across);
-        const int64_t row = (image * p.image_lines + y) * p.line_rows + x;
-        finish_row(p, row, column, vectors, pixels);
-        finish_row(p, row + 1, column, vectors, pixels + panel);
-        finish_row(p, row + p.line_rows, column, vectors, pixels + 2 * panel);
-        finish_row(p, row + p.line_rows + 1, column, vectors, pixels + 3 * panel);
+        const int64_t row = (image * g.image_lines + y) * g.line_rows + x;
+        apply_epilogue(g, row, column, vectors, pixels);
+        apply_epilogue(g, row + 1, column, vectors, pixels + nr);
+        apply_epilogue(g, row + g.line_rows, column, vectors, pixels + 2 * nr);
+        apply_epilogue(g, row + g.line_rows + 1, column, vectors, pixels + 3 * nr);
     }
 }
 
-void winograd_product(const Product & p, const Patches & patches, const void * panel_data, int64_t column) {
+void winograd_gemm(const Gemm & g, const Patches & patches, const void * panel_data, int64_t column) {
     const auto * b = static_cast<const Operand *>(panel_data);
-    if (vectors_of(p.columns - column) == 1) {
-        winograd_panel<1>(p, patches, b, column);
+    if (vectors_of(g.columns - column) == 1) {
+        winograd_panel<1>(g, patches, b, column);
     } else {
-        winograd_panel<2>(p, patches, b, column);
+        winograd_panel<2>(g, patches, b, column);
     }
 }
 

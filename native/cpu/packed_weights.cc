@@ -22,19 +22,18 @@ PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm fo
     in_ = convolution ? weight->ne[2] : weight->ne[0];
     taps_ = convolution ? weight->ne[0] * weight->ne[1] : 1;
     columns_ = convolution ? weight->ne[3] : weight->ne[1];
-    padded_in_ = GGML_PAD(in_, kernels.depth);
-    panel_columns_ = gated ? kernels.panel / 2 : kernels.panel;
+    padded_in_ = GGML_PAD(in_, kernels.kr);
+    panel_columns_ = gated ? kernels.nr / 2 : kernels.nr;
     panels_ = (columns_ / (gated ? 2 : 1) + panel_columns_ - 1) / panel_columns_;
     const int64_t packed_taps = form == WeightForm::winograd ? 16 : taps_;
-    panel_bytes_ = GGML_PAD(kernels.panel_size(kernels.panel, padded_in_ * packed_taps), cache_line);
+    panel_bytes_ = GGML_PAD(kernels.panel_size(kernels.nr, padded_in_ * packed_taps), cache_line);
     if (!kept) return;
     memory_ = LargeMemory(bytes());
     states_ = std::make_unique<std::atomic<uint8_t>[]>(panels_);
 }
 
 size_t PackedMatrix::scratch_bytes() const {
-    const size_t rows =
-        is_placed() ? 0 : (kernels_.panel * length() + (delta_ ? delta_->scratch() : 0)) * sizeof(float);
+    const size_t rows = is_placed() ? 0 : (kernels_.nr * length() + (delta_ ? delta_->scratch() : 0)) * sizeof(float);
     return kernels_.pack_scratch(length()) + rows + (kept_ ? 0 : panel_bytes_ + cache_line);
 }
 
@@ -89,7 +88,7 @@ void PackedMatrix::read_rows(PanelSource & source, int64_t row, int64_t gate, vo
     const bool gated = form_ == WeightForm::gated_matrix;
     auto * rows = reinterpret_cast<float *>(static_cast<char *>(scratch) + kernels_.pack_scratch(length()));
     float * gates = rows + source.columns * length();
-    float * rest = rows + kernels_.panel * length();
+    float * rest = rows + kernels_.nr * length();
     for (int64_t c = 0; c < source.columns; c++) {
         read_row(row + c, rows + c * length(), rest);
         if (gated) read_row(gate + c, gates + c * length(), rest);

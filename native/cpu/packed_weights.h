@@ -9,8 +9,8 @@
 
 #include "backend/memory.h"
 #include "cpu/kernels.h"
-#include "graph/operation.h"
-#include "graph/row_delta.h"
+#include "cpu/operation.h"
+#include "cpu/row_delta.h"
 #include "io/tensor_table.h"
 
 namespace diffusion {

@@ -22,7 +22,7 @@ using Brain = uint16_t; // the bits of a bf16
 #ifdef __AVX512F__
 
 constexpr int vector_width = 16;
-constexpr int tile_rows = 12; // 24 sums, 2 vectors of b and one of a fit the 32 registers
+constexpr int mr = 12; // rows of the micro-kernel: 24 sums, 2 vectors of b and one of a fit the 32 registers
 
 using Vec = __m512;
 using Mask = __mmask16;
@@ -110,7 +110,7 @@ inline Vec from_brain(const Brain * p) {
 #else
 
 constexpr int vector_width = 8;
-constexpr int tile_rows = 6; // 12 sums, 2 vectors of b and one of a fit the 16 registers
+constexpr int mr = 6; // rows of the micro-kernel: 12 sums, 2 vectors of b and one of a fit the 16 registers
 
 using Vec = __m256;
 using Mask = __m256i;
@@ -200,11 +200,11 @@ inline Vec from_half(const Half * p) {
 
 #endif
 
-// The numbers that products take (`Operand`), and a product step over `depth` of them.
+// The numbers that products take (`Operand`), and a step of the micro-kernel over `kr` of them.
 #ifdef __AVX512BF16__
 
 using Operand = Brain;
-constexpr int depth = 2; // numbers of one row of a and one column of b that an instruction multiplies and adds up
+constexpr int kr = 2; // numbers of one row of a and one column of b that an instruction multiplies and adds up
 
 inline __m256i narrow(Vec x) {
     return std::bit_cast<__m256i>(_mm512_cvtneps_pbh(x));
@@ -241,7 +241,7 @@ inline Vec multiply_add(Factor a, Factor b, Vec c) {
 #else
 
 using Operand = float;
-constexpr int depth = 1;
+constexpr int kr = 1;
 
 inline Operand operand(float x) {
     return x;
@@ -264,7 +264,7 @@ inline void store_first(float * p, Vec x) {
     store(p, x, first(1));
 }
 
-constexpr int panel = 2 * vector_width; // columns of b that a tile takes
+constexpr int nr = 2 * vector_width; // columns of the micro-kernel
 
 // e^x, relative error below 2e-7: x = n ln 2 + r, and a polynomial for e^r (Cody and Waite's reduction, minimax of degree 6).
 inline Vec exp(Vec x) {

@@ -9,14 +9,14 @@ namespace {
 
 class LayerNorm : public Operation {
 public:
-    LayerNorm(const CpuPath & cpu, int64_t channels, int64_t rows, float eps)
+    LayerNorm(const CpuContext & cpu, int64_t channels, int64_t rows, float eps)
         : kernels_(cpu.kernels), rows_(rows), eps_(eps) {
         parts_ = std::min(parts_for(rows * channels), rows);
     }
     const char * name() const override { return "layer norm"; }
     int64_t parts() const override { return parts_; }
 
-    void compute(Tensor y, int64_t part, Worker &) override {
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
         const Tensor x = y->src[0];
         const auto data = [&](int i) { return static_cast<const float *>(y->src[i]->data); };
         for (int64_t row = rows_ * part / parts_; row < rows_ * (part + 1) / parts_; row++) {
@@ -34,7 +34,7 @@ private:
 // A part is a stretch of a head's queries.
 class Attention : public Operation {
 public:
-    Attention(const CpuPath & cpu, int64_t heads, bool causal, int64_t queries, int64_t keys, int64_t size,
+    Attention(const CpuContext & cpu, int64_t heads, bool causal, int64_t queries, int64_t keys, int64_t size,
               int64_t batch)
         : kernels_(cpu.kernels), heads_(heads), causal_(causal), queries_(queries), keys_(keys), size_(size),
           batch_(batch) {
@@ -48,7 +48,7 @@ public:
     size_t scratch_bytes() const override { return kernels_.attention_scratch(keys_, size_); }
     double work() const override { return 4.0 * batch_ * heads_ * queries_ * keys_ * size_; }
 
-    void compute(Tensor y, int64_t part, Worker & worker) override {
+    void compute(Tensor y, int64_t part, ThreadScratch & scratch) override {
         const int64_t head = part / stretches_, stretch = part % stretches_;
         const int64_t image = head / heads_, first = head % heads_ * size_;
         const auto at = [&](Tensor t) { return static_cast<char *>(t->data) + image * t->nb[2] + first * t->nb[0]; };
@@ -58,9 +58,9 @@ public:
         h.q = at(q), h.k = at(k), h.v = at(v), h.y = at(y);
         h.q_stride = stride(q), h.k_stride = stride(k), h.v_stride = stride(v), h.y_stride = stride(y);
         h.keys = keys_, h.size = size_, h.causal = causal_;
-        if (worker.held != head) kernels_.pack_head(h, worker.scratch);
-        worker.held = head;
-        kernels_.attention(h, worker.scratch, queries_ * stretch / stretches_, queries_ * (stretch + 1) / stretches_);
+        if (scratch.held != head) kernels_.pack_head(h, scratch.memory);
+        scratch.held = head;
+        kernels_.attention(h, scratch.memory, queries_ * stretch / stretches_, queries_ * (stretch + 1) / stretches_);
     }
 
 private:
@@ -72,17 +72,18 @@ private:
 
 } // namespace
 
-Tensor add_layer_norm(Graph & graph, const Norm & norm, Tensor x, bool for_products, float eps) {
-    const CpuPath & cpu = *graph.cpu();
-    return graph.add(std::make_unique<LayerNorm>(cpu, x->ne[0], ggml_nrows(x), eps),
-                     for_products ? cpu.kernels.operand : GGML_TYPE_F32, {x->ne[0], x->ne[1], x->ne[2], x->ne[3]},
-                     {x, norm.weight, norm.bias});
+NewNode layer_norm_node(const CpuContext & cpu, Tensor x, Tensor weight, Tensor bias, float eps, bool for_gemm) {
+    return {std::make_unique<LayerNorm>(cpu, x->ne[0], ggml_nrows(x), eps),
+            for_gemm ? cpu.kernels.operand : GGML_TYPE_F32,
+            {x->ne[0], x->ne[1], x->ne[2], x->ne[3]},
+            {x, weight, bias}};
 }
 
-Tensor add_attention(Graph & graph, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
-    const CpuPath & cpu = *graph.cpu();
-    return graph.add(std::make_unique<Attention>(cpu, heads, causal, q->ne[1], k->ne[1], q->ne[0] / heads, q->ne[2]),
-                     cpu.kernels.operand, {q->ne[0], q->ne[1], q->ne[2], 1}, {q, k, v});
+NewNode attention_node(const CpuContext & cpu, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
+    return {std::make_unique<Attention>(cpu, heads, causal, q->ne[1], k->ne[1], q->ne[0] / heads, q->ne[2]),
+            cpu.kernels.operand,
+            {q->ne[0], q->ne[1], q->ne[2], 1},
+            {q, k, v}};
 }
 
 } // namespace diffusion

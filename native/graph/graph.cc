@@ -7,7 +7,7 @@
 #include <iterator>
 #include <utility>
 
-#include "cpu/path.h"
+#include "cpu/thread_pool.h"
 #include "error.h"
 
 namespace diffusion {
@@ -39,16 +39,16 @@ void write_slice(ggml_tensor * whole, int thread, int n_threads, void * offset) 
 
 } // namespace
 
-class Graph::Task : public PoolJob {
+class Graph::Job : public PoolJob {
 public:
-    Task(Graph & g, std::unique_ptr<Operation> o) : graph(g), operation(std::move(o)) {}
+    Job(Graph & g, std::unique_ptr<Operation> o) : graph(g), operation(std::move(o)) {}
 
     int64_t parts() const override { return operation->parts(); }
     void work(int64_t part, Parts & next, int thread) override {
-        Worker worker{graph.scratch_.data() + thread * graph.scratch_each_};
+        ThreadScratch scratch{graph.scratch_.data() + thread * graph.scratch_each_};
         do {
             // A job ends by its last part, so those of a cancelled one are taken, too.
-            if (!graph.cancellation_ || !graph.cancellation_->cancelled()) operation->compute(y, part, worker);
+            if (!graph.cancellation_ || !graph.cancellation_->cancelled()) operation->compute(y, part, scratch);
         } while ((part = next.take()) >= 0);
     }
 
@@ -57,7 +57,8 @@ public:
     Tensor y = nullptr;
 };
 
-Graph::Graph(double node_work, CpuPath * cpu, size_t capacity) : capacity_(capacity), node_work_(node_work), cpu_(cpu) {
+Graph::Graph(double node_work, ThreadPool * pool, size_t capacity)
+    : capacity_(capacity), node_work_(node_work), pool_(pool) {
     ggml_init_params params{};
     params.mem_size = (capacity + slack) * ggml_tensor_overhead() + ggml_graph_overhead_custom(most_sources(), false);
     memory_ = std::make_unique_for_overwrite<char[]>(params.mem_size);
@@ -107,29 +108,26 @@ Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
     return whole;
 }
 
-Tensor Graph::add(std::unique_ptr<Operation> operation, ggml_type type, const std::array<int64_t, 4> & ne,
-                  std::initializer_list<Tensor> sources) {
-    std::array<Tensor, GGML_MAX_SRC> present{};
-    int n = 0;
-    for (const Tensor source : sources) {
-        if (source) present[n++] = source;
-    }
-    scratch_each_ = std::max(scratch_each_, GGML_PAD(operation->scratch_bytes(), cache_line));
-    Task & task = *tasks_.emplace_back(std::make_unique<Task>(*this, std::move(operation)));
-    Tensor y = ggml_custom_4d(context(), type, ne[0], ne[1], ne[2], ne[3], present.data(), n, compute, 1, &task);
-    ggml_set_name(y, task.operation->name());
-    y->extra = &task;
+Tensor Graph::add(NewNode node) {
+    std::erase(node.sources, nullptr);
+    scratch_each_ = std::max(scratch_each_, GGML_PAD(node.operation->scratch_bytes(), cache_line));
+    Job & job = *jobs_.emplace_back(std::make_unique<Job>(*this, std::move(node.operation)));
+    const auto & ne = node.ne;
+    Tensor y = ggml_custom_4d(context(), node.type, ne[0], ne[1], ne[2], ne[3], node.sources.data(),
+                              static_cast<int>(node.sources.size()), compute, 1, &job);
+    ggml_set_name(y, job.operation->name());
+    y->extra = &job;
     return expand(y);
 }
 
 double Graph::work() const {
     double work = 0;
-    for (const auto & task : tasks_) work += task->operation->work();
+    for (const auto & job : jobs_) work += job->operation->work();
     return work;
 }
 
 const Operation * Graph::operation_of(const ggml_tensor * tensor) {
-    return tensor->extra ? static_cast<const Task *>(tensor->extra)->operation.get() : nullptr;
+    return tensor->extra ? static_cast<const Job *>(tensor->extra)->operation.get() : nullptr;
 }
 
 Tensor Graph::once(Tensor tensor, const std::function<Tensor()> & make) {
@@ -145,9 +143,9 @@ void Graph::allocate_scratch(int threads) {
 
 void Graph::compute(Tensor y, int thread, int, void * user) {
     if (thread > 0) return; // the pool has threads of its own
-    Task & task = *static_cast<Task *>(user);
-    task.y = y;
-    task.graph.cpu_->pool.run(task, task.graph.threads_);
+    Job & job = *static_cast<Job *>(user);
+    job.y = y;
+    job.graph.pool_->run(job, job.graph.threads_);
 }
 
 } // namespace diffusion

@@ -4,23 +4,17 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "backend/memory.h"
 #include "cancellation.h"
-#include "graph/operation.h"
+#include "cpu/operation.h"
 
 namespace diffusion {
 
-class CpuPath;
-
-// Which sides of an image convolutions take for joined, so that what they make can be laid side by side.
-struct Wrap {
-    bool x = false, y = false;
-};
+class ThreadPool;
 
 class Graph {
 public:
@@ -32,20 +26,16 @@ public:
     // `node_work` bounds the work of one node in floating-point operations, so that an abort between two nodes is prompt and
     // the scratch memory of a convolution or an attention stays small. Infinite on devices that are aborted between
     // evaluations.
-    // With a `cpu`, layers become operations of this package; without, operations of ggml. Throws std::bad_alloc.
-    explicit Graph(double node_work, CpuPath * cpu = nullptr, size_t capacity = small);
+    // `pool` computes the operations of this package, where there are any. Throws std::bad_alloc.
+    explicit Graph(double node_work, ThreadPool * pool = nullptr, size_t capacity = small);
     ~Graph();
     Graph(const Graph &) = delete;
     Graph & operator=(const Graph &) = delete;
 
     ggml_context * context() const { return context_.get(); }
     ggml_cgraph * nodes() const { return nodes_; }
-    CpuPath * cpu() const { return cpu_; }
 
-    Wrap wrap() const { return wrap_; }
-    void set_wrap(Wrap wrap) { wrap_ = wrap; }
-
-    // Appends what `tensor` depends on to the order of evaluation. Blocks call it as they go, so that the recursion over
+    // Appends what `tensor` depends on to the order of evaluation. Layers call it as they go, so that the recursion over
     // dependencies stays shallow. Throws Full when the graph is about to outgrow its capacity.
     Tensor expand(Tensor tensor);
 
@@ -59,9 +49,7 @@ public:
     Tensor in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                      const std::function<Tensor(int64_t begin, int64_t end)> & part);
 
-    // A tensor that `operation` computes from `sources`.
-    Tensor add(std::unique_ptr<Operation> operation, ggml_type type, const std::array<int64_t, 4> & ne,
-               std::initializer_list<Tensor> sources);
+    Tensor add(NewNode node);
 
     // Floating-point operations of what was added.
     double work() const;
@@ -81,11 +69,11 @@ public:
     void set_cancellation(const Cancellation * cancellation) { cancellation_ = cancellation; }
 
 private:
-    class Task;
+    class Job;
     struct Free {
         void operator()(ggml_context * context) const { ggml_free(context); }
     };
-    static void compute(Tensor y, int thread, int n_threads, void * task);
+    static void compute(Tensor y, int thread, int n_threads, void * job);
 
     // One block adds at most a few hundred tensors between two calls of expand().
     static constexpr size_t slack = 2048;
@@ -99,9 +87,8 @@ private:
     size_t empty_ = 0;     // bytes that the context takes without tensors
     size_t n_sources_ = 0; // of all nodes in the order
     double node_work_;
-    CpuPath * cpu_;
-    Wrap wrap_;
-    std::vector<std::unique_ptr<Task>> tasks_;
+    ThreadPool * pool_;
+    std::vector<std::unique_ptr<Job>> jobs_;
     std::map<Tensor, Tensor> made_;
     size_t scratch_each_ = 0;
     LargeMemory scratch_;

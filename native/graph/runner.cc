@@ -2,7 +2,6 @@
 #include "graph/runner.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -12,9 +11,6 @@
 namespace diffusion {
 
 namespace {
-
-// On the CPU a node of this many operations takes less than a tenth of a second on one slow core.
-constexpr double cpu_node_work = 2e9;
 
 // Memory that plans not in use may keep. A plan that needs more is freed as soon as another needs memory.
 constexpr size_t idle_bytes = size_t{512} << 20;
@@ -186,13 +182,14 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
 std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const std::string & name,
                                                         const std::vector<GraphInput> & inputs, const Build & build) {
     auto p = std::make_unique<Plan>();
-    p->graph = std::make_unique<Graph>(device_.is_cpu() ? cpu_node_work : INFINITY, device_.cpu(), capacity);
+    p->graph = device_.make_graph(capacity);
     for (const auto & input : inputs) {
         Tensor tensor = ggml_new_tensor(p->graph->context(), input.type, GGML_MAX_DIMS, input.ne.data());
         ggml_set_input(tensor);
         p->inputs.push_back(tensor);
     }
-    p->output = ggml_cont(p->graph->context(), build(*p->graph, p->inputs));
+    const std::unique_ptr<Layers> layers = device_.make_layers(*p->graph);
+    p->output = ggml_cont(p->graph->context(), build(*layers, p->inputs));
     ggml_set_output(p->output);
     p->graph->expand(p->output);
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/device.h"
-#include "graph/graph.h"
+#include "graph/device.h"
+#include "graph/layers.h"
 #include "graph/profile.h"
 
 namespace diffusion {
@@ -24,7 +24,7 @@ struct GraphInput {
 
 class Runner {
 public:
-    using Build = std::function<Tensor(Graph &, std::span<const Tensor> inputs)>;
+    using Build = std::function<Tensor(Layers &, std::span<const Tensor> inputs)>;
 
     // With a `profile`, evaluations add to it.
     explicit Runner(Device & device, Profile * profile = nullptr);

@@ -15,8 +15,8 @@
 #include "ggml-backend.h"
 
 #include "cancellation.h"
-#include "graph/blocks.h"
-#include "graph/row_delta.h"
+#include "cpu/row_delta.h"
+#include "graph/layers.h"
 #include "io/tensor_table.h"
 
 namespace diffusion {

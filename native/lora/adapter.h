@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "graph/row_delta.h"
+#include "cpu/row_delta.h"
 
 namespace diffusion {
 

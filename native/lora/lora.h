@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cancellation.h"
-#include "graph/row_delta.h"
+#include "cpu/row_delta.h"
 #include "graph/weights.h"
 
 namespace diffusion {

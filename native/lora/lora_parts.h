@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cpu/row_delta.h"
 #include "error.h"
-#include "graph/row_delta.h"
 #include "io/tensor_table.h"
 #include "lora/adapter.h"
 #include "lora/peft_config.h"

@@ -134,43 +134,43 @@ VaeSizes Autoencoder::sizes() const {
     return sizes;
 }
 
-Tensor Autoencoder::residual(Graph & graph, const ResBlock & block, Tensor x) {
-    Finish finish;
-    finish.residual = block.skip ? pointwise(graph, *block.skip, x) : x;
-    Tensor y = norm_conv2d(graph, block.norm1, eps, block.conv1, x);
-    return norm_conv2d(graph, block.norm2, eps, block.conv2, y, finish);
+Tensor Autoencoder::residual(Layers & layers, const ResBlock & block, Tensor x) {
+    Epilogue epilogue;
+    epilogue.residual = block.skip ? layers.pointwise(*block.skip, x) : x;
+    Tensor y = layers.norm_conv2d(block.norm1, eps, block.conv1, x);
+    return layers.norm_conv2d(block.norm2, eps, block.conv2, y, epilogue);
 }
 
-Tensor Autoencoder::middle(Graph & graph, const Middle & m, Tensor x) {
-    Finish for_products;
-    for_products.for_products = true;
-    x = residual(graph, m.block1, x);
-    Tensor y = norm_tokens(graph, m.attention.norm, eps, x);
-    y = attention(graph, linear(graph, m.attention.q, y, for_products), linear(graph, m.attention.k, y, for_products),
-                  linear(graph, m.attention.v, y, for_products), 1);
-    return residual(graph, m.block2, add_tokens(graph, m.attention.out, y, x));
+Tensor Autoencoder::middle(Layers & layers, const Middle & m, Tensor x) {
+    Epilogue for_gemm;
+    for_gemm.for_gemm = true;
+    x = residual(layers, m.block1, x);
+    Tensor y = layers.norm_tokens(m.attention.norm, eps, x);
+    y = layers.attention(layers.linear(m.attention.q, y, for_gemm), layers.linear(m.attention.k, y, for_gemm),
+                         layers.linear(m.attention.v, y, for_gemm), 1);
+    return residual(layers, m.block2, layers.add_tokens(m.attention.out, y, x));
 }
 
-Tensor Autoencoder::build_decoder(Graph & graph, Tensor latent) const {
-    Tensor x = conv2d(graph, decoder_.first, pointwise(graph, from_latent_, to_image(graph, latent)));
-    x = middle(graph, decoder_.middle, x);
+Tensor Autoencoder::build_decoder(Layers & layers, Tensor latent) const {
+    Tensor x = layers.conv2d(decoder_.first, layers.pointwise(from_latent_, layers.to_image(latent)));
+    x = middle(layers, decoder_.middle, x);
     for (const Level & level : decoder_.levels) {
-        for (const ResBlock & block : level.blocks) x = residual(graph, block, x);
+        for (const ResBlock & block : level.blocks) x = residual(layers, block, x);
         if (!level.resample) continue;
-        x = conv2d(graph, *level.resample, x,
-                   {Sampling::resized, 2 * image_width(graph, x), 2 * image_height(graph, x)});
+        x = layers.conv2d(*level.resample, x,
+                          {Geometry::resized, 2 * layers.image_width(x), 2 * layers.image_height(x)});
     }
-    return from_image(graph, norm_conv2d(graph, decoder_.last_norm, eps, decoder_.last, x));
+    return layers.from_image(layers.norm_conv2d(decoder_.last_norm, eps, decoder_.last, x));
 }
 
-Tensor Autoencoder::build_encoder(Graph & graph, Tensor image) const {
-    Tensor x = conv2d(graph, encoder_.first, to_image(graph, image));
+Tensor Autoencoder::build_encoder(Layers & layers, Tensor image) const {
+    Tensor x = layers.conv2d(encoder_.first, layers.to_image(image));
     for (const Level & level : encoder_.levels) {
-        for (const ResBlock & block : level.blocks) x = residual(graph, block, x);
-        if (level.resample) x = conv2d(graph, *level.resample, x, {Sampling::half_shifted});
+        for (const ResBlock & block : level.blocks) x = residual(layers, block, x);
+        if (level.resample) x = layers.conv2d(*level.resample, x, {Geometry::strided_asymmetric});
     }
-    x = norm_conv2d(graph, encoder_.last_norm, eps, encoder_.last, middle(graph, encoder_.middle, x));
-    return from_image(graph, pointwise(graph, to_moments_, x));
+    x = layers.norm_conv2d(encoder_.last_norm, eps, encoder_.last, middle(layers, encoder_.middle, x));
+    return layers.from_image(layers.pointwise(to_moments_, x));
 }
 
 } // namespace diffusion

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "graph/weights.h"
 #include "network/vae.h"
 
@@ -32,8 +32,8 @@ public:
     const AutoencoderConfig & config() const { return config_; }
 
     VaeSizes sizes() const override;
-    Tensor build_decoder(Graph & graph, Tensor latent) const override;
-    Tensor build_encoder(Graph & graph, Tensor image) const override;
+    Tensor build_decoder(Layers & layers, Tensor latent) const override;
+    Tensor build_encoder(Layers & layers, Tensor image) const override;
 
 private:
     struct ResBlock {
@@ -65,8 +65,8 @@ private:
     void bind_decoder(WeightBinder & weights);
     void bind_encoder(WeightBinder & weights);
 
-    static Tensor residual(Graph & graph, const ResBlock & block, Tensor x);
-    static Tensor middle(Graph & graph, const Middle & middle, Tensor x);
+    static Tensor residual(Layers & layers, const ResBlock & block, Tensor x);
+    static Tensor middle(Layers & layers, const Middle & middle, Tensor x);
 
     AutoencoderConfig config_;
     Half encoder_, decoder_;

@@ -83,41 +83,41 @@ ClipText::ClipText(WeightBinder & weights, const ClipTextUse & use) : config_(re
     }
 }
 
-Tensor ClipText::layer(Graph & graph, const Layer & l, Tensor x) const {
-    Finish for_products, activated, added;
-    for_products.for_products = activated.for_products = true;
+Tensor ClipText::layer(Layers & layers, const Layer & l, Tensor x) const {
+    Epilogue for_gemm, activated, added;
+    for_gemm.for_gemm = activated.for_gemm = true;
     activated.activation = config_.open_clip ? Activation::gelu : Activation::quick_gelu;
-    Tensor y = layer_norm(graph, l.norm1, x);
-    y = attention(graph, linear(graph, l.q, y, for_products), linear(graph, l.k, y, for_products),
-                  linear(graph, l.v, y, for_products), config_.heads, true);
+    Tensor y = layers.layer_norm(l.norm1, x);
+    y = layers.attention(layers.linear(l.q, y, for_gemm), layers.linear(l.k, y, for_gemm),
+                         layers.linear(l.v, y, for_gemm), config_.heads, true);
     added.residual = x;
-    added.residual = linear(graph, l.out, y, added);
-    y = linear(graph, l.fc1, layer_norm(graph, l.norm2, added.residual), activated);
-    return linear(graph, l.fc2, y, added);
+    added.residual = layers.linear(l.out, y, added);
+    y = layers.linear(l.fc1, layers.layer_norm(l.norm2, added.residual), activated);
+    return layers.linear(l.fc2, y, added);
 }
 
 // x: [width, positions, chunks] after the last layer.
-Tensor ClipText::pool(Graph & graph, Tensor x, Tensor ends) const {
-    ggml_context * ctx = graph.context();
+Tensor ClipText::pool(Layers & layers, Tensor x, Tensor ends) const {
+    ggml_context * ctx = layers.context();
     Tensor rows = ggml_get_rows(ctx, ggml_reshape_2d(ctx, x, x->ne[0], x->ne[1] * x->ne[2]), ends);
-    rows = layer_norm(graph, final_norm_, rows, true);
-    if (projection_) return linear(graph, {projection_, nullptr}, rows);
+    rows = layers.layer_norm(final_norm_, rows, true);
+    if (projection_) return layers.linear({projection_, nullptr}, rows);
     return ggml_mul_mat(ctx, ggml_cont(ctx, ggml_transpose(ctx, transposed_projection_)), rows);
 }
 
-Tensor ClipText::build(Graph & graph, const Inputs & in, int64_t clip_skip) const {
-    ggml_context * ctx = graph.context();
+Tensor ClipText::build(Layers & layers, const Inputs & in, int64_t clip_skip) const {
+    ggml_context * ctx = layers.context();
     const int64_t positions = in.tokens->ne[0], chunks = in.tokens->ne[1];
     Tensor x = ggml_get_rows(ctx, token_embedding_, ggml_reshape_1d(ctx, in.tokens, positions * chunks));
     if (in.vectors) x = ggml_get_rows(ctx, ggml_concat(ctx, x, in.vectors, 1), in.places);
     x = ggml_add(ctx, ggml_reshape_3d(ctx, x, config_.width, positions, chunks), position_embedding_);
     const int64_t last = config_.layers - clip_skip;
-    for (int64_t i = 0; i <= last; i++) x = layer(graph, layers_[i], x);
-    Tensor hidden = config_.last_norm ? layer_norm(graph, final_norm_, x, true) : x;
+    for (int64_t i = 0; i <= last; i++) x = layer(layers, layers_[i], x);
+    Tensor hidden = config_.last_norm ? layers.layer_norm(final_norm_, x, true) : x;
     if (!config_.projection) return hidden;
-    for (int64_t i = last + 1; i < config_.layers; i++) x = layer(graph, layers_[i], x);
+    for (int64_t i = last + 1; i < config_.layers; i++) x = layer(layers, layers_[i], x);
     const auto row = [&](Tensor t) { return ggml_reshape_1d(ctx, t, ggml_nelements(t)); };
-    return ggml_concat(ctx, row(hidden), row(pool(graph, x, in.ends)), 0);
+    return ggml_concat(ctx, row(hidden), row(pool(layers, x, in.ends)), 0);
 }
 
 } // namespace diffusion

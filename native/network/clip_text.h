@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "graph/weights.h"
 
 namespace diffusion {
@@ -51,7 +51,7 @@ public:
 
     // One row of numbers: the hidden states [width, positions, chunks] of the layer `clip_skip - 1` before the last, then the
     // pooled output [projection, chunks] of the end tokens.
-    Tensor build(Graph & graph, const Inputs & inputs, int64_t clip_skip) const;
+    Tensor build(Layers & layers, const Inputs & inputs, int64_t clip_skip) const;
 
 private:
     struct Layer {
@@ -60,8 +60,8 @@ private:
         Linear fc1, fc2;
     };
 
-    Tensor layer(Graph & graph, const Layer & layer, Tensor x) const;
-    Tensor pool(Graph & graph, Tensor x, Tensor ends) const;
+    Tensor layer(Layers & layers, const Layer & layer, Tensor x) const;
+    Tensor pool(Layers & layers, Tensor x, Tensor ends) const;
 
     ClipTextConfig config_;
     Tensor token_embedding_ = nullptr;    // [width, vocabulary]

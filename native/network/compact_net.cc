@@ -49,22 +49,22 @@ ImageNetworkKind CompactNet::kind() const {
     return kind;
 }
 
-Tensor CompactNet::build(Graph & graph, Tensor planes) const {
-    ggml_context * ctx = graph.context();
-    Tensor x = to_image(graph, planes);
+Tensor CompactNet::build(Layers & layers, Tensor planes) const {
+    ggml_context * ctx = layers.context();
+    Tensor x = layers.to_image(planes);
     for (const Layer & layer : layers_) {
-        Finish finish;
-        finish.activation = Activation::leaky_relu;
-        finish.slopes = layer.slopes;
-        x = conv2d(graph, layer.conv, x, {}, finish);
+        Epilogue epilogue;
+        epilogue.activation = Activation::leaky_relu;
+        epilogue.slopes = layer.slopes;
+        x = layers.conv2d(layer.conv, x, {}, epilogue);
     }
-    x = from_image(graph, conv2d(graph, last_, x));
+    x = layers.from_image(layers.conv2d(last_, x));
     // Before the shuffle, the image enlarged by nearest neighbour is each of its channels as many times.
     const int64_t pixels = planes->ne[0] * planes->ne[1], channels = image_channels * planes->ne[3];
     Tensor each =
         ggml_repeat_4d(ctx, ggml_reshape_3d(ctx, planes, pixels, 1, channels), pixels, scale_ * scale_, channels, 1);
     x = ggml_add(ctx, x, ggml_reshape_4d(ctx, each, x->ne[0], x->ne[1], x->ne[2], x->ne[3]));
-    return pixel_shuffle(graph, x, scale_);
+    return layers.pixel_shuffle(x, scale_);
 }
 
 } // namespace diffusion

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "network/image_network.h"
 
 namespace diffusion {
@@ -17,7 +17,7 @@ public:
     explicit CompactNet(WeightBinder & weights);
 
     ImageNetworkKind kind() const override;
-    Tensor build(Graph & graph, Tensor planes) const override;
+    Tensor build(Layers & layers, Tensor planes) const override;
 
 private:
     struct Layer {

@@ -55,27 +55,27 @@ ControlNet::ControlNet(WeightBinder & weights, const ControlNetConfig & config)
     middle_ = bind_zero("middle_block_out", skips.back());
 }
 
-Tensor ControlNet::embed_hint(Graph & graph, Tensor hint) const {
-    Tensor x = to_image(graph, hint);
+Tensor ControlNet::embed_hint(Layers & layers, Tensor hint) const {
+    Tensor x = layers.to_image(hint);
     for (size_t i = 0; i < hint_.size(); i++) {
-        Finish finish;
-        if (i + 1 < hint_.size()) finish.activation = Activation::silu;
-        x = conv2d(graph, hint_[i], x, {halves(i) ? Sampling::half : Sampling::all}, finish);
+        Epilogue epilogue;
+        if (i + 1 < hint_.size()) epilogue.activation = Activation::silu;
+        x = layers.conv2d(hint_[i], x, {halves(i) ? Geometry::strided : Geometry::same}, epilogue);
     }
     return x;
 }
 
-UnetResiduals ControlNet::build(Graph & graph, UnetEncoder::Inputs in, Tensor hint, Tensor strength) const {
-    ggml_context * ctx = graph.context();
+UnetResiduals ControlNet::build(Layers & layers, UnetEncoder::Inputs in, Tensor hint, Tensor strength) const {
+    ggml_context * ctx = layers.context();
     in.middle = SelfAttention::attends; // what is done to the UNet's own attention is not meant for this one
     const Tensor latent = in.latent;
     if (latent->ne[2] != config_.in_channels) {
         in.latent = ggml_cont(ctx, ggml_view_4d(ctx, latent, latent->ne[0], latent->ne[1], config_.in_channels,
                                                 latent->ne[3], latent->nb[1], latent->nb[2], latent->nb[3], 0));
     }
-    const UnetEncoder::Result encoded = encoder_.build(graph, in, embed_hint(graph, hint));
+    const UnetEncoder::Result encoded = encoder_.build(layers, in, embed_hint(layers, hint));
     const auto residual = [&](const Linear & zero, Tensor image) {
-        return graph.expand(ggml_mul(ctx, pointwise(graph, zero, image), strength));
+        return layers.expand(ggml_mul(ctx, layers.pointwise(zero, image), strength));
     };
     UnetResiduals residuals;
     for (size_t i = 0; i < skips_.size(); i++) residuals.skips.push_back(residual(skips_[i], encoded.skips[i]));

@@ -25,10 +25,10 @@ public:
     const ControlNetConfig & config() const { return config_; }
 
     // in: those of the UNet, whose latent may have more channels. hint [hint width, hint height, 3, 1], 0 to 1; strength [1].
-    UnetResiduals build(Graph & graph, UnetEncoder::Inputs in, Tensor hint, Tensor strength) const;
+    UnetResiduals build(Layers & layers, UnetEncoder::Inputs in, Tensor hint, Tensor strength) const;
 
 private:
-    Tensor embed_hint(Graph & graph, Tensor hint) const;
+    Tensor embed_hint(Layers & layers, Tensor hint) const;
 
     ControlNetConfig config_;
     UnetEncoder encoder_;

@@ -20,23 +20,23 @@ const std::string model = "pretrained.model.", backbone_prefix = model + "patch_
     throw Error(ErrorCode::model_unsupported, "This is not a DPT that this package runs: " + what + ".");
 }
 
-Finish relu() {
-    Finish finish;
-    finish.activation = Activation::relu;
-    return finish;
+Epilogue relu() {
+    Epilogue epilogue;
+    epilogue.activation = Activation::relu;
+    return epilogue;
 }
 
-Finish for_products(Activation activation = Activation::none) {
-    Finish finish;
-    finish.activation = activation;
-    finish.for_products = true;
-    return finish;
+Epilogue for_gemm(Activation activation = Activation::none) {
+    Epilogue epilogue;
+    epilogue.activation = activation;
+    epilogue.for_gemm = true;
+    return epilogue;
 }
 
-Finish added_to(Tensor residual) {
-    Finish finish;
-    finish.residual = residual;
-    return finish;
+Epilogue added_to(Tensor residual) {
+    Epilogue epilogue;
+    epilogue.residual = residual;
+    return epilogue;
 }
 
 // The rows, each brought to a mean of 0 and a variance of 1 (Qiao et al. 2019, arXiv:1903.10520).
@@ -214,108 +214,109 @@ ImageNetworkKind Dpt::kind() const {
     return kind;
 }
 
-Tensor Dpt::bottleneck(Graph & graph, const Bottleneck & block, Tensor x, const Sampling & sampling) {
+Tensor Dpt::bottleneck(Layers & layers, const Bottleneck & block, Tensor x, const Geometry & geometry) {
     Tensor shortcut = x;
     if (block.shortcut) {
-        shortcut = group_norm(graph, block.shortcut_norm, group_eps, conv2d(graph, *block.shortcut, x, sampling),
-                              nullptr, false);
+        shortcut = layers.group_norm(block.shortcut_norm, group_eps, layers.conv2d(*block.shortcut, x, geometry),
+                                     nullptr, false);
     }
-    Tensor y = conv2d(graph, block.conv1, x);
-    y = norm_conv2d(graph, block.norm1, group_eps, block.conv2, y, {}, Activation::relu, sampling);
-    y = norm_conv2d(graph, block.norm2, group_eps, block.conv3, y, {}, Activation::relu);
-    return group_norm(graph, block.norm3, group_eps, y, shortcut, true);
+    Tensor y = layers.conv2d(block.conv1, x);
+    y = layers.norm_conv2d(block.norm1, group_eps, block.conv2, y, {}, Activation::relu, geometry);
+    y = layers.norm_conv2d(block.norm2, group_eps, block.conv3, y, {}, Activation::relu);
+    return layers.group_norm(block.norm3, group_eps, y, shortcut, true);
 }
 
 // Those of the grid that the network was trained on, or between them.
-Tensor Dpt::positions(Graph & graph, int64_t columns, int64_t rows) const {
-    ggml_context * ctx = graph.context();
+Tensor Dpt::positions(Layers & layers, int64_t columns, int64_t rows) const {
+    ggml_context * ctx = layers.context();
     Tensor grid =
         ggml_view_2d(ctx, positions_, width_, grid_ * grid_, positions_->nb[1], positions_->nb[1]); // behind the first
     if (columns == grid_ && rows == grid_) return grid;
-    return to_tokens(graph, bilinear(graph, from_tokens(graph, grid, grid_, grid_), columns, rows, false));
+    return layers.to_tokens(layers.bilinear(layers.from_tokens(grid, grid_, grid_), columns, rows, false));
 }
 
 // [width, 1 + columns * rows, batch]
-Tensor Dpt::embed(Graph & graph, Tensor patches, int64_t columns, int64_t rows) const {
-    ggml_context * ctx = graph.context();
-    Tensor tokens = ggml_add(ctx, linear(graph, patches_, patches), positions(graph, columns, rows));
+Tensor Dpt::embed(Layers & layers, Tensor patches, int64_t columns, int64_t rows) const {
+    ggml_context * ctx = layers.context();
+    Tensor tokens = ggml_add(ctx, layers.linear(patches_, patches), positions(layers, columns, rows));
     Tensor first = ggml_add(ctx, class_token_, ggml_view_1d(ctx, positions_, width_, 0));
-    return graph.expand(ggml_concat(ctx, ggml_repeat_4d(ctx, first, width_, 1, tokens->ne[2], 1), tokens, 1));
+    return layers.expand(ggml_concat(ctx, ggml_repeat_4d(ctx, first, width_, 1, tokens->ne[2], 1), tokens, 1));
 }
 
-Tensor Dpt::transform(Graph & graph, const Block & block, Tensor x) const {
-    Tensor y = layer_norm(graph, block.norm1, x, false, layer_eps);
-    y = attention(graph, linear(graph, block.q, y, for_products()), linear(graph, block.k, y, for_products()),
-                  linear(graph, block.v, y, for_products()), width_ / head_size);
-    x = linear(graph, block.out, y, added_to(x));
-    y = layer_norm(graph, block.norm2, x, false, layer_eps);
-    return linear(graph, block.down, linear(graph, block.up, y, for_products(Activation::gelu)), added_to(x));
+Tensor Dpt::transform(Layers & layers, const Block & block, Tensor x) const {
+    Tensor y = layers.layer_norm(block.norm1, x, false, layer_eps);
+    y = layers.attention(layers.linear(block.q, y, for_gemm()), layers.linear(block.k, y, for_gemm()),
+                         layers.linear(block.v, y, for_gemm()), width_ / head_size);
+    x = layers.linear(block.out, y, added_to(x));
+    y = layers.layer_norm(block.norm2, x, false, layer_eps);
+    return layers.linear(block.down, layers.linear(block.up, y, for_gemm(Activation::gelu)), added_to(x));
 }
 
-Tensor Dpt::reassemble(Graph & graph, const Reassembly & layers, Tensor tokens, int64_t columns, int64_t rows) const {
-    ggml_context * ctx = graph.context();
+Tensor Dpt::reassemble(Layers & layers, const Reassembly & block, Tensor tokens, int64_t columns, int64_t rows) const {
+    ggml_context * ctx = layers.context();
     const int64_t batch = tokens->ne[2];
     Tensor first = ggml_view_3d(ctx, tokens, width_, 1, batch, tokens->nb[1], tokens->nb[2], 0);
     Tensor rest = ggml_view_3d(ctx, tokens, width_, columns * rows, batch, tokens->nb[1], tokens->nb[2], tokens->nb[1]);
-    Tensor joined = graph.expand(ggml_concat(ctx, rest, ggml_repeat(ctx, first, rest), 0));
-    Tensor y = linear(graph, layers.readout, joined, for_products(Activation::gelu));
-    Tensor image = from_tokens(graph, linear(graph, layers.project, y), columns, rows);
-    if (layers.enlarge) {
-        Tensor planes = from_image(graph, conv2d(graph, *layers.enlarge, image));
-        image = to_image(graph, pixel_shuffle(graph, planes, layers.factor));
+    Tensor joined = layers.expand(ggml_concat(ctx, rest, ggml_repeat(ctx, first, rest), 0));
+    Tensor y = layers.linear(block.readout, joined, for_gemm(Activation::gelu));
+    Tensor image = layers.from_tokens(layers.linear(block.project, y), columns, rows);
+    if (block.enlarge) {
+        Tensor planes = layers.from_image(layers.conv2d(*block.enlarge, image));
+        image = layers.to_image(layers.pixel_shuffle(planes, block.factor));
     }
-    return layers.reduce ? conv2d(graph, *layers.reduce, image, {Sampling::half}) : image;
+    return block.reduce ? layers.conv2d(*block.reduce, image, {Geometry::strided}) : image;
 }
 
-Tensor Dpt::residual(Graph & graph, const Residual & layers, Tensor x) {
-    Tensor y = conv2d(graph, layers.conv1, x, {}, relu(), Activation::relu);
-    return conv2d(graph, layers.conv2, y, {}, added_to(x));
+Tensor Dpt::residual(Layers & layers, const Residual & block, Tensor x) {
+    Tensor y = layers.conv2d(block.conv1, x, {}, relu(), Activation::relu);
+    return layers.conv2d(block.conv2, y, {}, added_to(x));
 }
 
-Tensor Dpt::decode(Graph & graph, const std::array<Tensor, 4> & levels) const {
+Tensor Dpt::decode(Layers & layers, const std::array<Tensor, 4> & levels) const {
     const auto twice = [&](Tensor x) {
-        return bilinear(graph, x, 2 * image_width(graph, x), 2 * image_height(graph, x), true);
+        return layers.bilinear(x, 2 * layers.image_width(x), 2 * layers.image_height(x), true);
     };
     Tensor path = nullptr;
     for (int level = 3; level >= 0; level--) {
-        Tensor x = conv2d(graph, level_convs_[level], levels[level]);
-        if (path) x = graph.expand(ggml_add(graph.context(), path, residual(graph, *fusions_[level].skip, x)));
-        x = residual(graph, fusions_[level].path, x);
+        Tensor x = layers.conv2d(level_convs_[level], levels[level]);
+        if (path) x = layers.expand(ggml_add(layers.context(), path, residual(layers, *fusions_[level].skip, x)));
+        x = residual(layers, fusions_[level].path, x);
         // The original enlarges first, which gives the same and takes four times the work.
-        path = twice(pointwise(graph, fusions_[level].out, x));
+        path = twice(layers.pointwise(fusions_[level].out, x));
     }
-    Tensor y = conv2d(graph, head_[1], twice(conv2d(graph, head_[0], path)), {}, relu());
-    return conv2d(graph, head_[2], y, {}, relu());
+    Tensor y = layers.conv2d(head_[1], twice(layers.conv2d(head_[0], path)), {}, relu());
+    return layers.conv2d(head_[2], y, {}, relu());
 }
 
-Tensor Dpt::build(Graph & graph, Tensor planes) const {
+Tensor Dpt::build(Layers & layers, Tensor planes) const {
     const int64_t columns = planes->ne[0] / patch, rows = planes->ne[1] / patch;
-    planes = ggml_scale_bias(graph.context(), planes, 2.0f, -1.0f);
+    planes = ggml_scale_bias(layers.context(), planes, 2.0f, -1.0f);
     std::array<Tensor, 4> levels{};
     Tensor patches;
     if (backbone_) {
-        Tensor x = conv2d(graph, backbone_->stem, to_image(graph, planes), {Sampling::half_shifted});
-        x = max_pool(graph, group_norm(graph, backbone_->stem_norm, group_eps, x, nullptr, true));
+        Tensor x = layers.conv2d(backbone_->stem, layers.to_image(planes), {Geometry::strided_asymmetric});
+        x = layers.max_pool(layers.group_norm(backbone_->stem_norm, group_eps, x, nullptr, true));
         for (size_t s = 0; s < backbone_->stages.size(); s++) {
             for (size_t b = 0; b < backbone_->stages[s].size(); b++) {
                 const bool halves = s > 0 && b == 0;
-                x = bottleneck(graph, backbone_->stages[s][b], x, {halves ? Sampling::half_shifted : Sampling::all});
+                x = bottleneck(layers, backbone_->stages[s][b], x,
+                               {halves ? Geometry::strided_asymmetric : Geometry::same});
             }
             levels[s] = x; // of the third, only the tokens are of use
         }
-        patches = to_tokens(graph, x);
+        patches = layers.to_tokens(x);
     } else {
-        patches = to_tokens(graph, to_image(graph, pixel_unshuffle(graph, planes, patch)));
+        patches = layers.to_tokens(layers.to_image(layers.pixel_unshuffle(planes, patch)));
     }
-    Tensor tokens = embed(graph, patches, columns, rows);
+    Tensor tokens = embed(layers, patches, columns, rows);
     for (int64_t i = 0; i < layers_; i++) {
-        tokens = transform(graph, blocks_[i], tokens);
+        tokens = transform(layers, blocks_[i], tokens);
         // The levels are taken at the ends of the quarters.
         const int64_t level = (i + 1) * 4 / layers_ - 1;
         if ((i + 1) % (layers_ / 4) != 0 || (backbone_ && level < 2)) continue;
-        levels[level] = reassemble(graph, reassemblies_[level], tokens, columns, rows);
+        levels[level] = reassemble(layers, reassemblies_[level], tokens, columns, rows);
     }
-    return from_image(graph, decode(graph, levels));
+    return layers.from_image(decode(layers, levels));
 }
 
 } // namespace diffusion

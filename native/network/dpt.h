@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "network/image_network.h"
 
 namespace diffusion {
@@ -21,7 +21,7 @@ public:
 
     ImageNetworkKind kind() const override;
     // [width, height, 3, batch] of 0..1, sides multiples of 32 -> [width, height, 1, batch]: how near, from 0 on, in no unit
-    Tensor build(Graph & graph, Tensor planes) const override;
+    Tensor build(Layers & layers, Tensor planes) const override;
 
 private:
     struct Bottleneck {
@@ -60,13 +60,13 @@ private:
     Reassembly bind_reassembly(WeightBinder & weights, int level);
     void bind_head(WeightBinder & weights);
 
-    static Tensor bottleneck(Graph & graph, const Bottleneck & block, Tensor image, const Sampling & sampling);
-    static Tensor residual(Graph & graph, const Residual & layers, Tensor image);
-    Tensor positions(Graph & graph, int64_t columns, int64_t rows) const;
-    Tensor embed(Graph & graph, Tensor patches, int64_t columns, int64_t rows) const;
-    Tensor transform(Graph & graph, const Block & block, Tensor tokens) const;
-    Tensor reassemble(Graph & graph, const Reassembly & layers, Tensor tokens, int64_t columns, int64_t rows) const;
-    Tensor decode(Graph & graph, const std::array<Tensor, 4> & levels) const;
+    static Tensor bottleneck(Layers & layers, const Bottleneck & block, Tensor image, const Geometry & geometry);
+    static Tensor residual(Layers & layers, const Residual & block, Tensor image);
+    Tensor positions(Layers & layers, int64_t columns, int64_t rows) const;
+    Tensor embed(Layers & layers, Tensor patches, int64_t columns, int64_t rows) const;
+    Tensor transform(Layers & layers, const Block & block, Tensor tokens) const;
+    Tensor reassemble(Layers & layers, const Reassembly & block, Tensor tokens, int64_t columns, int64_t rows) const;
+    Tensor decode(Layers & layers, const std::array<Tensor, 4> & levels) const;
 
     int64_t width_ = 0, layers_ = 0, grid_ = 0; // of the transformer; places along a side that it has positions for
     std::optional<Backbone> backbone_;

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "graph/graph.h"
+#include "graph/layers.h"
 #include "graph/weights.h"
 
 namespace diffusion {
@@ -24,7 +24,7 @@ public:
     virtual ~ImageNetwork() = default;
     virtual ImageNetworkKind kind() const = 0;
     // [width, height, 3, batch] -> [width * scale, height * scale, output channels, batch]
-    virtual Tensor build(Graph & graph, Tensor planes) const = 0;
+    virtual Tensor build(Layers & layers, Tensor planes) const = 0;
 };
 
 // `table` under canonical names of the networks that are known.

@@ -16,10 +16,10 @@ constexpr float residual_scale = 0.2f;
     throw Error(ErrorCode::model_unsupported, "This is not an RRDBNet that this package runs: " + what + ".");
 }
 
-Finish activated() {
-    Finish finish;
-    finish.activation = Activation::leaky_relu;
-    return finish;
+Epilogue activated() {
+    Epilogue epilogue;
+    epilogue.activation = Activation::leaky_relu;
+    return epilogue;
 }
 
 } // namespace
@@ -70,33 +70,33 @@ ImageNetworkKind RrdbNet::kind() const {
 }
 
 // Each convolution reads what all before it gave.
-Tensor RrdbNet::dense_block(Graph & graph, const DenseBlock & block, Tensor x) const {
+Tensor RrdbNet::dense_block(Layers & layers, const DenseBlock & block, Tensor x) const {
     Tensor all = x;
-    for (size_t i = 0; i < 4; i++) all = concat(graph, all, conv2d(graph, block[i], all, {}, activated()));
-    Finish finish;
-    finish.scale = residual_scale;
-    finish.residual = x;
-    return conv2d(graph, block[4], all, {}, finish);
+    for (size_t i = 0; i < 4; i++) all = layers.concat(all, layers.conv2d(block[i], all, {}, activated()));
+    Epilogue epilogue;
+    epilogue.scale = residual_scale;
+    epilogue.residual = x;
+    return layers.conv2d(block[4], all, {}, epilogue);
 }
 
-Tensor RrdbNet::build(Graph & graph, Tensor planes) const {
-    ggml_context * ctx = graph.context();
-    if (unshuffle_ > 1) planes = pixel_unshuffle(graph, planes, unshuffle_);
-    const Tensor start = conv2d(graph, first_, to_image(graph, planes));
+Tensor RrdbNet::build(Layers & layers, Tensor planes) const {
+    ggml_context * ctx = layers.context();
+    if (unshuffle_ > 1) planes = layers.pixel_unshuffle(planes, unshuffle_);
+    const Tensor start = layers.conv2d(first_, layers.to_image(planes));
     Tensor x = start;
     for (const Block & block : body_) {
         Tensor y = x;
-        for (const DenseBlock & dense : block) y = dense_block(graph, dense, y);
-        x = graph.expand(ggml_add(ctx, ggml_scale(ctx, y, residual_scale), x));
+        for (const DenseBlock & dense : block) y = dense_block(layers, dense, y);
+        x = layers.expand(ggml_add(ctx, ggml_scale(ctx, y, residual_scale), x));
     }
-    Finish finish;
-    finish.residual = start;
-    x = conv2d(graph, after_body_, x, {}, finish);
+    Epilogue epilogue;
+    epilogue.residual = start;
+    x = layers.conv2d(after_body_, x, {}, epilogue);
     for (const Conv2d & layer : up_) {
-        const Sampling doubled{Sampling::resized, 2 * image_width(graph, x), 2 * image_height(graph, x)};
-        x = conv2d(graph, layer, x, doubled, activated());
+        const Geometry doubled{Geometry::resized, 2 * layers.image_width(x), 2 * layers.image_height(x)};
+        x = layers.conv2d(layer, x, doubled, activated());
     }
-    return from_image(graph, conv2d(graph, last_, conv2d(graph, high_, x, {}, activated())));
+    return layers.from_image(layers.conv2d(last_, layers.conv2d(high_, x, {}, activated())));
 }
 
 } // namespace diffusion

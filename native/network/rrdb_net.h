@@ -5,7 +5,7 @@
 #include <array>
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "network/image_network.h"
 
 namespace diffusion {
@@ -18,13 +18,13 @@ public:
     explicit RrdbNet(WeightBinder & weights);
 
     ImageNetworkKind kind() const override;
-    Tensor build(Graph & graph, Tensor planes) const override;
+    Tensor build(Layers & layers, Tensor planes) const override;
 
 private:
     using DenseBlock = std::array<Conv2d, 5>;
     using Block = std::array<DenseBlock, 3>;
 
-    Tensor dense_block(Graph & graph, const DenseBlock & block, Tensor x) const;
+    Tensor dense_block(Layers & layers, const DenseBlock & block, Tensor x) const;
 
     int64_t unshuffle_ = 1; // pixels along a side of those that become channels at the start
     Conv2d first_, after_body_, high_, last_;

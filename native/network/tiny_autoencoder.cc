@@ -15,10 +15,10 @@ constexpr float latent_magnitude = 3; // a latent beyond it is squeezed
     throw Error(ErrorCode::model_unsupported, "This is not a tiny autoencoder that this package runs: " + what + ".");
 }
 
-Finish activated() {
-    Finish finish;
-    finish.activation = Activation::relu;
-    return finish;
+Epilogue activated() {
+    Epilogue epilogue;
+    epilogue.activation = Activation::relu;
+    return epilogue;
 }
 
 } // namespace
@@ -85,34 +85,34 @@ VaeSizes TinyAutoencoder::sizes() const {
     return sizes;
 }
 
-Tensor TinyAutoencoder::residual(Graph & graph, const Block & block, Tensor x) {
-    Finish sum = activated();
+Tensor TinyAutoencoder::residual(Layers & layers, const Block & block, Tensor x) {
+    Epilogue sum = activated();
     sum.activate_last = true;
-    sum.residual = block.skip ? pointwise(graph, *block.skip, x) : x;
-    Tensor y = conv2d(graph, block.conv1, x, {}, activated());
-    return conv2d(graph, block.conv3, conv2d(graph, block.conv2, y, {}, activated()), {}, sum);
+    sum.residual = block.skip ? layers.pointwise(*block.skip, x) : x;
+    Tensor y = layers.conv2d(block.conv1, x, {}, activated());
+    return layers.conv2d(block.conv3, layers.conv2d(block.conv2, y, {}, activated()), {}, sum);
 }
 
-Tensor TinyAutoencoder::build_decoder(Graph & graph, Tensor latent) const {
-    ggml_context * ctx = graph.context();
+Tensor TinyAutoencoder::build_decoder(Layers & layers, Tensor latent) const {
+    ggml_context * ctx = layers.context();
     Tensor squeezed = ggml_tanh(ctx, ggml_scale(ctx, latent, 1 / latent_magnitude));
-    Tensor x = to_image(graph, ggml_scale(ctx, squeezed, latent_magnitude));
-    x = conv2d(graph, decoder_.first, x, {}, activated());
+    Tensor x = layers.to_image(ggml_scale(ctx, squeezed, latent_magnitude));
+    x = layers.conv2d(decoder_.first, x, {}, activated());
     for (const Layer & layer : decoder_.layers) {
-        const Sampling doubled{Sampling::resized, 2 * image_width(graph, x), 2 * image_height(graph, x)};
-        x = layer.block ? residual(graph, *layer.block, x) : conv2d(graph, layer.resample, x, doubled);
+        const Geometry doubled{Geometry::resized, 2 * layers.image_width(x), 2 * layers.image_height(x)};
+        x = layer.block ? residual(layers, *layer.block, x) : layers.conv2d(layer.resample, x, doubled);
     }
     // From 0..1 to -1..1.
-    return ggml_scale_bias(ctx, from_image(graph, conv2d(graph, decoder_.last, x)), 2, -1);
+    return ggml_scale_bias(ctx, layers.from_image(layers.conv2d(decoder_.last, x)), 2, -1);
 }
 
-Tensor TinyAutoencoder::build_encoder(Graph & graph, Tensor image) const {
-    Tensor x = to_image(graph, ggml_scale_bias(graph.context(), image, 0.5f, 0.5f));
-    x = conv2d(graph, encoder_->first, x);
+Tensor TinyAutoencoder::build_encoder(Layers & layers, Tensor image) const {
+    Tensor x = layers.to_image(ggml_scale_bias(layers.context(), image, 0.5f, 0.5f));
+    x = layers.conv2d(encoder_->first, x);
     for (const Layer & layer : encoder_->layers) {
-        x = layer.block ? residual(graph, *layer.block, x) : conv2d(graph, layer.resample, x, {Sampling::half});
+        x = layer.block ? residual(layers, *layer.block, x) : layers.conv2d(layer.resample, x, {Geometry::strided});
     }
-    return from_image(graph, conv2d(graph, encoder_->last, x));
+    return layers.from_image(layers.conv2d(encoder_->last, x));
 }
 
 } // namespace diffusion

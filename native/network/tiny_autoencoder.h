@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "graph/weights.h"
 #include "network/vae.h"
 
@@ -19,8 +19,8 @@ public:
     TinyAutoencoder(WeightBinder & weights, const std::string & prefix);
 
     VaeSizes sizes() const override;
-    Tensor build_decoder(Graph & graph, Tensor latent) const override;
-    Tensor build_encoder(Graph & graph, Tensor image) const override;
+    Tensor build_decoder(Layers & layers, Tensor latent) const override;
+    Tensor build_encoder(Layers & layers, Tensor image) const override;
 
 private:
     struct Block {
@@ -39,7 +39,7 @@ private:
     };
 
     static Half bind(WeightBinder & weights, const std::string & prefix);
-    static Tensor residual(Graph & graph, const Block & block, Tensor x);
+    static Tensor residual(Layers & layers, const Block & block, Tensor x);
 
     int64_t latent_channels_ = 0;
     Half decoder_;

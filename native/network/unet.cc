@@ -83,24 +83,24 @@ Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config),
     last_ = weights.conv(prefix + "out.2", channels, config.out_channels, 3);
 }
 
-Tensor Unet::build(Graph & graph, const Inputs & in, const std::vector<UnetResiduals> & added) const {
-    auto [time, skips, x] = encoder_.build(graph, in);
+Tensor Unet::build(Layers & layers, const Inputs & in, const std::vector<UnetResiduals> & added) const {
+    auto [time, skips, x] = encoder_.build(layers, in);
     for (const UnetResiduals & residuals : added) {
         const auto add = [&](Tensor & to, Tensor residual) {
-            to = graph.expand(ggml_add(graph.context(), to, residual));
+            to = layers.expand(ggml_add(layers.context(), to, residual));
         };
         for (size_t i = 0; i < skips.size(); i++) add(skips[i], residuals.skips[i]);
         add(x, residuals.middle);
     }
     for (const Stage & s : outputs_) {
-        x = s.block.build(graph, concat(graph, x, skips.back()), time, in.context);
+        x = s.block.build(layers, layers.concat(x, skips.back()), time, in.context);
         skips.pop_back();
         if (!s.upsample) continue;
         // A level with an odd side was rounded up on the way down, so the size comes from what waits to be joined.
         const Tensor next = skips.back();
-        x = conv2d(graph, *s.upsample, x, {Sampling::resized, image_width(graph, next), image_height(graph, next)});
+        x = layers.conv2d(*s.upsample, x, {Geometry::resized, layers.image_width(next), layers.image_height(next)});
     }
-    return from_image(graph, norm_conv2d(graph, last_norm_, unet_norm_eps, last_, x));
+    return layers.from_image(layers.norm_conv2d(last_norm_, unet_norm_eps, last_, x));
 }
 
 } // namespace diffusion

@@ -25,7 +25,7 @@ public:
 
     using Inputs = UnetEncoder::Inputs;
     // -> [width, height, out channels, batch]
-    Tensor build(Graph & graph, const Inputs & in, const std::vector<UnetResiduals> & added = {}) const;
+    Tensor build(Layers & layers, const Inputs & in, const std::vector<UnetResiduals> & added = {}) const;
 
 private:
     struct Stage {

@@ -60,48 +60,47 @@ UnetBlock::Transformer UnetBlock::bind_transformer(WeightBinder & weights, const
     return result;
 }
 
-Tensor UnetBlock::build(Graph & graph, Tensor x, Tensor time, Tensor context, SelfAttention self) const {
-    if (residual_) x = build_residual(graph, *residual_, x, time);
-    if (transformer_) x = build_transformer(graph, *transformer_, x, context, self);
+Tensor UnetBlock::build(Layers & layers, Tensor x, Tensor time, Tensor context, SelfAttention self) const {
+    if (residual_) x = build_residual(layers, *residual_, x, time);
+    if (transformer_) x = build_transformer(layers, *transformer_, x, context, self);
     return x;
 }
 
-Tensor UnetBlock::build_residual(Graph & graph, const Residual & block, Tensor x, Tensor time) {
-    Finish first, second;
-    first.image_bias = linear(graph, block.time, time);
-    Tensor y = norm_conv2d(graph, block.norm1, unet_norm_eps, block.conv1, x, first);
-    second.residual = block.skip ? pointwise(graph, *block.skip, x) : x;
-    return norm_conv2d(graph, block.norm2, unet_norm_eps, block.conv2, y, second);
+Tensor UnetBlock::build_residual(Layers & layers, const Residual & block, Tensor x, Tensor time) {
+    Epilogue first, second;
+    first.image_bias = layers.linear(block.time, time);
+    Tensor y = layers.norm_conv2d(block.norm1, unet_norm_eps, block.conv1, x, first);
+    second.residual = block.skip ? layers.pointwise(*block.skip, x) : x;
+    return layers.norm_conv2d(block.norm2, unet_norm_eps, block.conv2, y, second);
 }
 
-Tensor UnetBlock::build_transformer(Graph & graph, const Transformer & block, Tensor x, Tensor context,
+Tensor UnetBlock::build_transformer(Layers & layers, const Transformer & block, Tensor x, Tensor context,
                                     SelfAttention self) {
-    Tensor tokens = linear(graph, block.in, norm_tokens(graph, block.norm, transformer_eps, x));
+    Tensor tokens = layers.linear(block.in, layers.norm_tokens(block.norm, transformer_eps, x));
     const auto add_to_tokens = [&](const Linear & layer, Tensor y) {
-        Finish finish;
-        finish.residual = tokens;
-        tokens = linear(graph, layer, y, finish);
+        Epilogue epilogue;
+        epilogue.residual = tokens;
+        tokens = layers.linear(layer, y, epilogue);
     };
-    Finish for_products, gated;
-    for_products.for_products = gated.for_products = true;
+    Epilogue for_gemm, gated;
+    for_gemm.for_gemm = gated.for_gemm = true;
     gated.activation = Activation::gated_gelu;
     for (const TransformerBlock & b : block.blocks) {
         const auto attend = [&](const Attention & a, Tensor queries, Tensor keys) {
-            Tensor y =
-                attention(graph, linear(graph, a.q, queries, for_products), linear(graph, a.k, keys, for_products),
-                          linear(graph, a.v, keys, for_products), block.heads);
+            Tensor y = layers.attention(layers.linear(a.q, queries, for_gemm), layers.linear(a.k, keys, for_gemm),
+                                        layers.linear(a.v, keys, for_gemm), block.heads);
             add_to_tokens(a.out, y);
         };
-        Tensor y = layer_norm(graph, b.norm1, tokens);
+        Tensor y = layers.layer_norm(b.norm1, tokens);
         if (self == SelfAttention::identity) {
-            add_to_tokens(b.self.out, linear(graph, b.self.v, y, for_products));
+            add_to_tokens(b.self.out, layers.linear(b.self.v, y, for_gemm));
         } else {
             attend(b.self, y, y);
         }
-        attend(b.cross, layer_norm(graph, b.norm2, tokens), context);
-        add_to_tokens(b.out, linear(graph, b.gated, layer_norm(graph, b.norm3, tokens), gated));
+        attend(b.cross, layers.layer_norm(b.norm2, tokens), context);
+        add_to_tokens(b.out, layers.linear(b.gated, layers.layer_norm(b.norm3, tokens), gated));
     }
-    return add_tokens(graph, block.out, tokens, x);
+    return layers.add_tokens(block.out, tokens, x);
 }
 
 } // namespace diffusion

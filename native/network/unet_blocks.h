@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "graph/weights.h"
 
 namespace diffusion {
@@ -43,7 +43,7 @@ public:
     UnetBlock(WeightBinder & weights, const UnetBlockSizes & sizes, const std::string & prefix, int64_t channels);
 
     // x is an image; time [4 * model channels, batch], context [context size, tokens, batch].
-    Tensor build(Graph & graph, Tensor x, Tensor time, Tensor context,
+    Tensor build(Layers & layers, Tensor x, Tensor time, Tensor context,
                  SelfAttention self = SelfAttention::attends) const;
 
 private:
@@ -72,8 +72,8 @@ private:
                                   int64_t time);
     static Transformer bind_transformer(WeightBinder & weights, const std::string & prefix,
                                         const UnetBlockSizes & sizes, int64_t channels, int64_t depth);
-    static Tensor build_residual(Graph & graph, const Residual & block, Tensor x, Tensor time);
-    static Tensor build_transformer(Graph & graph, const Transformer & block, Tensor x, Tensor context,
+    static Tensor build_residual(Layers & layers, const Residual & block, Tensor x, Tensor time);
+    static Tensor build_transformer(Layers & layers, const Transformer & block, Tensor x, Tensor context,
                                     SelfAttention self);
 
     std::optional<Residual> residual_;

@@ -148,34 +148,34 @@ UnetEncoder::UnetEncoder(WeightBinder & weights, const UnetEncoderConfig & confi
     if (depth) middle_.emplace_back(weights, config, name + "2.", channels);
 }
 
-Tensor UnetEncoder::embedding(Graph & graph, const Inputs & in) const {
-    ggml_context * ctx = graph.context();
+Tensor UnetEncoder::embedding(Layers & layers, const Inputs & in) const {
+    ggml_context * ctx = layers.context();
     constexpr int max_period = 10000;
     Tensor t = ggml_timestep_embedding(ctx, in.timesteps, static_cast<int>(config_.model_channels), max_period);
-    if (config_.guidance_size) t = ggml_add(ctx, t, linear(graph, guidance_, in.guidance));
+    if (config_.guidance_size) t = ggml_add(ctx, t, layers.linear(guidance_, in.guidance));
     // Every residual block starts from the activated embedding.
-    Finish activated;
+    Epilogue activated;
     activated.activation = Activation::silu;
-    activated.for_products = true;
-    t = linear(graph, time1_, t, activated);
-    if (!config_.vector_size) return linear(graph, time2_, t, activated);
-    Finish added;
-    added.residual = linear(graph, vector2_, linear(graph, vector1_, in.vector, activated));
-    return ggml_silu(ctx, linear(graph, time2_, t, added));
+    activated.for_gemm = true;
+    t = layers.linear(time1_, t, activated);
+    if (!config_.vector_size) return layers.linear(time2_, t, activated);
+    Epilogue added;
+    added.residual = layers.linear(vector2_, layers.linear(vector1_, in.vector, activated));
+    return ggml_silu(ctx, layers.linear(time2_, t, added));
 }
 
-UnetEncoder::Result UnetEncoder::build(Graph & graph, const Inputs & in, Tensor hint) const {
+UnetEncoder::Result UnetEncoder::build(Layers & layers, const Inputs & in, Tensor hint) const {
     Result result;
-    result.time = embedding(graph, in);
-    Tensor x = conv2d(graph, first_, to_image(graph, in.latent));
-    if (hint) x = graph.expand(ggml_add(graph.context(), x, hint));
+    result.time = embedding(layers, in);
+    Tensor x = layers.conv2d(first_, layers.to_image(in.latent));
+    if (hint) x = layers.expand(ggml_add(layers.context(), x, hint));
     result.skips = {x};
     for (const Stage & s : inputs_) {
-        x = s.block.build(graph, x, result.time, in.context);
-        if (s.downsample) x = conv2d(graph, *s.downsample, x, {Sampling::half});
+        x = s.block.build(layers, x, result.time, in.context);
+        if (s.downsample) x = layers.conv2d(*s.downsample, x, {Geometry::strided});
         result.skips.push_back(x);
     }
-    for (const UnetBlock & block : middle_) x = block.build(graph, x, result.time, in.context, in.middle);
+    for (const UnetBlock & block : middle_) x = block.build(layers, x, result.time, in.context, in.middle);
     result.middle = x;
     return result;
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/blocks.h"
+#include "graph/layers.h"
 #include "graph/weights.h"
 #include "network/unet_blocks.h"
 
@@ -67,7 +67,7 @@ public:
         Tensor middle;             // image
     };
     // `hint`: an image that is added to the first convolution's result, or nullptr.
-    Result build(Graph & graph, const Inputs & in, Tensor hint = nullptr) const;
+    Result build(Layers & layers, const Inputs & in, Tensor hint = nullptr) const;
 
 private:
     struct Stage {
@@ -75,7 +75,7 @@ private:
         std::optional<Conv2d> downsample;
     };
 
-    Tensor embedding(Graph & graph, const Inputs & in) const;
+    Tensor embedding(Layers & layers, const Inputs & in) const;
 
     UnetEncoderConfig config_;
     Linear time1_, time2_;

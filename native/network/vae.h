@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "graph/graph.h"
+#include "graph/layers.h"
 
 namespace diffusion {
 
@@ -21,10 +21,10 @@ public:
     virtual VaeSizes sizes() const = 0;
 
     // [width, height, latent channels, batch] -> [width * f, height * f, 3, batch], about -1 to 1
-    virtual Tensor build_decoder(Graph & graph, Tensor latent) const = 0;
+    virtual Tensor build_decoder(Layers & layers, Tensor latent) const = 0;
     // [width, height, 3, batch] of -1 to 1 -> mean and log variance [width / f, height / f, 2 * latent channels, batch]; of a
     // tiny one the latent itself [.., latent channels, batch]
-    virtual Tensor build_encoder(Graph & graph, Tensor image) const = 0;
+    virtual Tensor build_encoder(Layers & layers, Tensor image) const = 0;
 };
 
 } // namespace diffusion

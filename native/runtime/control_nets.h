@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/device.h"
 #include "family/networks.h"
+#include "graph/device.h"
 #include "graph/runner.h"
 #include "graph/weights.h"
 #include "io/file_stamp.h"

@@ -6,9 +6,9 @@
 #include <optional>
 #include <tuple>
 
-#include "backend/device.h"
 #include "backend/memory.h"
 #include "family/networks.h"
+#include "graph/device.h"
 #include "io/file_stamp.h"
 #include "lora/peft_config.h"
 #include "runtime/control_nets.h"
@@ -137,7 +137,7 @@ struct Engine::Impl {
         for (const std::string & warning : networks->noise->warnings) log_warning(warning);
         evaluator.emplace(*networks->weights, options, cancellation);
         control_nets.emplace(*networks, evaluator->device(), evaluator->runner(), options.placement);
-        if (CpuPath * cpu = evaluator->device().cpu()) {
+        if (CpuContext * cpu = evaluator->device().cpu()) {
             cpu->weights.on_packed = [this, own = cpu->weights.on_packed](Tensor tensor) {
                 if (const auto * stored = control_nets->in_file(tensor)) release_mapped(stored->data, stored->n_bytes);
                 own(tensor);
@@ -254,14 +254,14 @@ TextEncoding Engine::encode_text(int64_t encoder, const std::vector<int32_t> & t
         inputs.push_back({GGML_TYPE_F32, {c.width, n_vectors, 1, 1}, vectors.data()});
         inputs.push_back({GGML_TYPE_I32, {static_cast<int64_t>(tokens.size()), 1, 1, 1}, rows.places.data()});
     }
-    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
+    const auto build = [&](Layers & layers, std::span<const Tensor> in) {
         ClipText::Inputs all{in[0]};
         if (c.projection) all.ends = in[1];
         if (n_vectors > 0) {
             all.vectors = in[in.size() - 2];
             all.places = in.back();
         }
-        return text.build(graph, all, clip_skip);
+        return text.build(layers, all, clip_skip);
     };
     TextEncoding result;
     const char * name = encoder == 0 ? "text encoder" : "second text encoder";
@@ -306,8 +306,8 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
         inputs.push_back(image_input(control.hint, control.shape));
         inputs.push_back({GGML_TYPE_F32, {1, 1, 1, 1}, &control.strength});
     }
-    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
-        graph.set_wrap(condition.wrap);
+    const auto build = [&](Layers & layers, std::span<const Tensor> in) {
+        layers.set_wrap(condition.wrap);
         Unet::Inputs all{in[0], in[1], in[2]};
         if (c.vector_size) all.vector = in[3];
         if (c.guidance_size) all.guidance = in[first_control - 1];
@@ -315,9 +315,9 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
         std::vector<UnetResiduals> added;
         for (size_t i = 0; i < condition.controls.size(); i++) {
             const ControlNet & net = impl_->control_nets->net(condition.controls[i].net);
-            added.push_back(net.build(graph, all, in[first_control + 2 * i], in[first_control + 2 * i + 1]));
+            added.push_back(net.build(layers, all, in[first_control + 2 * i], in[first_control + 2 * i + 1]));
         }
-        return impl_->networks->unet->build(graph, all, added);
+        return impl_->networks->unet->build(layers, all, added);
     };
     return impl_->run("UNet", variant, inputs, build, cancellation);
 }
@@ -325,9 +325,9 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
 std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, Wrap wrap,
                                   const Cancellation & cancellation) {
     check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
-    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
-        graph.set_wrap(wrap);
-        return impl_->networks->vae->build_decoder(graph, in[0]);
+    const auto build = [&](Layers & layers, std::span<const Tensor> in) {
+        layers.set_wrap(wrap);
+        return impl_->networks->vae->build_decoder(layers, in[0]);
     };
     return impl_->run("VAE decoder", variant_of(wrap), {image_input(latent, shape)}, build, cancellation);
 }
@@ -343,9 +343,9 @@ std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape
         throw Error(ErrorCode::model_incomplete,
                     "The VAE of this model has no encoder. Pass a whole VAE (option `vae`).");
     }
-    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
-        graph.set_wrap(wrap);
-        return impl_->networks->vae->build_encoder(graph, in[0]);
+    const auto build = [&](Layers & layers, std::span<const Tensor> in) {
+        layers.set_wrap(wrap);
+        return impl_->networks->vae->build_encoder(layers, in[0]);
     };
     std::vector<float> encoded =
         impl_->run("VAE encoder", variant_of(wrap), {image_input(image, shape)}, build, cancellation);
@@ -360,9 +360,9 @@ std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 sha
     }
     check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
     const Vae & tiny = networks.tiny ? *networks.tiny : *networks.vae;
-    const auto build = [&](Graph & graph, std::span<const Tensor> in) {
-        graph.set_wrap(wrap);
-        return tiny.build_decoder(graph, in[0]);
+    const auto build = [&](Layers & layers, std::span<const Tensor> in) {
+        layers.set_wrap(wrap);
+        return tiny.build_decoder(layers, in[0]);
     };
     return impl_->run("tiny decoder", variant_of(wrap), {image_input(latent, shape)}, build, cancellation);
 }

@@ -136,15 +136,4 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-struct DeviceInfo {
-    std::string name;
-    std::string description;
-    std::string type; // "cpu", "gpu", "accelerator"
-    int64_t memory_total = 0;
-    int64_t memory_free = 0;
-    std::vector<std::string> features;
-};
-
-std::vector<DeviceInfo> devices();
-
 } // namespace diffusion

@@ -71,7 +71,7 @@ std::vector<float> Evaluator::run(const char * network, const std::string & vari
 }
 
 void Evaluator::set_deltas(const PlacedWeights::Deltas & deltas) {
-    CpuPath * const cpu = device_->cpu();
+    CpuContext * const cpu = device_->cpu();
     PackedWeights::Deltas packed;
     PlacedWeights::Deltas placed;
     for (const auto & [binding, delta] : deltas) {

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "backend/device.h"
 #include "backend/log.h"
 #include "cancellation.h"
+#include "graph/device.h"
 #include "graph/profile.h"
 #include "graph/runner.h"
 #include "graph/weights.h"

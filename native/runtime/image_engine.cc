@@ -42,7 +42,7 @@ std::vector<float> ImageEngine::evaluate(const std::vector<float> & image, Shape
         throw Error(ErrorCode::invalid_argument,
                     "image: expected sides that are multiples of " + std::to_string(info_.multiple) + ".");
     }
-    const auto build = [&](Graph & graph, std::span<const Tensor> in) { return network_->build(graph, in[0]); };
+    const auto build = [&](Layers & layers, std::span<const Tensor> in) { return network_->build(layers, in[0]); };
     return evaluator_->run(info_.kind.c_str(), "", {image_input(image, shape)}, build, cancellation);
 }
 

@@ -118,7 +118,8 @@ struct Opened {
 };
 
 // All residuals one after the other, of a latent of 6x5 with five channels.
-std::vector<float> residuals(const std::string & path, Device & device, Graph & graph, float strength) {
+std::vector<float> residuals(const std::string & path, Device & device, Graph & graph, Layers & layers,
+                             float strength) {
     const Opened opened(path);
     const PlacedWeights placed(*opened.weights, device.backend(), device.packed_weights(), Placement::mapped, nullptr,
                                {});
@@ -130,11 +131,11 @@ std::vector<float> residuals(const std::string & path, Device & device, Graph & 
     std::vector<Tensor> in;
     for (const auto & [ne, data] : values) in.push_back(ggml_new_tensor(ctx, GGML_TYPE_F32, 4, ne.data()));
     for (Tensor tensor : in) ggml_set_input(tensor);
-    const UnetResiduals made = opened.net->build(graph, {in[0], in[1], in[2]}, in[3], in[4]);
+    const UnetResiduals made = opened.net->build(layers, {in[0], in[1], in[2]}, in[3], in[4]);
     std::vector<Tensor> outputs = made.skips;
     outputs.push_back(made.middle);
     for (Tensor & output : outputs) {
-        output = from_image(graph, output);
+        output = layers.from_image(output);
         ggml_set_output(output);
         graph.expand(output);
     }
@@ -163,8 +164,11 @@ void agrees_with_ggml(const TemporaryFolder & folder) {
     check_equal(c.hint_factor(), 2, "pixels of a cell");
     Device device("cpu", 2, Precision::f32);
     device.set_threads(2);
-    Graph by_ggml(INFINITY);
-    const std::vector<float> expected = residuals(path, device, by_ggml, 0.7f);
+    const auto by_ggml = [&](float strength) {
+        Graph graph(INFINITY);
+        return residuals(path, device, graph, *make_ggml_layers(graph), strength);
+    };
+    const std::vector<float> expected = by_ggml(0.7f);
     check_equal(expected.size(), size_t{2 * ((30 + 30 + 9) * base + 2 * 9 * 2 * base)}, "the number of values");
     const auto largest_difference = [&](const std::vector<float> & values, float factor) {
         double difference = 0, magnitude = 0;
@@ -175,12 +179,12 @@ void agrees_with_ggml(const TemporaryFolder & folder) {
         return difference / magnitude;
     };
     if (device.cpu()) {
-        Graph by_kernels(INFINITY, device.cpu());
-        check(largest_difference(residuals(path, device, by_kernels, 0.7f), 1) < 1e-4, "kernels agree with ggml");
+        Graph graph(INFINITY, &device.cpu()->pool);
+        const std::vector<float> values = residuals(path, device, graph, *device.make_layers(graph), 0.7f);
+        check(largest_difference(values, 1) < 1e-4, "kernels agree with ggml");
     }
-    Graph doubled(INFINITY), silent(INFINITY);
-    check(largest_difference(residuals(path, device, doubled, 1.4f), 2) < 1e-5, "twice the strength is twice the sum");
-    check(largest_difference(residuals(path, device, silent, 0), 0) == 0, "a strength of 0 is silence");
+    check(largest_difference(by_ggml(1.4f), 2) < 1e-5, "twice the strength is twice the sum");
+    check(largest_difference(by_ggml(0), 0) == 0, "a strength of 0 is silence");
 }
 
 // Whatever stands in a file, its reading ends with an Error or with tensors noted as missing or misshapen.

@@ -14,7 +14,7 @@
 
 #include "backend/log.h"
 #include "check.h"
-#include "graph/graph.h"
+#include "graph/layers.h"
 
 extern "C" {
 void * __libc_malloc(size_t size);

@@ -4,10 +4,10 @@
 #include <random>
 #include <span>
 
-#include "backend/device.h"
 #include "check.h"
 #include "ggml-alloc.h"
-#include "graph/blocks.h"
+#include "graph/device.h"
+#include "graph/layers.h"
 
 using namespace diffusion;
 using namespace diffusion::test;
@@ -21,7 +21,7 @@ struct Input {
     ggml_type type = GGML_TYPE_F32;
 };
 
-using Build = std::function<Tensor(Graph &, std::span<const Tensor>)>;
+using Build = std::function<Tensor(Layers &, std::span<const Tensor>)>;
 
 // Fills a tensor with normal noise, the same for each index.
 void fill(Tensor tensor, unsigned index) {
@@ -38,8 +38,8 @@ void fill(Tensor tensor, unsigned index) {
     ggml_backend_tensor_set(tensor, converted.data(), 0, converted.size());
 }
 
-std::vector<float> evaluate(Device & device, Graph & graph, const std::vector<Input> & inputs, const Build & build,
-                            int & n_nodes) {
+std::vector<float> evaluate(Device & device, Graph & graph, Layers & layers, const std::vector<Input> & inputs,
+                            const Build & build, int & n_nodes) {
     // Beside the graph, as weights are: it reads some of them without having them as sources.
     ggml_init_params params{};
     params.mem_size = inputs.size() * ggml_tensor_overhead();
@@ -53,7 +53,7 @@ std::vector<float> evaluate(Device & device, Graph & graph, const std::vector<In
         ggml_backend_alloc_ctx_tensors(context.get(), device.backend()), ggml_backend_buffer_free);
     for (size_t i = 0; i < tensors.size(); i++) fill(tensors[i], i);
 
-    Tensor output = ggml_cont(graph.context(), build(graph, tensors));
+    Tensor output = ggml_cont(graph.context(), build(layers, tensors));
     ggml_set_output(output);
     graph.expand(output);
     n_nodes = ggml_graph_n_nodes(graph.nodes());
@@ -94,7 +94,7 @@ void check_layer(const std::string & what, const std::vector<Input> & inputs, co
     Device device("cpu", 2, Precision::f32);
     int n_whole = 0;
     Graph graph(INFINITY);
-    const std::vector<float> whole = evaluate(device, graph, inputs, build, n_whole);
+    const std::vector<float> whole = evaluate(device, graph, *make_ggml_layers(graph), inputs, build, n_whole);
     const auto compare = [&](const std::string & how, const std::vector<float> & values, double most) {
         check_equal(values.size(), whole.size(), what + ", " + how + ": the number of values");
         const double error = relative_error(values, whole);
@@ -104,22 +104,22 @@ void check_layer(const std::string & what, const std::vector<Input> & inputs, co
         if (!sliced) break;
         int n_sliced = 0;
         Graph slices(node_work);
-        const std::vector<float> values = evaluate(device, slices, inputs, build, n_sliced);
+        const std::vector<float> values = evaluate(device, slices, *make_ggml_layers(slices), inputs, build, n_sliced);
         check(n_sliced > n_whole, what + ": there are slices");
         compare("in slices", values, 1e-5);
     }
     for (const Kernels * kernels : available_kernels()) {
-        CpuPath cpu(*kernels, device.threads());
+        CpuContext cpu(*kernels, device.threads());
         int n_nodes = 0;
-        Graph ours(INFINITY, &cpu);
-        compare(kernels->name, evaluate(device, ours, inputs, build, n_nodes),
+        Graph ours(INFINITY, &cpu.pool);
+        compare(kernels->name, evaluate(device, ours, *make_cpu_layers(ours, cpu), inputs, build, n_nodes),
                 kernels->operand == GGML_TYPE_F32 ? rounding(inputs) : 2e-2);
     }
 }
 
-Build convolution(Sampling sampling) {
-    return [=](Graph & graph, std::span<const Tensor> in) {
-        return from_image(graph, conv2d(graph, {in[1], in[2]}, to_image(graph, in[0]), sampling));
+Build convolution(Geometry geometry) {
+    return [=](Layers & layers, std::span<const Tensor> in) {
+        return layers.from_image(layers.conv2d({in[1], in[2]}, layers.to_image(in[0]), geometry));
     };
 }
 
@@ -132,10 +132,11 @@ void test_convolutions() {
                 std::string("convolution in ") + ggml_type_name(type) + " to " + std::to_string(out);
             check_layer(name, {{{7, 9, 5, 1}}, kernel, bias}, convolution({}));
             check_layer(name + ", a batch", {{{7, 70, 5, 2}}, kernel, bias}, convolution({}));
-            check_layer(name + ", every second pixel", {{{7, 9, 5, 2}}, kernel, bias}, convolution({Sampling::half}));
+            check_layer(name + ", every second pixel", {{{7, 9, 5, 2}}, kernel, bias},
+                        convolution({Geometry::strided}));
             check_layer(name + ", every second, shifted", {{{8, 11, 5, 2}}, kernel, bias},
-                        convolution({Sampling::half_shifted}));
-            check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, convolution({Sampling::resized, 7, 10}));
+                        convolution({Geometry::strided_asymmetric}));
+            check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, convolution({Geometry::resized, 7, 10}));
         }
     }
     // Wide enough for the way with fewer multiplications.
@@ -149,23 +150,23 @@ void test_convolutions() {
 }
 
 void test_residual_blocks() {
-    const auto build = [](Graph & graph, std::span<const Tensor> in) {
-        Tensor image = to_image(graph, in[0]);
-        Finish finish;
-        finish.image_bias = in[5];
-        finish.residual = concat(graph, image, image);
-        return from_image(graph, norm_conv2d(graph, {in[1], in[2]}, 1e-5f, {in[3], in[4]}, image, finish));
+    const auto build = [](Layers & layers, std::span<const Tensor> in) {
+        Tensor image = layers.to_image(in[0]);
+        Epilogue epilogue;
+        epilogue.image_bias = in[5];
+        epilogue.residual = layers.concat(image, image);
+        return layers.from_image(layers.norm_conv2d({in[1], in[2]}, 1e-5f, {in[3], in[4]}, image, epilogue));
     };
     const Input channels{{32, 1, 1, 1}};
     check_layer("residual block",
                 {{{6, 5, 32, 2}}, channels, channels, {{3, 3, 32, 64}}, {{64, 1, 1, 1}}, {{64, 2, 1, 1}}}, build,
                 false);
 
-    const auto tokens = [](Graph & graph, std::span<const Tensor> in) {
-        Tensor image = to_image(graph, in[0]);
-        Tensor y = pointwise(graph, {in[3], in[4]}, image);
-        return from_image(graph,
-                          add_tokens(graph, {in[3], in[4]}, norm_tokens(graph, {in[1], in[2]}, 1e-6f, image), y));
+    const auto tokens = [](Layers & layers, std::span<const Tensor> in) {
+        Tensor image = layers.to_image(in[0]);
+        Tensor y = layers.pointwise({in[3], in[4]}, image);
+        return layers.from_image(
+            layers.add_tokens({in[3], in[4]}, layers.norm_tokens({in[1], in[2]}, 1e-6f, image), y));
     };
     check_layer("image to tokens and back", {{{6, 5, 32, 2}}, channels, channels, {{32, 32, 1, 1}}, channels}, tokens,
                 false);
@@ -173,94 +174,94 @@ void test_residual_blocks() {
 
 void test_wrapping() {
     for (const Wrap wrap : {Wrap{true, false}, Wrap{false, true}, Wrap{true, true}}) {
-        const auto wrapped = [&](Sampling sampling) {
-            return [=](Graph & graph, std::span<const Tensor> in) {
-                graph.set_wrap(wrap);
-                return convolution(sampling)(graph, in);
+        const auto wrapped = [&](Geometry geometry) {
+            return [=](Layers & layers, std::span<const Tensor> in) {
+                layers.set_wrap(wrap);
+                return convolution(geometry)(layers, in);
             };
         };
         const std::string name =
             std::string("convolution that wraps along") + (wrap.x ? " x" : "") + (wrap.y ? " y" : "");
         const Input kernel{{3, 3, 5, 40}}, bias{{40, 1, 1, 1}};
         check_layer(name, {{{7, 9, 5, 2}}, kernel, bias}, wrapped({}));
-        check_layer(name + ", every second pixel", {{{6, 8, 5, 2}}, kernel, bias}, wrapped({Sampling::half}));
+        check_layer(name + ", every second pixel", {{{6, 8, 5, 2}}, kernel, bias}, wrapped({Geometry::strided}));
         check_layer(name + ", every second, shifted", {{{8, 6, 5, 2}}, kernel, bias},
-                    wrapped({Sampling::half_shifted}));
-        check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, wrapped({Sampling::resized, 7, 10}));
+                    wrapped({Geometry::strided_asymmetric}));
+        check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, wrapped({Geometry::resized, 7, 10}));
         check_layer(name + ", wide", {{{34, 32, 66, 1}}, {{3, 3, 66, 70}}, {{70, 1, 1, 1}}}, wrapped({}));
     }
 }
 
-void test_finishes() {
+void test_epilogues() {
     const std::vector<Input> inputs = {
         {{6, 5, 12, 2}}, {{3, 3, 12, 20}}, {{20, 1, 1, 1}}, {{20, 1, 1, 1}}, {{6, 5, 20, 2}}};
-    const auto finished = [](Finish finish, bool slopes, bool residual) {
-        return [=](Graph & graph, std::span<const Tensor> in) mutable {
-            if (slopes) finish.slopes = in[3];
-            if (residual) finish.residual = to_image(graph, in[4]);
-            return from_image(graph, conv2d(graph, {in[1], in[2]}, to_image(graph, in[0]), {}, finish));
+    const auto finished = [](Epilogue epilogue, bool slopes, bool residual) {
+        return [=](Layers & layers, std::span<const Tensor> in) mutable {
+            if (slopes) epilogue.slopes = in[3];
+            if (residual) epilogue.residual = layers.to_image(in[4]);
+            return layers.from_image(layers.conv2d({in[1], in[2]}, layers.to_image(in[0]), {}, epilogue));
         };
     };
-    Finish finish;
-    finish.activation = Activation::relu;
-    check_layer("ReLU", inputs, finished(finish, false, false), false);
-    finish.activate_last = true;
-    check_layer("ReLU of the sum", inputs, finished(finish, false, true), false);
-    finish = {};
-    finish.activation = Activation::leaky_relu;
-    check_layer("leaky ReLU", inputs, finished(finish, false, false), false);
-    finish.scale = -0.2f;
-    check_layer("PReLU and a scaled sum", inputs, finished(finish, true, true), false);
+    Epilogue epilogue;
+    epilogue.activation = Activation::relu;
+    check_layer("ReLU", inputs, finished(epilogue, false, false), false);
+    epilogue.activate_last = true;
+    check_layer("ReLU of the sum", inputs, finished(epilogue, false, true), false);
+    epilogue = {};
+    epilogue.activation = Activation::leaky_relu;
+    check_layer("leaky ReLU", inputs, finished(epilogue, false, false), false);
+    epilogue.scale = -0.2f;
+    check_layer("PReLU and a scaled sum", inputs, finished(epilogue, true, true), false);
 
-    const auto shuffled = [](Graph & graph, std::span<const Tensor> in) {
-        Tensor y = to_image(graph, pixel_shuffle(graph, in[0], 2));
-        return pixel_unshuffle(graph, from_image(graph, y), 2);
+    const auto shuffled = [](Layers & layers, std::span<const Tensor> in) {
+        Tensor y = layers.to_image(layers.pixel_shuffle(in[0], 2));
+        return layers.pixel_unshuffle(layers.from_image(y), 2);
     };
     check_layer("pixels to channels and back", {{{3, 2, 12, 2}}}, shuffled, false);
 }
 
 // Convolutions of other kernels and without a bias, and what stands between them.
 void test_residual_networks() {
-    const auto laid_over = [](Sampling sampling, Activation before) {
-        return [=](Graph & graph, std::span<const Tensor> in) {
-            return from_image(graph, conv2d(graph, {in[1], nullptr}, to_image(graph, in[0]), sampling, {}, before));
+    const auto laid_over = [](Geometry geometry, Activation before) {
+        return [=](Layers & layers, std::span<const Tensor> in) {
+            return layers.from_image(layers.conv2d({in[1], nullptr}, layers.to_image(in[0]), geometry, {}, before));
         };
     };
     for (const int64_t kernel : {1, 3, 7}) {
         const std::vector<Input> inputs = {{{16, 10, 3, 2}}, {{kernel, kernel, 3, 40}}};
         const std::string name = "a kernel of " + std::to_string(kernel);
         check_layer(name, inputs, laid_over({}, Activation::none));
-        check_layer(name + ", every second pixel", inputs, laid_over({Sampling::half_shifted}, Activation::none));
+        check_layer(name + ", every second pixel", inputs, laid_over({Geometry::strided_asymmetric}, Activation::none));
         check_layer(name + " after ReLU", inputs, laid_over({}, Activation::relu));
     }
     const Input channels{{64, 1, 1, 1}};
-    const auto normed = [](Graph & graph, std::span<const Tensor> in) {
-        Tensor y = norm_conv2d(graph, {in[1], in[2]}, 1e-5f, {in[3], nullptr}, to_image(graph, in[0]), {},
-                               Activation::relu, {Sampling::half_shifted});
-        return from_image(graph, y);
+    const auto normed = [](Layers & layers, std::span<const Tensor> in) {
+        Tensor y = layers.norm_conv2d({in[1], in[2]}, 1e-5f, {in[3], nullptr}, layers.to_image(in[0]), {},
+                                      Activation::relu, {Geometry::strided_asymmetric});
+        return layers.from_image(y);
     };
     for (const int64_t kernel : {1, 3}) {
         check_layer("group norm, ReLU and a convolution",
                     {{{8, 6, 64, 2}}, channels, channels, {{kernel, kernel, 64, 32}}}, normed, false);
     }
     for (const bool relu : {false, true}) {
-        const auto sum = [relu](Graph & graph, std::span<const Tensor> in) {
-            Tensor image = to_image(graph, in[0]);
-            return from_image(graph, group_norm(graph, {in[1], in[2]}, 1e-5f, image, relu ? image : nullptr, relu));
+        const auto sum = [relu](Layers & layers, std::span<const Tensor> in) {
+            Tensor image = layers.to_image(in[0]);
+            return layers.from_image(layers.group_norm({in[1], in[2]}, 1e-5f, image, relu ? image : nullptr, relu));
         };
         check_layer("group norm and a sum", {{{9, 7, 64, 2}}, channels, channels}, sum, false);
     }
 }
 
 void test_resizing() {
-    const auto pooled = [](Graph & graph, std::span<const Tensor> in) {
-        Tensor image = group_norm(graph, {in[1], in[2]}, 1e-5f, to_image(graph, in[0]), nullptr, true);
-        return from_image(graph, max_pool(graph, image));
+    const auto pooled = [](Layers & layers, std::span<const Tensor> in) {
+        Tensor image = layers.group_norm({in[1], in[2]}, 1e-5f, layers.to_image(in[0]), nullptr, true);
+        return layers.from_image(layers.max_pool(image));
     };
     check_layer("pooling", {{{8, 6, 64, 2}}, {{64, 1, 1, 1}}, {{64, 1, 1, 1}}}, pooled, false);
     const auto resized = [](int64_t width, int64_t height, bool align_corners) {
-        return [=](Graph & graph, std::span<const Tensor> in) {
-            return from_image(graph, bilinear(graph, to_image(graph, in[0]), width, height, align_corners));
+        return [=](Layers & layers, std::span<const Tensor> in) {
+            return layers.from_image(layers.bilinear(layers.to_image(in[0]), width, height, align_corners));
         };
     };
     for (const bool align_corners : {false, true}) {
@@ -268,19 +269,19 @@ void test_resizing() {
         check_layer("made smaller", {{{7, 5, 6, 2}}}, resized(4, 3, align_corners), false);
         check_layer("one pixel", {{{1, 1, 6, 1}}}, resized(2, 3, align_corners), false);
     }
-    const auto tokens = [](Graph & graph, std::span<const Tensor> in) {
-        Tensor y = to_tokens(graph, to_image(graph, in[0]));
-        return from_image(graph, from_tokens(graph, layer_norm(graph, {in[1], in[2]}, y, true, 1e-2f), 5, 3));
+    const auto tokens = [](Layers & layers, std::span<const Tensor> in) {
+        Tensor y = layers.to_tokens(layers.to_image(in[0]));
+        return layers.from_image(layers.from_tokens(layers.layer_norm({in[1], in[2]}, y, true, 1e-2f), 5, 3));
     };
     check_layer("pixels as tokens", {{{5, 3, 32, 2}}, {{32, 1, 1, 1}}, {{32, 1, 1, 1}}}, tokens, false);
 }
 
 void test_products() {
     const auto product = [](Activation activation) {
-        return [=](Graph & graph, std::span<const Tensor> in) {
-            Finish finish;
-            finish.activation = activation;
-            return linear(graph, {in[1], in[2]}, in[0], finish);
+        return [=](Layers & layers, std::span<const Tensor> in) {
+            Epilogue epilogue;
+            epilogue.activation = activation;
+            return layers.linear({in[1], in[2]}, in[0], epilogue);
         };
     };
     for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0}) {
@@ -293,17 +294,17 @@ void test_products() {
     check_layer("quick GELU", inputs, product(Activation::quick_gelu), false);
     check_layer("gated GELU", inputs, product(Activation::gated_gelu), false);
 
-    const auto norm = [](Graph & graph, std::span<const Tensor> in) {
-        return layer_norm(graph, {in[1], in[2]}, in[0], true);
+    const auto norm = [](Layers & layers, std::span<const Tensor> in) {
+        return layers.layer_norm({in[1], in[2]}, in[0], true);
     };
     check_layer("layer norm", {{{70, 9, 2, 1}}, {{70, 1, 1, 1}}, {{70, 1, 1, 1}}}, norm, false);
 }
 
 void test_attention() {
     const auto attend = [](int64_t heads, bool causal) {
-        return [=](Graph & graph, std::span<const Tensor> in) {
-            Tensor y = attention(graph, in[0], in[1], in[2], heads, causal);
-            return y->type == GGML_TYPE_F32 ? y : ggml_cast(graph.context(), y, GGML_TYPE_F32);
+        return [=](Layers & layers, std::span<const Tensor> in) {
+            Tensor y = layers.attention(in[0], in[1], in[2], heads, causal);
+            return y->type == GGML_TYPE_F32 ? y : ggml_cast(layers.context(), y, GGML_TYPE_F32);
         };
     };
     check_layer("attention", {{{32, 70, 1, 1}}, {{32, 70, 1, 1}}, {{32, 70, 1, 1}}}, attend(4, false));
@@ -321,7 +322,7 @@ int main() {
     test_convolutions();
     test_residual_blocks();
     test_wrapping();
-    test_finishes();
+    test_epilogues();
     test_residual_networks();
     test_resizing();
     test_products();

@@ -4,12 +4,12 @@
 
 #include <string>
 
-#include "backend/device.h"
 #include "cancellation.h"
+#include "graph/device.h"
 
 namespace diffusion {
 
-struct ProductRate {
+struct GemmRate {
     std::string operand; // "f32" or "bf16"
     int runs = 0;        // after the first, which packs the weights
     double flop = 0;     // of one run
@@ -18,6 +18,6 @@ struct ProductRate {
 
 // Multiplies two matrices of 3840x3840 again and again for about a second, and takes the fastest run.
 // Throws Error (device, out_of_memory, cancelled).
-ProductRate measure_product(int threads, Precision precision, const Cancellation & cancellation);
+GemmRate measure_gemm(int threads, Precision precision, const Cancellation & cancellation);
 
 } // namespace diffusion

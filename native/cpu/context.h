@@ -7,10 +7,10 @@
 
 namespace diffusion {
 
-class CpuPath {
+class CpuContext {
 public:
     // Throws as start_thread() does where the system does not grant that many.
-    CpuPath(const Kernels & k, int n_threads) : kernels(k), threads(n_threads), weights(k), pool(n_threads) {}
+    CpuContext(const Kernels & k, int n_threads) : kernels(k), threads(n_threads), weights(k), pool(n_threads) {}
 
     const Kernels & kernels;
     const int threads;

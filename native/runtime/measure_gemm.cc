@@ -1,5 +1,5 @@
-// See measure_product.h.
-#include "cpu/measure_product.h"
+// See measure_gemm.h.
+#include "runtime/measure_gemm.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,7 +9,6 @@
 #include "backend/cores.h"
 #include "backend/memory.h"
 #include "ggml-alloc.h"
-#include "graph/blocks.h"
 
 namespace diffusion {
 
@@ -57,12 +56,12 @@ private:
 
 } // namespace
 
-ProductRate measure_product(int threads, Precision precision, const Cancellation & cancellation) {
+GemmRate measure_gemm(int threads, Precision precision, const Cancellation & cancellation) {
     using Clock = std::chrono::steady_clock;
     Device device("cpu", threads, precision);
     const Factors factors(device);
-    Graph graph(INFINITY, device.cpu());
-    graph.expand(linear(graph, {factors.weight, nullptr}, factors.a));
+    Graph graph(INFINITY, device.cpu() ? &device.cpu()->pool : nullptr); // in one piece
+    graph.expand(device.make_layers(graph)->linear({factors.weight, nullptr}, factors.a));
     const size_t n_bytes = size * size * sizeof(float) + graph.scratch_bytes(threads);
     require_memory(n_bytes, device.backend(), "measuring a product");
     const std::unique_ptr<ggml_backend_buffer, FreeBuffer> memory(
@@ -74,7 +73,7 @@ ProductRate measure_product(int threads, Precision precision, const Cancellation
     device.set_threads(threads);
     const CoreLease cores(threads, cancellation);
 
-    ProductRate rate;
+    GemmRate rate;
     rate.operand = device.cpu() ? ggml_type_name(device.cpu()->kernels.operand) : ggml_type_name(factors.a->type);
     rate.flop = 2.0 * size * size * size;
     rate.seconds = INFINITY;

@@ -1,5 +1,5 @@
-// See device.h.
-#include "backend/device.h"
+// See backends.h.
+#include "backend/backends.h"
 
 #include <algorithm>
 #include <atomic>
@@ -11,7 +11,7 @@
 #include "backend/load.h"
 #include "backend/memory.h"
 #include "backend/threads.h"
-#include "runtime/engine.h"
+#include "error.h"
 
 namespace diffusion {
 
@@ -42,17 +42,6 @@ std::vector<std::string> features(ggml_backend_dev_t device) {
     return names;
 }
 
-// What computes on the CPU: kernels of this package, for these types of number, or else ggml.
-void add_kernels(std::vector<std::string> & names) {
-    bool any = false;
-    for (const ggml_type operand : {GGML_TYPE_BF16, GGML_TYPE_F32}) {
-        const Kernels * kernels = find_kernels(operand);
-        if (kernels) names.push_back(std::string("kernels ") + ggml_type_name(operand) + "=" + kernels->name);
-        any = any || kernels;
-    }
-    if (!any) names.emplace_back("kernels=ggml");
-}
-
 // ggml starts its threads for every evaluation anew, and makes do with fewer where it does not get them. So it is asked once
 // whether the system grants that many.
 void require_threads(int wanted) {
@@ -80,7 +69,7 @@ void require_threads(int wanted) {
 
 } // namespace
 
-std::vector<DeviceInfo> devices() {
+std::vector<DeviceInfo> backend_devices() {
     load_backends();
     std::vector<DeviceInfo> result;
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
@@ -97,13 +86,12 @@ std::vector<DeviceInfo> devices() {
         info.memory_total = static_cast<int64_t>(total);
         info.memory_free = static_cast<int64_t>(free);
         info.features = features(device);
-        if (info.type == "cpu") add_kernels(info.features);
         result.push_back(std::move(info));
     }
     return result;
 }
 
-Device::Device(const std::string & name, int threads, Precision precision) : threads_(threads) {
+Backends::Backends(const std::string & name, int threads) : threads_(threads) {
     load_backends();
     ggml_backend_dev_t found = nullptr;
     std::string known;
@@ -122,19 +110,18 @@ Device::Device(const std::string & name, int threads, Precision precision) : thr
     if (ggml_backend_dev_type(found) != GGML_BACKEND_DEVICE_TYPE_CPU) {
         open(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
     }
-    choose_kernels(name, precision);
     using SetAbort = void (*)(ggml_backend_t, ggml_abort_callback, void *);
     const auto set_abort = backend_function<SetAbort>(backends_.back(), "ggml_backend_set_abort_callback");
     if (set_abort) {
         const auto poll = [](void * data) {
-            const Cancellation * cancellation = static_cast<Device *>(data)->cancellation_;
+            const Cancellation * cancellation = static_cast<Backends *>(data)->cancellation_;
             return cancellation && cancellation->cancelled();
         };
         set_abort(backends_.back(), poll, this);
     }
 }
 
-void Device::open(ggml_backend_dev_t device) {
+void Backends::open(ggml_backend_dev_t device) {
     std::unique_ptr<ggml_backend, FreeBackend> opened(ggml_backend_dev_init(device, nullptr));
     const ggml_backend_t backend = opened.get();
     if (!backend && ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) throw std::bad_alloc();
@@ -143,30 +130,14 @@ void Device::open(ggml_backend_dev_t device) {
     backends_.push_back(backend);
 }
 
-void Device::choose_kernels(const std::string & name, Precision precision) {
-    const auto fail = [&](const std::string & what) {
-        throw Error(ErrorCode::device, "Expected a precision that the device '" + name + "' computes in, but " + what +
-                                           ". Leave the option `precision` out.");
-    };
-    if (!is_cpu()) {
-        if (precision != Precision::automatic) fail("it is the CPU's alone to choose");
-        return;
-    }
-    const Kernels * kernels = nullptr;
-    if (precision != Precision::f32) kernels = find_kernels(GGML_TYPE_BF16);
-    if (!kernels && precision == Precision::bf16) fail("this processor has no bf16 products (AVX-512 BF16)");
-    if (!kernels) kernels = find_kernels(GGML_TYPE_F32);
-    if (kernels) cpu_ = std::make_unique<CpuPath>(*kernels, threads_);
-}
-
-void Device::set_threads(int threads) {
+void Backends::set_threads(int threads) {
     using SetThreads = void (*)(ggml_backend_t, int);
     const ggml_backend_t cpu = backends_.back();
     const auto set = backend_function<SetThreads>(cpu, "ggml_backend_set_n_threads");
     if (set) set(cpu, std::min(threads, threads_));
 }
 
-void Device::set_cancellation(const Cancellation * cancellation) {
+void Backends::set_cancellation(const Cancellation * cancellation) {
     cancellation_ = cancellation;
 }
 

@@ -1,0 +1,126 @@
+// Group norm: its sums, its factors, and where no product reads the result, the norm itself.
+#include <algorithm>
+
+#include "cpu/operations.h"
+
+namespace diffusion {
+
+namespace {
+
+const float * numbers(Tensor x) {
+    return static_cast<const float *>(x->data);
+}
+
+// [channels, width, height, batch] -> [channels, 2, parts, batch]
+class GroupSums : public Operation {
+public:
+    GroupSums(const CpuContext & cpu, int64_t parts, int64_t batch)
+        : kernels_(cpu.kernels), parts_(parts), batch_(batch) {}
+    const char * name() const override { return "group norm, sums"; }
+    int64_t parts() const override { return parts_ * batch_; }
+
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
+        const Tensor x = y->src[0];
+        const int64_t image = part / parts_, i = part % parts_, pixels = x->ne[1] * x->ne[2];
+        kernels_.group_sums(static_cast<const float *>(x->data) + image * pixels * x->ne[0], x->ne[0],
+                            pixels * i / parts_, pixels * (i + 1) / parts_,
+                            static_cast<float *>(y->data) + part * 2 * x->ne[0]);
+    }
+
+private:
+    const Kernels & kernels_;
+    int64_t parts_, batch_;
+};
+
+// Sums and the image that they are of -> [channels, 2, 1, batch]
+class GroupFactors : public Operation {
+public:
+    GroupFactors(const CpuContext & cpu, int groups, float eps, int64_t batch)
+        : kernels_(cpu.kernels), groups_(groups), eps_(eps), batch_(batch) {}
+    const char * name() const override { return "group norm, factors"; }
+    int64_t parts() const override { return batch_; }
+
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
+        const Tensor sums = y->src[0], x = y->src[1];
+        Normalization n;
+        n.x = static_cast<const float *>(x->data);
+        n.channels = x->ne[0];
+        n.width = x->ne[1];
+        n.height = x->ne[2];
+        n.sums = static_cast<const float *>(sums->data);
+        n.parts = sums->ne[2];
+        n.weight = static_cast<const float *>(y->src[2]->data);
+        n.bias = static_cast<const float *>(y->src[3]->data);
+        n.groups = groups_;
+        n.eps = eps_;
+        kernels_.group_factors(n, part, static_cast<float *>(y->data) + part * 2 * n.channels);
+    }
+
+private:
+    const Kernels & kernels_;
+    int groups_;
+    float eps_;
+    int64_t batch_;
+};
+
+// A part is a stretch of pixels of one image.
+class GroupNorm : public Operation {
+public:
+    GroupNorm(Tensor image, bool residual, bool relu)
+        : pixels_(image->ne[1] * image->ne[2]), batch_(image->ne[3]), residual_(residual), relu_(relu) {
+        parts_ = std::min(parts_for(pixels_ * image->ne[0]), pixels_);
+    }
+    const char * name() const override { return "group norm, sum"; }
+    int64_t parts() const override { return parts_ * batch_; }
+
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
+        const int64_t channels = y->ne[0], image = part / parts_, i = part % parts_;
+        const float * factors = numbers(y->src[1]) + image * 2 * channels;
+        const int64_t begin = image * pixels_ + pixels_ * i / parts_,
+                      end = image * pixels_ + pixels_ * (i + 1) / parts_;
+        for (int64_t pixel = begin; pixel < end; pixel++) {
+            const int64_t at = pixel * channels;
+            const float * x = numbers(y->src[0]) + at;
+            const float * residual = residual_ ? numbers(y->src[2]) + at : nullptr;
+            float * to = static_cast<float *>(y->data) + at;
+            for (int64_t c = 0; c < channels; c++) to[c] = x[c] * factors[c] + factors[channels + c];
+            if (residual) {
+                for (int64_t c = 0; c < channels; c++) to[c] += residual[c];
+            }
+            if (relu_) {
+                for (int64_t c = 0; c < channels; c++) to[c] = to[c] < 0 ? 0 : to[c];
+            }
+        }
+    }
+
+private:
+    int64_t pixels_, batch_, parts_;
+    bool residual_, relu_;
+};
+
+} // namespace
+
+NewNode group_sums_node(const CpuContext & cpu, Tensor image) {
+    const int64_t channels = image->ne[0], pixels = image->ne[1] * image->ne[2], batch = image->ne[3];
+    constexpr int64_t most_parts = 64;
+    const int64_t parts = std::min({parts_for(pixels * channels), most_parts, pixels});
+    return {std::make_unique<GroupSums>(cpu, parts, batch), GGML_TYPE_F32, {channels, 2, parts, batch}, {image}};
+}
+
+NewNode group_factors_node(const CpuContext & cpu, Tensor image, Tensor sums, Tensor weight, Tensor bias, int groups,
+                           float eps) {
+    const int64_t channels = image->ne[0], batch = image->ne[3];
+    return {std::make_unique<GroupFactors>(cpu, groups, eps, batch),
+            GGML_TYPE_F32,
+            {channels, 2, 1, batch},
+            {sums, image, weight, bias}};
+}
+
+NewNode group_norm_node(Tensor image, Tensor factors, Tensor residual, bool relu) {
+    return {std::make_unique<GroupNorm>(image, residual != nullptr, relu),
+            GGML_TYPE_F32,
+            {image->ne[0], image->ne[1], image->ne[2], image->ne[3]},
+            {image, factors, residual}};
+}
+
+} // namespace diffusion

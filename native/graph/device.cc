@@ -1,0 +1,60 @@
+// See device.h.
+#include "graph/device.h"
+
+#include <cmath>
+
+#include "error.h"
+
+namespace diffusion {
+
+namespace {
+
+// On the CPU a node of this many operations takes less than a tenth of a second on one slow core.
+constexpr double cpu_node_work = 2e9;
+
+// What computes on the CPU: kernels of this package, for these types of number, or else ggml.
+void add_kernels(std::vector<std::string> & names) {
+    bool any = false;
+    for (const ggml_type operand : {GGML_TYPE_BF16, GGML_TYPE_F32}) {
+        const Kernels * kernels = find_kernels(operand);
+        if (kernels) names.push_back(std::string("kernels ") + ggml_type_name(operand) + "=" + kernels->name);
+        any = any || kernels;
+    }
+    if (!any) names.emplace_back("kernels=ggml");
+}
+
+} // namespace
+
+std::vector<DeviceInfo> devices() {
+    std::vector<DeviceInfo> result = backend_devices();
+    for (DeviceInfo & info : result) {
+        if (info.type == "cpu") add_kernels(info.features);
+    }
+    return result;
+}
+
+Device::Device(const std::string & name, int threads, Precision precision) : Backends(name, threads) {
+    const auto fail = [&](const std::string & what) {
+        throw Error(ErrorCode::device, "Expected a precision that the device '" + name + "' computes in, but " + what +
+                                           ". Leave the option `precision` out.");
+    };
+    if (!is_cpu()) {
+        if (precision != Precision::automatic) fail("it is the CPU's alone to choose");
+        return;
+    }
+    const Kernels * kernels = nullptr;
+    if (precision != Precision::f32) kernels = find_kernels(GGML_TYPE_BF16);
+    if (!kernels && precision == Precision::bf16) fail("this processor has no bf16 products (AVX-512 BF16)");
+    if (!kernels) kernels = find_kernels(GGML_TYPE_F32);
+    if (kernels) cpu_ = std::make_unique<CpuContext>(*kernels, threads);
+}
+
+std::unique_ptr<Graph> Device::make_graph(size_t capacity) {
+    return std::make_unique<Graph>(is_cpu() ? cpu_node_work : INFINITY, cpu_ ? &cpu_->pool : nullptr, capacity);
+}
+
+std::unique_ptr<Layers> Device::make_layers(Graph & graph) {
+    return cpu_ ? make_cpu_layers(graph, *cpu_) : make_ggml_layers(graph);
+}
+
+} // namespace diffusion

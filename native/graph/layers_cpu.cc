@@ -1,0 +1,182 @@
+// The layers by this package's own kernels. Images are [channels, width, height, batch]; what only products read is in their
+// type, everything else in f32.
+#include <algorithm>
+
+#include "cpu/operations.h"
+#include "graph/layers.h"
+
+namespace diffusion {
+
+namespace {
+
+class CpuLayers : public Layers {
+public:
+    CpuLayers(Graph & graph, CpuContext & cpu) : Layers(graph), cpu_(cpu) {}
+
+    Tensor to_image(Tensor planes) override {
+        return expand(ggml_cont(context(), ggml_permute(context(), planes, 1, 2, 0, 3)));
+    }
+
+    Tensor from_image(Tensor image) override {
+        return expand(ggml_cont(context(), ggml_permute(context(), image, 2, 0, 1, 3)));
+    }
+
+    int64_t image_width(Tensor image) const override { return image->ne[1]; }
+    int64_t image_height(Tensor image) const override { return image->ne[2]; }
+
+    Tensor concat(Tensor image, Tensor other) override { return graph().add(concat_node(image, other)); }
+
+    Tensor conv2d(const Conv2d & layer, Tensor image, const Geometry & geometry, const Epilogue & epilogue,
+                  Activation before) override {
+        return convolve(layer, image, nullptr, before, geometry, epilogue);
+    }
+
+    Tensor norm_conv2d(const Norm & norm, float eps, const Conv2d & layer, Tensor image, const Epilogue & epilogue,
+                       Activation activation, const Geometry & geometry) override {
+        return convolve(layer, image, group_factors(norm, eps, image), activation, geometry, epilogue);
+    }
+
+    Tensor group_norm(const Norm & norm, float eps, Tensor image, Tensor residual, bool relu) override {
+        return graph().add(group_norm_node(image, group_factors(norm, eps, image), residual, relu));
+    }
+
+    Tensor max_pool(Tensor image) override { return graph().add(max_pool_node(image)); }
+
+    Tensor bilinear(Tensor image, int64_t width, int64_t height, bool align_corners) override {
+        return graph().add(bilinear_node(image, width, height, align_corners));
+    }
+
+    Tensor pointwise(const Linear & layer, Tensor image) override { return linear(layer, image, {}); }
+
+    Tensor to_tokens(Tensor image) override {
+        return ggml_reshape_3d(context(), image, image->ne[0], image->ne[1] * image->ne[2], image->ne[3]);
+    }
+
+    Tensor from_tokens(Tensor tokens, int64_t width, int64_t height) override {
+        return ggml_reshape_4d(context(), tokens, tokens->ne[0], width, height, tokens->ne[2]);
+    }
+
+    Tensor norm_tokens(const Norm & norm, float eps, Tensor image) override {
+        return to_tokens(as_input(image, group_factors(norm, eps, image), Activation::none));
+    }
+
+    Tensor add_tokens(const Linear & layer, Tensor tokens, Tensor image) override {
+        Epilogue epilogue;
+        epilogue.residual = to_tokens(image);
+        return from_tokens(linear(layer, tokens, epilogue), image->ne[1], image->ne[2]);
+    }
+
+    Tensor linear(const Linear & layer, Tensor x, const Epilogue & epilogue) override;
+
+    Tensor layer_norm(const Norm & norm, Tensor x, bool last, float eps) override {
+        return graph().add(layer_norm_node(cpu_, x, norm.weight, norm.bias, eps, !last));
+    }
+
+    Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override {
+        return graph().add(attention_node(cpu_, as_operand(q), as_operand(k), as_operand(v), heads, causal));
+    }
+
+private:
+    Tensor as_input(Tensor image, Tensor factors, Activation activation);
+    Tensor as_operand(Tensor x);
+    Tensor group_factors(const Norm & norm, float eps, Tensor image);
+    bool is_for_winograd(Tensor kernel, int64_t width, int64_t height, int64_t batch) const;
+    Tensor convolve(const Conv2d & layer, Tensor a, int64_t stride, const Epilogue & epilogue);
+    Tensor convolve(const Conv2d & layer, Tensor image, Tensor factors, Activation before, const Geometry & geometry,
+                    const Epilogue & epilogue);
+
+    CpuContext & cpu_;
+};
+
+// The image as it is, normed and activated, for products to read.
+Tensor CpuLayers::as_input(Tensor image, Tensor factors, Activation activation) {
+    ImageLayout layout;
+    layout.width = image->ne[1];
+    layout.height = image->ne[2];
+    return graph().add(gemm_input_node(cpu_, image, factors, activation, layout));
+}
+
+// x in the type that products take, whatever came before.
+Tensor CpuLayers::as_operand(Tensor x) {
+    if (x->type == cpu_.kernels.operand && x->ne[0] % cpu_.kernels.kr == 0) return x;
+    return graph().once(x, [&] {
+        Tensor rows = ggml_reshape_3d(context(), x, x->ne[0], x->ne[1], x->ne[2] * x->ne[3]);
+        Tensor y = as_input(rows, nullptr, Activation::none);
+        return ggml_reshape_4d(context(), y, y->ne[0], x->ne[1], x->ne[2], x->ne[3]);
+    });
+}
+
+Tensor CpuLayers::group_factors(const Norm & norm, float eps, Tensor image) {
+    Tensor sums = graph().add(group_sums_node(cpu_, image));
+    return graph().add(group_factors_node(cpu_, image, sums, norm.weight, norm.bias, group_count, eps));
+}
+
+// Winograd's way pays off where there are many pixels for each weight, and where the transformed weights, read again for
+// each group of patches, stay in the third-level cache. It takes more memory for them, so small images do without, and weights
+// of fewer than 16 bits.
+bool CpuLayers::is_for_winograd(Tensor w, int64_t width, int64_t height, int64_t batch) const {
+    constexpr int64_t least_pixels = 1024, least_channels = 64, most_bytes = int64_t{16} << 20;
+    const int64_t bytes = 16 * w->ne[2] * w->ne[3] * cpu_.kernels.operand_size;
+    return w->ne[0] == 3 && w->ne[1] == 3 && width % 2 == 0 && height % 2 == 0 &&
+           width * height * batch >= least_pixels && std::min(w->ne[2], w->ne[3]) >= least_channels &&
+           bytes <= most_bytes && cpu_.weights.unpacked_bytes(w) >= ggml_nelements(w) * sizeof(ggml_fp16_t);
+}
+
+// A convolution of an image that is laid out with the pixels it needs around it.
+Tensor CpuLayers::convolve(const Conv2d & layer, Tensor a, int64_t stride, const Epilogue & epilogue) {
+    const Tensor w = layer.weight;
+    const int64_t channels = a->ne[0];
+    const int64_t width = (a->ne[1] - w->ne[0]) / stride + 1, height = (a->ne[2] - w->ne[1]) / stride + 1;
+    if (stride == 1 && is_for_winograd(w, width, height, a->ne[3])) {
+        return graph().add(winograd_node(cpu_, cpu_.weights.matrix(w, WeightForm::winograd), a, layer.bias, epilogue));
+    }
+    RowLayout layout;
+    layout.row_stride = stride * channels;
+    layout.line_stride = stride * a->ne[1] * channels;
+    layout.image_stride = a->ne[2] * a->ne[1] * channels;
+    layout.line_rows = width;
+    layout.image_lines = height;
+    for (int64_t y = 0; y < w->ne[1]; y++) {
+        for (int64_t x = 0; x < w->ne[0]; x++) layout.segments.push_back({(y * a->ne[1] + x) * channels, channels});
+    }
+    return graph().add(gemm_node(cpu_, cpu_.weights.matrix(w, WeightForm::convolution), a, layout,
+                                 {w->ne[3], width, height, a->ne[3]}, layer.bias, epilogue));
+}
+
+Tensor CpuLayers::convolve(const Conv2d & layer, Tensor image, Tensor factors, Activation before,
+                           const Geometry & geometry, const Epilogue & epilogue) {
+    const auto padding = geometry.padding(layer.weight->ne[0]);
+    const bool resized = geometry.kind == Geometry::resized;
+    ImageLayout layout;
+    layout.width = resized ? geometry.width : image->ne[1];
+    layout.height = resized ? geometry.height : image->ne[2];
+    layout.before = padding.before;
+    layout.after = padding.after;
+    layout.wrap_x = wrap().x;
+    layout.wrap_y = wrap().y;
+    Tensor a = graph().add(gemm_input_node(cpu_, image, factors, before, layout));
+    return convolve(layer, a, geometry.stride(), epilogue);
+}
+
+// A product of the rows of x, [in, ...] -> [out, ...].
+Tensor CpuLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilogue) {
+    Tensor a = as_operand(x);
+    const bool gated = epilogue.activation == Activation::gated_gelu;
+    PackedMatrix & matrix = cpu_.weights.matrix(layer.weight, gated ? WeightForm::gated_matrix : WeightForm::matrix);
+    RowLayout layout;
+    layout.row_stride = a->ne[0];
+    layout.line_rows = ggml_nrows(a);
+    layout.image_lines = 1;
+    layout.segments = {{0, a->ne[0]}};
+    return graph().add(gemm_node(cpu_, matrix, a, layout,
+                                 {layer.weight->ne[1] / (gated ? 2 : 1), a->ne[1], a->ne[2], a->ne[3]}, layer.bias,
+                                 epilogue));
+}
+
+} // namespace
+
+std::unique_ptr<Layers> make_cpu_layers(Graph & graph, CpuContext & cpu) {
+    return std::make_unique<CpuLayers>(graph, cpu);
+}
+
+} // namespace diffusion

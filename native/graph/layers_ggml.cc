@@ -1,0 +1,263 @@
+// The layers by ggml's operations. An image is [width, height, channels, batch].
+#include <cmath>
+
+#include "graph/layers.h"
+
+namespace diffusion {
+
+namespace {
+
+// A per-channel vector as it broadcasts over an image.
+Tensor per_channel(ggml_context * ctx, Tensor vector) {
+    return ggml_reshape_4d(ctx, vector, 1, 1, vector->ne[0], 1);
+}
+
+// The product of unfolded image rows and a kernel. columns [kw*kh*in, width, rows, batch] -> [width, rows, out, batch]
+Tensor multiply_columns(ggml_context * ctx, Tensor kernel, Tensor columns) {
+    const int64_t width = columns->ne[1], rows = columns->ne[2], batch = columns->ne[3];
+    const int64_t depth = columns->ne[0], out = kernel->ne[3];
+    Tensor matrix = ggml_reshape_2d(ctx, kernel, depth, out);
+    Tensor flat = ggml_reshape_2d(ctx, columns, depth, width * rows * batch);
+    if (columns->type == kernel->type) {
+        // Pixels first, so that the result is an image without a transposition.
+        Tensor y = ggml_mul_mat(ctx, flat, matrix);
+        if (batch > 1) {
+            y = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_3d(ctx, y, width * rows, batch, out), 0, 2, 1, 3));
+        }
+        return ggml_reshape_4d(ctx, y, width, rows, out, batch);
+    }
+    Tensor y = ggml_reshape_3d(ctx, ggml_mul_mat(ctx, matrix, flat), out, width * rows, batch);
+    return ggml_reshape_4d(ctx, ggml_cont(ctx, ggml_permute(ctx, y, 1, 0, 2, 3)), width, rows, out, batch);
+}
+
+// PReLU: with a slope of its own left of zero for each channel.
+Tensor prelu(ggml_context * ctx, Tensor x, Tensor slopes) {
+    Tensor negative = ggml_relu(ctx, ggml_neg(ctx, x));
+    return ggml_sub(ctx, ggml_relu(ctx, x), ggml_mul(ctx, negative, per_channel(ctx, slopes)));
+}
+
+Tensor activate(ggml_context * ctx, Activation activation, Tensor slopes, Tensor x) {
+    switch (activation) {
+        case Activation::none: break;
+        case Activation::silu: return ggml_silu(ctx, x);
+        // Written out, because ggml's own goes through a table of halves.
+        case Activation::quick_gelu: return ggml_mul(ctx, x, ggml_sigmoid(ctx, ggml_scale(ctx, x, 1.702f)));
+        case Activation::gelu: return ggml_gelu_erf(ctx, x);
+        case Activation::relu: return ggml_relu(ctx, x);
+        case Activation::leaky_relu: return slopes ? prelu(ctx, x, slopes) : ggml_leaky_relu(ctx, x, 0.2f, false);
+        case Activation::gated_gelu: return ggml_geglu_erf_swapped(ctx, x);
+    }
+    return x;
+}
+
+class GgmlLayers : public Layers {
+public:
+    using Layers::Layers;
+
+    Tensor to_image(Tensor planes) override { return planes; }
+    Tensor from_image(Tensor image) override { return image; }
+    int64_t image_width(Tensor image) const override { return image->ne[0]; }
+    int64_t image_height(Tensor image) const override { return image->ne[1]; }
+
+    Tensor concat(Tensor image, Tensor other) override { return ggml_concat(context(), image, other, 2); }
+
+    Tensor conv2d(const Conv2d & layer, Tensor image, const Geometry & geometry, const Epilogue & epilogue,
+                  Activation before) override;
+
+    Tensor norm_conv2d(const Norm & norm, float eps, const Conv2d & layer, Tensor image, const Epilogue & epilogue,
+                       Activation activation, const Geometry & geometry) override {
+        return conv2d(layer, normed(norm, eps, image), geometry, epilogue, activation);
+    }
+
+    Tensor group_norm(const Norm & norm, float eps, Tensor image, Tensor residual, bool relu) override {
+        Epilogue epilogue;
+        epilogue.residual = residual;
+        epilogue.activation = relu ? Activation::relu : Activation::none;
+        epilogue.activate_last = true;
+        return apply(epilogue, normed(norm, eps, image));
+    }
+
+    Tensor max_pool(Tensor image) override {
+        Tensor padded = ggml_pad(context(), image, 1, 1, 0, 0);
+        return expand(ggml_pool_2d(context(), padded, GGML_OP_POOL_MAX, 3, 3, 2, 2, 0, 0));
+    }
+
+    Tensor bilinear(Tensor image, int64_t width, int64_t height, bool align_corners) override {
+        const uint32_t mode = GGML_SCALE_MODE_BILINEAR | (align_corners ? GGML_SCALE_FLAG_ALIGN_CORNERS : 0);
+        return expand(ggml_interpolate(context(), image, width, height, image->ne[2], image->ne[3], mode));
+    }
+
+    Tensor pointwise(const Linear & layer, Tensor image) override {
+        return from_tokens(linear(layer, to_tokens(image), {}), image->ne[0], image->ne[1]);
+    }
+
+    Tensor to_tokens(Tensor image) override {
+        Tensor flat = ggml_reshape_3d(context(), image, image->ne[0] * image->ne[1], image->ne[2], image->ne[3]);
+        return ggml_cont(context(), ggml_permute(context(), flat, 1, 0, 2, 3));
+    }
+
+    Tensor from_tokens(Tensor tokens, int64_t width, int64_t height) override {
+        Tensor planes = ggml_cont(context(), ggml_permute(context(), tokens, 1, 0, 2, 3));
+        return ggml_reshape_4d(context(), planes, width, height, tokens->ne[0], tokens->ne[2]);
+    }
+
+    Tensor norm_tokens(const Norm & norm, float eps, Tensor image) override {
+        return to_tokens(normed(norm, eps, image));
+    }
+
+    Tensor add_tokens(const Linear & layer, Tensor tokens, Tensor image) override {
+        Tensor y = from_tokens(linear(layer, tokens, {}), image->ne[0], image->ne[1]);
+        return expand(ggml_add(context(), image, y));
+    }
+
+    Tensor linear(const Linear & layer, Tensor x, const Epilogue & epilogue) override;
+
+    Tensor layer_norm(const Norm & norm, Tensor x, bool, float eps) override {
+        return ggml_add(context(), ggml_mul(context(), ggml_norm(context(), x, eps), norm.weight), norm.bias);
+    }
+
+    Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override;
+
+private:
+    Tensor normed(const Norm & norm, float eps, Tensor x);
+    Tensor apply(const Epilogue & epilogue, Tensor y);
+    Tensor with_border(Tensor x, int before, int after) const;
+    Tensor convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue);
+};
+
+Tensor GgmlLayers::apply(const Epilogue & epilogue, Tensor y) {
+    ggml_context * ctx = context();
+    if (epilogue.image_bias) {
+        const Tensor b = epilogue.image_bias;
+        y = ggml_add(ctx, y, ggml_reshape_4d(ctx, b, 1, 1, b->ne[0], b->ne[1]));
+    }
+    if (!epilogue.activate_last) y = activate(ctx, epilogue.activation, epilogue.slopes, y);
+    if (epilogue.scale != 1) y = ggml_scale(ctx, y, epilogue.scale);
+    if (epilogue.residual) y = ggml_add(ctx, y, epilogue.residual);
+    if (epilogue.activate_last) y = activate(ctx, epilogue.activation, epilogue.slopes, y);
+    return expand(y);
+}
+
+Tensor GgmlLayers::normed(const Norm & norm, float eps, Tensor x) {
+    ggml_context * ctx = context();
+    Tensor y = ggml_group_norm(ctx, x, group_count, eps);
+    return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
+}
+
+// With pixels left and above, and right and below: those of the other side where the image wraps, zeros where not.
+Tensor GgmlLayers::with_border(Tensor x, int before, int after) const {
+    const auto pad = [&](bool circular, bool along_x, bool along_y) {
+        const auto pad_ext = circular ? ggml_pad_ext_circular : ggml_pad_ext;
+        const int bx = along_x ? before : 0, ax = along_x ? after : 0, by = along_y ? before : 0,
+                  ay = along_y ? after : 0;
+        return pad_ext(context(), x, bx, ax, by, ay, 0, 0, 0, 0);
+    };
+    if (wrap().x == wrap().y) return pad(wrap().x, true, true);
+    x = pad(true, wrap().x, wrap().y);
+    return pad(false, wrap().y, wrap().x);
+}
+
+Tensor GgmlLayers::convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue) {
+    ggml_context * ctx = context();
+    if (padding > 0 && (wrap().x || wrap().y)) {
+        x = with_border(x, padding, padding);
+        padding = 0;
+    }
+    const Tensor w = layer.weight;
+    const int64_t kernel_height = w->ne[1], out = w->ne[3], batch = x->ne[3];
+    const int64_t width = (x->ne[0] + 2 * padding - w->ne[0]) / stride + 1;
+    const int64_t height = (x->ne[1] + 2 * padding - kernel_height) / stride + 1;
+    // im2col writes f16 and f32 only; for other kernels the product converts.
+    const ggml_type column_type = w->type == GGML_TYPE_F16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
+
+    const double columns_size = 1.0 * w->ne[0] * kernel_height * w->ne[2] * width * height * batch;
+    const int64_t n = graph().slices(columns_size * (2.0 * out + Graph::number_work), height);
+    // A slice sees its own rows only, so the rows above and below the image must exist.
+    Tensor padded = n > 1 && padding > 0 ? ggml_pad_ext(ctx, x, 0, 0, padding, padding, 0, 0, 0, 0) : x;
+    Tensor y = graph().in_slices(n, {width, height, out, batch}, 1, [&](int64_t begin, int64_t end) {
+        Tensor rows = padded;
+        if (n > 1) {
+            rows = ggml_view_4d(ctx, padded, padded->ne[0], (end - begin - 1) * stride + kernel_height, padded->ne[2],
+                                batch, padded->nb[1], padded->nb[2], padded->nb[3], begin * stride * padded->nb[1]);
+        }
+        Tensor columns =
+            ggml_im2col(ctx, w, rows, stride, stride, padding, n > 1 ? 0 : padding, 1, 1, true, column_type);
+        return multiply_columns(ctx, w, columns);
+    });
+    if (layer.bias) y = ggml_add(ctx, y, per_channel(ctx, layer.bias));
+    return apply(epilogue, y);
+}
+
+Tensor GgmlLayers::conv2d(const Conv2d & layer, Tensor x, const Geometry & geometry, const Epilogue & epilogue,
+                          Activation before) {
+    x = activate(context(), before, nullptr, x);
+    if (geometry.kind == Geometry::resized) {
+        x = ggml_interpolate(context(), x, geometry.width, geometry.height, x->ne[2], x->ne[3],
+                             GGML_SCALE_MODE_NEAREST);
+    }
+    const auto padding = geometry.padding(layer.weight->ne[0]);
+    const bool even = padding.before == padding.after;
+    if (!even) x = with_border(x, static_cast<int>(padding.before), static_cast<int>(padding.after));
+    return convolve(layer, x, static_cast<int>(geometry.stride()), even ? static_cast<int>(padding.before) : 0,
+                    epilogue);
+}
+
+Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilogue) {
+    ggml_context * ctx = context();
+    const int64_t in = layer.weight->ne[0], out = layer.weight->ne[1];
+    const int64_t rows = x->ne[1] * x->ne[2] * x->ne[3];
+    Tensor flat = ggml_reshape_2d(ctx, x, in, rows);
+    const int64_t n = graph().slices(2.0 * in * out * rows, rows);
+    Tensor y = graph().in_slices(n, {out, rows, 1, 1}, 1, [&](int64_t begin, int64_t end) {
+        Tensor part = ggml_view_2d(ctx, flat, in, end - begin, flat->nb[1], begin * flat->nb[1]);
+        return ggml_mul_mat(ctx, layer.weight, part);
+    });
+    if (layer.bias) y = ggml_add(ctx, y, layer.bias);
+    return apply(epilogue, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
+}
+
+Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
+    ggml_context * ctx = context();
+    const int64_t channels = q->ne[0], queries = q->ne[1], batch = q->ne[2], keys = k->ne[1];
+    const int64_t size = channels / heads;
+    const float scale = 1.0f / std::sqrt(static_cast<float>(size));
+
+    const auto by_head = [&](Tensor x, int64_t tokens) { // -> [size, tokens, heads, batch]
+        return ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, x, size, heads, tokens, batch), 0, 2, 1, 3));
+    };
+    q = by_head(q, queries);
+    k = by_head(k, keys);
+    v = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, v, size, heads, keys, batch), 1, 2, 0, 3));
+    expand(q), expand(k), expand(v);
+
+    // The score matrix of a slice is the largest thing in memory; slicing bounds it together with the work.
+    const double work = (4.0 * channels + Graph::number_work * heads) * queries * keys * batch;
+    const int64_t n = causal ? 1 : graph().slices(work, queries);
+    Tensor y = graph().in_slices(n, {size, heads, queries, batch}, 2, [&](int64_t begin, int64_t end) {
+        Tensor part = q;
+        if (n > 1) {
+            part = ggml_cont(ctx, ggml_view_4d(ctx, q, size, end - begin, heads, batch, q->nb[1], q->nb[2], q->nb[3],
+                                               begin * q->nb[1]));
+        }
+        Tensor scores = ggml_mul_mat(ctx, k, part); // [keys, queries, heads, batch]
+        ggml_prec_set_acc(scores, GGML_PREC_F32);
+        expand(scores);
+        if (causal) {
+            scores =
+                ggml_soft_max_inplace(ctx, ggml_diag_mask_inf_inplace(ctx, ggml_scale_inplace(ctx, scores, scale), 0));
+        } else {
+            scores = ggml_soft_max_ext_inplace(ctx, scores, nullptr, scale, 0.0f);
+        }
+        Tensor result = ggml_mul_mat(ctx, v, scores); // [size, queries, heads, batch]
+        return ggml_cont(ctx, ggml_permute(ctx, result, 0, 2, 1, 3));
+    });
+    return ggml_reshape_3d(ctx, y, channels, queries, batch);
+}
+
+} // namespace
+
+std::unique_ptr<Layers> make_ggml_layers(Graph & graph) {
+    return std::make_unique<GgmlLayers>(graph);
+}
+
+} // namespace diffusion
