@@ -4,13 +4,13 @@
 #include <algorithm>
 
 #include "family/prediction.h"
-#include "family/requirements.h"
 #include "io/file_error.h"
 #include "names/names.h"
 #include "names/tiny_autoencoder_names.h"
 #include "network/autoencoder.h"
 #include "network/tiny_autoencoder.h"
 #include "source/file_kind.h"
+#include "weights/requirements.h"
 
 namespace diffusion {
 

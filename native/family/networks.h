@@ -1,22 +1,34 @@
 // The networks of one model bound to the tensors of its files, and what is wrong with them.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "family/noise.h"
-#include "graph/weights.h"
 #include "names/names.h"
 #include "network/clip_text.h"
 #include "network/unet.h"
 #include "network/vae.h"
-#include "runtime/engine.h"
 #include "source/file_kind.h"
 #include "source/source.h"
+#include "weights/weight_binder.h"
 
 namespace diffusion {
+
+using ConfigValue = std::variant<int64_t, bool, std::string, std::vector<int64_t>>;
+
+struct ComponentInfo {
+    std::string kind; // "unet", "text_encoder", "text_encoder_2", "vae"
+    int64_t parameters = 0;
+    int64_t n_bytes = 0;
+    std::map<std::string, int64_t> types;
+    std::map<std::string, ConfigValue> config;
+};
 
 struct Networks {
     ModelTensors tensors;

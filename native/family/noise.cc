@@ -14,9 +14,6 @@ namespace diffusion {
 
 namespace {
 
-// Tables that are stored: the products of alphas (LDM), or sigmas (Stability's generative-models).
-constexpr const char *stored_alphas = "alphas_cumprod", *stored_sigmas = "denoiser.sigmas";
-
 [[noreturn]] void refuse(const std::string & message) {
     throw Error(ErrorCode::model_unsupported, message);
 }
@@ -250,11 +247,6 @@ void read_sampling(const Scheduler & scheduler, Noise & noise) {
 }
 
 } // namespace
-
-bool is_noise_mark(std::string_view name) {
-    constexpr std::string_view names[] = {"v_pred", "ztsnr", "edm_mean", "edm_std", stored_alphas, stored_sigmas};
-    return std::ranges::find(names, name) != std::end(names) || name.starts_with("edm_vpred.");
-}
 
 Noise read_noise(const NoiseSources & sources, const NoiseGiven & given) {
     Noise noise;

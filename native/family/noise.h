@@ -4,26 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "io/json.h"
-#include "io/tensor_table.h"
+#include "source/noise_sources.h"
 
 namespace diffusion {
-
-// What the files that the UNet comes from say.
-struct NoiseSources {
-    JsonValues scheduler;            // of diffusers' scheduler_config.json
-    std::string prediction;          // of GGUF or safetensors metadata
-    std::vector<StoredTensor> marks; // see is_noise_mark()
-
-    bool empty() const { return scheduler.empty() && prediction.empty() && marks.empty(); }
-};
-
-// A tensor, by its name, that no network reads and that says something of the noise: a table of levels, or an empty one whose
-// name is all that it says.
-bool is_noise_mark(std::string_view name);
 
 // What the user says, where files say nothing or say it wrong.
 struct NoiseGiven {

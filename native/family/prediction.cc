@@ -7,7 +7,7 @@
 
 #include "io/mapped_file.h"
 #include "io/read_numbers.h"
-#include "source/source.h"
+#include "names/names.h"
 
 namespace diffusion {
 

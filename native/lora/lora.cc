@@ -4,12 +4,12 @@
 #include <algorithm>
 
 #include "backend/memory.h"
-#include "family/requirements.h"
 #include "io/file_error.h"
 #include "lora/lora_parts.h"
+#include "lora/lora_targets.h"
 #include "lora/peft_config.h"
 #include "names/lora_keys.h"
-#include "names/lora_names.h"
+#include "weights/requirements.h"
 
 namespace diffusion {
 

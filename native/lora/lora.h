@@ -9,7 +9,7 @@
 
 #include "cancellation.h"
 #include "cpu/row_delta.h"
-#include "graph/weights.h"
+#include "weights/placed_weights.h"
 
 namespace diffusion {
 

@@ -11,9 +11,9 @@
 #include "error.h"
 #include "io/tensor_table.h"
 #include "lora/adapter.h"
+#include "lora/lora_targets.h"
 #include "lora/peft_config.h"
 #include "names/lora_keys.h"
-#include "names/lora_names.h"
 
 namespace diffusion {
 

@@ -7,7 +7,6 @@
 
 #include "names/diffusers_names.h"
 #include "names/open_clip_names.h"
-#include "source/source.h"
 
 namespace diffusion {
 

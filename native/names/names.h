@@ -17,6 +17,13 @@ inline constexpr size_t component_count = 7;
 
 const char * component_name(Component component); // for messages: "UNet", "text encoder", "VAE"
 
+// Prefixes of the canonical names.
+inline constexpr const char * unet_prefix = "model.diffusion_model.";
+inline constexpr const char * vae_prefix = "first_stage_model.";
+inline constexpr const char * control_prefix = "control_model.";
+inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_model.";
+inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transformer.text_model.";
+
 struct CanonicalNames {
     // As long as the names that were given, and in their order. A tensor of no known place keeps its own name.
     std::vector<std::string> names;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "graph/layers.h"
-#include "graph/weights.h"
+#include "weights/weight_binder.h"
 
 namespace diffusion {
 

@@ -1,7 +1,7 @@
 // See control_net.h. Names and structure are those of the original checkpoints (`control_model.*`).
 #include "network/control_net.h"
 
-#include "source/source.h"
+#include "names/names.h"
 
 namespace diffusion {
 

@@ -1,7 +1,6 @@
 // See image_network.h: the list of the networks that are known.
 #include "network/image_network.h"
 
-#include "family/requirements.h"
 #include "names/dpt_names.h"
 #include "names/unwrap.h"
 #include "names/upscaler_names.h"
@@ -9,6 +8,7 @@
 #include "network/dpt.h"
 #include "network/rrdb_net.h"
 #include "source/file_kind.h"
+#include "weights/requirements.h"
 
 namespace diffusion {
 

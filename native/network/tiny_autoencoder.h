@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "graph/layers.h"
-#include "graph/weights.h"
 #include "network/vae.h"
+#include "weights/weight_binder.h"
 
 namespace diffusion {
 

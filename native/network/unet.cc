@@ -1,7 +1,7 @@
 // See unet.h. Names and structure are those of the original checkpoints (`model.diffusion_model.*`).
 #include "network/unet.h"
 
-#include "source/source.h"
+#include "names/names.h"
 
 namespace diffusion {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "source/source.h"
+#include "names/names.h"
 
 namespace diffusion {
 

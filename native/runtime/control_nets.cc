@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "family/requirements.h"
 #include "io/mapped_file.h"
+#include "weights/requirements.h"
 
 namespace diffusion {
 

@@ -8,9 +8,9 @@
 #include "family/networks.h"
 #include "graph/device.h"
 #include "graph/runner.h"
-#include "graph/weights.h"
 #include "io/file_stamp.h"
 #include "network/control_net.h"
+#include "weights/placed_weights.h"
 
 namespace diffusion {
 

@@ -13,21 +13,12 @@
 #include <vector>
 
 #include "cancellation.h"
+#include "family/networks.h"
 #include "lora/lora.h"
 #include "runtime/evaluator.h"
 #include "source/source.h"
 
 namespace diffusion {
-
-using ConfigValue = std::variant<int64_t, bool, std::string, std::vector<int64_t>>;
-
-struct ComponentInfo {
-    std::string kind; // "unet", "text_encoder", "text_encoder_2", "vae"
-    int64_t parameters = 0;
-    int64_t n_bytes = 0;
-    std::map<std::string, int64_t> types;
-    std::map<std::string, ConfigValue> config;
-};
 
 struct Inspection {
     std::vector<StoredFile> files;

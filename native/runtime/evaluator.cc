@@ -75,7 +75,7 @@ void Evaluator::set_deltas(const PlacedWeights::Deltas & deltas) {
     PackedWeights::Deltas packed;
     PlacedWeights::Deltas placed;
     for (const auto & [binding, delta] : deltas) {
-        if (cpu && binding->product) {
+        if (cpu && binding->for_gemm) {
             packed.emplace(binding->tensor, delta);
             continue;
         }

@@ -15,7 +15,7 @@
 #include "graph/device.h"
 #include "graph/profile.h"
 #include "graph/runner.h"
-#include "graph/weights.h"
+#include "weights/placed_weights.h"
 
 namespace diffusion {
 

@@ -2,8 +2,8 @@
 #include "runtime/image_engine.h"
 
 #include "backend/memory.h"
-#include "family/requirements.h"
 #include "source/source.h"
+#include "weights/requirements.h"
 
 namespace diffusion {
 

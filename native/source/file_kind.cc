@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "names/lora_keys.h"
-#include "source/source.h"
+#include "names/names.h"
 
 namespace diffusion {
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "cancellation.h"
-#include "family/noise.h"
 #include "io/tensor_table.h"
 #include "names/names.h"
+#include "source/noise_sources.h"
 
 namespace diffusion {
 
@@ -21,13 +21,6 @@ struct Source {
     std::string tiny_autoencoder{}; // for previews
     std::string control_net{};      // taken from nothing but a part of its own
 };
-
-// Prefixes of the canonical names.
-inline constexpr const char * unet_prefix = "model.diffusion_model.";
-inline constexpr const char * vae_prefix = "first_stage_model.";
-inline constexpr const char * control_prefix = "control_model.";
-inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_model.";
-inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transformer.text_model.";
 
 struct ModelTensors {
     TensorTable table;  // canonical names

@@ -10,6 +10,7 @@
 #include "graph/runner.h"
 #include "network/control_net.h"
 #include "source/source.h"
+#include "weights/placed_weights.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

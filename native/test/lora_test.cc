@@ -6,11 +6,11 @@
 
 #include "check.h"
 #include "files.h"
-#include "graph/weights.h"
 #include "lora/adapter.h"
 #include "lora/peft_config.h"
 #include "names/lora_keys.h"
 #include "names/name_pattern.h"
+#include "weights/placed_weights.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

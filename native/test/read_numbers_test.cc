@@ -5,9 +5,9 @@
 
 #include "check.h"
 #include "cpu/packed_weights.h"
-#include "graph/weights.h"
 #include "io/mapped_file.h"
 #include "io/read_numbers.h"
+#include "weights/placed_weights.h"
 
 using namespace diffusion;
 using namespace diffusion::test;

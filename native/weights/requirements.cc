@@ -1,5 +1,5 @@
 // See requirements.h.
-#include "family/requirements.h"
+#include "weights/requirements.h"
 
 #include <algorithm>
 

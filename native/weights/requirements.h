@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/weights.h"
+#include "weights/weight_binder.h"
 
 namespace diffusion {
 

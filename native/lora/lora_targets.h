@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "graph/weights.h"
+#include "weights/weight_binder.h"
 
 namespace diffusion {
 

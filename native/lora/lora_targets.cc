@@ -1,5 +1,5 @@
-// See lora_names.h.
-#include "names/lora_names.h"
+// See lora_targets.h.
+#include "lora/lora_targets.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 
 #include "names/diffusers_names.h"
 #include "names/name_parts.h"
-#include "source/source.h"
+#include "names/names.h"
 
 namespace diffusion {
 

@@ -1,0 +1,96 @@
+// The tensors that a network asked for, placed on a device.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "ggml-backend.h"
+
+#include "cancellation.h"
+#include "cpu/row_delta.h"
+#include "weights/weight_binder.h"
+
+namespace diffusion {
+
+class PackedWeights;
+
+// Where weights are on a device that reads host memory.
+enum class Placement {
+    mapped, // in their file, where that is large and the device can read them there; otherwise in memory
+    copied, // in memory
+};
+
+// Device memory that holds bound tensors; the binder must stay alive while it is used.
+class PlacedWeights {
+public:
+    using Progress = std::function<void(int64_t done, int64_t total)>;
+
+    // `packed`: what packs the matrices and kernels where the CPU's kernels do; else nullptr. Throws Error (out_of_memory, cancelled,
+    // file).
+    PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, PackedWeights * packed, Placement placement,
+                  const Progress & progress, const Cancellation & cancellation);
+    ~PlacedWeights();
+    PlacedWeights(const PlacedWeights &) = delete;
+    PlacedWeights & operator=(const PlacedWeights &) = delete;
+
+    // Throws Error (file) where a file that weights are read from in their place has changed. To be asked before an evaluation and
+    // after it, whose result counts for nothing then.
+    void check_unchanged() const;
+
+    using Deltas = std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>>;
+    // Other deltas than those in force, ready to be put in their place.
+    struct Change {
+        Deltas deltas;
+        std::set<const WeightBinder::Binding *> stale; // what is to be written then
+    };
+    // What is added to tensors, in place of all that was. Their types must be those of can_merge().
+    Change change_to(Deltas deltas) const;
+    // Puts it in force from the next update() on. The graphs that read the tensors must be gone.
+    void apply(Change change) noexcept;
+    // Writes the tensors whose delta has changed; comes before an evaluation that reads them. Where it throws (Error: cancelled,
+    // out_of_memory, file), the next call goes on.
+    void update(const Cancellation & cancellation);
+
+    // Numbers can be written in that type without data to calibrate it by.
+    static bool can_merge(ggml_type type);
+
+    // Where the numbers of a tensor lie that was not copied; nullptr for others.
+    const StoredTensor * in_file(Tensor tensor) const;
+    int64_t mapped_bytes() const { return mapped_bytes_; }
+    int64_t allocated_bytes() const { return allocated_bytes_; }
+
+private:
+    struct FreeBuffer {
+        void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
+    };
+    using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
+
+    struct Plan;
+
+    std::map<int, ggml_backend_buffer_t> map_files(const Plan & plan);
+    ggml_backend_buffer_t allocate(const Plan & plan);
+    void write_merged(const WeightBinder::Binding & binding, const RowDelta & delta, const Cancellation &) const;
+    void forget_packed() noexcept;
+    void place_merged(Tensor tensor);
+
+    const WeightBinder & binder_;
+    ggml_backend_t backend_;
+    std::vector<Buffer> buffers_;
+    PackedWeights * packed_;
+    std::vector<const MappedFile *> in_use_; // those that numbers are read from
+    std::unordered_map<Tensor, const StoredTensor *> in_file_;
+    std::map<Tensor, StoredTensor> raw_; // what is read by read_numbers(), in the file or in memory
+    std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors that lie in their file
+    std::unordered_map<Tensor, Buffer> own_;                   // memory of such a tensor while it has a delta
+    Deltas deltas_;
+    std::set<const WeightBinder::Binding *> stale_;
+    int64_t mapped_bytes_ = 0;
+    int64_t allocated_bytes_ = 0;
+};
+
+} // namespace diffusion
