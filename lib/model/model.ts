@@ -273,7 +273,7 @@ export class Model implements AsyncDisposable {
     }
     return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
       this.#warnings.gather(async (inTurn) => {
-        const networks = new Networks(this.#addon, this.#native, signal, checked.wrap);
+        const networks = new Networks(this.#addon, this.#native, signal, checked.tileable);
         const task = untilAborted(prepare(checked, limits), signal);
         const prompts = untilAborted(
           readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, checked, signal),

@@ -151,8 +151,8 @@ export interface NativeTextEncoding {
   readonly pooled: Float32Array;
 }
 
-/** Along which sides convolutions take an image for joined, so that the result can be laid side by side. */
-export type NativeWrap = 'x' | 'y' | 'xy';
+/** Along which axes convolutions are circular, so that copies of the result can be laid side by side. */
+export type NativeTileable = 'x' | 'y' | 'xy';
 
 /** What a UNet is conditioned with. */
 export interface NativeCondition {
@@ -170,7 +170,7 @@ export interface NativeCondition {
   readonly identityAttention?: boolean;
   /** At most 64. */
   readonly controls?: readonly NativeControl[];
-  readonly wrap?: NativeWrap;
+  readonly tileable?: NativeTileable;
 }
 
 /** An image that a ControlNet leads the UNet by. */
@@ -253,7 +253,7 @@ export interface NativeModel {
     latent: Float32Array,
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
-    wrap?: NativeWrap,
+    tileable?: NativeTileable,
   ): Promise<Float32Array>;
   /**
    * VAE encoder.
@@ -264,7 +264,7 @@ export interface NativeModel {
     image: Float32Array,
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
-    wrap?: NativeWrap,
+    tileable?: NativeTileable,
   ): Promise<Float32Array>;
   /**
    * Decodes by the tiny autoencoder; only where `info.tinyAutoencoder` says that there is one.
@@ -275,7 +275,7 @@ export interface NativeModel {
     latent: Float32Array,
     shape: readonly [number, number, number, number],
     cancellation: NativeCancellation,
-    wrap?: NativeWrap,
+    tileable?: NativeTileable,
   ): Promise<Float32Array>;
   /** What the evaluations so far cost, the most expensive operations first; empty without the option `profile`. */
   profile(): Promise<readonly NativeProfileEntry[]>;

@@ -10,7 +10,7 @@ import type {
   NativeModel,
   NativeModelInfo,
   NativeTextEncoding,
-  NativeWrap,
+  NativeTileable,
 } from './contract.ts';
 
 /** Shape of a latent or an image: `[batch, channels, height, width]`. */
@@ -28,15 +28,15 @@ export class Networks {
   readonly signal: AbortSignal;
   readonly #addon: NativeAddon;
   readonly #model: NativeModel;
-  readonly #wrap: NativeWrap | undefined;
+  readonly #tileable: NativeTileable | undefined;
 
-  /** @param wrap sides along which all of them but the text encoders take an image for joined. */
-  constructor(addon: NativeAddon, model: NativeModel, signal: AbortSignal, wrap?: NativeWrap) {
+  /** @param tileable sides along which all of them but the text encoders take an image for joined. */
+  constructor(addon: NativeAddon, model: NativeModel, signal: AbortSignal, tileable?: NativeTileable) {
     this.info = model.info;
     this.#addon = addon;
     this.#model = model;
     this.signal = signal;
-    this.#wrap = wrap;
+    this.#tileable = tileable;
   }
 
   /**
@@ -83,9 +83,9 @@ export class Networks {
     condition: NativeCondition,
     when: string,
   ): Promise<Float32Array> {
-    const wrapped = this.#wrap ? { ...condition, wrap: this.#wrap } : condition;
+    const circular = this.#tileable ? { ...condition, tileable: this.#tileable } : condition;
     const prediction = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.predict(latent, shape, timesteps, wrapped, flag),
+      this.#model.predict(latent, shape, timesteps, circular, flag),
     );
     return requireFinite(prediction, `the UNet at ${when}`);
   }
@@ -98,7 +98,7 @@ export class Networks {
    */
   async encode(planes: Float32Array, shape: Shape): Promise<Float32Array> {
     const moments = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.encode(planes, shape, flag, this.#wrap),
+      this.#model.encode(planes, shape, flag, this.#tileable),
     );
     return requireFinite(moments, 'the VAE encoder');
   }
@@ -111,7 +111,7 @@ export class Networks {
   async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
     const scaled = latent.map((value) => value / this.info.scalingFactor);
     const planes = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.decode(scaled, shape, flag, this.#wrap),
+      this.#model.decode(scaled, shape, flag, this.#tileable),
     );
     return requireFinite(planes, 'the VAE decoder');
   }
@@ -119,7 +119,7 @@ export class Networks {
   /** Decodes diffusion latents by the tiny autoencoder, as {@link decode}. */
   async preview(latent: Float32Array, shape: Shape): Promise<Float32Array> {
     const planes = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.preview(latent, shape, flag, this.#wrap),
+      this.#model.preview(latent, shape, flag, this.#tileable),
     );
     return requireFinite(planes, 'the tiny autoencoder');
   }

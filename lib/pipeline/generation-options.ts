@@ -8,7 +8,7 @@ import { checkMaxPixels, type ImageLimits } from '../image/limits.ts';
 import type { Size } from '../image/resize.ts';
 import { type CheckedLoras, checkLoras, type LoraOption, type LoraTags } from '../lora/options.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
-import type { NativeWrap } from '../native/contract.ts';
+import type { NativeTileable } from '../native/contract.ts';
 import { type OptionCheck, within } from '../options/check.ts';
 import { RNG_NAMES, type RngName } from '../rng/index.ts';
 import { asSeed, SEEDS } from '../rng/seed.ts';
@@ -218,7 +218,7 @@ export interface CheckedGenerationOptions extends CheckedEmbeddings, CheckedLora
   readonly rng: RngName;
   readonly signal: AbortSignal | undefined;
   readonly onStep: GenerationOptions['onStep'];
-  readonly wrap: NativeWrap | undefined;
+  readonly tileable: NativeTileable | undefined;
   readonly preview: PreviewKind | undefined;
   readonly previewNoisy: boolean;
 }
@@ -311,15 +311,15 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     rng: check.name('rng', 'cuda', RNG_NAMES),
     signal: check.signal(),
     onStep: check.callback<NonNullable<GenerationOptions['onStep']>>('onStep'),
-    wrap: checkTileable(check),
+    tileable: checkTileable(check),
     preview: checkPreview(check, limits),
     previewNoisy: check.boolean('previewNoisy', false),
   };
 }
 
-function checkTileable(check: OptionCheck): NativeWrap | undefined {
+function checkTileable(check: OptionCheck): NativeTileable | undefined {
   const value = check.value('tileable');
-  if (typeof value === 'string') return check.name<NativeWrap>('tileable', 'x', ['x', 'y']);
+  if (typeof value === 'string') return check.name<NativeTileable>('tileable', 'x', ['x', 'y']);
   return check.boolean('tileable', false) ? 'xy' : undefined;
 }
 

@@ -274,7 +274,7 @@ function parametersOf(
 
 /** What steers an image beside prompts and scale, where it is not the default. */
 function steeringParameters(options: CheckedGenerationOptions): Partial<GenerationParameters> {
-  const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize, wrap } = options;
+  const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize, tileable } = options;
   const { aestheticScore, negativeAestheticScore } = options;
   const size = (given: Size | undefined) => given && `${given.width}x${given.height}`;
   const usualScores = aestheticScore === DEFAULT_SCORES.positive && negativeAestheticScore === DEFAULT_SCORES.negative;
@@ -285,7 +285,7 @@ function steeringParameters(options: CheckedGenerationOptions): Partial<Generati
     originalSize: size(originalSize),
     cropTopLeft: cropTopLeft.top || cropTopLeft.left ? `${cropTopLeft.top}, ${cropTopLeft.left}` : undefined,
     targetSize: size(targetSize),
-    tileable: wrap === 'xy' ? true : wrap,
+    tileable: tileable === 'xy' ? true : tileable,
     aestheticScores: usualScores ? undefined : `${aestheticScore}, ${negativeAestheticScore}`,
   };
 }

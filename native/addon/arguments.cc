@@ -145,15 +145,15 @@ Condition read_condition(const Napi::Value & value) {
     const auto controls = object.Get("controls");
     if (!controls.IsUndefined()) condition.controls = read_array(controls, "controls", read_control);
     condition.identity_attention = object.Get("identityAttention").ToBoolean();
-    condition.wrap = read_wrap(object.Get("wrap"));
+    condition.tileable = read_tileable(object.Get("tileable"));
     return condition;
 }
 
-Wrap read_wrap(const Napi::Value & value) {
+Tileable read_tileable(const Napi::Value & value) {
     if (value.IsUndefined()) return {};
-    const std::string sides = read_string(value, "wrap");
+    const std::string sides = read_string(value, "tileable");
     if (sides != "x" && sides != "y" && sides != "xy") {
-        throw_range_error(value.Env(), "Expected x, y or xy for wrap but received '" + sides + "'.");
+        throw_range_error(value.Env(), "Expected x, y or xy for tileable but received '" + sides + "'.");
     }
     return {sides.front() == 'x', sides.back() == 'y'};
 }

@@ -20,7 +20,7 @@ int64_t read_integer(const Napi::Value & value, const char * name, int64_t least
 Shape4 read_shape(const Napi::Value & value, size_t n_elements);
 Condition read_condition(const Napi::Value & value);
 // `x`, `y`, `xy`, or undefined for none.
-Wrap read_wrap(const Napi::Value & value);
+Tileable read_tileable(const Napi::Value & value);
 Cancellation read_cancellation(const Napi::Value & value);
 Source read_source(const Napi::Value & value);
 Napi::Object read_object(const Napi::Value & value, const char * name);

@@ -91,11 +91,12 @@ Napi::Value ModelClass::decode(const Napi::CallbackInfo & info) {
     return promise_of(info.Env(), purpose, [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
-        const auto wrap = read_wrap(info[3]);
-        return evaluate_array(info, read_cancellation(info[2]), purpose,
-                              [latent = std::move(latent), shape, wrap](Engine & engine, const Cancellation & flag) {
-                                  return engine.decode(latent, shape, wrap, flag);
-                              });
+        const auto tileable = read_tileable(info[3]);
+        return evaluate_array(
+            info, read_cancellation(info[2]), purpose,
+            [latent = std::move(latent), shape, tileable](Engine & engine, const Cancellation & flag) {
+                return engine.decode(latent, shape, tileable, flag);
+            });
     });
 }
 
@@ -104,10 +105,10 @@ Napi::Value ModelClass::encode(const Napi::CallbackInfo & info) {
     return promise_of(info.Env(), purpose, [&] {
         auto image = read_floats(info[0], "image");
         const auto shape = read_shape(info[1], image.size());
-        const auto wrap = read_wrap(info[3]);
+        const auto tileable = read_tileable(info[3]);
         return evaluate_array(info, read_cancellation(info[2]), purpose,
-                              [image = std::move(image), shape, wrap](Engine & engine, const Cancellation & flag) {
-                                  return engine.encode(image, shape, wrap, flag);
+                              [image = std::move(image), shape, tileable](Engine & engine, const Cancellation & flag) {
+                                  return engine.encode(image, shape, tileable, flag);
                               });
     });
 }
@@ -117,11 +118,12 @@ Napi::Value ModelClass::preview(const Napi::CallbackInfo & info) {
     return promise_of(info.Env(), purpose, [&] {
         auto latent = read_floats(info[0], "latent");
         const auto shape = read_shape(info[1], latent.size());
-        const auto wrap = read_wrap(info[3]);
-        return evaluate_array(info, read_cancellation(info[2]), purpose,
-                              [latent = std::move(latent), shape, wrap](Engine & engine, const Cancellation & flag) {
-                                  return engine.preview(latent, shape, wrap, flag);
-                              });
+        const auto tileable = read_tileable(info[3]);
+        return evaluate_array(
+            info, read_cancellation(info[2]), purpose,
+            [latent = std::move(latent), shape, tileable](Engine & engine, const Cancellation & flag) {
+                return engine.preview(latent, shape, tileable, flag);
+            });
     });
 }
 

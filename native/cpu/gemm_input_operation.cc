@@ -16,11 +16,11 @@ public:
         const auto source = [](int64_t place, int64_t places, int64_t side) {
             return static_cast<int32_t>((place + places) % places * side / places);
         };
-        const int64_t left = layout.wrap_x ? layout.before : 0, right = layout.wrap_x ? layout.after : 0;
+        const int64_t left = layout.tileable_x ? layout.before : 0, right = layout.tileable_x ? layout.after : 0;
         for (int64_t x = -left; x < layout.width + right; x++) columns_.push_back(source(x, layout.width, width));
         for (int64_t y = -layout.before; y < layout.height + layout.after; y++) {
             const bool inside = y >= 0 && y < layout.height;
-            lines_.push_back(inside || layout.wrap_y ? source(y, layout.height, height) : -1);
+            lines_.push_back(inside || layout.tileable_y ? source(y, layout.height, height) : -1);
         }
         parts_ = std::min(parts_for(layout.width * layout.height * channels), layout.height);
     }
@@ -50,7 +50,7 @@ private:
         n.height = x->ne[2];
         n.activation = activation_;
         const float * channels = factors ? static_cast<const float *>(factors->data) + image * 2 * n.channels : nullptr;
-        const int64_t count = columns_.size(), left = layout_.wrap_x ? 0 : layout_.before;
+        const int64_t count = columns_.size(), left = layout_.tileable_x ? 0 : layout_.before;
         std::memset(to, 0, left * pixel);
         kernels_.prepare_line(n, channels, image, lines_[line], columns_.data(), count, to + left * pixel, y->ne[0]);
         std::memset(to + (left + count) * pixel, 0, (y->ne[1] - left - count) * pixel);

@@ -68,8 +68,8 @@ NewNode group_norm_node(Tensor image, Tensor factors, Tensor residual, bool relu
 // How an image is laid out for a product: resized by nearest neighbour to width and height, with pixels around it.
 struct ImageLayout {
     int64_t width = 0, height = 0;
-    int64_t before = 0, after = 0;       // pixels left and at the top, right and at the bottom: zeros, or
-    bool wrap_x = false, wrap_y = false; // those of the other side
+    int64_t before = 0, after = 0;               // pixels left and at the top, right and at the bottom: zeros, or
+    bool tileable_x = false, tileable_y = false; // those of the other side
 };
 
 // The image in operands, after the group norm with these factors (or as it is, without) and an activation: none, SiLU or ReLU.

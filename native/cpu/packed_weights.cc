@@ -117,15 +117,31 @@ PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
 
 void PackedWeights::set_deltas(Deltas deltas) noexcept {
     std::erase_if(matrices_, [&](const auto & entry) {
-        const Tensor weight = entry.first.first;
-        return deltas_.contains(weight) || deltas.contains(weight);
+        const auto before = deltas_.find(entry.first.first), after = deltas.find(entry.first.first);
+        return (before == deltas_.end() ? nullptr : before->second) !=
+               (after == deltas.end() ? nullptr : after->second);
     });
     deltas_.swap(deltas);
 }
 
 void PackedWeights::forget(Tensor weight) noexcept {
-    std::erase_if(matrices_, [&](const auto & entry) { return entry.first.first == weight; });
+    const auto [first, end] = forms_of(weight);
+    matrices_.erase(first, end);
     stored_.erase(weight);
+}
+
+size_t PackedWeights::packed_bytes(Tensor weight) const {
+    size_t bytes = 0;
+    for (auto [form, end] = forms_of(weight); form != end; ++form) {
+        bytes += form->second->kept() ? form->second->bytes() : 0;
+    }
+    return bytes;
+}
+
+// All that is there of a weight.
+std::pair<PackedWeights::Matrices::const_iterator, PackedWeights::Matrices::const_iterator>
+PackedWeights::forms_of(Tensor weight) const {
+    return {matrices_.lower_bound({weight, WeightForm::matrix}), matrices_.upper_bound({weight, WeightForm::winograd})};
 }
 
 size_t PackedWeights::unpacked_bytes(Tensor weight) const {

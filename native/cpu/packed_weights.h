@@ -19,7 +19,7 @@ enum class WeightForm {
     matrix,       // [in, columns]
     gated_matrix, // [in, columns]: values, then as many gates
     convolution,  // [width, height, in, columns]
-    winograd,     // the same of 3x3 taps, transformed to 16
+    winograd,     // the same of 3x3 taps, transformed to 16; the last form
 };
 
 // One matrix or convolution, cut into panels of columns. Where that takes no more
@@ -83,14 +83,18 @@ public:
     // The numbers of `weight`, which has no memory, are those of `stored`, which must stay where it is until forget().
     void set_stored(Tensor weight, const StoredTensor & stored) { stored_[weight] = &stored; }
     using Deltas = std::map<Tensor, std::shared_ptr<const RowDelta>>;
-    // What is added to weights from now on, in place of all that was. Frees what is packed of them: graphs that refer to that must be
-    // gone.
+    // What is added to weights from now on, in place of all that was. Frees what is packed of those whose delta is another one: graphs
+    // that refer to that must be gone.
     void set_deltas(Deltas deltas) noexcept;
+    const Deltas & deltas() const { return deltas_; }
     // Frees what is packed of a weight that goes away.
     void forget(Tensor weight) noexcept;
 
     // In the file or, where the tensor was copied, in memory.
     size_t unpacked_bytes(Tensor weight) const;
+
+    // Bytes that the panels of a weight take that are kept, once they are packed.
+    size_t packed_bytes(Tensor weight) const;
 
     // Bytes that panels will take that are still to be packed.
     size_t pending_bytes() const;
@@ -99,8 +103,11 @@ public:
     bool keep_all = false;                 // also where that takes more memory than the file's form
 
 private:
+    using Matrices = std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>>;
+    std::pair<Matrices::const_iterator, Matrices::const_iterator> forms_of(Tensor weight) const;
+
     const Kernels & kernels_;
-    std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>> matrices_;
+    Matrices matrices_;
     std::map<Tensor, const StoredTensor *> stored_;
     Deltas deltas_;
 };

@@ -26,7 +26,7 @@ struct Norm {
 // Groups of a group norm, as everywhere in Stable Diffusion.
 inline constexpr int group_count = 32;
 
-// Stride and padding of a convolution. The padding is of zeros, or of the other side of the image where that wraps.
+// Stride and padding of a convolution. The padding is of zeros, or of the other side of the image where that is tileable.
 struct Geometry {
     enum Kind {
         same,               // stride 1, half a kernel of padding on each side: one pixel for 3x3
@@ -49,8 +49,8 @@ struct Geometry {
     }
 };
 
-// Which sides of an image convolutions take for joined, so that what they make can be laid side by side.
-struct Wrap {
+// Along which axes convolutions are circular: opposite sides of the image are joined, so that copies of it can be laid side by side.
+struct Tileable {
     bool x = false, y = false;
 };
 
@@ -66,7 +66,7 @@ public:
     ggml_context * context() const { return graph_.context(); }
     Tensor expand(Tensor tensor) { return graph_.expand(tensor); } // see Graph
 
-    void set_wrap(Wrap wrap) { wrap_ = wrap; }
+    void set_tileable(Tileable tileable) { tileable_ = tileable; }
 
     // [width, height, channels, batch] <-> an image.
     virtual Tensor to_image(Tensor planes) = 0;
@@ -123,11 +123,11 @@ public:
 
 protected:
     Graph & graph() const { return graph_; }
-    Wrap wrap() const { return wrap_; }
+    Tileable tileable() const { return tileable_; }
 
 private:
     Graph & graph_;
-    Wrap wrap_;
+    Tileable tileable_;
 };
 
 class CpuContext;

@@ -152,8 +152,8 @@ Tensor CpuLayers::convolve(const Conv2d & layer, Tensor image, Tensor factors, A
     layout.height = resized ? geometry.height : image->ne[2];
     layout.before = padding.before;
     layout.after = padding.after;
-    layout.wrap_x = wrap().x;
-    layout.wrap_y = wrap().y;
+    layout.tileable_x = tileable().x;
+    layout.tileable_y = tileable().y;
     Tensor a = graph().add(gemm_input_node(cpu_, image, factors, before, layout));
     return convolve(layer, a, geometry.stride(), epilogue);
 }

@@ -144,7 +144,7 @@ Tensor GgmlLayers::normed(const Norm & norm, float eps, Tensor x) {
     return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
 }
 
-// With pixels left and above, and right and below: those of the other side where the image wraps, zeros where not.
+// With pixels left and above, and right and below: those of the other side where the image is tileable, zeros where not.
 Tensor GgmlLayers::with_border(Tensor x, int before, int after) const {
     const auto pad = [&](bool circular, bool along_x, bool along_y) {
         const auto pad_ext = circular ? ggml_pad_ext_circular : ggml_pad_ext;
@@ -152,14 +152,14 @@ Tensor GgmlLayers::with_border(Tensor x, int before, int after) const {
                   ay = along_y ? after : 0;
         return pad_ext(context(), x, bx, ax, by, ay, 0, 0, 0, 0);
     };
-    if (wrap().x == wrap().y) return pad(wrap().x, true, true);
-    x = pad(true, wrap().x, wrap().y);
-    return pad(false, wrap().y, wrap().x);
+    if (tileable().x == tileable().y) return pad(tileable().x, true, true);
+    x = pad(true, tileable().x, tileable().y);
+    return pad(false, tileable().y, tileable().x);
 }
 
 Tensor GgmlLayers::convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue) {
     ggml_context * ctx = context();
-    if (padding > 0 && (wrap().x || wrap().y)) {
+    if (padding > 0 && (tileable().x || tileable().y)) {
         x = with_border(x, padding, padding);
         padding = 0;
     }

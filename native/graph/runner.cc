@@ -56,11 +56,11 @@ std::string key_of(const std::string & name, const std::string & variant, const 
 } // namespace
 
 struct Runner::Plan {
-    std::string key;
+    std::string name, key;
     std::unique_ptr<Graph> graph;
     std::unique_ptr<ggml_backend_sched, FreeSched> sched;
     std::vector<Tensor> inputs;
-    Tensor output = nullptr;
+    std::vector<Tensor> outputs;
     size_t n_bytes = 0; // of compute memory on all backends
     int threads = 1;
 };
@@ -94,15 +94,16 @@ private:
     Plan & plan_;
 };
 
-std::vector<float> Runner::run(const std::string & name, const std::string & variant,
-                               const std::vector<GraphInput> & inputs, const Build & build,
-                               const Cancellation & cancellation) {
+std::vector<std::vector<float>> Runner::run(const std::string & name, const std::string & variant,
+                                            const std::vector<GraphInput> & inputs, const Build & build,
+                                            const Cancellation & cancellation) {
     cancellation.throw_if_cancelled();
     Plan & p = plan(name, variant, inputs, build);
     for (size_t i = 0; i < inputs.size(); i++) {
         ggml_backend_tensor_set(p.inputs[i], inputs[i].data, 0, ggml_nbytes(p.inputs[i]));
     }
-    std::vector<float> result(ggml_nelements(p.output));
+    std::vector<std::vector<float>> results;
+    for (const Tensor output : p.outputs) results.emplace_back(ggml_nelements(output));
     std::optional<CoreLease> cores;
     if (device_.is_cpu()) cores.emplace(p.threads, cancellation);
     const ggml_status status = Evaluation(*this, p, name, cancellation).compute();
@@ -113,19 +114,41 @@ std::vector<float> Runner::run(const std::string & name, const std::string & var
         throw Error(ErrorCode::device, "The device " + std::string(ggml_backend_name(device_.backend())) +
                                            " failed while evaluating the " + name + ".");
     }
-    ggml_backend_tensor_get(p.output, result.data(), 0, ggml_nbytes(p.output));
-    return result;
+    for (size_t i = 0; i < results.size(); i++) {
+        ggml_backend_tensor_get(p.outputs[i], results[i].data(), 0, ggml_nbytes(p.outputs[i]));
+    }
+    return results;
+}
+
+size_t Runner::measure(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs,
+                       const Build & build) {
+    const std::string key = key_of(name, variant, inputs);
+    for (const auto & plan : plans_) {
+        if (plan->key == key) return plan->n_bytes;
+    }
+    size_t capacity = Graph::small;
+    const auto draft = draft_plan(name, inputs, build, capacity);
+    const std::vector<size_t> sizes = reserve(*draft);
+    const int threads = std::min(useful_threads(*draft->graph), device_.threads());
+    return std::accumulate(sizes.begin(), sizes.end(), draft->graph->scratch_bytes(threads));
+}
+
+size_t Runner::held_bytes(const std::string & name) const {
+    size_t bytes = 0;
+    for (const auto & plan : plans_) bytes += plan->name == name ? plan->n_bytes : 0;
+    return bytes;
 }
 
 Runner::Plan & Runner::plan(const std::string & name, const std::string & variant,
                             const std::vector<GraphInput> & inputs, const Build & build) {
     const std::string key = key_of(name, variant, inputs);
-    for (auto it = plans_.begin(); it != plans_.end(); ++it) {
-        if ((*it)->key != key) continue;
-        plans_.splice(plans_.begin(), plans_, it);
+    const auto kept = std::ranges::find_if(plans_, [&](const auto & plan) { return plan->key == key; });
+    if (kept != plans_.end()) {
+        plans_.splice(plans_.begin(), plans_, kept);
         return *plans_.front();
     }
     auto made = make_plan(name, inputs, build);
+    made->name = name;
     made->key = key;
     plans_.push_front(std::move(made));
     return *plans_.front();
@@ -135,14 +158,8 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
                                                 const Build & build) {
     const std::vector<ggml_backend_t> & backends = device_.backends();
     // Dealing a graph out to devices changes it, so one that was measured cannot be evaluated: it is built a second time.
-    std::vector<size_t> sizes(backends.size());
     size_t capacity = Graph::small;
-    {
-        const auto measured = draft_plan(name, inputs, build, capacity);
-        if (!ggml_backend_sched_reserve_size(measured->sched.get(), measured->graph->nodes(), sizes.data())) {
-            throw std::bad_alloc();
-        }
-    }
+    const std::vector<size_t> sizes = reserve(*draft_plan(name, inputs, build, capacity));
     const size_t n_bytes = std::accumulate(sizes.begin(), sizes.end(), size_t{0});
     evict(n_bytes);
     for (size_t i = 0; i < backends.size(); i++) require_memory(sizes[i], backends[i], "evaluating the " + name);
@@ -159,7 +176,7 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
         throw out_of_memory(n_bytes, device_.backend(), "evaluating the " + name);
     }
     if (device_.is_cpu()) {
-        const ggml_backend_buffer_t buffer = p->output->buffer;
+        const ggml_backend_buffer_t buffer = p->outputs.front()->buffer;
         prefer_huge_pages(ggml_backend_buffer_get_base(buffer), ggml_backend_buffer_get_size(buffer));
     }
     return p;
@@ -189,9 +206,11 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const s
         p->inputs.push_back(tensor);
     }
     const std::unique_ptr<Layers> layers = device_.make_layers(*p->graph);
-    p->output = ggml_cont(p->graph->context(), build(*layers, p->inputs));
-    ggml_set_output(p->output);
-    p->graph->expand(p->output);
+    for (const Tensor output : build(*layers, p->inputs)) {
+        p->outputs.push_back(ggml_cont(p->graph->context(), output));
+        ggml_set_output(p->outputs.back());
+        p->graph->expand(p->outputs.back());
+    }
 
     auto backends = device_.backends();
     for (int i = 0; i < ggml_graph_n_nodes(p->graph->nodes()); i++) {
@@ -217,9 +236,19 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const s
     return p;
 }
 
+std::vector<size_t> Runner::reserve(Plan & draft) const {
+    std::vector<size_t> sizes(device_.backends().size());
+    if (!ggml_backend_sched_reserve_size(draft.sched.get(), draft.graph->nodes(), sizes.data())) throw std::bad_alloc();
+    return sizes;
+}
+
 void Runner::clear() {
     plans_.clear();
     return_freed_memory();
+}
+
+void Runner::forget(const std::string & name) noexcept {
+    if (std::erase_if(plans_, [&](const auto & plan) { return plan->name == name; }) > 0) return_freed_memory();
 }
 
 void Runner::evict(size_t needed) {

@@ -24,21 +24,30 @@ struct GraphInput {
 
 class Runner {
 public:
-    using Build = std::function<Tensor(Layers &, std::span<const Tensor> inputs)>;
+    // Gives the outputs.
+    using Build = std::function<std::vector<Tensor>(Layers &, std::span<const Tensor> inputs)>;
 
     // With a `profile`, evaluations add to it.
     explicit Runner(Device & device, Profile * profile = nullptr);
     ~Runner();
 
-    // The output that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
+    // The outputs that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
     // same graph; the name also stands in error messages.
     // Throws Error (cancelled, out_of_memory, device, model_unsupported) and std::bad_alloc.
-    std::vector<float> run(const std::string & name, const std::string & variant,
-                           const std::vector<GraphInput> & inputs, const Build & build,
-                           const Cancellation & cancellation);
+    std::vector<std::vector<float>> run(const std::string & name, const std::string & variant,
+                                        const std::vector<GraphInput> & inputs, const Build & build,
+                                        const Cancellation & cancellation);
 
-    // Forgets all graphs, for weights or the way they are used have changed.
-    void clear();
+    // Bytes of compute memory that such a run takes, without taking them; the inputs need no data. Throws as run() does.
+    size_t measure(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs,
+                   const Build & build);
+
+    // Bytes of compute memory that the graphs of that name hold.
+    size_t held_bytes(const std::string & name) const;
+
+    void clear(); // all
+    // Forgets the graphs of that name, for weights or the way they are used have changed.
+    void forget(const std::string & name) noexcept;
 
 private:
     struct Plan;
@@ -53,6 +62,8 @@ private:
                                      const Build & build, size_t & capacity);
     std::unique_ptr<Plan> draft_plan_within(size_t capacity, const std::string & name,
                                             const std::vector<GraphInput> & inputs, const Build & build);
+    // Bytes of compute memory on each backend.
+    std::vector<size_t> reserve(Plan & draft) const;
     void evict(size_t needed);
 
     Device & device_;

@@ -87,8 +87,9 @@ void ControlNets::open(const std::vector<std::string> & paths, const Cancellatio
 void ControlNets::place(Entries & entries, const Cancellation & cancellation) {
     for (auto & entry : entries) {
         if (!entry || entry->placed) continue;
-        entry->placed = std::make_unique<PlacedWeights>(*entry->weights, device_.backend(), device_.packed_weights(),
-                                                        placement_, nullptr, cancellation);
+        entry->placed =
+            std::make_unique<PlacedWeights>(entry->tensors.table, entry->weights->bindings(), device_.backend(),
+                                            device_.packed_weights(), placement_, nullptr, cancellation);
         entry->serial = next_serial_++;
     }
 }

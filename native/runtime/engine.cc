@@ -109,9 +109,9 @@ ModelInfo describe(const Networks & n) {
     return info;
 }
 
-// What tells graphs that wrap from others.
-std::string variant_of(Wrap wrap) {
-    return std::string(wrap.x ? "x" : "") + (wrap.y ? "y" : "") + ' ';
+// What tells graphs of tileable images from others.
+std::string variant_of(Tileable tileable) {
+    return std::string(tileable.x ? "x" : "") + (tileable.y ? "y" : "") + ' ';
 }
 
 // Latents as the moments of a distribution without spread.
@@ -148,7 +148,7 @@ struct Engine::Impl {
     }
 
     std::vector<float> run(const char * network, const std::string & variant, const std::vector<GraphInput> & inputs,
-                           const Runner::Build & build, const Cancellation & cancellation) {
+                           const Evaluator::Build & build, const Cancellation & cancellation) {
         control_nets->check_unchanged();
         std::vector<float> result = evaluator->run(network, variant, inputs, build, cancellation);
         control_nets->check_unchanged();
@@ -299,7 +299,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
     if (c.guidance_size) inputs.push_back({GGML_TYPE_F32, {c.guidance_size, batch, 1, 1}, condition.guidance.data()});
     const size_t first_control = inputs.size();
     // And the ControlNets.
-    std::string variant = variant_of(condition.wrap) + (condition.identity_attention ? "identity " : "");
+    std::string variant = variant_of(condition.tileable) + (condition.identity_attention ? "identity " : "");
     for (const Control & control : condition.controls) {
         check_control(control, impl_->control_nets->size(), shape, impl_->info.vae_scale_factor);
         variant += std::to_string(impl_->control_nets->serial(control.net)) + ' ';
@@ -307,7 +307,7 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
         inputs.push_back({GGML_TYPE_F32, {1, 1, 1, 1}, &control.strength});
     }
     const auto build = [&](Layers & layers, std::span<const Tensor> in) {
-        layers.set_wrap(condition.wrap);
+        layers.set_tileable(condition.tileable);
         Unet::Inputs all{in[0], in[1], in[2]};
         if (c.vector_size) all.vector = in[3];
         if (c.guidance_size) all.guidance = in[first_control - 1];
@@ -322,17 +322,17 @@ std::vector<float> Engine::predict(const std::vector<float> & latent, Shape4 sha
     return impl_->run("UNet", variant, inputs, build, cancellation);
 }
 
-std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, Wrap wrap,
+std::vector<float> Engine::decode(const std::vector<float> & latent, Shape4 shape, Tileable tileable,
                                   const Cancellation & cancellation) {
     check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
     const auto build = [&](Layers & layers, std::span<const Tensor> in) {
-        layers.set_wrap(wrap);
+        layers.set_tileable(tileable);
         return impl_->networks->vae->build_decoder(layers, in[0]);
     };
-    return impl_->run("VAE decoder", variant_of(wrap), {image_input(latent, shape)}, build, cancellation);
+    return impl_->run("VAE decoder", variant_of(tileable), {image_input(latent, shape)}, build, cancellation);
 }
 
-std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, Wrap wrap,
+std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape, Tileable tileable,
                                   const Cancellation & cancellation) {
     check_image("image", image.size(), shape, 3);
     const VaeSizes sizes = impl_->networks->vae->sizes();
@@ -344,15 +344,15 @@ std::vector<float> Engine::encode(const std::vector<float> & image, Shape4 shape
                     "The VAE of this model has no encoder. Pass a whole VAE (option `vae`).");
     }
     const auto build = [&](Layers & layers, std::span<const Tensor> in) {
-        layers.set_wrap(wrap);
+        layers.set_tileable(tileable);
         return impl_->networks->vae->build_encoder(layers, in[0]);
     };
     std::vector<float> encoded =
-        impl_->run("VAE encoder", variant_of(wrap), {image_input(image, shape)}, build, cancellation);
+        impl_->run("VAE encoder", variant_of(tileable), {image_input(image, shape)}, build, cancellation);
     return sizes.tiny ? without_variance(encoded, shape[0]) : encoded;
 }
 
-std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 shape, Wrap wrap,
+std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 shape, Tileable tileable,
                                    const Cancellation & cancellation) {
     const Networks & networks = *impl_->networks;
     if (!impl_->info.tiny_autoencoder) {
@@ -361,10 +361,10 @@ std::vector<float> Engine::preview(const std::vector<float> & latent, Shape4 sha
     check_image("latent", latent.size(), shape, impl_->info.latent_channels, impl_->info.vae_scale_factor);
     const Vae & tiny = networks.tiny ? *networks.tiny : *networks.vae;
     const auto build = [&](Layers & layers, std::span<const Tensor> in) {
-        layers.set_wrap(wrap);
+        layers.set_tileable(tileable);
         return tiny.build_decoder(layers, in[0]);
     };
-    return impl_->run("tiny decoder", variant_of(wrap), {image_input(latent, shape)}, build, cancellation);
+    return impl_->run("tiny decoder", variant_of(tileable), {image_input(latent, shape)}, build, cancellation);
 }
 
 namespace {

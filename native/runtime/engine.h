@@ -85,7 +85,7 @@ struct Condition {
     std::vector<float> guidance;     // [batch, guidance size]
     bool identity_attention = false; // in the middle block
     std::vector<Control> controls;
-    Wrap wrap;
+    Tileable tileable;
 };
 
 class Engine {
@@ -116,10 +116,11 @@ public:
                              int64_t clip_skip, const Cancellation &);
     std::vector<float> predict(const std::vector<float> & latent, Shape4 shape, const std::vector<float> & timesteps,
                                const Condition & condition, const Cancellation &);
-    std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, Wrap wrap, const Cancellation &);
-    std::vector<float> encode(const std::vector<float> & image, Shape4 shape, Wrap wrap, const Cancellation &);
+    std::vector<float> decode(const std::vector<float> & latent, Shape4 shape, Tileable tileable, const Cancellation &);
+    std::vector<float> encode(const std::vector<float> & image, Shape4 shape, Tileable tileable, const Cancellation &);
     // Decodes by the tiny autoencoder.
-    std::vector<float> preview(const std::vector<float> & latent, Shape4 shape, Wrap wrap, const Cancellation &);
+    std::vector<float> preview(const std::vector<float> & latent, Shape4 shape, Tileable tileable,
+                               const Cancellation &);
 
 private:
     struct Impl;

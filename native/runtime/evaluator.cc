@@ -39,8 +39,8 @@ GraphInput image_input(const std::vector<float> & data, const Shape4 & s) {
 Evaluator::Evaluator(const WeightBinder & weights, const EngineOptions & options, const Cancellation & cancellation)
     : on_log_(options.on_log) {
     device_.emplace(options.device, options.threads, options.precision);
-    weights_.emplace(weights, device_->backend(), device_->packed_weights(), options.placement, options.on_progress,
-                     cancellation);
+    weights_.emplace(weights.table(), weights.bindings(), device_->backend(), device_->packed_weights(),
+                     options.placement, options.on_progress, cancellation);
     if (device_->cpu()) {
         int64_t numbers = 0;
         for (const auto & binding : weights.bindings()) numbers += ggml_nelements(binding.tensor);
@@ -55,17 +55,22 @@ Evaluator::Evaluator(const WeightBinder & weights, const EngineOptions & options
     runner_.emplace(*device_, profile_ ? &*profile_ : nullptr);
     info_.device = options.device;
     info_.threads = options.threads;
-    info_.mapped_bytes = weights_->mapped_bytes();
+    info_.mapped_bytes =
+        measure_weights(weights.table(), weights.bindings(), device_->backend(), device_->cpu(), options.placement)
+            .mapped;
     info_.allocated_bytes = weights_->allocated_bytes();
 }
 
 std::vector<float> Evaluator::run(const char * network, const std::string & variant,
-                                  const std::vector<GraphInput> & inputs, const Runner::Build & build,
+                                  const std::vector<GraphInput> & inputs, const Build & build,
                                   const Cancellation & cancellation) {
     weights_->update(cancellation);
     weights_->check_unchanged();
     const LogScope scope(on_log_);
-    std::vector<float> result = runner_->run(network, variant, inputs, build, cancellation);
+    const Runner::Build build_all = [&](Layers & layers, std::span<const Tensor> in) -> std::vector<Tensor> {
+        return {build(layers, in)};
+    };
+    std::vector<float> result = std::move(runner_->run(network, variant, inputs, build_all, cancellation).front());
     weights_->check_unchanged();
     return result;
 }

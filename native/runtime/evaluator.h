@@ -58,9 +58,10 @@ public:
     Device & device() { return *device_; }
     Runner & runner() { return *runner_; }
 
+    using Build = std::function<Tensor(Layers &, std::span<const Tensor> inputs)>;
     // See Runner::run. Throws Error (file) too, see PlacedWeights::check_unchanged.
     std::vector<float> run(const char * network, const std::string & variant, const std::vector<GraphInput> & inputs,
-                           const Runner::Build & build, const Cancellation & cancellation);
+                           const Build & build, const Cancellation & cancellation);
 
     // What is added to weights, in place of all that was. Where it throws (Error: model_unsupported where the device cannot), nothing
     // has changed.

@@ -172,23 +172,23 @@ void test_residual_blocks() {
                 false);
 }
 
-void test_wrapping() {
-    for (const Wrap wrap : {Wrap{true, false}, Wrap{false, true}, Wrap{true, true}}) {
-        const auto wrapped = [&](Geometry geometry) {
+void test_tileable() {
+    for (const Tileable tileable : {Tileable{true, false}, Tileable{false, true}, Tileable{true, true}}) {
+        const auto circular = [&](Geometry geometry) {
             return [=](Layers & layers, std::span<const Tensor> in) {
-                layers.set_wrap(wrap);
+                layers.set_tileable(tileable);
                 return convolution(geometry)(layers, in);
             };
         };
         const std::string name =
-            std::string("convolution that wraps along") + (wrap.x ? " x" : "") + (wrap.y ? " y" : "");
+            std::string("convolution, tileable along") + (tileable.x ? " x" : "") + (tileable.y ? " y" : "");
         const Input kernel{{3, 3, 5, 40}}, bias{{40, 1, 1, 1}};
-        check_layer(name, {{{7, 9, 5, 2}}, kernel, bias}, wrapped({}));
-        check_layer(name + ", every second pixel", {{{6, 8, 5, 2}}, kernel, bias}, wrapped({Geometry::strided}));
+        check_layer(name, {{{7, 9, 5, 2}}, kernel, bias}, circular({}));
+        check_layer(name + ", every second pixel", {{{6, 8, 5, 2}}, kernel, bias}, circular({Geometry::strided}));
         check_layer(name + ", every second, shifted", {{{8, 6, 5, 2}}, kernel, bias},
-                    wrapped({Geometry::strided_asymmetric}));
-        check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, wrapped({Geometry::resized, 7, 10}));
-        check_layer(name + ", wide", {{{34, 32, 66, 1}}, {{3, 3, 66, 70}}, {{70, 1, 1, 1}}}, wrapped({}));
+                    circular({Geometry::strided_asymmetric}));
+        check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, circular({Geometry::resized, 7, 10}));
+        check_layer(name + ", wide", {{{34, 32, 66, 1}}, {{3, 3, 66, 70}}, {{70, 1, 1, 1}}}, circular({}));
     }
 }
 
@@ -321,7 +321,7 @@ void test_attention() {
 int main() {
     test_convolutions();
     test_residual_blocks();
-    test_wrapping();
+    test_tileable();
     test_epilogues();
     test_residual_networks();
     test_resizing();

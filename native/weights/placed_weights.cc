@@ -30,6 +30,21 @@ bool is_as_stored(const WeightBinder::Binding & binding) {
     return binding.stored->is_plain() && binding.stored->type->ggml == binding.tensor->type;
 }
 
+// Read by read_numbers() as panels are packed: the tensor has no memory, its numbers stay as the file has them.
+bool is_raw(const WeightBinder::Binding & binding, bool packs) {
+    return packs && binding.for_gemm && !is_as_stored(binding);
+}
+
+// Leaves tensors without a place, and nothing packed of them.
+void displace(WeightBinder::Bindings bindings, PackedWeights * packed) noexcept {
+    for (const auto & binding : bindings) {
+        if (packed) packed->forget(binding.tensor);
+        binding.tensor->buffer = nullptr;
+        binding.tensor->data = nullptr;
+        binding.tensor->extra = nullptr;
+    }
+}
+
 // Writes `stored` into `tensor`. A conversion goes piece by piece: beside a tensor that just fits, there is no memory for
 // another copy.
 void write(const StoredTensor & stored, Tensor tensor) {
@@ -59,18 +74,31 @@ void prepare_quantization(ggml_type type) {
 
 // What becomes of each binding.
 struct PlacedWeights::Plan {
-    // Read by read_numbers() as panels are packed: the tensor has no memory, its numbers stay as the file has them.
-    bool is_raw(const WeightBinder::Binding & b) const { return packs && b.for_gemm && !is_as_stored(b); }
+    Plan(const TensorTable & table, ggml_backend_t backend, bool packed, Placement placement)
+        : files(table.files()), type(ggml_backend_get_default_buffer_type(backend)), packs(packed),
+          maps(placement == Placement::mapped && ggml_backend_buft_is_host(type)) {}
 
     bool stays_in_file(const WeightBinder::Binding & b) const {
         const bool wanted = maps && files[b.stored->file].n_bytes >= small_file;
-        return wanted && (is_raw(b) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored)));
+        return wanted && (is_raw(b, packs) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored)));
     }
 
     // Of memory, where it is copied.
     size_t bytes(const WeightBinder::Binding & b) const {
-        const size_t size = is_raw(b) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(type, b.tensor);
+        const size_t size = is_raw(b, packs) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(type, b.tensor);
         return GGML_PAD(size, ggml_backend_buft_get_alignment(type));
+    }
+
+    WeightBytes sum(WeightBinder::Bindings bindings) const {
+        WeightBytes sum;
+        for (const auto & b : bindings) {
+            if (stays_in_file(b)) {
+                sum.mapped += static_cast<int64_t>(b.stored->n_bytes);
+            } else {
+                sum.allocated += static_cast<int64_t>(bytes(b));
+            }
+        }
+        return sum;
     }
 
     const std::vector<StoredFile> & files;
@@ -78,23 +106,66 @@ struct PlacedWeights::Plan {
     bool packs, maps;
 };
 
-PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, PackedWeights * packed,
-                             Placement placement, const Progress & progress, const Cancellation & cancellation)
-    : binder_(binder), backend_(backend), packed_(packed) {
-    const ggml_backend_buffer_type_t type = ggml_backend_get_default_buffer_type(backend);
-    const bool maps = placement == Placement::mapped && ggml_backend_buft_is_host(type);
-    const Plan plan{binder.table().files(), type, packed != nullptr, maps};
+WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
+                            bool packs, Placement placement) {
+    return PlacedWeights::Plan(table, backend, packs, placement).sum(bindings);
+}
+
+UnplacedWeights::UnplacedWeights(WeightBinder::Bindings bindings, ggml_backend_t backend, PackedWeights * packed)
+    : bindings_(bindings), packed_(packed),
+      buffer_(require_made(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(backend), 0))) {
+    static char nowhere; // planning asks only whether a tensor lies anywhere
+    ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    try {
+        for (const auto & binding : bindings_) {
+            if (is_raw(binding, packed)) {
+                packed->set_stored(binding.tensor, *binding.stored);
+            } else {
+                binding.tensor->buffer = buffer_;
+                binding.tensor->data = &nowhere;
+            }
+        }
+    } catch (...) {
+        displace(bindings_, packed_);
+        ggml_backend_buffer_free(buffer_);
+        throw;
+    }
+}
+
+UnplacedWeights::~UnplacedWeights() {
+    displace(bindings_, packed_);
+    ggml_backend_buffer_free(buffer_);
+}
+
+PlacedWeights::PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
+                             PackedWeights * packed, Placement placement, const Progress & progress,
+                             const Cancellation & cancellation)
+    : table_(table), bindings_(bindings), backend_(backend), packed_(packed) {
+    try {
+        place(placement, progress, cancellation);
+    } catch (...) {
+        displace(bindings_, packed_);
+        throw;
+    }
+}
+
+PlacedWeights::~PlacedWeights() {
+    displace(bindings_, packed_);
+}
+
+void PlacedWeights::place(Placement placement, const Progress & progress, const Cancellation & cancellation) {
+    const Plan plan(table_, backend_, packed_ != nullptr, placement);
     const std::map<int, ggml_backend_buffer_t> mappings = map_files(plan);
     const ggml_backend_buffer_t memory = allocate(plan);
     auto * next = memory ? static_cast<uint8_t *>(ggml_backend_buffer_get_base(memory)) : nullptr;
 
     int64_t total = 0, done = 0;
-    for (const auto & binding : binder.bindings()) total += static_cast<int64_t>(binding.stored->n_bytes);
-    for (const auto & binding : binder.bindings()) {
+    for (const auto & binding : bindings_) total += static_cast<int64_t>(binding.stored->n_bytes);
+    for (const auto & binding : bindings_) {
         cancellation.throw_if_cancelled();
         const StoredTensor & stored = *binding.stored;
         const bool in_file = plan.stays_in_file(binding);
-        if (plan.is_raw(binding)) {
+        if (is_raw(binding, packed_)) {
             raw_.emplace(binding.tensor, stored).first->second.data = in_file ? stored.data : next;
             if (!in_file) std::memcpy(next, stored.data, stored.n_bytes);
         } else if (in_file) {
@@ -111,7 +182,6 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         }
         if (in_file) {
             in_file_[binding.tensor] = &stored;
-            mapped_bytes_ += static_cast<int64_t>(stored.n_bytes);
         } else {
             next += plan.bytes(binding);
             release_mapped(stored.data, stored.n_bytes);
@@ -119,19 +189,14 @@ PlacedWeights::PlacedWeights(const WeightBinder & binder, ggml_backend_t backend
         done += static_cast<int64_t>(stored.n_bytes);
         if (progress) progress(done, total);
     }
-    binder.table().check_unchanged();
-    try {
-        for (const auto & [tensor, stored] : raw_) packed->set_stored(tensor, stored);
-    } catch (...) {
-        forget_packed(); // another tensor may come to lie where one of these was
-        throw;
-    }
+    table_.check_unchanged();
+    for (const auto & [tensor, stored] : raw_) packed_->set_stored(tensor, stored);
 }
 
 // A buffer for each file that numbers are read from, by its index.
 std::map<int, ggml_backend_buffer_t> PlacedWeights::map_files(const Plan & plan) {
     std::map<int, ggml_backend_buffer_t> mappings;
-    for (const auto & binding : binder_.bindings()) {
+    for (const auto & binding : bindings_) {
         const int index = binding.stored->file;
         if (!plan.stays_in_file(binding) || mappings.contains(index)) continue;
         const MappedFile & file = *plan.files[index].mapping;
@@ -146,9 +211,7 @@ std::map<int, ggml_backend_buffer_t> PlacedWeights::map_files(const Plan & plan)
 
 // A buffer for all that is copied; nullptr where that is nothing.
 ggml_backend_buffer_t PlacedWeights::allocate(const Plan & plan) {
-    size_t bytes = 0;
-    for (const auto & binding : binder_.bindings()) bytes += plan.stays_in_file(binding) ? 0 : plan.bytes(binding);
-    allocated_bytes_ = static_cast<int64_t>(bytes);
+    const auto bytes = copied_bytes_ = static_cast<size_t>(plan.sum(bindings_).allocated);
     if (bytes == 0) return nullptr;
     require_memory(bytes, backend_, "the weights");
     Buffer buffer(ggml_backend_buft_alloc_buffer(plan.type, bytes));
@@ -158,13 +221,10 @@ ggml_backend_buffer_t PlacedWeights::allocate(const Plan & plan) {
     return buffers_.back().get();
 }
 
-PlacedWeights::~PlacedWeights() {
-    forget_packed();
-}
-
-void PlacedWeights::forget_packed() noexcept {
-    if (!packed_) return;
-    for (const auto & binding : binder_.bindings()) packed_->forget(binding.tensor);
+int64_t PlacedWeights::allocated_bytes() const {
+    size_t bytes = copied_bytes_;
+    for (const auto & [tensor, buffer] : own_) bytes += ggml_backend_buffer_get_size(buffer.get());
+    return static_cast<int64_t>(bytes);
 }
 
 const StoredTensor * PlacedWeights::in_file(Tensor tensor) const {
@@ -200,7 +260,7 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         cancellation.throw_if_cancelled();
         const WeightBinder::Binding & binding = **stale_.begin();
         const Tensor tensor = binding.tensor;
-        const MappedFile & file = *binder_.table().files()[binding.stored->file].mapping;
+        const MappedFile & file = *table_.files()[binding.stored->file].mapping;
         file.check_unchanged(); // before what is there is written over
         const auto delta = deltas_.find(&binding), end = deltas_.end();
         if (delta != end) {

@@ -25,15 +25,40 @@ enum class Placement {
     copied, // in memory
 };
 
+// Bytes of weights that are read from their files, and of copies in device memory.
+struct WeightBytes {
+    int64_t mapped = 0, allocated = 0;
+};
+
+// What placing them takes. `packs`: the CPU's kernels do that.
+WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
+                            bool packs, Placement placement);
+
+// Stands in for bound tensors that have no place, so that graphs that read them can be measured.
+class UnplacedWeights {
+public:
+    // Throws std::bad_alloc.
+    UnplacedWeights(WeightBinder::Bindings bindings, ggml_backend_t backend, PackedWeights * packed);
+    ~UnplacedWeights();
+    UnplacedWeights(const UnplacedWeights &) = delete;
+    UnplacedWeights & operator=(const UnplacedWeights &) = delete;
+
+private:
+    WeightBinder::Bindings bindings_;
+    PackedWeights * packed_;
+    ggml_backend_buffer_t buffer_;
+};
+
 // Device memory that holds bound tensors; the binder must stay alive while it is used.
 class PlacedWeights {
 public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
-    // `packed`: what packs the matrices and kernels where the CPU's kernels do; else nullptr. Throws Error (out_of_memory, cancelled,
-    // file).
-    PlacedWeights(const WeightBinder & binder, ggml_backend_t backend, PackedWeights * packed, Placement placement,
-                  const Progress & progress, const Cancellation & cancellation);
+    // `bindings`: some or all of the binder's. `packed`: what packs the matrices and kernels where the CPU's kernels do; else nullptr.
+    // Throws Error (out_of_memory, cancelled, file).
+    PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
+                  PackedWeights * packed, Placement placement, const Progress & progress,
+                  const Cancellation & cancellation);
     ~PlacedWeights();
     PlacedWeights(const PlacedWeights &) = delete;
     PlacedWeights & operator=(const PlacedWeights &) = delete;
@@ -61,26 +86,28 @@ public:
 
     // Where the numbers of a tensor lie that was not copied; nullptr for others.
     const StoredTensor * in_file(Tensor tensor) const;
-    int64_t mapped_bytes() const { return mapped_bytes_; }
-    int64_t allocated_bytes() const { return allocated_bytes_; }
+    // All copies, also those of tensors with a delta.
+    int64_t allocated_bytes() const;
 
 private:
     struct FreeBuffer {
         void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
     };
     using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
-
     struct Plan;
+    friend WeightBytes measure_weights(const TensorTable &, WeightBinder::Bindings, ggml_backend_t, bool, Placement);
 
+    void place(Placement placement, const Progress & progress, const Cancellation & cancellation);
     std::map<int, ggml_backend_buffer_t> map_files(const Plan & plan);
     ggml_backend_buffer_t allocate(const Plan & plan);
     void write_merged(const WeightBinder::Binding & binding, const RowDelta & delta, const Cancellation &) const;
-    void forget_packed() noexcept;
     void place_merged(Tensor tensor);
 
-    const WeightBinder & binder_;
+    const TensorTable & table_;
+    WeightBinder::Bindings bindings_;
     ggml_backend_t backend_;
     std::vector<Buffer> buffers_;
+    size_t copied_bytes_ = 0;
     PackedWeights * packed_;
     std::vector<const MappedFile *> in_use_; // those that numbers are read from
     std::unordered_map<Tensor, const StoredTensor *> in_file_;
@@ -89,8 +116,6 @@ private:
     std::unordered_map<Tensor, Buffer> own_;                   // memory of such a tensor while it has a delta
     Deltas deltas_;
     std::set<const WeightBinder::Binding *> stale_;
-    int64_t mapped_bytes_ = 0;
-    int64_t allocated_bytes_ = 0;
 };
 
 } // namespace diffusion

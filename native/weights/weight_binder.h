@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -63,7 +64,9 @@ public:
     Conv2d conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel, bool bias = true);
     Norm norm(const std::string & prefix, int64_t channels);
 
-    const std::vector<Binding> & bindings() const { return bindings_; }
+    // In the order in which they were asked for.
+    using Bindings = std::span<const Binding>;
+    Bindings bindings() const { return bindings_; }
     const std::vector<std::string> & missing() const { return missing_; }
     const std::vector<std::string> & mismatched() const { return mismatched_; }
     bool uses(const std::string & name) const { return used_.count(name) > 0; }

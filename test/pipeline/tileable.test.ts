@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { loadModel, type Model, SAMPLERS, type Sampler, type Txt2ImgOptions } from '../../lib/index.ts';
-import type { NativeModel, NativeWrap } from '../../lib/native/contract.ts';
+import type { NativeModel, NativeTileable } from '../../lib/native/contract.ts';
 import { diffuse } from '../cli/command.ts';
 import { addon, never } from '../support/addon.ts';
 import { soundModel } from '../support/bad-models.ts';
@@ -14,7 +14,7 @@ import { tinyModel } from '../support/tiny-model.ts';
 
 type Shape = [number, number, number, number];
 
-describe('wrapped networks give what those of diffusers give with circular padding', () => {
+describe('tileable networks give what those of diffusers give with circular padding', () => {
   const goldens = goldenTensors('tileable.safetensors');
   const values = (name: string) => goldens.get(name)?.values as Float32Array;
   const shape = goldens.get('latent')?.shape as Shape;
@@ -25,17 +25,17 @@ describe('wrapped networks give what those of diffusers give with circular paddi
   });
   after(() => native.dispose());
 
-  for (const wrap of ['xy', 'x', 'y'] as const) {
-    it(wrap, async () => {
-      const condition = { context: values('context'), contextTokens: 77, wrap };
+  for (const tileable of ['xy', 'x', 'y'] as const) {
+    it(tileable, async () => {
+      const condition = { context: values('context'), contextTokens: 77, tileable };
       const prediction = await native.predict(values('latent'), shape, values('timesteps'), condition, never);
-      assertClose(prediction, values(`${wrap} prediction`), 1e-4);
-      assertClose(await native.decode(values('latent'), shape, never, wrap), values(`${wrap} image`), 1e-4);
+      assertClose(prediction, values(`${tileable} prediction`), 1e-4);
+      assertClose(await native.decode(values('latent'), shape, never, tileable), values(`${tileable} image`), 1e-4);
     });
   }
 
   it('another word for the sides is refused', async () => {
-    const decoding = native.decode(values('latent'), shape, never, 'yx' as NativeWrap);
+    const decoding = native.decode(values('latent'), shape, never, 'yx' as NativeTileable);
     await assert.rejects(decoding, { code: 'ERR_INVALID_ARG_VALUE', message: /x, y or xy/ });
   });
 });
