@@ -3,7 +3,8 @@
 //
 //   node scripts/build.mjs [--cuda] [--vulkan] [--metal]   the addon for this machine, in build/Release
 //   node scripts/build.mjs --tests                          adds the native tests, keeping the backends of the last build
-//   node scripts/build.mjs --sanitize                       the native tests with ASan and UBSan, in build-asan
+//   node scripts/build.mjs --sanitize=address               the native tests with ASan and UBSan, in build-asan
+//   node scripts/build.mjs --sanitize=thread                those that start threads with TSan, in build-tsan
 //   node scripts/build.mjs --prebuild                       the addon for any machine of this platform, in build-prebuild
 //
 // NODE_DIFFUSION_CMAKE_ARGS adds arguments for CMake, for example "-DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=89".
@@ -20,11 +21,17 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const backends = ['cuda', 'vulkan', 'metal'];
 
+/** The folder of the build with each. */
+const sanitizers = { address: 'build-asan', thread: 'build-tsan' };
+
 /** CMake's variables for the flags of the command line. */
 function variables(flags) {
   const on = (value) => (value ? 'ON' : 'OFF');
   if (flags.sanitize) {
-    return { DIFFUSION_ADDON: 'OFF', DIFFUSION_TESTS: 'ON', DIFFUSION_SANITIZE: 'ON' };
+    if (!(flags.sanitize in sanitizers)) {
+      throw new Error(`Expected address or thread for --sanitize but received '${flags.sanitize}'.`);
+    }
+    return { DIFFUSION_ADDON: 'OFF', DIFFUSION_TESTS: 'ON', DIFFUSION_SANITIZE: flags.sanitize };
   }
   if (flags.tests) return { DIFFUSION_TESTS: 'ON' };
   const chosen = Object.fromEntries(backends.map((name) => [`GGML_${name.toUpperCase()}`, on(flags[name])]));
@@ -34,7 +41,7 @@ function variables(flags) {
 /** Configures and builds; throws where that fails. `flags` are the long options above. */
 export function build(flags = {}) {
   fetchGgml();
-  const folder = flags.sanitize ? 'build-asan' : flags.prebuild ? 'build-prebuild' : 'build';
+  const folder = flags.sanitize ? sanitizers[flags.sanitize] : flags.prebuild ? 'build-prebuild' : 'build';
   const given = (process.env.NODE_DIFFUSION_CMAKE_ARGS ?? '').split(/\s+/).filter(Boolean);
   const defines = [
     ...Object.entries(variables(flags)).map(([name, value]) => `--CD${name}=${value}`),
@@ -65,9 +72,9 @@ function cmakeJs(args) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const names = [...backends, 'tests', 'sanitize', 'prebuild'];
+  const switches = [...backends, 'tests', 'prebuild'].map((name) => [name, { type: 'boolean' }]);
   try {
-    const { values } = parseArgs({ options: Object.fromEntries(names.map((name) => [name, { type: 'boolean' }])) });
+    const { values } = parseArgs({ options: { ...Object.fromEntries(switches), sanitize: { type: 'string' } } });
     build(values);
   } catch (error) {
     console.error(`node-diffusion: ${error.message}`);
