@@ -78,7 +78,7 @@ async function measure({ model: file, width, height, steps, ...load }: Workload)
 /** In 1e9 floating-point operations a second. */
 async function measureRate(precision: Workload['precision'], threads: number): Promise<number> {
   const addon = loadAddon();
-  const { flop, seconds } = await addon.measureProduct({ precision, threads }, new addon.Cancellation());
+  const { flop, seconds } = await addon.measureGemm({ precision, threads }, new addon.Cancellation());
   return flop / seconds / 1e9;
 }
 

@@ -58,13 +58,13 @@ test('what cannot be measured is told in one message', () =>
 test('the rate of a product is that of the precision and can be cancelled', async () => {
   const addon = loadAddon();
   const never = new addon.Cancellation();
-  const rate = await addon.measureProduct({ threads: 1, precision: 'f32' }, never);
+  const rate = await addon.measureGemm({ threads: 1, precision: 'f32' }, never);
   assert.equal(rate.precision, 'f32');
   assert.ok(rate.runs >= 1 && rate.seconds > 0);
   assert.equal(rate.flop, 2 * 3840 ** 3);
   const cancellation = new addon.Cancellation();
-  const cancelled = addon.measureProduct({ threads: 1, precision: 'f32' }, cancellation);
+  const cancelled = addon.measureGemm({ threads: 1, precision: 'f32' }, cancellation);
   cancellation.cancel();
   await assert.rejects(cancelled, { code: 'ERR_CANCELLED' });
-  await assert.rejects(addon.measureProduct({ threads: 0 }, never), { code: 'ERR_INVALID_ARG_VALUE' });
+  await assert.rejects(addon.measureGemm({ threads: 0 }, never), { code: 'ERR_INVALID_ARG_VALUE' });
 });

@@ -332,7 +332,7 @@ export interface NativeImageNetwork {
 }
 
 /** How fast the CPU multiplies two matrices of 3840x3840. */
-export interface NativeProductRate {
+export interface NativeGemmRate {
   /** The numbers that were multiplied. */
   readonly precision: 'f32' | 'bf16';
   readonly runs: number;
@@ -351,10 +351,10 @@ export interface NativeAddon {
   devices(): NativeDevice[];
   inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;
   /** Takes about a second on all threads: the yardstick for the speed of networks, by the kernels that evaluate them. */
-  measureProduct(
+  measureGemm(
     options: Pick<NativeOpenOptions, 'threads' | 'precision'>,
     cancellation: NativeCancellation,
-  ): Promise<NativeProductRate>;
+  ): Promise<NativeGemmRate>;
   open(source: NativeSource, options: NativeOpenOptions & NativeNoiseOptions): Promise<NativeModel>;
   /**
    * Reads a small file as a whole, or a part of a larger one: its tensors of floating-point or quantized numbers, in float32; others

@@ -106,7 +106,7 @@ Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     exports.Set("cores", Napi::Number::New(env, physical_cores()));
     exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect_files>(env, "inspect"));
-    exports.Set("measureProduct", Napi::Function::New<measure>(env, "measureProduct"));
+    exports.Set("measureGemm", Napi::Function::New<measure>(env, "measureGemm"));
     exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
     exports.Set("readTensors", Napi::Function::New<read_small_file>(env, "readTensors"));
     exports.Set("openImageNetwork", Napi::Function::New<&ImageNetworkClass::open>(env, "openImageNetwork"));

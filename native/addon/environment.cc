@@ -29,15 +29,15 @@ Environment::Environment(Napi::Env env) : line_(Line::New(env, "node-diffusion",
     line_.Unref(env);
 }
 
-void Environment::post(std::unique_ptr<Task> task) noexcept {
-    // Fails when the environment has ended: then the task is dropped.
-    if (line_.NonBlockingCall(task.get()) == napi_ok) task.release();
+void Environment::post(std::unique_ptr<Message> message) noexcept {
+    // Fails when the environment has ended: then the message is dropped.
+    if (line_.NonBlockingCall(message.get()) == napi_ok) message.release();
 }
 
-void Environment::run_task(Napi::Env env, Napi::Function, Environment *, Task * task) {
-    const std::unique_ptr<Task> owned(task);
+void Environment::deliver(Napi::Env env, Napi::Function, Environment *, Message * message) {
+    const std::unique_ptr<Message> owned(message);
     // Without an `env` the thread is ending: nothing can be settled any more.
-    if (env != nullptr) owned->run(env);
+    if (env != nullptr) owned->deliver(env);
 }
 
 void Environment::hold(Napi::Env env) {

@@ -12,11 +12,11 @@ namespace diffusion::addon {
 
 class Worker;
 
-// Something to do on JavaScript's thread. What must not fail for lack of memory is made beforehand.
-class Task {
+// For JavaScript's thread. What must not fail for lack of memory is made beforehand.
+class Message {
 public:
-    virtual ~Task() = default;
-    virtual void run(Napi::Env env) = 0;
+    virtual ~Message() = default;
+    virtual void deliver(Napi::Env env) = 0;
 };
 
 // Belongs to JavaScript's thread, but for `post`.
@@ -30,8 +30,9 @@ public:
     Environment(const Environment &) = delete;
     Environment & operator=(const Environment &) = delete;
 
-    // Queues a task for the event loop; tasks run in the order of their posting. Any thread. Takes no memory of its own.
-    void post(std::unique_ptr<Task> task) noexcept;
+    // Queues a message for the event loop; messages are delivered in the order of their posting. Any thread. Takes no
+    // memory of its own.
+    void post(std::unique_ptr<Message> message) noexcept;
     // While there are more holds than releases, the event loop stays alive.
     void hold(Napi::Env env);
     void release(Napi::Env env);
@@ -50,8 +51,8 @@ public:
     std::shared_ptr<Worker> opened;
 
 private:
-    static void run_task(Napi::Env env, Napi::Function, Environment *, Task * task);
-    using Line = Napi::TypedThreadSafeFunction<Environment, Task, run_task>;
+    static void deliver(Napi::Env env, Napi::Function, Environment *, Message * message);
+    using Line = Napi::TypedThreadSafeFunction<Environment, Message, deliver>;
 
     void stop_workers();
     void end();

@@ -32,21 +32,21 @@ const char * log_level_name(LogLevel level) {
 } // namespace
 
 // Calls something for listeners on JavaScript's thread.
-class Worker::Notice : public Task {
+class Worker::Notice : public Message {
 public:
     using Tell = std::function<void(Worker &, Napi::Env)>;
     Notice(std::shared_ptr<Worker> worker, Tell tell) : worker_(std::move(worker)), tell_(std::move(tell)) {}
-    void run(Napi::Env env) override { tell_(*worker_, env); }
+    void deliver(Napi::Env env) override { tell_(*worker_, env); }
 
 private:
     std::shared_ptr<Worker> worker_;
     Tell tell_;
 };
 
-class Worker::Settlement : public Task {
+class Worker::Settlement : public Message {
 public:
     explicit Settlement(uint64_t id) : id_(id) {}
-    void run(Napi::Env env) override { worker->settle(env, id_, outcome); }
+    void deliver(Napi::Env env) override { worker->settle(env, id_, outcome); }
 
     std::shared_ptr<Worker> worker; // set when it is posted
     Outcome outcome;
@@ -55,9 +55,9 @@ private:
     uint64_t id_;
 };
 
-class Worker::End : public Task {
+class Worker::End : public Message {
 public:
-    void run(Napi::Env env) override { worker->ended(env); }
+    void deliver(Napi::Env env) override { worker->ended(env); }
 
     std::shared_ptr<Worker> worker; // set when it is posted
 };

@@ -42,8 +42,8 @@ std::vector<std::string> features(ggml_backend_dev_t device) {
     return names;
 }
 
-// ggml starts its threads for every evaluation anew, and makes do with fewer where it does not get them. So it is asked once
-// whether the system grants that many.
+// ggml starts its threads for every evaluation anew, and makes do with fewer where it does not get them. So it is asked
+// once whether the system grants that many.
 void require_threads(int wanted) {
     std::vector<std::thread> started;
     started.reserve(wanted);

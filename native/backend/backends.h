@@ -25,8 +25,8 @@ std::vector<DeviceInfo> backend_devices();
 
 class Backends {
 public:
-    // `name` as `backend_devices()` gives it. Throws Error (device) that lists the known names, or where the system does not grant
-    // that many threads.
+    // `name` as `backend_devices()` gives it. Throws Error (device) that lists the known names, or where the system
+    // does not grant that many threads.
     Backends(const std::string & name, int threads);
     Backends(const Backends &) = delete;
     Backends & operator=(const Backends &) = delete;

@@ -57,7 +57,7 @@ std::string own_group(const std::string & root, std::string_view controller) {
 }
 
 std::vector<Mount> mounts(const std::string & root, std::string_view controller) {
-    // Where they mostly are; what is mounted may not be told of, or be told of and lie under something else.
+    // Where they mostly are; what is mounted may not be listed, or be listed and hidden by something else.
     std::vector<Mount> found = {{"/", "/sys/fs/cgroup"}};
     if (!controller.empty()) found.front().point += "/" + std::string(controller);
     std::ifstream file(root + "/proc/self/mountinfo");

@@ -9,12 +9,14 @@
 
 namespace diffusion {
 
-// Physical cores that this process may use; as many threads compute fastest. Counts what affinity and the quotas of Linux' control groups
-// leave, whole ones (a thread more than the quota has time for holds up all others), and on Apple's processors the fast cores. At least 1.
+// Physical cores that this process may use; as many threads compute fastest. Counts what affinity and the quotas of
+// Linux' control groups leave, whole ones (a thread more than the quota has time for holds up all others), and on
+// Apple's processors the fast cores. At least 1.
 int physical_cores();
 
-// Threads that compute at the same time in this process, over all models: more than there are cores would only take turns,
-// and wait for each other where one thread of an evaluation has none. Evaluations get their threads in the order of asking.
+// Threads that compute at the same time in this process, over all models: more than there are cores would only take
+// turns, and wait for each other where one thread of an evaluation has none. Evaluations get their threads in the order
+// of asking.
 class CoreShare {
 public:
     explicit CoreShare(int cores) : free_(cores), cores_(cores) {}

@@ -9,8 +9,8 @@ namespace diffusion {
 
 namespace {
 
-// glibc takes memory for a variable of a thread when the thread first looks at it, and ends the process where there is none; those
-// of this model are there from the thread's start.
+// glibc takes memory for a variable of a thread when the thread first looks at it, and ends the process where there is
+// none; those of this model are there from the thread's start.
 #ifdef __GLIBC__
 #define THREAD_LOCAL __attribute__((tls_model("initial-exec"))) thread_local
 #else

@@ -13,8 +13,8 @@
 
 namespace diffusion {
 
-// Bytes of addresses that this process may still take under its limit (RLIMIT_AS, `ulimit -v`), less what its JavaScript is
-// to find there; SIZE_MAX where it has no limit.
+// Bytes of addresses that this process may still take under its limit (RLIMIT_AS, `ulimit -v`), less what its
+// JavaScript is to find there; SIZE_MAX where it has no limit.
 size_t address_space();
 
 // Bytes that can still be had on the backend's device; SIZE_MAX where that is not known.

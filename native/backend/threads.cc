@@ -19,8 +19,8 @@ namespace diffusion {
 
 namespace {
 
-// The system says only that it has no resources. A stack takes 8 MiB of addresses nearly everywhere, which malloc() may still
-// find where it has set some aside.
+// The system says only that it has no resources. A stack takes 8 MiB of addresses nearly everywhere, which malloc() may
+// still find where it has set some aside.
 bool has_memory_for_stack() {
     constexpr size_t stack = size_t{16} << 20;
 #ifdef _WIN32

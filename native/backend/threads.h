@@ -7,7 +7,8 @@
 
 namespace diffusion {
 
-// Throws std::bad_alloc where a thread's stack finds no memory, and Error (device) where the system grants no more threads.
+// Throws std::bad_alloc where a thread's stack finds no memory, and Error (device) where the system grants no more
+// threads.
 [[noreturn]] void refuse_thread();
 
 // Throws as refuse_thread() does.

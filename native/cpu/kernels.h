@@ -1,8 +1,9 @@
-// What one instruction set offers to the operations of a graph on the CPU. The functions do a part of an operation on the
-// calling thread; operations.h deals the parts out.
+// What one instruction set offers to the operations of a graph on the CPU. The functions do a part of an operation on
+// the calling thread; operations.h deals the parts out.
 //
-// Images are channels-last: [channels, width, height, batch] in ggml's order. `Operand` stands for the type that products
-// take, bf16 or f32. MR, NR, KC and MC are BLIS's names for the sizes of blocks; kernels_gemm.inl shows the loops.
+// Images are channels-last: [channels, width, height, batch] in ggml's order. `Operand` stands for the type that
+// products take, bf16 or f32. MR, NR, KC and MC are BLIS's names for the sizes of blocks; kernels_gemm.inl shows the
+// loops.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +20,8 @@ struct Segment {
     int64_t length; // a multiple of Kernels::kr
 };
 
-// y = scale activation(a b + bias + image_bias) + residual. Rows of y are pixels, or tokens; they lie in lines (all rows of a
-// matrix are one line), and these in images.
+// y = scale activation(a b + bias + image_bias) + residual. Rows of y are pixels, or tokens; they lie in lines (all
+// rows of a matrix are one line), and these in images.
 struct Gemm {
     const void * a = nullptr;
     int64_t row_stride = 0, line_stride = 0, image_stride = 0; // of a, in operands
@@ -91,8 +92,8 @@ struct Kernels {
     // Rows begin..end and the columns from `column` on that `panel` holds.
     void (*gemm)(const Gemm & g, const void * panel, int64_t column, int64_t begin, int64_t end);
 
-    // A 3x3 convolution with one pixel of zeros around the image, whose sides are even. Of a patch whose first pixel is at
-    // `image`: [channels, 16] into `transformed`, rows `position_stride` operands apart.
+    // A 3x3 convolution with one pixel of zeros around the image, whose sides are even. Of a patch whose first pixel is
+    // at `image`: [channels, 16] into `transformed`, rows `position_stride` operands apart.
     void (*winograd_input)(const void * image, int64_t channels, int64_t line_stride, void * transformed,
                            int64_t position_stride);
     // A panel of 16 taps.

@@ -1,5 +1,5 @@
-// Attention with an online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): scores exist for a few rows and keys at
-// a time only. Part of kernels.inl.
+// Attention with an online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): scores exist for a few rows and keys
+// at a time only. Part of kernels.inl.
 
 namespace diffusion {
 namespace {
@@ -62,7 +62,8 @@ void pack_head(const AttentionHead & h, void * scratch) {
     }
 }
 
-// Turns the scores of a row into weights exp(score - largest) and returns by how much the row's sums so far are to shrink.
+// Turns the scores of a row into weights exp(score - largest) and returns by how much the row's sums so far are to
+// shrink.
 float soften(const float * scores, int64_t n, int64_t padded, float scale, float & most, float & total,
              Operand * weights) {
     Vec m = splat(-INFINITY);

@@ -27,7 +27,8 @@ void micro_kernel(const Operand * a, int64_t stride, const Segment * segments, i
         }
     }
     for (int s = 0; s < n; s++) {
-        // Every fourth row has a pointer, so that a row's address takes no more than a pointer and a multiple of the stride.
+        // Every fourth row has a pointer, so that a row's address takes no more than a pointer and a multiple of the
+        // stride.
         const Operand * a0 = a + segments[s].offset;
         const Operand * a4 = a0 + 4 * stride;
         const Operand * a8 = a0 + 8 * stride;

@@ -1,5 +1,5 @@
-// 3x3 convolutions by fewer multiplications: Winograd's F(2x2, 3x3) (Lavin and Gray 2016). A 4x4 patch of the image gives 2x2
-// pixels of the result by 16 products where the plain sum takes 36. Part of kernels.inl.
+// 3x3 convolutions by fewer multiplications: Winograd's F(2x2, 3x3) (Lavin and Gray 2016). A 4x4 patch of the image
+// gives 2x2 pixels of the result by 16 products where the plain sum takes 36. Part of kernels.inl.
 
 namespace diffusion {
 namespace {

@@ -1,5 +1,5 @@
-// The operations that graphs on the CPU consist of: the kernels' work in parts, dealt out to threads. Each function makes the
-// node of one. Images are [channels, width, height, batch].
+// The operations that graphs on the CPU consist of: the kernels' work in parts, dealt out to threads. Each function
+// makes the node of one. Images are [channels, width, height, batch].
 #pragma once
 
 #include <algorithm>
@@ -53,11 +53,12 @@ struct RowLayout {
 NewNode gemm_node(const CpuContext & cpu, PackedMatrix & matrix, Tensor a, const RowLayout & layout,
                   const std::array<int64_t, 4> & ne, Tensor bias, const Epilogue & epilogue);
 
-// A 3x3 convolution by Winograd's way of an image of even sides, which has one pixel of zeros around it; `matrix` holds the
-// transformed weights. Takes 16 multiplications where the sum of products takes 36, and more memory for weights.
+// A 3x3 convolution by Winograd's way of an image of even sides, which has one pixel of zeros around it; `matrix` holds
+// the transformed weights. Takes 16 multiplications where the sum of products takes 36, and more memory for weights.
 NewNode winograd_node(const CpuContext & cpu, PackedMatrix & matrix, Tensor a, Tensor bias, const Epilogue & epilogue);
 
-// Sums over stretches of an image, and what a group norm multiplies every channel by and adds to it: [channels, 2, 1, batch].
+// Sums over stretches of an image, and what a group norm multiplies every channel by and adds to it: [channels, 2, 1,
+// batch].
 NewNode group_sums_node(const CpuContext & cpu, Tensor image);
 NewNode group_factors_node(const CpuContext & cpu, Tensor image, Tensor sums, Tensor weight, Tensor bias, int groups,
                            float eps);
@@ -72,7 +73,8 @@ struct ImageLayout {
     bool tileable_x = false, tileable_y = false; // those of the other side
 };
 
-// The image in operands, after the group norm with these factors (or as it is, without) and an activation: none, SiLU or ReLU.
+// The image in operands, after the group norm with these factors (or as it is, without) and an activation: none, SiLU
+// or ReLU.
 NewNode gemm_input_node(const CpuContext & cpu, Tensor image, Tensor factors, Activation activation,
                         const ImageLayout & layout);
 

@@ -22,11 +22,11 @@ enum class WeightForm {
     winograd,     // the same of 3x3 taps, transformed to 16; the last form
 };
 
-// One matrix or convolution, cut into panels of columns. Where that takes no more
-// memory than the file's own form, a panel is packed when it is first asked for and kept; otherwise it is packed into scratch
-// memory each time, so that a quantized model stays as small as it is. So are numbers that no tensor can hold as the file has them
-// (8-bit floats, blocks across rows, ...): they are read from the file row by row. A delta is added as panels are packed; a matrix that
-// has one is always kept, because adding it each time would take long.
+// One matrix or convolution, cut into panels of columns. Where that takes no more memory than the file's own form, a
+// panel is packed when it is first asked for and kept; otherwise it is packed into scratch memory each time, so that a
+// quantized model stays as small as it is. So are numbers that no tensor can hold as the file has them (8-bit floats,
+// blocks across rows, ...): they are read from the file row by row. A delta is added as panels are packed; a matrix
+// that has one is always kept, because adding it each time would take long.
 class PackedMatrix {
 public:
     // `stored` where the rows are those in the file, nullptr where they are the tensor's.
@@ -46,7 +46,8 @@ public:
     // Any thread. `scratch` of scratch_bytes().
     const void * panel(int64_t i, void * scratch);
 
-    // Called by the thread that packed the last panel of those kept: the file's own form is read again only to pack another.
+    // Called by the thread that packed the last panel of those kept: the file's own form is read again only to pack
+    // another.
     std::function<void(Tensor)> on_packed;
 
 private:
@@ -83,8 +84,8 @@ public:
     // The numbers of `weight`, which has no memory, are those of `stored`, which must stay where it is until forget().
     void set_stored(Tensor weight, const StoredTensor & stored) { stored_[weight] = &stored; }
     using Deltas = std::map<Tensor, std::shared_ptr<const RowDelta>>;
-    // What is added to weights from now on, in place of all that was. Frees what is packed of those whose delta is another one: graphs
-    // that refer to that must be gone.
+    // What is added to weights from now on, in place of all that was. Frees what is packed of those whose delta is
+    // another one: graphs that refer to that must be gone.
     void set_deltas(Deltas deltas) noexcept;
     const Deltas & deltas() const { return deltas_; }
     // Frees what is packed of a weight that goes away.

@@ -1,5 +1,6 @@
-// Vectors of the instruction set that a translation unit is compiled for. Only for the files that CMakeLists.txt compiles
-// once for each set: everything here is internal to them, so that no function of one set stands in for that of another.
+// Vectors of the instruction set that a translation unit is compiled for. Only for the files that CMakeLists.txt
+// compiles once for each set: everything here is internal to them, so that no function of one set stands in for that of
+// another.
 #pragma once
 
 #include <immintrin.h>
@@ -266,7 +267,8 @@ inline void store_first(float * p, Vec x) {
 
 constexpr int nr = 2 * vector_width; // columns of the micro-kernel
 
-// e^x, relative error below 2e-7: x = n ln 2 + r, and a polynomial for e^r (Cody and Waite's reduction, minimax of degree 6).
+// e^x, relative error below 2e-7: x = n ln 2 + r, and a polynomial for e^r (Cody and Waite's reduction, minimax of
+// degree 6).
 inline Vec exp(Vec x) {
     x = max(splat(-103.0f), min(splat(88.0f), x)); // in this order a NaN stays one
     const Vec n = round_even(mul(x, splat(1.44269504f)));

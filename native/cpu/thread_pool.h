@@ -14,8 +14,8 @@ public:
     virtual ~PoolJob() = default;
     virtual int64_t parts() const = 0; // less than 2^32
     class Parts;
-    // Computes `part`, and further ones until `next` has none left. Once it has none the job may be over: nothing of it is
-    // to be touched then. `thread` counts from 0, the caller of ThreadPool::run.
+    // Computes `part`, and further ones until `next` has none left. Once it has none the job may be over: nothing of it
+    // is to be touched then. `thread` counts from 0, the caller of ThreadPool::run.
     virtual void work(int64_t part, Parts & next, int thread) = 0;
 };
 
@@ -38,8 +38,8 @@ private:
     void serve(int thread);
     void stop();
 
-    // The number of the job in the upper half, the parts that nobody took yet in the lower, in one word: who takes a part
-    // knows of which job it is. The last part comes first.
+    // The number of the job in the upper half, the parts that nobody took yet in the lower, in one word: who takes a
+    // part knows of which job it is. The last part comes first.
     std::atomic<uint64_t> state_ = 0;
     std::atomic<PoolJob *> job_ = nullptr;
     std::atomic<int64_t> left_ = 0;    // parts that are not done

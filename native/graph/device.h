@@ -19,7 +19,8 @@ std::vector<DeviceInfo> devices();
 
 class Device : public Backends {
 public:
-    // `name` as `devices()` gives it. Throws as Backends does, and Error (device) where the device does not compute in that precision.
+    // `name` as `devices()` gives it. Throws as Backends does, and Error (device) where the device does not compute in
+    // that precision.
     Device(const std::string & name, int threads, Precision precision = Precision::automatic);
 
     // This package's own kernels; nullptr where ggml's operations are used.

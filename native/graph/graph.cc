@@ -22,8 +22,8 @@ constexpr size_t cache_line = 64;
 // A node without inputs gives memory that the slices are then written into; it has nothing to compute.
 void leave_uninitialized(ggml_tensor *, int, int, void *) {}
 
-// Copies the rows of the second source into `whole`, `offset` bytes from its start. ggml's own operation for this keeps its
-// offset in 30 bits, which an image of 1024x1024 outgrows.
+// Copies the rows of the second source into `whole`, `offset` bytes from its start. ggml's own operation for this keeps
+// its offset in 30 bits, which an image of 1024x1024 outgrows.
 void write_slice(ggml_tensor * whole, int thread, int n_threads, void * offset) {
     const ggml_tensor * slice = whole->src[1];
     const int64_t rows = ggml_nrows(slice);

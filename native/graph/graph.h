@@ -23,10 +23,9 @@ public:
     // Thrown by a graph that has none left: it is to be built in a larger one.
     class Full {};
 
-    // `node_work` bounds the work of one node in floating-point operations, so that an abort between two nodes is prompt and
-    // the scratch memory of a convolution or an attention stays small. Infinite on devices that are aborted between
-    // evaluations.
-    // `pool` computes the operations of this package, where there are any. Throws std::bad_alloc.
+    // `node_work` bounds the work of one node in floating-point operations, so that an abort between two nodes is
+    // prompt and the scratch memory of a convolution or an attention stays small. Infinite on devices that are aborted
+    // between evaluations. `pool` computes the operations of this package, where there are any. Throws std::bad_alloc.
     explicit Graph(double node_work, ThreadPool * pool = nullptr, size_t capacity = small);
     ~Graph();
     Graph(const Graph &) = delete;
@@ -35,8 +34,8 @@ public:
     ggml_context * context() const { return context_.get(); }
     ggml_cgraph * nodes() const { return nodes_; }
 
-    // Appends what `tensor` depends on to the order of evaluation. Layers call it as they go, so that the recursion over
-    // dependencies stays shallow. Throws Full when the graph is about to outgrow its capacity.
+    // Appends what `tensor` depends on to the order of evaluation. Layers call it as they go, so that the recursion
+    // over dependencies stays shallow. Throws Full when the graph is about to outgrow its capacity.
     Tensor expand(Tensor tensor);
 
     // What writing and reading back one number costs, in floating-point operations of a matrix product.
@@ -45,7 +44,8 @@ public:
     // How many slices a node of that much work is cut into when it has `rows` independent rows.
     int64_t slices(double work, int64_t rows) const;
 
-    // A tensor [ne0, ne1, ne2, ne3] computed in `n` slices of its dimension `dim`: `part(begin, end)` builds one of them.
+    // A tensor [ne0, ne1, ne2, ne3] computed in `n` slices of its dimension `dim`: `part(begin, end)` builds one of
+    // them.
     Tensor in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                      const std::function<Tensor(int64_t begin, int64_t end)> & part);
 

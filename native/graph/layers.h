@@ -1,5 +1,6 @@
-// The layers that all networks share, from tensors to tensors, whatever computes them. Token sequences are [channels, tokens,
-// batch] in ggml's order. How an image lies in memory is up to the implementation, so networks leave that to the functions here.
+// The layers that all networks share, from tensors to tensors, whatever computes them. Token sequences are [channels,
+// tokens, batch] in ggml's order. How an image lies in memory is up to the implementation, so networks leave that to
+// the functions here.
 #pragma once
 
 #include "cpu/epilogue.h"
@@ -26,7 +27,8 @@ struct Norm {
 // Groups of a group norm, as everywhere in Stable Diffusion.
 inline constexpr int group_count = 32;
 
-// Stride and padding of a convolution. The padding is of zeros, or of the other side of the image where that is tileable.
+// Stride and padding of a convolution. The padding is of zeros, or of the other side of the image where that is
+// tileable.
 struct Geometry {
     enum Kind {
         same,               // stride 1, half a kernel of padding on each side: one pixel for 3x3
@@ -49,7 +51,8 @@ struct Geometry {
     }
 };
 
-// Along which axes convolutions are circular: opposite sides of the image are joined, so that copies of it can be laid side by side.
+// Along which axes convolutions are circular: opposite sides of the image are joined, so that copies of it can be laid
+// side by side.
 struct Tileable {
     bool x = false, y = false;
 };
@@ -74,8 +77,8 @@ public:
     virtual int64_t image_width(Tensor image) const = 0;
     virtual int64_t image_height(Tensor image) const = 0;
 
-    // Of planes: r x r channels become as many pixels, and the way back (Shi et al. 2016). [width, height, r r channels, batch]
-    // <-> [r width, r height, channels, batch]
+    // Of planes: r x r channels become as many pixels, and the way back (Shi et al. 2016). [width, height, r r
+    // channels, batch] <-> [r width, r height, channels, batch]
     Tensor pixel_shuffle(Tensor planes, int64_t r);
     Tensor pixel_unshuffle(Tensor planes, int64_t r);
 
@@ -94,11 +97,12 @@ public:
     // Group norm, what is added to it, and ReLU, where these are asked for.
     virtual Tensor group_norm(const Norm & norm, float eps, Tensor image, Tensor residual, bool relu) = 0;
 
-    // The largest of 3x3 pixels at every second one in both directions, with zeros on the right and at the bottom. For sides that
-    // are even, and numbers that are not negative.
+    // The largest of 3x3 pixels at every second one in both directions, with zeros on the right and at the bottom. For
+    // sides that are even, and numbers that are not negative.
     virtual Tensor max_pool(Tensor image) = 0;
 
-    // Resized by linear interpolation; with `align_corners` the outermost pixels lie where they lay, otherwise the edges do.
+    // Resized by linear interpolation; with `align_corners` the outermost pixels lie where they lay, otherwise the
+    // edges do.
     virtual Tensor bilinear(Tensor image, int64_t width, int64_t height, bool align_corners) = 0;
 
     // A 1x1 convolution.

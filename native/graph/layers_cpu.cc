@@ -1,5 +1,5 @@
-// The layers by this package's own kernels. Images are [channels, width, height, batch]; what only products read is in their
-// type, everything else in f32.
+// The layers by this package's own kernels. Images are [channels, width, height, batch]; what only products read is in
+// their type, everything else in f32.
 #include <algorithm>
 
 #include "cpu/operations.h"
@@ -111,9 +111,9 @@ Tensor CpuLayers::group_factors(const Norm & norm, float eps, Tensor image) {
     return graph().add(group_factors_node(cpu_, image, sums, norm.weight, norm.bias, group_count, eps));
 }
 
-// Winograd's way pays off where there are many pixels for each weight, and where the transformed weights, read again for
-// each group of patches, stay in the third-level cache. It takes more memory for them, so small images do without, and weights
-// of fewer than 16 bits.
+// Winograd's way pays off where there are many pixels for each weight, and where the transformed weights, read again
+// for each group of patches, stay in the third-level cache. It takes more memory for them, so small images do without,
+// and weights of fewer than 16 bits.
 bool CpuLayers::is_for_winograd(Tensor w, int64_t width, int64_t height, int64_t batch) const {
     constexpr int64_t least_pixels = 1024, least_channels = 64, most_bytes = int64_t{16} << 20;
     const int64_t bytes = 16 * w->ne[2] * w->ne[3] * cpu_.kernels.operand_size;

@@ -144,7 +144,8 @@ Tensor GgmlLayers::normed(const Norm & norm, float eps, Tensor x) {
     return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
 }
 
-// With pixels left and above, and right and below: those of the other side where the image is tileable, zeros where not.
+// With pixels left and above, and right and below: those of the other side where the image is tileable, zeros where
+// not.
 Tensor GgmlLayers::with_border(Tensor x, int before, int after) const {
     const auto pad = [&](bool circular, bool along_x, bool along_y) {
         const auto pad_ext = circular ? ggml_pad_ext_circular : ggml_pad_ext;

@@ -20,8 +20,8 @@ struct ProfileEntry {
     double bytes = 0; // read and written, each number once
 };
 
-// Takes the time of each node. Nodes then run one by one, and threads start anew for each, which costs some hundredths of
-// a second an evaluation.
+// Takes the time of each node. Nodes then run one by one, and threads start anew for each, which costs some hundredths
+// of a second an evaluation.
 class Profile {
 public:
     void attach(ggml_backend_sched_t sched, const std::string & network);

@@ -25,8 +25,8 @@ bool fits_cpu_kernels(const ggml_tensor * node) {
            !(image && static_cast<int64_t>(image->ne[3] > 1 ? image->nb[3] : image->nb[2]) > most);
 }
 
-// ggml's threads wait for each other, spinning, after every node. One more is worth its waiting where nodes do this much work
-// on average; below, a second thread gains little on idle cores and costs a time slice a node on busy ones.
+// ggml's threads wait for each other, spinning, after every node. One more is worth its waiting where nodes do this
+// much work on average; below, a second thread gains little on idle cores and costs a time slice a node on busy ones.
 constexpr double thread_node_work = 1e6;
 
 int useful_threads(const Graph & graph) {
@@ -157,7 +157,8 @@ Runner::Plan & Runner::plan(const std::string & name, const std::string & varian
 std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                                 const Build & build) {
     const std::vector<ggml_backend_t> & backends = device_.backends();
-    // Dealing a graph out to devices changes it, so one that was measured cannot be evaluated: it is built a second time.
+    // Dealing a graph out to devices changes it, so one that was measured cannot be evaluated: it is built a second
+    // time.
     size_t capacity = Graph::small;
     const std::vector<size_t> sizes = reserve(*draft_plan(name, inputs, build, capacity));
     const size_t n_bytes = std::accumulate(sizes.begin(), sizes.end(), size_t{0});

@@ -31,14 +31,15 @@ public:
     explicit Runner(Device & device, Profile * profile = nullptr);
     ~Runner();
 
-    // The outputs that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build the
-    // same graph; the name also stands in error messages.
-    // Throws Error (cancelled, out_of_memory, device, model_unsupported) and std::bad_alloc.
+    // The outputs that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build
+    // the same graph; the name also stands in error messages. Throws Error (cancelled, out_of_memory, device,
+    // model_unsupported) and std::bad_alloc.
     std::vector<std::vector<float>> run(const std::string & name, const std::string & variant,
                                         const std::vector<GraphInput> & inputs, const Build & build,
                                         const Cancellation & cancellation);
 
-    // Bytes of compute memory that such a run takes, without taking them; the inputs need no data. Throws as run() does.
+    // Bytes of compute memory that such a run takes, without taking them; the inputs need no data. Throws as run()
+    // does.
     size_t measure(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs,
                    const Build & build);
 

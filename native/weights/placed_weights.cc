@@ -13,7 +13,8 @@ namespace diffusion {
 
 namespace {
 
-// Bytes up to which a file's weights are always copied: then nothing that happens to the file concerns the model, for little memory.
+// Bytes up to which a file's weights are always copied: then nothing that happens to the file concerns the model, for
+// little memory.
 constexpr size_t small_file = size_t{256} << 20;
 
 // Kernels read whole elements or blocks, whose members are aligned to at most this.
@@ -45,8 +46,8 @@ void displace(WeightBinder::Bindings bindings, PackedWeights * packed) noexcept 
     }
 }
 
-// Writes `stored` into `tensor`. A conversion goes piece by piece: beside a tensor that just fits, there is no memory for
-// another copy.
+// Writes `stored` into `tensor`. A conversion goes piece by piece: beside a tensor that just fits, there is no memory
+// for another copy.
 void write(const StoredTensor & stored, Tensor tensor) {
     if (stored.is_plain() && stored.type->ggml == tensor->type) {
         return ggml_backend_tensor_set(tensor, stored.data, 0, stored.n_bytes);

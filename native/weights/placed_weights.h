@@ -54,8 +54,8 @@ class PlacedWeights {
 public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
-    // `bindings`: some or all of the binder's. `packed`: what packs the matrices and kernels where the CPU's kernels do; else nullptr.
-    // Throws Error (out_of_memory, cancelled, file).
+    // `bindings`: some or all of the binder's. `packed`: what packs the matrices and kernels where the CPU's kernels
+    // do; else nullptr. Throws Error (out_of_memory, cancelled, file).
     PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
                   PackedWeights * packed, Placement placement, const Progress & progress,
                   const Cancellation & cancellation);
@@ -63,8 +63,8 @@ public:
     PlacedWeights(const PlacedWeights &) = delete;
     PlacedWeights & operator=(const PlacedWeights &) = delete;
 
-    // Throws Error (file) where a file that weights are read from in their place has changed. To be asked before an evaluation and
-    // after it, whose result counts for nothing then.
+    // Throws Error (file) where a file that weights are read from in their place has changed. To be asked before an
+    // evaluation and after it, whose result counts for nothing then.
     void check_unchanged() const;
 
     using Deltas = std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>>;
@@ -77,8 +77,8 @@ public:
     Change change_to(Deltas deltas) const;
     // Puts it in force from the next update() on. The graphs that read the tensors must be gone.
     void apply(Change change) noexcept;
-    // Writes the tensors whose delta has changed; comes before an evaluation that reads them. Where it throws (Error: cancelled,
-    // out_of_memory, file), the next call goes on.
+    // Writes the tensors whose delta has changed; comes before an evaluation that reads them. Where it throws (Error:
+    // cancelled, out_of_memory, file), the next call goes on.
     void update(const Cancellation & cancellation);
 
     // Numbers can be written in that type without data to calibrate it by.

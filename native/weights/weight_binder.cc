@@ -30,8 +30,8 @@ bool same_shape(const StoredTensor & stored, std::initializer_list<int64_t> ne) 
     return have == want;
 }
 
-// Where a tensor cannot have the numbers as the file has them: f16 for those of fewer bits, as the programs that write such files
-// compute with them.
+// Where a tensor cannot have the numbers as the file has them: f16 for those of fewer bits, as the programs that write
+// such files compute with them.
 ggml_type converted_type(const StoredTensor & stored) {
     const ggml_type type = stored.type->ggml;
     const bool keeps = type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;

@@ -49,9 +49,9 @@ public:
     // One more than the largest of them; 0 where there is none.
     int64_t count(const std::string & prefix) const;
 
-    // The matrix or kernel of a layer in the type that the file has; where a tensor cannot have that (8-bit floats, blocks across rows,
-    // ...), in f16 or f32. Dimensions of size 1 may stand anywhere, so that a 1x1 convolution may be stored as a matrix and the
-    // other way round.
+    // The matrix or kernel of a layer in the type that the file has; where a tensor cannot have that (8-bit floats,
+    // blocks across rows, ...), in f16 or f32. Dimensions of size 1 may stand anywhere, so that a 1x1 convolution may
+    // be stored as a matrix and the other way round.
     Tensor weight(const std::string & name, Shape ne);
     // The same of vectors that are looked up.
     Tensor lookup(const std::string & name, Shape ne);
