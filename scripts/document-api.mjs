@@ -1,121 +1,172 @@
-// Writes docs/api.md from the declarations that the TypeScript build leaves in dist/lib, so that the page is the docstrings.
+// Writes docs/api/*.md from the declarations that the TypeScript build leaves in dist/lib: the pages are the docstrings.
 //
-// `node scripts/document-api.mjs` writes the page; with `--check` it fails where the page is not what it would write.
+// `node scripts/document-api.mjs` writes the pages; with `--check` it fails if they differ from what it would write.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const page = join(root, 'docs', 'api.md');
+const folder = join(root, 'docs', 'api');
 
-/** Sections of the page, and the exports that each explains; every export must be in one. */
-const SECTIONS = {
-  'Loading a model': [
-    'loadModel',
-    'EMBEDDED_MODEL',
-    'ModelSource',
-    'LoadOptions',
-    'ComputeOptions',
-    'LoadProgress',
-    'Logger',
-    'PredictionType',
-  ],
-  Drawing: [
-    'Model',
-    'ModelInfo',
-    'NativeModelInfo',
-    'GenerationOptions',
-    'Txt2ImgOptions',
-    'HiresOptions',
-    'HiresUpscaler',
-    'ImageOptions',
-    'Img2ImgOptions',
-    'InpaintOptions',
-    'EditOptions',
-    'Depth2ImgOptions',
-    'ImageInput',
-    'RawImage',
-    'ResizeMode',
-    'Convention',
-    'MaskedContent',
-    'PreviewKind',
-    'LoraOption',
-    'LoraTags',
-    'ControlOptions',
-    'Preprocessor',
-    'CannyOptions',
-    'EmbeddingOption',
-    'LoraReport',
-    'EmbeddingReport',
-    'Run',
-    'GenerationStep',
-    'GenerationResult',
-    'Timings',
-    'ProfileEntry',
-    'RngName',
-  ],
-  'Enlarging images': ['loadUpscaler', 'Upscaler', 'UpscalerInfo', 'UpscaleOptions', 'UpscaleProgress'],
-  Depth: [
-    'loadDepthEstimator',
-    'DepthEstimator',
-    'DepthEstimatorInfo',
-    'EstimateOptions',
-    'estimateDepth',
-    'EstimateDepthOptions',
-    'DepthMap',
-  ],
-  'Images and their metadata': [
-    'RgbImage',
-    'LossyOptions',
-    'canny',
-    'readMetadata',
-    'ImageMetadata',
-    'GenerationParameters',
-    'ControlParameters',
-  ],
-  'Looking before loading': ['listDevices', 'Device', 'inspectModel', 'Inspection', 'NoiseLevels', 'Component'],
-  Samplers: ['Sampler', 'Denoiser', 'SamplerContext', 'SamplerStep', 'SAMPLERS', 'SamplerEntry', 'SamplerName'],
-  Schedules: ['SCHEDULERS', 'SchedulerName', 'Schedule', 'SigmaTable', 'stableDiffusionTable'],
-  Errors: ['DiffusionError', 'DiffusionErrorCode', 'ArgumentError', 'ArgumentErrorCode', 'ArgumentProblem'],
+/** The pages: file name, title, and the exports that each explains. Every export must be on one page. */
+const PAGES = {
+  loading: {
+    title: 'Loading a model',
+    names: [
+      'loadModel',
+      'EMBEDDED_MODEL',
+      'ModelSource',
+      'LoadOptions',
+      'ComputeOptions',
+      'LoadProgress',
+      'Logger',
+      'PredictionType',
+    ],
+  },
+  inspecting: {
+    title: 'Devices and inspection',
+    names: ['listDevices', 'Device', 'inspectModel', 'Inspection', 'NoiseLevels', 'Component'],
+  },
+  model: { title: 'The model', names: ['Model', 'ModelInfo', 'NativeModelInfo', 'ProfileEntry'] },
+  generating: {
+    title: 'Generating images',
+    names: ['GenerationOptions', 'Txt2ImgOptions', 'HiresOptions', 'HiresUpscaler', 'PreviewKind', 'RngName'],
+  },
+  'image-to-image': {
+    title: 'Image to image, inpainting, editing',
+    names: [
+      'ImageOptions',
+      'Img2ImgOptions',
+      'InpaintOptions',
+      'EditOptions',
+      'Depth2ImgOptions',
+      'ResizeMode',
+      'Convention',
+      'MaskedContent',
+    ],
+  },
+  'adding-weights': {
+    title: 'LoRAs, embeddings, ControlNets',
+    names: [
+      'LoraOption',
+      'LoraTags',
+      'LoraReport',
+      'EmbeddingOption',
+      'EmbeddingReport',
+      'ControlOptions',
+      'Preprocessor',
+      'CannyOptions',
+    ],
+  },
+  results: { title: 'Runs and results', names: ['Run', 'GenerationStep', 'GenerationResult', 'Timings'] },
+  images: { title: 'Images', names: ['ImageInput', 'RawImage', 'RgbImage', 'LossyOptions', 'canny'] },
+  metadata: {
+    title: 'Metadata of images',
+    names: ['readMetadata', 'ImageMetadata', 'GenerationParameters', 'ControlParameters'],
+  },
+  upscaling: {
+    title: 'Upscaling',
+    names: ['loadUpscaler', 'Upscaler', 'UpscalerInfo', 'UpscaleOptions', 'UpscaleProgress'],
+  },
+  depth: {
+    title: 'Depth estimation',
+    names: [
+      'loadDepthEstimator',
+      'DepthEstimator',
+      'DepthEstimatorInfo',
+      'EstimateOptions',
+      'estimateDepth',
+      'EstimateDepthOptions',
+      'DepthMap',
+    ],
+  },
+  samplers: {
+    title: 'Samplers',
+    names: ['Sampler', 'Denoiser', 'SamplerContext', 'SamplerStep', 'SAMPLERS', 'SamplerEntry', 'SamplerName'],
+  },
+  schedules: {
+    title: 'Schedules',
+    names: ['SCHEDULERS', 'SchedulerName', 'Schedule', 'SigmaTable', 'stableDiffusionTable'],
+  },
+  errors: {
+    title: 'Errors',
+    names: ['DiffusionError', 'DiffusionErrorCode', 'ArgumentError', 'ArgumentErrorCode', 'ArgumentProblem'],
+  },
 };
 
 const INTRODUCTION = `# API
 
-This page is made from the docstrings by \`npm run docs\`; change them, not it. The package is an ES module:
+The package is an ES module:
 
 \`\`\`ts
 import { loadModel } from 'node-diffusion';
 \`\`\`
+
+\`npm run docs\` generates these pages from the docstrings: edit those, not the pages.
 `;
 
-const text = buildPage();
-if (!process.argv.includes('--check')) writeFileSync(page, text);
-else if (readFileSync(page, 'utf8') !== text) {
-  console.error('docs/api.md is not what the docstrings say: run `npm run docs`');
+const pages = buildPages();
+if (process.argv.includes('--check')) checkPages();
+else writePages();
+
+function writePages() {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  for (const [name, text] of Object.entries(pages)) writeFileSync(join(folder, name), text);
+}
+
+function checkPages() {
+  const stale = Object.keys(pages).filter((name) => textOf(name) !== pages[name]);
+  const unknown = readdirSync(folder).filter((name) => !(name in pages));
+  if (stale.length + unknown.length === 0) return;
+  console.error(`docs/api: ${[...stale, ...unknown].join(', ')} do not match the docstrings: run \`npm run docs\``);
   process.exitCode = 1;
 }
 
-function buildPage() {
+function textOf(name) {
+  try {
+    return readFileSync(join(folder, name), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** From the name of each page to its text. */
+function buildPages() {
   const index = read(join(root, 'dist', 'lib', 'index.d.ts'));
   const exported = new Map(
     index.reexports.flatMap(({ names, file }) => [...names].map(([name, own]) => [name, { own, file }])),
   );
-  const listed = Object.values(SECTIONS).flat();
+  const listed = Object.values(PAGES).flatMap(({ names }) => names);
   const unlisted = [...exported.keys()].filter((name) => !listed.includes(name));
-  if (unlisted.length > 0) fail(`SECTIONS of this script lacks ${unlisted.join(', ')}`);
-  const sections = Object.entries(SECTIONS).map(([title, names]) => {
-    const entries = names.map(
-      (name) => `### \`${name}\`\n\n${describe(exported.get(name) ?? fail(`${name} is not exported`))}`,
-    );
-    return `\n## ${title}\n\n${entries.join('\n')}`;
-  });
+  if (unlisted.length > 0) fail(`PAGES of this script lacks ${unlisted.join(', ')}`);
+
+  const texts = { 'index.md': INTRODUCTION };
+  for (const [page, { title, names }] of Object.entries(PAGES)) {
+    const entries = names.map((name) => ({
+      name,
+      text: describe(exported.get(name) ?? fail(`${name} is not exported`)),
+    }));
+    texts[`${page}.md`] = `# ${title}\n\n[API](index.md)\n\n${entries
+      .map(({ name, text }) => `## \`${name}\`\n\n${text}`)
+      .join('\n')}`;
+    texts['index.md'] += `\n## [${title}](${page}.md)\n\n${entries
+      .map(({ name, text }) => `- [\`${name}\`](${page}.md#${name.toLowerCase()}): ${firstSentence(text)}\n`)
+      .join('')}`;
+  }
   // Types go by their public names.
   const renamed = [...exported].filter(([name, { own }]) => name !== own);
-  return renamed.reduce(
-    (text, [name, { own }]) => text.replaceAll(new RegExp(`\\b${own}\\b`, 'g'), name),
-    INTRODUCTION + sections.join(''),
-  );
+  const withPublicNames = (text) =>
+    renamed.reduce((text, [name, { own }]) => text.replaceAll(new RegExp(`\\b${own}\\b`, 'g'), name), text);
+  return Object.fromEntries(Object.entries(texts).map(([page, text]) => [page, withPublicNames(text)]));
+}
+
+/** The first sentence of a description, on one line. */
+function firstSentence(text) {
+  const [paragraph] = text.split('\n\n');
+  const line = paragraph.replace(/\s*\n\s*/g, ' ');
+  return /^.*?(?<!\b(?:al|eq))[.:](?= |$)/.exec(line)?.[0].replace(/:$/, '.') ?? line;
 }
 
 /** The lines of a declaration file, and what it passes on from others. */

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
@@ -14,13 +14,32 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const examples = (page: string) =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code as string);
 
-test('docs/api.md is made from the docstrings', () => {
+/** Every Markdown page, by its path from the root. */
+const pages = ['README.md', 'models/README.md', 'models/training/README.md'].concat(
+  (readdirSync(join(root, 'docs'), { recursive: true }) as string[])
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+);
+
+test('docs/api is generated from the docstrings', () => {
   execFileSync(process.execPath, [join(root, 'scripts', 'document-api.mjs'), '--check']);
 });
 
+test('links between pages lead to files and headings that exist', () => {
+  assert.ok(pages.flatMap(linksOf).length > 100);
+  const broken = pages.flatMap((page) =>
+    linksOf(page).filter((link) => {
+      const [path = '', heading] = link.split('#');
+      const target = path === '' ? page : join(dirname(page), path);
+      if (!existsSync(join(root, target))) return true;
+      return heading !== undefined && !headingsOf(target).includes(heading);
+    }),
+  );
+  assert.deepEqual(broken, []);
+});
+
 test('examples in JavaScript are JavaScript to this Node', () => {
-  const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)];
-  const all = pages.filter((page) => page.endsWith('.md')).flatMap(examples);
+  const all = pages.flatMap(examples);
   assert.ok(all.length > 10);
   // Imports are all that a function cannot hold.
   for (const code of all) new Script(`async () => {\n${code.replace(/^import .*$/gm, '')}\n}`);
@@ -36,3 +55,24 @@ test('the example of the README draws an image', () => {
   assert.equal(printed, '1/2\n2/2\n');
   assert.deepEqual(readdirSync(cwd), ['lighthouse.png']);
 });
+
+/** The links of a page that stay in the repository. */
+function linksOf(page: string): string[] {
+  const links = [...textOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link as string);
+  return links.filter((link) => !link.startsWith('https:'));
+}
+
+/** The headings of a page as GitHub names them in links. */
+function headingsOf(page: string): string[] {
+  return [...textOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    (heading as string)
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+/** A page without its code blocks. */
+function textOf(page: string): string {
+  return readFileSync(join(root, page), 'utf8').replace(/^```.*?^```/gms, '');
+}
