@@ -24,7 +24,6 @@ export {
 export { DepthMap } from './depth/depth-map.ts';
 export type { EmbeddingReport } from './embedding/load.ts';
 export type { EmbeddingOption } from './embedding/options.ts';
-export type { PredictionType } from './guidance/index.ts';
 export type { ImageInput } from './image/input.ts';
 export type { RawImage } from './image/raw.ts';
 export type { ResizeMode } from './image/resize.ts';
@@ -47,6 +46,18 @@ export type {
   NativeProfileEntry as ProfileEntry,
   NativeProgress as LoadProgress,
 } from './native/contract.ts';
+export {
+  type AncestralStep,
+  DiffusionNoise,
+  FlowLevels,
+  FlowNoise,
+  type FlowOptions,
+  type NoiseModel,
+  type PredictionType,
+  type SigmaLevels,
+  SigmaTable,
+  stableDiffusionTable,
+} from './noise-model/index.ts';
 export type { Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 export type { EditOptions } from './pipeline/edit-options.ts';
 export type { GenerationResult, GenerationStep, Timings } from './pipeline/generation.ts';
@@ -69,7 +80,7 @@ export {
   type SamplerName,
   type SamplerStep,
 } from './sampler/index.ts';
-export { SCHEDULERS, type Schedule, type SchedulerName, SigmaTable, stableDiffusionTable } from './schedule/index.ts';
+export { SCHEDULERS, type Schedule, type SchedulerName } from './schedule/index.ts';
 export {
   loadUpscaler,
   type UpscaleOptions,

@@ -1,6 +1,6 @@
 // Guidance: what becomes of the predictions for the prompt, for the negative prompt, and of a network that was held back.
 
-import type { Predict } from './prediction.ts';
+import type { Predict } from './denoiser.ts';
 
 /**
  * Evaluates the network on the same latent once for each condition, best as one batch.

@@ -1,5 +1,6 @@
 // Guidance and prediction types: what stands between a network and a sampler.
 
+export { denoiserFor, type Predict } from './denoiser.ts';
 export {
   type Conditions,
   conditionsUsed,
@@ -8,4 +9,3 @@ export {
   NO_GUIDANCE,
   type PredictEach,
 } from './guide.ts';
-export { denoiserFor, PREDICTION_TYPES, type Predict, type PredictionType } from './prediction.ts';

@@ -1,7 +1,7 @@
 // The options of loading a model: their types, defaults and limits.
 
-import { PREDICTION_TYPES, type PredictionType } from '../guidance/index.ts';
 import type { NativeAddon, NativeProgress } from '../native/contract.ts';
+import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
 import { OptionCheck } from '../options/check.ts';
 
 /**

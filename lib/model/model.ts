@@ -15,6 +15,7 @@ import { callNative } from '../native/call.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { Networks } from '../native/networks.ts';
+import { DiffusionNoise, type NoiseModel, SigmaTable, stableDiffusionTable, tableOf } from '../noise-model/index.ts';
 import { depth2img } from '../pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import { edit } from '../pipeline/edit.ts';
@@ -37,7 +38,7 @@ import { checkInpaintOptions, type InpaintOptions } from '../pipeline/inpaint-op
 import { readPrompts } from '../pipeline/prompts.ts';
 import { txt2img } from '../pipeline/txt2img.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
-import { type SchedulerName, SigmaTable, schedulerFor, stableDiffusionTable } from '../schedule/index.ts';
+import { type SchedulerName, schedulerFor } from '../schedule/index.ts';
 import { CHUNK_LENGTH, LONG_CHUNK_LENGTH } from '../text/chunks.ts';
 import { type ClipTokenizer, loadClipTokenizer } from '../text/tokenizer.ts';
 import { VOCABULARY_SIZE } from '../text/vocabulary.ts';
@@ -104,8 +105,8 @@ export async function loadModel(
 /** A model in memory, on a thread of its own. Made by {@link loadModel}. */
 export class Model implements AsyncDisposable {
   readonly info: ModelInfo;
-  /** The noise levels that the model was trained on, as schedules and samplers take them. */
-  readonly sigmaTable: SigmaTable;
+  /** The noise that the model was trained with, as schedules and samplers take it. */
+  readonly noiseModel: NoiseModel;
   readonly #addon: NativeAddon;
   readonly #native: NativeModel;
   readonly #tokenizer: ClipTokenizer;
@@ -129,10 +130,21 @@ export class Model implements AsyncDisposable {
     this.#native = native;
     this.#tokenizer = tokenizer;
     this.info = info;
-    this.sigmaTable = info.alphasCumprod ? new SigmaTable(info.alphasCumprod) : stableDiffusionTable();
+    const table = info.alphasCumprod ? new SigmaTable(info.alphasCumprod) : stableDiffusionTable();
+    this.noiseModel = new DiffusionNoise(info.prediction, table);
     this.#words = words;
     this.#depth = depth;
     this.#warnings = warnings;
+  }
+
+  /**
+   * The noise levels of a diffusion model.
+   *
+   * @deprecated `noiseModel.levels` are those of any model.
+   * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` for a flow model, which has no such table.
+   */
+  get sigmaTable(): SigmaTable {
+    return tableOf(this.noiseModel);
   }
 
   /**
@@ -285,7 +297,7 @@ export class Model implements AsyncDisposable {
           inTurn(async () =>
             generate(
               networks,
-              { ...this.info, table: this.sigmaTable },
+              { name: this.info.name, noiseModel: this.noiseModel },
               checked,
               await prompts,
               await task,

@@ -2,6 +2,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { type Control, openControls, type View } from '../control/controls.ts';
+import { linear } from '../core/arrays.ts';
 import { PACKAGE_VERSION } from '../core/version.ts';
 import type { EmbeddingReport } from '../embedding/load.ts';
 import type { Pixels } from '../image/pixels.ts';
@@ -11,9 +12,9 @@ import { withholdContents } from '../lora/withhold.ts';
 import type { ControlParameters, GenerationParameters } from '../metadata/parameters.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
 import type { Networks, Shape } from '../native/networks.ts';
+import type { NoiseModel } from '../noise-model/index.ts';
 import { seedAfter } from '../rng/seed.ts';
 import type { SamplerStep } from '../sampler/index.ts';
-import { linear } from '../sampler/walk.ts';
 import { encodePrompts } from './conditioning.ts';
 import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
 import { enlargeLatents, fromLatents, secondOptions, secondSteps } from './hires.ts';
@@ -21,7 +22,7 @@ import type { CheckedHires } from './hires-options.ts';
 import type { MakeInitialLatents } from './initial-latents.ts';
 import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
-import { sampleLatents, type TrainedNoise } from './sampling.ts';
+import { sampleLatents } from './sampling.ts';
 
 /** One finished sampling step. Its arrays are copies, the caller's to keep. */
 export interface GenerationStep {
@@ -73,7 +74,8 @@ export interface GenerationResult {
 }
 
 /** What the stages must know of a model besides its networks. */
-export interface PipelineModel extends TrainedNoise {
+export interface PipelineModel {
+  readonly noiseModel: NoiseModel;
   readonly name: string;
 }
 
@@ -176,7 +178,9 @@ async function generatePass(
   const conditions = await clock.time('textEncoding', () => encodePrompts(networks, prompts, options, size));
   const begin = await clock.time('imageEncoding', () => start(networks));
   const onStep = async (step: SamplerStep, reached: number) => {
-    const shown = options.previewNoisy ? linear([1 / Math.hypot(1, reached), step.latent]) : step.denoised;
+    const shown = options.previewNoisy
+      ? linear([1 / Math.hypot(model.noiseModel.alpha(reached), reached), step.latent])
+      : step.denoised;
     const generationStep = {
       index: before + step.index,
       total: before + step.total + after,
@@ -189,7 +193,7 @@ async function generatePass(
     clock.step();
   };
   return clock.time('sampling', () =>
-    sampleLatents(networks, model, options, shape, conditions, begin, controlsAt, onStep),
+    sampleLatents(networks, model.noiseModel, options, shape, conditions, begin, controlsAt, onStep),
   );
 }
 

@@ -10,7 +10,6 @@ import { place, resize, type Size } from '../image/resize.ts';
 import { toRgbBytes } from '../image/rgb-image.ts';
 import type { GenerationParameters } from '../metadata/parameters.ts';
 import type { Networks, Shape } from '../native/networks.ts';
-import { linear } from '../sampler/walk.ts';
 import { loadUpscaler, type Upscaler } from '../upscaler/upscaler.ts';
 import { encodeImage } from './encode.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
@@ -95,9 +94,9 @@ async function enlargeImage(
 
 /** Starts from latents with noise: the last `steps` of a schedule's levels are left. */
 export function fromLatents(latents: Float32Array, steps: number): MakeInitialLatents {
-  return (sigmas, draws) => {
+  return (sigmas, draws, noiseModel) => {
     const rest = sigmas.subarray(Math.max(sigmas.length - 1 - steps, 0));
-    return { latent: linear([1, latents], [rest[0] as number, draws.next()]), sigmas: rest };
+    return { latent: noiseModel.addNoise(latents, draws.next(), rest[0] as number), sigmas: rest };
   };
 }
 

@@ -1,6 +1,7 @@
 // Where sampling starts: from noise, from a noisy image, or from one that keeps a part of itself.
 
-import { linear } from '../sampler/walk.ts';
+import { linear } from '../core/arrays.ts';
+import type { NoiseModel } from '../noise-model/index.ts';
 
 /** What sampling starts with. */
 export interface InitialLatents {
@@ -34,8 +35,9 @@ export interface Draws {
  * Chooses the start of a run.
  *
  * @param sigmas all noise levels of the schedule.
+ * @param noiseModel how noise is added.
  */
-export type MakeInitialLatents = (sigmas: Float64Array, draws: Draws) => InitialLatents;
+export type MakeInitialLatents = (sigmas: Float64Array, draws: Draws, noiseModel: NoiseModel) => InitialLatents;
 
 /** What a VAE encoder says of an image: the normal distribution of its latent. */
 export interface Posterior {
@@ -85,16 +87,21 @@ function pureNoise(sigmas: Float64Array, noise: Float32Array): InitialLatents {
   return { latent: linear([sigmas[0] as number, noise]), sigmas };
 }
 
-function noisyImage(sigmas: Float64Array, image: Float32Array, noise: Float32Array): InitialLatents {
-  return { latent: linear([1, image], [sigmas[0] as number, noise]), sigmas };
+function noisyImage(
+  sigmas: Float64Array,
+  image: Float32Array,
+  noise: Float32Array,
+  noiseModel: NoiseModel,
+): InitialLatents {
+  return { latent: noiseModel.addNoise(image, noise, sigmas[0] as number), sigmas };
 }
 
 /** An image with the noise of the level at which the last steps begin (SDEdit, Meng et al. 2021, arXiv:2108.01073). */
 export function fromImage(posterior: Posterior, strength: number, convention: Convention): MakeInitialLatents {
-  return (sigmas, draws) => {
+  return (sigmas, draws, noiseModel) => {
     const rest = lastSteps(sigmas, strength, convention);
     const image = sample(posterior, RULES[convention].forImages(draws)());
-    return noisyImage(rest, image, draws.next());
+    return noisyImage(rest, image, draws.next(), noiseModel);
   };
 }
 
@@ -117,16 +124,19 @@ export interface MaskedStart {
  */
 export function fromMaskedImage(posterior: Posterior, start: MaskedStart): MakeInitialLatents {
   const { strength, convention, mask } = start;
-  return (sigmas, draws) => {
+  return (sigmas, draws, noiseModel) => {
     const rest = lastSteps(sigmas, strength, convention);
     const image = sample(posterior, RULES[convention].forImages(draws)());
     const noise = draws.next();
     const clean = (denoised: Float32Array) => composed(denoised, image, mask);
-    if (convention === 'webui') return { ...noisyImage(rest, heldIn(image, start, draws), noise), keep: { clean } };
+    if (convention === 'webui')
+      return { ...noisyImage(rest, heldIn(image, start, draws), noise, noiseModel), keep: { clean } };
     // diffusers samples the latent of the masked image here, which only models for inpainting read.
     draws.next();
-    const noisy = (latent: Float32Array, sigma: number) => composed(latent, linear([1, image], [sigma, noise]), mask);
-    const begun = strength === 1 ? pureNoise(rest, noise) : noisyImage(rest, heldIn(image, start, draws), noise);
+    const noisy = (latent: Float32Array, sigma: number) =>
+      composed(latent, noiseModel.addNoise(image, noise, sigma), mask);
+    const begun =
+      strength === 1 ? pureNoise(rest, noise) : noisyImage(rest, heldIn(image, start, draws), noise, noiseModel);
     return { ...begun, keep: { clean, noisy } };
   };
 }
@@ -144,14 +154,14 @@ export function concatMaskedImage(
   start: MaskedStart,
 ): MakeInitialLatents {
   const { strength, convention, mask, width } = start;
-  return (sigmas, draws) => {
+  return (sigmas, draws, noiseModel) => {
     const rest = lastSteps(sigmas, strength, convention);
     const forImages = RULES[convention].forImages(draws);
     const image = posterior && sample(posterior, forImages());
     const noise = draws.next();
     const concatChannels = maskAndImage(mask, sample(masked, forImages()), masked.moments.length / 2);
     if (!image) return { ...pureNoise(rest, noise), concatChannels };
-    const begun = { ...noisyImage(rest, heldIn(image, start, draws), noise), concatChannels };
+    const begun = { ...noisyImage(rest, heldIn(image, start, draws), noise, noiseModel), concatChannels };
     if (convention === 'diffusers') return begun;
     const kept = widened(mask, width);
     return { ...begun, keep: { clean: (denoised) => composed(denoised, image, kept) } };
@@ -160,7 +170,7 @@ export function concatMaskedImage(
 
 /** Another start, with what the UNet takes beside the latent: `[1, channels, height, width]`. */
 export function withConcatChannels(begin: MakeInitialLatents, concatChannels: Float32Array): MakeInitialLatents {
-  return (sigmas, draws) => ({ ...begin(sigmas, draws), concatChannels });
+  return (sigmas, draws, noiseModel) => ({ ...begin(sigmas, draws, noiseModel), concatChannels });
 }
 
 /** The mean of an image's latent, without the factor to the latent of the diffusion: what editing models were trained with. */

@@ -5,34 +5,22 @@ import { untilAborted } from '../async/abort.ts';
 import type { ControlsAt } from '../control/controls.ts';
 import { concat, repeat } from '../core/arrays.ts';
 import { argumentError, describe } from '../core/errors.ts';
-import {
-  type Conditions,
-  denoiserFor,
-  guide,
-  NO_GUIDANCE,
-  type Predict,
-  type PredictEach,
-  type PredictionType,
-} from '../guidance/index.ts';
+import { type Conditions, denoiserFor, guide, NO_GUIDANCE, type Predict, type PredictEach } from '../guidance/index.ts';
 import type { NativeCondition, NativeControl, NativeModelInfo } from '../native/contract.ts';
 import { type Networks, requireFinite, type Shape } from '../native/networks.ts';
+import { type NoiseModel, tableOf } from '../noise-model/index.ts';
 import { createBatchNoise } from '../rng/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
-import { SCHEDULERS, type SigmaTable } from '../schedule/index.ts';
+import { SCHEDULERS } from '../schedule/index.ts';
 import type { Conditioning } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { InitialLatents, MakeInitialLatents } from './initial-latents.ts';
 import { type Guided, guidanceOf } from './prompts.ts';
 
-/** The noise that a model was trained with: its levels, and what the network predicts. */
-export interface TrainedNoise {
-  readonly prediction: PredictionType;
-  readonly table: SigmaTable;
-}
-
 /**
  * Draws latents.
  *
+ * @param noiseModel the noise that the model was trained with.
  * @param shape of the latents.
  * @param conditionsAt what the UNet is conditioned with at an evaluation, counted from 0.
  * @param begin chooses where sampling starts.
@@ -43,7 +31,7 @@ export interface TrainedNoise {
  */
 export async function sampleLatents(
   networks: Networks,
-  { prediction, table }: TrainedNoise,
+  noiseModel: NoiseModel,
   options: CheckedGenerationOptions,
   shape: Shape,
   conditionsAt: (evaluation: number) => Guided<Conditioning>,
@@ -52,13 +40,14 @@ export async function sampleLatents(
   onStep: (step: SamplerStep, sigma: number) => Promise<void>,
 ): Promise<Float32Array> {
   const { scheduler, eta } = options;
-  const schedule = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, table) : scheduler;
+  const schedule = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, noiseModel.levels) : scheduler;
   const anew = () => {
     const source = createBatchNoise(options.rng, options.seed, options.batchSize);
     return () => source.normal(shape.reduce((a, b) => a * b));
   };
+  checkLevels(schedule, noiseModel);
   const noise = anew();
-  const start = begin(schedule, { next: noise, anew });
+  const start = begin(schedule, { next: noise, anew }, noiseModel);
   const { sigmas } = start;
   if (sigmas.length === 1) return start.latent;
 
@@ -75,14 +64,17 @@ export async function sampleLatents(
     const guidance = guided ? guidanceOf(networks.info, options) : NO_GUIDANCE;
     return guide(predictEach, conditions, guidance, options.batchSize)(latent, timestep);
   };
-  const denoise = keeping(denoiserFor(predict, prediction, table), start);
+  const denoise = keeping(denoiserFor(predict, noiseModel), start);
   const sampling = options.sampler(
     async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
     start.latent,
     sigmas,
     {
       noise,
-      table,
+      noiseModel,
+      get table() {
+        return tableOf(noiseModel);
+      },
       ...(eta === undefined ? {} : { eta }),
       onStep: async (step) => {
         networks.signal.throwIfAborted();
@@ -96,6 +88,14 @@ export async function sampleLatents(
   // A sampler or a callback of the user's may never end by itself.
   const latent = checkLatent(await untilAborted(sampling, networks.signal), shape, 'the result of sampler');
   return requireFinite(start.keep?.clean(latent) ?? latent, 'the sampler');
+}
+
+/** The user's own levels may be beyond what the model knows: more noise than there is latent. */
+function checkLevels(sigmas: Float64Array, { alpha, levels }: NoiseModel): void {
+  const [first = 0] = sigmas;
+  if (alpha(first) >= 0) return;
+  const expected = `noise levels up to ${levels.sigmaMax}, that of noise alone for this model,`;
+  throw argumentError([{ name: 'scheduler', expected, received: `${first}`, code: 'ERR_INVALID_ARG_VALUE' }]);
 }
 
 /** All that the network may be evaluated with. */

@@ -1,16 +1,13 @@
 // Ancestral steps: go down further than the next sigma, then put noise back.
 
-import type { SamplerContext } from './types.ts';
-import { linear } from './walk.ts';
+import { linear } from '../core/arrays.ts';
+import { DiffusionNoise, type NoiseModel } from '../noise-model/index.ts';
+import type { Denoiser, SamplerContext } from './types.ts';
+import type { StepResult } from './walk.ts';
 
-/**
- * Splits the way to the noise level `next` into a deterministic part down to `down` and fresh noise of standard
- * deviation `up`, where down^2 + up^2 = next^2 (k-diffusion's get_ancestral_step; equals DDIM's eta, Song et al. 2020,
- * arXiv:2010.02502, eq. 16).
- */
-export function ancestralStep(sigma: number, next: number, eta: number): { down: number; up: number } {
-  const up = Math.min(next, eta * next * Math.sqrt(Math.max(1 - (next / sigma) ** 2, 0)));
-  return { down: Math.sqrt(Math.max(next * next - up * up, 0)), up };
+/** The noise that a sampler's network was trained with: where a caller names none, that of the table. */
+export function noiseModelOf({ noiseModel, table }: SamplerContext): NoiseModel {
+  return noiseModel ?? new DiffusionNoise('epsilon', table);
 }
 
 /**
@@ -19,4 +16,26 @@ export function ancestralStep(sigma: number, next: number, eta: number): { down:
  */
 export function addNoise(latent: Float32Array, up: number, context: SamplerContext): Float32Array {
   return up > 0 ? linear([1, latent], [up, context.noise()]) : latent;
+}
+
+/** An Euler step to a lower level than `next`, and fresh noise up to it. */
+export async function ancestralEulerStep(
+  denoise: Denoiser,
+  x: Float32Array,
+  sigma: number,
+  next: number,
+  eta: number,
+  context: SamplerContext,
+): Promise<StepResult> {
+  const denoised = await denoise(x, sigma);
+  const { down, scale, up } = noiseModelOf(context).ancestralStep(sigma, next, eta);
+  return { denoised, latent: addNoise(exponentialStep(x, denoised, down / sigma, scale), up, context) };
+}
+
+/**
+ * Exact step of the ODE for a denoised latent that stands still, times `scale`: `ratio` of the sigmas, e^(-h), is what remains of the
+ * noise. It is the same for diffusion and for flow models, because both are linear in sigma.
+ */
+export function exponentialStep(x: Float32Array, denoised: Float32Array, ratio: number, scale = 1): Float32Array {
+  return linear([scale * ratio, x], [scale * (1 - ratio), denoised]);
 }

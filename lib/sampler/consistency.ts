@@ -1,21 +1,23 @@
 // Samplers for networks distilled to a few steps.
 
-import { addNoise } from './ancestral.ts';
+import { linear } from '../core/arrays.ts';
+import { addNoise, noiseModelOf } from './ancestral.ts';
 import type { Sampler } from './types.ts';
-import { derivative, linear, walk } from './walk.ts';
+import { derivative, walk } from './walk.ts';
 
 /** Multistep consistency sampling: predict, then noise anew to the next level (Luo et al. 2023, arXiv:2310.04378). */
 export const lcm: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {
     const denoised = await denoise(x, sigma);
-    return { denoised, latent: addNoise(denoised, next, context) };
+    if (next === 0) return { denoised, latent: denoised };
+    return { denoised, latent: noiseModelOf(context).addNoise(denoised, context.noise(), next) };
   });
 
 /**
  * Trajectory consistency: steps down to the timestep (1 - eta) t' and from there noises up to t', the timestep of the
  * next sigma (Zheng et al. 2024, arXiv:2402.19159, "strategic stochastic sampling"; eta is its gamma). eta: 0. As in
  * diffusers' TCDScheduler and stable-diffusion.cpp the last step ends at the first timestep of the model rather than at
- * no noise at all.
+ * no noise at all. Defined on the table of a diffusion model alone.
  */
 export const tcd: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {

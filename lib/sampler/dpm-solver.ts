@@ -1,8 +1,10 @@
-// DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095) in terms of sigma: lambda = -log(sigma), h the step in lambda.
+// DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095) in terms of sigma: lambda = log(alpha / sigma), h the step in lambda. The deterministic
+// multistep forms take -log(sigma) for lambda with flow models too, as k-diffusion, ComfyUI and stable-diffusion.cpp do.
 
-import { addNoise, ancestralStep } from './ancestral.ts';
+import { linear } from '../core/arrays.ts';
+import { addNoise, exponentialStep, noiseModelOf } from './ancestral.ts';
 import type { Sampler } from './types.ts';
-import { linear, walk } from './walk.ts';
+import { walk } from './walk.ts';
 
 /** What a two-step method remembers of the step before. */
 interface LastStep {
@@ -17,11 +19,12 @@ interface LastStep {
 export const dpmpp2sAncestral: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {
     const denoised = await denoise(x, sigma);
-    const { down, up } = ancestralStep(sigma, next, context.eta ?? 1);
+    const noise = noiseModelOf(context);
+    const { down, scale, up } = noise.ancestralStep(sigma, next, context.eta ?? 1);
     if (down === 0) return { denoised, latent: addNoise(denoised, up, context) };
-    const middle = Math.sqrt(sigma * down);
+    const middle = noise.middle(sigma, down);
     const x2 = exponentialStep(x, denoised, middle / sigma);
-    const latent = exponentialStep(x, await denoise(x2, middle), down / sigma);
+    const latent = exponentialStep(x, await denoise(x2, middle), down / sigma, scale);
     return { denoised, latent: addNoise(latent, up, context) };
   });
 
@@ -63,27 +66,20 @@ export const dpmpp2mV2: Sampler = (denoise, x, sigmas, context) => {
  */
 export const dpmpp2mSde: Sampler = (denoise, x, sigmas, context) => {
   const eta = context.eta ?? 1;
+  const noise = noiseModelOf(context);
   let last: LastStep | undefined;
-  return walk(x, sigmas, context, async (x, sigma, next) => {
+  return walk(x, noise.withFiniteSnr(sigmas), context, async (x, sigma, next) => {
     const denoised = await denoise(x, sigma);
     if (next === 0) return { denoised, latent: denoised };
-    const h = Math.log(sigma / next);
+    const h = noise.logSnrStep(sigma, next);
     const a = (next / sigma) * Math.exp(-eta * h);
-    const b = -Math.expm1(-h - eta * h);
+    const b = noise.alpha(next) * -Math.expm1(-h - eta * h);
     const c = last ? (0.5 * b * h) / last.h : 0;
     const latent = linear([a, x], [b + c, denoised], [-c, last?.denoised ?? denoised]);
     last = { denoised, h };
     return { denoised, latent: addNoise(latent, next * Math.sqrt(-Math.expm1(-2 * eta * h)), context) };
   });
 };
-
-/**
- * Exact step of the ODE for a denoised latent that stands still: `ratio` of the sigmas, e^(-h), is what remains of the
- * noise.
- */
-function exponentialStep(x: Float32Array, denoised: Float32Array, ratio: number): Float32Array {
-  return linear([ratio, x], [1 - ratio, denoised]);
-}
 
 /**
  * Denoised latent in the middle of a step, judged by the step before: (1 + 1/2r) denoised - 1/2r last, r the ratio of

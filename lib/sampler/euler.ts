@@ -1,8 +1,8 @@
 // First-order samplers: Euler's method, deterministic and ancestral.
 
-import { addNoise, ancestralStep } from './ancestral.ts';
-import type { Denoiser, Sampler, SamplerContext } from './types.ts';
-import { linear, type StepResult, walk } from './walk.ts';
+import { ancestralEulerStep } from './ancestral.ts';
+import type { Sampler } from './types.ts';
+import { walk } from './walk.ts';
 
 /**
  * Euler steps of the probability flow ODE (Karras et al. 2022, arXiv:2206.00364, algorithm 1 without its correction).
@@ -10,7 +10,7 @@ import { linear, type StepResult, walk } from './walk.ts';
 export const euler: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, (x, sigma, next) => ancestralEulerStep(denoise, x, sigma, next, 0, context));
 
-/** Ancestral sampling with Euler steps (k-diffusion's sample_euler_ancestral). eta: 1. */
+/** Ancestral sampling with Euler steps (k-diffusion's sample_euler_ancestral; ComfyUI's form of it for flow models). eta: 1. */
 export const eulerAncestral: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, (x, sigma, next) => ancestralEulerStep(denoise, x, sigma, next, context.eta ?? 1, context));
 
@@ -20,17 +20,3 @@ export const eulerAncestral: Sampler = (denoise, x, sigmas, context) =>
  */
 export const ddimTrailing: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, (x, sigma, next) => ancestralEulerStep(denoise, x, sigma, next, context.eta ?? 0, context));
-
-async function ancestralEulerStep(
-  denoise: Denoiser,
-  x: Float32Array,
-  sigma: number,
-  next: number,
-  eta: number,
-  context: SamplerContext,
-): Promise<StepResult> {
-  const denoised = await denoise(x, sigma);
-  const { down, up } = ancestralStep(sigma, next, eta);
-  const ratio = down / sigma;
-  return { denoised, latent: addNoise(linear([ratio, x], [1 - ratio, denoised]), up, context) };
-}

@@ -1,7 +1,8 @@
 // Linear multistep samplers: one network evaluation a step, and the derivatives of up to three steps before.
 
+import { linear } from '../core/arrays.ts';
 import type { Sampler } from './types.ts';
-import { derivative, linear, walk } from './walk.ts';
+import { derivative, walk } from './walk.ts';
 
 /**
  * Linear multistep: Adams-Bashforth of order 4 on uneven sigmas (k-diffusion's sample_lms). stable-diffusion.cpp pairs

@@ -1,7 +1,8 @@
 // Second-order one-step samplers: two network evaluations a step, one in the last.
 
+import { linear } from '../core/arrays.ts';
 import type { Sampler } from './types.ts';
-import { derivative, linear, walk } from './walk.ts';
+import { derivative, walk } from './walk.ts';
 
 /** Heun's method, the mean of the slopes at both ends of a step (Karras et al. 2022, arXiv:2206.00364, algorithm 1). */
 export const heun: Sampler = (denoise, x, sigmas, context) =>

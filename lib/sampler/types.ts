@@ -1,6 +1,6 @@
 // What a sampler is: a function that walks a noisy latent down a list of sigmas with the help of a denoiser.
 
-import type { SigmaTable } from '../schedule/discrete.ts';
+import type { NoiseModel, SigmaTable } from '../noise-model/index.ts';
 
 /**
  * D(x; sigma), the denoised latent that the network predicts from a noisy one (Karras et al. 2022, arXiv:2206.00364,
@@ -34,7 +34,15 @@ export interface SamplerContext {
    * that is used.
    */
   noise(): Float32Array;
-  /** Noise levels of the model's training steps, for samplers that are defined on timesteps (TCD). */
+  /**
+   * The noise that the model was trained with. Runs of a model always give it; where it is left out, samplers take that of a
+   * diffusion model with `table`.
+   */
+  readonly noiseModel?: NoiseModel | undefined;
+  /**
+   * Noise levels of the model's training steps, for samplers that are defined on timesteps (TCD). Of flow models, which have no such
+   * table, it throws a DiffusionError `ERR_MODEL_UNSUPPORTED`.
+   */
   readonly table: SigmaTable;
   /**
    * Share of the noise that a stochastic sampler puts back after each step, 0 (deterministic) to 1. Left out, each

@@ -1,5 +1,6 @@
-// The loop over the sigmas that all samplers share, and arithmetic on whole latents.
+// The loop over the sigmas that all samplers share, and the slope that they follow.
 
+import { linear } from '../core/arrays.ts';
 import type { SamplerContext } from './types.ts';
 
 /** What one step of a sampler gives: the latent at the next sigma, and the denoised latent predicted at the start. */
@@ -27,15 +28,6 @@ export async function walk(
     await context.onStep?.({ index, total, sigma, latent, denoised: result.denoised });
   }
   return latent;
-}
-
-/** Sum of the vectors, each times its factor; added up in float64 and rounded once. */
-export function linear(...terms: readonly (readonly [factor: number, vector: Float32Array])[]): Float32Array {
-  const sum = new Float64Array(terms[0]?.[1].length ?? 0);
-  for (const [factor, vector] of terms) {
-    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + factor * (vector[i] as number);
-  }
-  return Float32Array.from(sum);
 }
 
 /**

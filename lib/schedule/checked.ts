@@ -1,9 +1,9 @@
 // Schedules as users call them, who may give anything.
 
 import { describe } from '../core/errors.ts';
+import { FlowLevels, SigmaTable } from '../noise-model/index.ts';
 import { OptionCheck } from '../options/check.ts';
 import { MAX_SIGMAS } from './custom.ts';
-import { SigmaTable } from './discrete.ts';
 import type { Schedule } from './types.ts';
 
 /**
@@ -18,7 +18,7 @@ export function checked(schedule: Schedule): Schedule {
       check.problem({ name, expected, received: describe(value), code: 'ERR_INVALID_ARG_TYPE' });
     const count = check.number('steps', 1, { min: 1, max: MAX_SIGMAS - 1, integer: true });
     if (steps === undefined) wrong('steps', 'a number', steps);
-    if (!SigmaTable.is(table)) wrong('table', 'a SigmaTable', table);
+    if (!SigmaTable.is(table) && !FlowLevels.is(table)) wrong('table', 'a SigmaTable or FlowLevels', table);
     check.done();
     return schedule(count, table);
   };

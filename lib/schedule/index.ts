@@ -7,12 +7,11 @@ import { beta, discrete, lcm, sgmUniform, simple, smoothstep } from './timesteps
 import type { Schedule } from './types.ts';
 
 export { customSigmas } from './custom.ts';
-export { SigmaTable, stableDiffusionTable } from './discrete.ts';
 export type { Schedule } from './types.ts';
 
 /**
  * Every schedule under the name that users give as `scheduler`; the names are those of stable-diffusion.cpp. `SCHEDULERS.karras(20,
- * model.sigmaTable)` are the levels that a model is drawn with.
+ * model.noiseModel.levels)` are the levels that a model is drawn with.
  */
 export const SCHEDULERS = {
   discrete: checked(discrete),

@@ -1,5 +1,7 @@
 // Schedules found by optimisation, published as tables of sigmas for the noise levels of Stable Diffusion.
 
+import { argumentError } from '../core/errors.ts';
+import { type SigmaLevels, SigmaTable } from '../noise-model/index.ts';
 import { endAtZero, linspace, type Schedule } from './types.ts';
 
 /**
@@ -7,18 +9,29 @@ import { endAtZero, linspace, type Schedule } from './types.ts';
  * interpolated log-linearly for any other number of steps. The last level gives way to the final 0. The table's own
  * extremes are used, whatever the model's, as in stable-diffusion.cpp and ComfyUI.
  */
-export const alignYourSteps: Schedule = (steps) =>
-  endAtZero(interpolateLogLinearly(alignYourStepsLevels, steps + 1).slice(0, -1));
+export const alignYourSteps: Schedule = (steps, table) => {
+  requireDiffusion(table);
+  return endAtZero(interpolateLogLinearly(alignYourStepsLevels, steps + 1).slice(0, -1));
+};
 
 /**
  * GITS (Chen et al. 2024, "On the Trajectory Regularity of ODE-based Diffusion Sampling", arXiv:2405.11326): its
  * published table for a coefficient of 1.20 up to 20 steps, and its longest row interpolated log-linearly above. The
  * last level gives way to the final 0, and a single step goes from the first level to it.
  */
-export const gits: Schedule = (steps) => {
+export const gits: Schedule = (steps, table) => {
+  requireDiffusion(table);
   const inner = gitsLevels[Math.min(steps, 20) - 2] ?? [];
   return endAtZero(interpolateLogLinearly([gitsFirst, ...inner, gitsLast], steps + 1).slice(0, -1));
 };
+
+/** The published levels go up to 14.6, which is beyond noise for a flow model. */
+function requireDiffusion(table: SigmaLevels): void {
+  if (SigmaTable.is(table)) return;
+  const expected = 'a schedule for flow models, such as simple or sgm_uniform,';
+  const received = 'one that was published for the noise levels of Stable Diffusion';
+  throw argumentError([{ name: 'scheduler', expected, received, code: 'ERR_INVALID_ARG_VALUE' }]);
+}
 
 /**
  * `count` levels that follow the given falling ones, linear in log(sigma) between neighbours; `levels` itself where the

@@ -1,14 +1,15 @@
 // Schedules that choose timesteps of the model and take their sigmas from its table.
 
-import type { SigmaTable } from './discrete.ts';
+import type { SigmaLevels } from '../noise-model/index.ts';
 import { endAtZero, linspace, type Schedule } from './types.ts';
 
 /** Timesteps evenly spaced from the last to the first, both included (k-diffusion's DiscreteSchedule.get_sigmas). */
-export const discrete: Schedule = (steps, table) => atTimesteps(table, linspace(table.maxTimestep, 0, steps));
+export const discrete: Schedule = (steps, table) =>
+  atTimesteps(table, linspace(table.maxTimestep, table.minTimestep, steps));
 
 /**
- * Timesteps evenly spaced from the last towards the first, which the final 0 stands for (Stability's
- * generative-models).
+ * Timesteps evenly spaced from the last towards 0, which the final 0 stands for (Stability's generative-models). Of a flow model these
+ * are the shifted `1 - i / steps` of diffusers' pipelines for such models.
  */
 export const sgmUniform: Schedule = (steps, table) =>
   atTimesteps(table, linspace(table.maxTimestep, 0, steps + 1).slice(0, -1));
@@ -22,7 +23,9 @@ export const simple: Schedule = (steps, table) => {
   const spacing = Math.fround(table.sigmas.length / steps);
   return atTimesteps(
     table,
-    Array.from({ length: steps }, (_, i) => Math.max(table.maxTimestep - Math.trunc(Math.fround(i * spacing)), 0)),
+    Array.from({ length: steps }, (_, i) =>
+      Math.max(table.maxTimestep - Math.trunc(Math.fround(i * spacing)), table.minTimestep),
+    ),
   );
 };
 
@@ -35,7 +38,7 @@ export const smoothstep: Schedule = (steps, table) =>
     table,
     Array.from({ length: steps }, (_, i) => {
       const u = 1 - i / steps;
-      return Math.round(u * u * (3 - 2 * u) * table.maxTimestep);
+      return Math.max(Math.round(u * u * (3 - 2 * u) * table.maxTimestep), table.minTimestep);
     }),
   );
 
@@ -47,7 +50,10 @@ export const smoothstep: Schedule = (steps, table) =>
 export const beta: Schedule = (steps, table) =>
   atTimesteps(
     table,
-    Array.from({ length: steps }, (_, i) => roundedBetaQuantile(1 - i / steps, table.maxTimestep)),
+    Array.from(
+      { length: steps },
+      (_, i) => table.minTimestep + roundedBetaQuantile(1 - i / steps, table.sigmas.length - 1),
+    ),
   );
 
 /**
@@ -59,11 +65,14 @@ export const lcm: Schedule = (steps, table) => {
   const spacing = Math.floor(table.sigmas.length / distilledSteps);
   return atTimesteps(
     table,
-    Array.from({ length: steps }, (_, i) => (distilledSteps - Math.floor((i * distilledSteps) / steps)) * spacing - 1),
+    Array.from(
+      { length: steps },
+      (_, i) => (distilledSteps - Math.floor((i * distilledSteps) / steps)) * spacing - 1 + table.minTimestep,
+    ),
   );
 };
 
-function atTimesteps(table: SigmaTable, timesteps: readonly number[]): Float64Array {
+function atTimesteps(table: SigmaLevels, timesteps: readonly number[]): Float64Array {
   return endAtZero(timesteps.map((t) => table.sigmaAt(t)));
 }
 

@@ -1,17 +1,17 @@
 // What a schedule is, and the last touch that all schedules share.
 
-import type { SigmaTable } from './discrete.ts';
+import type { SigmaLevels } from '../noise-model/index.ts';
 
 /**
  * Chooses the noise levels at which a sampler calls the network.
  *
  * @param steps number of steps, a whole number from 1 to the number of training steps (1000).
- * @param table noise levels of the model, its `sigmaTable`.
+ * @param table noise levels of the model, its `noiseModel.levels`.
  * @returns `steps + 1` strictly falling sigmas, the last of them 0. Where a schedule rounds to whole timesteps and two
  *   of its steps meet in one, they become one step, so that fewer sigmas come back; its own docstring says from how
  *   many steps on.
  */
-export type Schedule = (steps: number, table: SigmaTable) => Float64Array;
+export type Schedule = (steps: number, table: SigmaLevels) => Float64Array;
 
 /**
  * Appends the final 0, and merges neighbours that are equal: a step of no length would make multistep samplers divide

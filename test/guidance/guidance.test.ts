@@ -2,16 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { denoiserFor, type Guidance, guide, NO_GUIDANCE, type PredictEach } from '../../lib/guidance/index.ts';
 import {
-  denoiserFor,
-  type Guidance,
-  guide,
-  NO_GUIDANCE,
+  DiffusionNoise,
   PREDICTION_TYPES,
-  type PredictEach,
   type PredictionType,
-} from '../../lib/guidance/index.ts';
-import { stableDiffusionTable } from '../../lib/schedule/index.ts';
+  stableDiffusionTable,
+} from '../../lib/noise-model/index.ts';
 import { golden } from '../support/golden.ts';
 
 interface Case {
@@ -34,14 +31,10 @@ for (const { prediction, timestep, alphaCumprod, latent, predicted, denoised } o
   test(`${prediction} at timestep ${timestep} denoises as diffusers does`, async () => {
     const sigma = Math.sqrt((1 - alphaCumprod) / alphaCumprod);
     const seen: { latent: Float32Array; timestep: number }[] = [];
-    const denoise = denoiserFor(
-      async (scaled, t) => {
-        seen.push({ latent: scaled, timestep: t });
-        return Float32Array.from(predicted);
-      },
-      prediction,
-      table,
-    );
+    const denoise = denoiserFor(async (scaled, t) => {
+      seen.push({ latent: scaled, timestep: t });
+      return Float32Array.from(predicted);
+    }, new DiffusionNoise(prediction, table));
     const x = Float32Array.from(latent, (value) => value / Math.sqrt(alphaCumprod));
     const before = x.slice();
     const result = await denoise(x, sigma);
@@ -59,14 +52,10 @@ for (const { prediction, timestep, alphaCumprod, latent, predicted, denoised } o
 
 test('a noise level between two training steps reaches the network as a timestep between them', async () => {
   let timestep = 0;
-  const denoise = denoiserFor(
-    async (latent, t) => {
-      timestep = t;
-      return latent;
-    },
-    'epsilon',
-    table,
-  );
+  const denoise = denoiserFor(async (latent, t) => {
+    timestep = t;
+    return latent;
+  }, new DiffusionNoise('epsilon', table));
   await denoise(new Float32Array(4), table.sigmaAt(500.25));
   assert.ok(Math.abs(timestep - 500.25) < 1e-9);
 });
@@ -76,7 +65,7 @@ const PROMPTS = { conditional: 5, unconditional: -2, unconditionalImage: -4, per
 test('a rejection of the network passes through the denoiser and the guidance', async () => {
   const reason = new Error('stop');
   const guided = guide(() => Promise.reject(reason), PROMPTS, { ...NO_GUIDANCE, scale: 7 }, 1);
-  await assert.rejects(denoiserFor(guided, 'v', table)(new Float32Array(4), 1), reason);
+  await assert.rejects(denoiserFor(guided, new DiffusionNoise('v', table))(new Float32Array(4), 1), reason);
 });
 
 /** A network that answers every condition with its own constant, and the conditions of each evaluation. */

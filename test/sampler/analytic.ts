@@ -1,7 +1,7 @@
 // A denoiser with a closed form and a wave for recorded noise, the same in the reference scripts.
 
+import { stableDiffusionTable } from '../../lib/noise-model/index.ts';
 import type { Denoiser, SamplerContext } from '../../lib/sampler/index.ts';
-import { stableDiffusionTable } from '../../lib/schedule/index.ts';
 
 /** Exact denoiser of data that is a mixture of N(-1, 1/4) and N(1, 1/4). */
 export const mixtureMean: Denoiser = async (x, sigma) =>

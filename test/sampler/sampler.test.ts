@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { stableDiffusionTable } from '../../lib/noise-model/index.ts';
 import { SAMPLER_NAMES, SAMPLERS, type Sampler, type SamplerName, type SamplerStep } from '../../lib/sampler/index.ts';
-import { SCHEDULER_NAMES, SCHEDULERS, stableDiffusionTable } from '../../lib/schedule/index.ts';
+import { SCHEDULER_NAMES, SCHEDULERS } from '../../lib/schedule/index.ts';
 import { golden } from '../support/golden.ts';
 import { mixtureMean, recordedContext, start } from './analytic.ts';
 

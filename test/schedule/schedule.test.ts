@@ -2,14 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  customSigmas,
-  SCHEDULER_NAMES,
-  SCHEDULERS,
-  type SchedulerName,
-  SigmaTable,
-  stableDiffusionTable,
-} from '../../lib/schedule/index.ts';
+import { SigmaTable, stableDiffusionTable } from '../../lib/noise-model/index.ts';
+import { customSigmas, SCHEDULER_NAMES, SCHEDULERS, type SchedulerName } from '../../lib/schedule/index.ts';
 import { golden } from '../support/golden.ts';
 
 const table = stableDiffusionTable();

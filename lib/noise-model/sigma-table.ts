@@ -1,7 +1,9 @@
 // The noise levels a discrete-time diffusion model was trained on, and the way between a sigma and a timestep.
 
-import { argumentError, describe } from '../core/errors.ts';
+import { argumentError, DiffusionError, describe } from '../core/errors.ts';
 import { numbersOf } from '../options/check.ts';
+import type { SigmaLevels } from './levels.ts';
+import type { NoiseModel } from './noise-model.ts';
 
 /** Number of training steps of Stable Diffusion. */
 const TRAINING_STEPS = 1000;
@@ -12,11 +14,12 @@ const MAX_TRAINING_STEPS = 2 ** 16;
  * Sigma of every training step, `sqrt((1 - alphaCumprod) / alphaCumprod)`, as in k-diffusion's DiscreteSchedule:
  * timestep t of the network belongs to `sigmas[t]`, and between two steps log(sigma) is linear in t.
  */
-export class SigmaTable {
+export class SigmaTable implements SigmaLevels {
   /** Products of the alphas up to each training step, falling, each between 0 and 1. */
   readonly alphasCumprod: Float64Array;
   /** Noise level of each training step, rising. */
   readonly sigmas: Float64Array;
+  readonly minTimestep = 0;
   readonly #logSigmas: Float64Array;
 
   /**
@@ -92,6 +95,17 @@ export class SigmaTable {
     }
     return low;
   }
+}
+
+/**
+ * The table of a diffusion model.
+ *
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model has none.
+ */
+export function tableOf({ levels, prediction }: NoiseModel): SigmaTable {
+  if (SigmaTable.is(levels)) return levels;
+  const message = `Expected a diffusion model, with a table of noise levels, but received one that predicts ${prediction}`;
+  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `${message}. Use another sampler than tcd, and noiseModel.levels`);
 }
 
 /**
