@@ -13,16 +13,7 @@ const folder = join(root, 'docs', 'api');
 const PAGES = {
   loading: {
     title: 'Loading a model',
-    names: [
-      'loadModel',
-      'EMBEDDED_MODEL',
-      'ModelSource',
-      'LoadOptions',
-      'ComputeOptions',
-      'LoadProgress',
-      'Logger',
-      'PredictionType',
-    ],
+    names: ['loadModel', 'EMBEDDED_MODEL', 'ModelSource', 'LoadOptions', 'ComputeOptions', 'LoadProgress', 'Logger'],
   },
   inspecting: {
     title: 'Devices and inspection',
@@ -87,7 +78,22 @@ const PAGES = {
   },
   schedules: {
     title: 'Schedules',
-    names: ['SCHEDULERS', 'SchedulerName', 'Schedule', 'SigmaTable', 'stableDiffusionTable'],
+    names: ['SCHEDULERS', 'SchedulerName', 'Schedule'],
+  },
+  noise: {
+    title: 'Noise models',
+    names: [
+      'NoiseModel',
+      'SigmaLevels',
+      'AncestralStep',
+      'DiffusionNoise',
+      'SigmaTable',
+      'stableDiffusionTable',
+      'FlowNoise',
+      'FlowLevels',
+      'FlowOptions',
+      'PredictionType',
+    ],
   },
   errors: {
     title: 'Errors',
