@@ -6,6 +6,13 @@
 export type { Run } from './async/run.ts';
 export { type CannyOptions, canny } from './control/canny.ts';
 export type { ControlOptions, Preprocessor } from './control/options.ts';
+export { type Conversion, convert } from './convert/convert.ts';
+export {
+  CONVERSION_TYPES,
+  type ConversionProgress,
+  type ConversionType,
+  type ConvertOptions,
+} from './convert/options.ts';
 export {
   type ArgumentError,
   type ArgumentErrorCode,

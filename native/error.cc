@@ -12,6 +12,8 @@ const char * error_code_name(ErrorCode code) {
         case ErrorCode::model_mismatch: return "ERR_MODEL_MISMATCH";
         case ErrorCode::out_of_memory: return "ERR_OUT_OF_MEMORY";
         case ErrorCode::device: return "ERR_DEVICE";
+        case ErrorCode::non_finite: return "ERR_NON_FINITE";
+        case ErrorCode::write: return "ERR_WRITE";
         case ErrorCode::disposed: return "ERR_DISPOSED";
         case ErrorCode::cancelled: return "ERR_CANCELLED";
         case ErrorCode::invalid_argument: return "ERR_INVALID_ARG_VALUE";

@@ -15,6 +15,8 @@ enum class ErrorCode {
     model_mismatch,    // ERR_MODEL_MISMATCH
     out_of_memory,     // ERR_OUT_OF_MEMORY
     device,            // ERR_DEVICE
+    non_finite,        // ERR_NON_FINITE
+    write,             // ERR_WRITE
     disposed,          // ERR_DISPOSED
     cancelled,         // ERR_CANCELLED
     invalid_argument,  // ERR_INVALID_ARG_VALUE: the TypeScript layer checks first, so seeing it is a defect there

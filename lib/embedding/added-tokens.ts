@@ -8,7 +8,7 @@ import { quotePath } from '../files/user-file.ts';
 import type { NativeModelInfo, NativeSource, NativeTextEncoder } from '../native/contract.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { spellings } from '../text/spellings.ts';
-import { readEntries, TOKENIZER_FILES } from '../text/tokenizer-files.ts';
+import { type AddedToken, parseAddedTokens, readEntries, TOKENIZER_FILES } from '../text/tokenizer-files.ts';
 import { VOCABULARY_SIZE } from '../text/vocabulary.ts';
 
 /** A word of the model. */
@@ -20,6 +20,23 @@ export interface ModelWord {
 
 const MAX_WORD_LENGTH = 256;
 
+/** Under what a single file has the words of both tokenizers in its metadata, in the form of `added_tokens.json`. */
+const METADATA_KEYS = ['diffusers.tokenizer.added_tokens', 'diffusers.tokenizer_2.added_tokens'] as const;
+
+/**
+ * The words of a model's tokenizers as metadata for a single file.
+ *
+ * @throws DiffusionError as {@link readModelWords}.
+ */
+export async function carriedWords(source: NativeSource): Promise<Record<string, string>> {
+  const metadata: Record<string, string> = {};
+  for (const [i, key] of METADATA_KEYS.entries()) {
+    const words = await wordsOf(tokenizerFolders(source, i === 1), Number.POSITIVE_INFINITY);
+    if (words.size > 0) metadata[key] = JSON.stringify(Object.fromEntries(words));
+  }
+  return metadata;
+}
+
 /**
  * Reads the words of a model's tokenizers, where its text encoders have rows for them. Rows that no word reaches are warned of.
  *
@@ -30,7 +47,10 @@ export async function readModelWords(source: NativeSource, info: NativeModelInfo
   const spelled: ReadonlyMap<string, readonly number[]>[] = [];
   for (const [i, encoder] of info.textEncoders.entries()) {
     const second = i === 1 || info.family.startsWith('sdxl-refiner');
-    const words = await wordsOf(tokenizerFolders(source, second), encoder);
+    const words = await wordsOf(tokenizerFolders(source, second), encoder.vocabulary);
+    const carried = info.metadata[METADATA_KEYS[second ? 1 : 0]];
+    if (carried !== undefined)
+      addWords(words, parseAddedTokens(carried, source.model ?? ''), encoder.vocabulary, source.model ?? '');
     const unreached = encoder.vocabulary - VOCABULARY_SIZE - new Set(words.values()).size;
     if (unreached > 0) {
       const rows = unreached === 1 ? '1 row' : `${unreached} rows`;
@@ -61,24 +81,26 @@ function tokenizerFolders(source: NativeSource, second: boolean): string[] {
 }
 
 /** Words of the first file that names some, and of the next ones while rows are without. */
-async function wordsOf(
-  folders: readonly string[],
-  { vocabulary: rows }: NativeTextEncoder,
-): Promise<Map<string, number>> {
+async function wordsOf(folders: readonly string[], rows: number): Promise<Map<string, number>> {
   const words = new Map<string, number>();
   for (const folder of folders) {
     for (const [name, entriesOf] of TOKENIZER_FILES) {
       if (new Set(words.values()).size === rows - VOCABULARY_SIZE) return words;
       const path = join(folder, name);
-      for (const { word, token } of await readEntries(path, entriesOf)) {
-        if (token < VOCABULARY_SIZE || word === '' || word.length > MAX_WORD_LENGTH || words.has(word)) continue;
-        if (token >= rows) {
-          const message = `row ${token} for the word ${quote(word)}, but the text encoder has ${rows}`;
-          throw new DiffusionError('ERR_MODEL_MISMATCH', `${quotePath(path)} names ${message}`);
-        }
-        words.set(word, token);
-      }
+      addWords(words, await readEntries(path, entriesOf), rows, path);
     }
   }
   return words;
+}
+
+/** Adds those that no word is there for yet. */
+function addWords(words: Map<string, number>, entries: readonly AddedToken[], rows: number, path: string): void {
+  for (const { word, token } of entries) {
+    if (token < VOCABULARY_SIZE || word === '' || word.length > MAX_WORD_LENGTH || words.has(word)) continue;
+    if (token >= rows) {
+      const message = `row ${token} for the word ${quote(word)}, but the text encoder has ${rows}`;
+      throw new DiffusionError('ERR_MODEL_MISMATCH', `${quotePath(path)} names ${message}`);
+    }
+    words.set(word, token);
+  }
 }

@@ -342,6 +342,32 @@ export interface NativeGemmRate {
   readonly seconds: number;
 }
 
+/** How files are converted; every member is there. */
+export interface NativeConvertOptions {
+  /** Where the file will be in the end, for messages; it must be none of the source's. */
+  readonly output: string;
+  /** Where it is written; what is there is written over, and left half written where the conversion fails. */
+  readonly temporary: string;
+  readonly format: 'gguf' | 'safetensors';
+  /** Name of a type; empty for the types of the source. */
+  readonly type: string;
+  /** Types for tensors whose names a regular expression of ECMAScript is found in, instead. */
+  readonly rules: readonly { readonly pattern: string; readonly type: string }[];
+  readonly keepConvolutions: boolean;
+  /** What the file says besides the metadata of the source. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly threads: number;
+}
+
+/** What a conversion wrote. */
+export interface NativeConversion {
+  /** How many tensors the file has, and its size. */
+  readonly tensors: number;
+  readonly bytes: number;
+  /** How many tensors there are of each type. */
+  readonly types: Readonly<Record<string, number>>;
+}
+
 export interface NativeAddon {
   /** Version of ggml and the backends in this build: `cpu`, `cuda`, `vulkan`, `metal`. */
   readonly build: { readonly ggml: string; readonly backends: readonly string[] };
@@ -349,6 +375,16 @@ export interface NativeAddon {
   readonly cores: number;
   readonly Cancellation: new () => NativeCancellation;
   devices(): NativeDevice[];
+  /**
+   * Writes a source as one file.
+   * @param onProgress as of {@link NativeOpenOptions}
+   */
+  convert(
+    source: NativeSource,
+    options: NativeConvertOptions,
+    onProgress: (progress: NativeProgress) => void,
+    cancellation: NativeCancellation,
+  ): Promise<NativeConversion>;
   inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;
   /** Takes about a second on all threads: the yardstick for the speed of networks, by the kernels that evaluate them. */
   measureGemm(

@@ -47,7 +47,20 @@ class Unexpected extends Error {}
  */
 export async function readEntries(path: string, entriesOf: Entries): Promise<AddedToken[]> {
   const text = await readIfThere(path);
-  if (text === undefined) return [];
+  return text === undefined ? [] : parseEntries(text, path, entriesOf);
+}
+
+/**
+ * The words in the text of an `added_tokens.json`.
+ *
+ * @param path to tell of.
+ * @throws DiffusionError `ERR_MODEL_CORRUPT` where it is none.
+ */
+export function parseAddedTokens(text: string, path: string): AddedToken[] {
+  return parseEntries(text, path, Object.entries);
+}
+
+function parseEntries(text: string, path: string, entriesOf: Entries): AddedToken[] {
   try {
     return entriesOf(objectOf(JSON.parse(text))).map(([word, token]) => {
       if (typeof word !== 'string') throw new Unexpected(`a word, found ${describe(word)}`);

@@ -7,6 +7,7 @@
 
 #include "addon/arguments.h"
 #include "addon/cancellation_class.h"
+#include "addon/convert.h"
 #include "addon/environment.h"
 #include "addon/failure.h"
 #include "addon/image_network_class.h"
@@ -103,6 +104,7 @@ Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     environment.float32_array = Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>());
     exports.Set("build", build_info(env));
     exports.Set("Cancellation", CancellationClass::define(env));
+    exports.Set("convert", Napi::Function::New<convert_files>(env, "convert"));
     exports.Set("cores", Napi::Number::New(env, physical_cores()));
     exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect_files>(env, "inspect"));

@@ -158,4 +158,17 @@ JsonValues read_json_values(std::string_view text, const std::string & path) {
     return std::move(reader.values);
 }
 
+std::string write_json_values(const JsonValues & values) {
+    nlohmann::json object = nlohmann::json::object();
+    for (const auto & [key, value] : values) {
+        // Nothing that read_json_values() would read as a value.
+        if (std::holds_alternative<std::monostate>(value)) object[key] = nlohmann::json::object();
+        if (const auto * text = std::get_if<std::string>(&value)) object[key] = *text;
+        if (const auto * number = std::get_if<double>(&value)) object[key] = *number;
+        if (const auto * flag = std::get_if<bool>(&value)) object[key] = *flag;
+        if (const auto * list = std::get_if<std::vector<double>>(&value)) object[key] = *list;
+    }
+    return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 } // namespace diffusion

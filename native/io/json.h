@@ -45,5 +45,7 @@ using JsonValues = std::map<std::string, JsonValue>;
 // The values at the top of a configuration that Python's `json` wrote, which writes NaN and Infinity too; null is left out. Throws
 // Error (model_corrupt; model_unsupported for more than 10 MB).
 JsonValues read_json_values(std::string_view text, const std::string & path);
+// The text of such a configuration, from which read_json_values() makes the same values.
+std::string write_json_values(const JsonValues & values);
 
 } // namespace diffusion

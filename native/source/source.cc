@@ -16,6 +16,7 @@
 #include "names/names.h"
 #include "names/tiny_autoencoder_names.h"
 #include "names/unwrap.h"
+#include "source/carried_configuration.h"
 #include "source/file_kind.h"
 
 namespace diffusion {
@@ -141,17 +142,6 @@ std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
     return parts;
 }
 
-// https://github.com/Stability-AI/ModelSpec; the second key is ComfyUI's.
-std::string metadata_prediction(const TensorTable & table) {
-    for (const StoredFile & file : table.files()) {
-        for (const char * key : {"modelspec.prediction_type", "modelspec.predict_key"}) {
-            const auto entry = file.metadata.find(key);
-            if (entry != file.metadata.end()) return entry->second;
-        }
-    }
-    return "";
-}
-
 class Opener {
 public:
     Opener(const Source & source, const Cancellation & cancellation)
@@ -257,6 +247,7 @@ private:
                                : part.only == Component::none ? &noise_
                                                               : nullptr;
         if (noise && noise->prediction.empty()) noise->prediction = metadata_prediction(part.table);
+        if (noise && noise->scheduler.empty()) noise->scheduler = carried_scheduler(part.table);
         result_.table.reserve(part.names.names.size());
         for (size_t i = 0; i < part.names.names.size(); i++) {
             StoredTensor tensor = part.table.tensors()[i];
@@ -272,7 +263,9 @@ private:
         for (size_t i = 0; i < component_count; i++) {
             const bool taken = part.only == Component::none ? !own_.count(static_cast<Component>(i))
                                                             : part.only == static_cast<Component>(i);
-            if (taken && part.names.open_clip[i]) result_.open_clip[i] = true;
+            const bool open_clip =
+                part.names.open_clip[i] || is_carried_open_clip(part.table, static_cast<Component>(i));
+            if (taken && open_clip) result_.open_clip[i] = true;
         }
     }
 
@@ -288,6 +281,17 @@ private:
 
 ModelTensors open_source(const Source & source, const Cancellation & cancellation) {
     return Opener(source, cancellation).open();
+}
+
+NamedTensors open_tensors(const std::string & path, const Cancellation & cancellation) {
+    Part part = open_part(path, Component::none, Component::none, cancellation);
+    return {std::move(part.table), std::move(part.names)};
+}
+
+bool is_file_alone(const Source & source) {
+    const std::string parts = source.unet + source.text_encoder + source.text_encoder_2 + source.vae +
+                              source.tiny_autoencoder + source.control_net;
+    return parts.empty() && !is_directory(source.model);
 }
 
 std::string depth_estimator_file(const std::string & path) {

@@ -34,6 +34,18 @@ struct ModelTensors {
 // that of `model`. Tensors of no known component keep their own names. Throws Error.
 ModelTensors open_source(const Source & source, const Cancellation & cancellation);
 
+// The tensors of one file under their own names, but for what training put before them.
+struct NamedTensors {
+    TensorTable table;
+    CanonicalNames names; // of each
+};
+
+// Opens a file, or the shards of an index, whatever it holds. Throws Error.
+NamedTensors open_tensors(const std::string & path, const Cancellation & cancellation);
+
+// One file, or the index of its shards, and no part beside it.
+bool is_file_alone(const Source & source);
+
 // Of a folder, the weights of the depth estimator in it: that of a diffusers model, or of transformers. Any other path as it is.
 std::string depth_estimator_file(const std::string & path);
 

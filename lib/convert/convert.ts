@@ -1,0 +1,78 @@
+// Converting a model's files into one file of other types: smaller, or for another program.
+
+import { createAbortController, follow } from '../async/abort.ts';
+import { DiffusionError } from '../core/errors.ts';
+import { carriedWords } from '../embedding/added-tokens.ts';
+import { quotePath } from '../files/user-file.ts';
+import { checkPlace, refusedByTheSystem, replaceFile } from '../files/whole-file.ts';
+import { checkSource, type ModelSource } from '../loading/source.ts';
+import { callNative } from '../native/call.ts';
+import type { NativeConversion, NativeProgress } from '../native/contract.ts';
+import { loadAddon } from '../native/load.ts';
+import { checkPath } from '../options/check.ts';
+import { type ConvertOptions, checkConvertOptions, formatOf } from './options.ts';
+
+/** What a conversion wrote. */
+export interface Conversion extends NativeConversion {
+  readonly path: string;
+}
+
+/**
+ * Writes the weights of a model, or of anything that goes with one (a LoRA, a ControlNet, an upscaler, ...), as one GGUF or safetensors
+ * file.
+ *
+ * A file alone keeps the names of its tensors; parts and diffusers folders are merged under those of the original checkpoints. What no
+ * network reads is left out (copies of averaged weights, states of optimizers). What the source says of itself stays: metadata, the marks of
+ * its noise levels, and of a folder the scheduler's configuration and the words of its tokenizers.
+ *
+ * The file appears when it is whole. Memory holds a few megabytes for each thread at a time.
+ *
+ * @param source path of a file or folder, or the paths of the parts of a model.
+ * @param output path of the file to write, which ends in `.gguf` or `.safetensors`. One that is there is replaced.
+ * @throws TypeError or RangeError for options that are wrong.
+ * @throws DiffusionError `ERR_FILE`, `ERR_MODEL_CORRUPT` or `ERR_MODEL_UNSUPPORTED` for a source that cannot be read or has what the format
+ *   does not hold; `ERR_NON_FINITE` for weights that are NaN, infinite or too large for the type; `ERR_WRITE` where the file cannot be
+ *   written, is one of the source's, or finds no room on its disk.
+ * @throws `signal.reason` once the signal has fired.
+ */
+export async function convert(
+  source: string | Omit<ModelSource, 'depthModel'>,
+  output: string,
+  options: ConvertOptions = {},
+): Promise<Conversion> {
+  const addon = loadAddon();
+  const { depthModel: _, ...files } = checkSource(source);
+  const path = checkPath(output, 'output');
+  const { onProgress, signal, ...checked } = checkConvertOptions(options, formatOf(path), addon);
+  const existing = await checkPlace(path);
+  if (existing && !existing.isFile()) {
+    throw new DiffusionError(
+      'ERR_WRITE',
+      `Expected a file to write but ${quotePath(path)} is a device. Give the path of a file`,
+    );
+  }
+  const metadata = await carriedWords(files);
+  const controller = createAbortController();
+  const unfollow = follow(controller, [signal]);
+  const start = performance.now();
+  const report = ({ done, total }: NativeProgress) => {
+    const secondsLeft = (((performance.now() - start) / 1000) * (total - done)) / done;
+    try {
+      onProgress?.({ done, total, secondsLeft });
+    } catch (error) {
+      controller.abort(error);
+    }
+  };
+  try {
+    const written = await replaceFile(path, existing, (_file, temporary) =>
+      callNative(addon, controller.signal, (cancellation) =>
+        addon.convert(files, { ...checked, output: path, temporary, metadata }, report, cancellation),
+      ),
+    );
+    return { path, ...written };
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).syscall === undefined ? error : refusedByTheSystem(path, error);
+  } finally {
+    unfollow();
+  }
+}

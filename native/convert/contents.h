@@ -1,0 +1,49 @@
+// What a converted file holds: the tensors of a source that anything reads, and its metadata.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cancellation.h"
+#include "io/tensor_table.h"
+#include "names/names.h"
+#include "source/carried_configuration.h"
+#include "source/file_kind.h"
+#include "source/source.h"
+
+namespace diffusion {
+
+struct NamedTensor {
+    std::string name;      // in the converted file
+    std::string canonical; // see names.h
+    Component component = Component::none;
+    const StoredTensor * stored = nullptr;
+};
+
+// Owns what its tensors point to.
+class Contents {
+public:
+    // A file alone keeps the names that it has; parts and folders get the canonical ones. Throws Error.
+    Contents(const Source & source, const Cancellation & cancellation);
+    Contents(const Contents &) = delete;
+    Contents & operator=(const Contents &) = delete;
+
+    const std::vector<NamedTensor> & tensors() const { return tensors_; }
+    const std::vector<StoredFile> & files() const { return table_.files(); }
+    const Metadata & metadata() const { return metadata_; }
+    FileKind kind() const { return kind_; }
+
+private:
+    void take_file(NamedTensors file);
+    void take_parts(ModelTensors model);
+    void add(const StoredTensor & stored, std::string canonical, Component component);
+    void collect_metadata();
+
+    TensorTable table_;
+    std::vector<StoredTensor> marks_;
+    std::vector<NamedTensor> tensors_;
+    Metadata metadata_;
+    FileKind kind_ = FileKind::unknown;
+};
+
+} // namespace diffusion

@@ -1,0 +1,36 @@
+// The numbers of tensors, converted on several threads and written in their order, within little memory.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "cancellation.h"
+#include "convert/contents.h"
+#include "convert/output_file.h"
+#include "cpu/thread_pool.h"
+#include "io/number_type.h"
+
+namespace diffusion {
+
+class TensorWriter {
+public:
+    using Progress = std::function<void(size_t read)>; // bytes of the source, since the last time
+
+    explicit TensorWriter(int threads);
+
+    // Bytes that are the same in the file stay so. Throws Error (non_finite, write, cancelled).
+    void write(const NamedTensor & tensor, const NumberType & type, OutputFile & file, const Progress & progress,
+               const Cancellation & cancellation);
+
+private:
+    class Slices;
+
+    int threads_;
+    ThreadPool pool_;
+    std::vector<float> values_;
+    std::vector<uint8_t> converted_;
+};
+
+} // namespace diffusion
