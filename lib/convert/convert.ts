@@ -1,13 +1,13 @@
 // Converting a model's files into one file of other types: smaller, or for another program.
 
 import { createAbortController, follow } from '../async/abort.ts';
-import { DiffusionError } from '../core/errors.ts';
+import { argumentError, DiffusionError } from '../core/errors.ts';
 import { carriedWords } from '../embedding/added-tokens.ts';
 import { quotePath } from '../files/user-file.ts';
 import { checkPlace, refusedByTheSystem, replaceFile } from '../files/whole-file.ts';
 import { checkSource, type ModelSource } from '../loading/source.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeConversion, NativeProgress } from '../native/contract.ts';
+import type { NativeConversion, NativeProgress, NativeSource } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { checkPath } from '../options/check.ts';
 import { type ConvertOptions, checkConvertOptions, formatOf } from './options.ts';
@@ -41,7 +41,7 @@ export async function convert(
   options: ConvertOptions = {},
 ): Promise<Conversion> {
   const addon = loadAddon();
-  const { depthModel: _, ...files } = checkSource(source);
+  const files = checkFiles(source);
   const path = checkPath(output, 'output');
   const { onProgress, signal, ...checked } = checkConvertOptions(options, formatOf(path), addon);
   const existing = await checkPlace(path);
@@ -75,4 +75,12 @@ export async function convert(
   } finally {
     unfollow();
   }
+}
+
+/** A depth estimator is no part of a model's file. */
+function checkFiles(source: unknown): NativeSource {
+  const { depthModel, ...files } = checkSource(source);
+  if (depthModel === undefined) return files;
+  const expected = 'a source without depthModel, which is converted by itself,';
+  throw argumentError([{ name: 'source', expected, received: 'one', code: 'ERR_UNKNOWN_OPTION' }]);
 }

@@ -22,7 +22,8 @@ std::string read_type(const Napi::Value & value) {
     std::string type = read_string(value, "type");
     const auto & known = conversion_types();
     if (type.empty() || std::ranges::find(known, type) != known.end()) return type;
-    throw Error(ErrorCode::invalid_argument, "Expected a type that weights are converted to for type but received '" + type + "'.");
+    throw Error(ErrorCode::invalid_argument,
+                "Expected a type that weights are converted to for type but received '" + type + "'.");
 }
 
 std::vector<TypeChoice::Rule> read_rules(const Napi::Value & value) {
