@@ -19,6 +19,10 @@ const PAGES = {
     title: 'Devices and inspection',
     names: ['listDevices', 'Device', 'inspectModel', 'Inspection', 'NoiseLevels', 'Component'],
   },
+  converting: {
+    title: 'Converting models',
+    names: ['convert', 'ConvertOptions', 'ConversionType', 'CONVERSION_TYPES', 'ConversionProgress', 'Conversion'],
+  },
   model: { title: 'The model', names: ['Model', 'ModelInfo', 'NativeModelInfo', 'ProfileEntry'] },
   generating: {
     title: 'Generating images',
