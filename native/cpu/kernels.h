@@ -50,7 +50,7 @@ struct PanelSource {
     int64_t in = 0, taps = 1;
 };
 
-// Patches of an image that a convolution by Winograd's way computes together: 4x4 pixels each, two apart.
+// Patches of an image that a convolution by Winograd's algorithm computes together: 4x4 pixels each, two apart.
 struct Patches {
     const void * transformed = nullptr; // [channels, count, 16], in operands
     float * sums = nullptr;             // memory for [NR, count, 16]

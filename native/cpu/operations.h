@@ -53,8 +53,9 @@ struct RowLayout {
 NewNode gemm_node(const CpuContext & cpu, PackedMatrix & matrix, Tensor a, const RowLayout & layout,
                   const std::array<int64_t, 4> & ne, Tensor bias, const Epilogue & epilogue);
 
-// A 3x3 convolution by Winograd's way of an image of even sides, which has one pixel of zeros around it; `matrix` holds
-// the transformed weights. Takes 16 multiplications where the sum of products takes 36, and more memory for weights.
+// A 3x3 convolution by Winograd's algorithm of an image of even sides, which has one pixel of zeros around it; `matrix`
+// holds the transformed weights. Takes 16 multiplications where the sum of products takes 36, and more memory for
+// weights.
 NewNode winograd_node(const CpuContext & cpu, PackedMatrix & matrix, Tensor a, Tensor bias, const Epilogue & epilogue);
 
 // Sums over stretches of an image, and what a group norm multiplies every channel by and adds to it: [channels, 2, 1,

@@ -106,7 +106,7 @@ PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     const auto stored = stored_.find(weight);
     const bool merged = delta != deltas_.end();
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
-    // Transforming a panel each time would cost more than the way saves.
+    // Transforming a panel each time would cost more than the algorithm saves.
     const bool kept = merged || keep_all || form == WeightForm::winograd || packed <= unpacked_bytes(weight);
     auto matrix =
         std::make_unique<PackedMatrix>(kernels_, weight, form, kept, stored == stored_.end() ? nullptr : stored->second,

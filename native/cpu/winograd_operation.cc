@@ -1,4 +1,4 @@
-// Convolutions by Winograd's way as operations of a graph.
+// Convolutions by Winograd's algorithm as operations of a graph.
 #include <algorithm>
 
 #include "cpu/operations.h"

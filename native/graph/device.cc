@@ -50,7 +50,7 @@ Device::Device(const std::string & name, int threads, Precision precision) : Bac
 }
 
 std::unique_ptr<Graph> Device::make_graph(size_t capacity) {
-    return std::make_unique<Graph>(is_cpu() ? cpu_node_work : INFINITY, cpu_ ? &cpu_->pool : nullptr, capacity);
+    return std::make_unique<Graph>(is_cpu() ? cpu_node_work : INFINITY, capacity);
 }
 
 std::unique_ptr<Layers> Device::make_layers(Graph & graph) {

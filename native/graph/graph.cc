@@ -41,7 +41,7 @@ void write_slice(ggml_tensor * whole, int thread, int n_threads, void * offset) 
 
 class Graph::Job : public PoolJob {
 public:
-    Job(Graph & g, std::unique_ptr<Operation> o) : graph(g), operation(std::move(o)) {}
+    Job(Graph & g, ThreadPool & p, std::unique_ptr<Operation> o) : graph(g), pool(p), operation(std::move(o)) {}
 
     int64_t parts() const override { return operation->parts(); }
     void work(int64_t part, Parts & next, int thread) override {
@@ -53,12 +53,12 @@ public:
     }
 
     Graph & graph;
+    ThreadPool & pool;
     std::unique_ptr<Operation> operation;
     Tensor y = nullptr;
 };
 
-Graph::Graph(double node_work, ThreadPool * pool, size_t capacity)
-    : capacity_(capacity), node_work_(node_work), pool_(pool) {
+Graph::Graph(double node_work, size_t capacity) : capacity_(capacity), node_work_(node_work) {
     ggml_init_params params{};
     params.mem_size = (capacity + slack) * ggml_tensor_overhead() + ggml_graph_overhead_custom(most_sources(), false);
     memory_ = std::make_unique_for_overwrite<char[]>(params.mem_size);
@@ -108,10 +108,10 @@ Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
     return whole;
 }
 
-Tensor Graph::add(NewNode node) {
+Tensor Graph::add(NewNode node, ThreadPool & pool) {
     std::erase(node.sources, nullptr);
     scratch_each_ = std::max(scratch_each_, GGML_PAD(node.operation->scratch_bytes(), cache_line));
-    Job & job = *jobs_.emplace_back(std::make_unique<Job>(*this, std::move(node.operation)));
+    Job & job = *jobs_.emplace_back(std::make_unique<Job>(*this, pool, std::move(node.operation)));
     const auto & ne = node.ne;
     Tensor y = ggml_custom_4d(context(), node.type, ne[0], ne[1], ne[2], ne[3], node.sources.data(),
                               static_cast<int>(node.sources.size()), compute, 1, &job);
@@ -145,7 +145,7 @@ void Graph::compute(Tensor y, int thread, int, void * user) {
     if (thread > 0) return; // the pool has threads of its own
     Job & job = *static_cast<Job *>(user);
     job.y = y;
-    job.graph.pool_->run(job, job.graph.threads_);
+    job.pool.run(job, job.graph.threads_);
 }
 
 } // namespace diffusion

@@ -25,8 +25,8 @@ public:
 
     // `node_work` bounds the work of one node in floating-point operations, so that an abort between two nodes is
     // prompt and the scratch memory of a convolution or an attention stays small. Infinite on devices that are aborted
-    // between evaluations. `pool` computes the operations of this package, where there are any. Throws std::bad_alloc.
-    explicit Graph(double node_work, ThreadPool * pool = nullptr, size_t capacity = small);
+    // between evaluations. Throws std::bad_alloc.
+    explicit Graph(double node_work, size_t capacity = small);
     ~Graph();
     Graph(const Graph &) = delete;
     Graph & operator=(const Graph &) = delete;
@@ -49,7 +49,8 @@ public:
     Tensor in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                      const std::function<Tensor(int64_t begin, int64_t end)> & part);
 
-    Tensor add(NewNode node);
+    // What `pool` computes, which must outlive the graph.
+    Tensor add(NewNode node, ThreadPool & pool);
 
     // Floating-point operations of what was added.
     double work() const;
@@ -87,7 +88,6 @@ private:
     size_t empty_ = 0;     // bytes that the context takes without tensors
     size_t n_sources_ = 0; // of all nodes in the order
     double node_work_;
-    ThreadPool * pool_;
     std::vector<std::unique_ptr<Job>> jobs_;
     std::map<Tensor, Tensor> made_;
     size_t scratch_each_ = 0;

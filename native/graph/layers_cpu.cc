@@ -24,7 +24,7 @@ public:
     int64_t image_width(Tensor image) const override { return image->ne[1]; }
     int64_t image_height(Tensor image) const override { return image->ne[2]; }
 
-    Tensor concat(Tensor image, Tensor other) override { return graph().add(concat_node(image, other)); }
+    Tensor concat(Tensor image, Tensor other) override { return add(concat_node(image, other)); }
 
     Tensor conv2d(const Conv2d & layer, Tensor image, const Geometry & geometry, const Epilogue & epilogue,
                   Activation before) override {
@@ -37,13 +37,13 @@ public:
     }
 
     Tensor group_norm(const Norm & norm, float eps, Tensor image, Tensor residual, bool relu) override {
-        return graph().add(group_norm_node(image, group_factors(norm, eps, image), residual, relu));
+        return add(group_norm_node(image, group_factors(norm, eps, image), residual, relu));
     }
 
-    Tensor max_pool(Tensor image) override { return graph().add(max_pool_node(image)); }
+    Tensor max_pool(Tensor image) override { return add(max_pool_node(image)); }
 
     Tensor bilinear(Tensor image, int64_t width, int64_t height, bool align_corners) override {
-        return graph().add(bilinear_node(image, width, height, align_corners));
+        return add(bilinear_node(image, width, height, align_corners));
     }
 
     Tensor pointwise(const Linear & layer, Tensor image) override { return linear(layer, image, {}); }
@@ -69,14 +69,15 @@ public:
     Tensor linear(const Linear & layer, Tensor x, const Epilogue & epilogue) override;
 
     Tensor layer_norm(const Norm & norm, Tensor x, bool last, float eps) override {
-        return graph().add(layer_norm_node(cpu_, x, norm.weight, norm.bias, eps, !last));
+        return add(layer_norm_node(cpu_, x, norm.weight, norm.bias, eps, !last));
     }
 
     Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override {
-        return graph().add(attention_node(cpu_, as_operand(q), as_operand(k), as_operand(v), heads, causal));
+        return add(attention_node(cpu_, as_operand(q), as_operand(k), as_operand(v), heads, causal));
     }
 
 private:
+    Tensor add(NewNode node) { return graph().add(std::move(node), cpu_.pool); }
     Tensor as_input(Tensor image, Tensor factors, Activation activation);
     Tensor as_operand(Tensor x);
     Tensor group_factors(const Norm & norm, float eps, Tensor image);
@@ -93,7 +94,7 @@ Tensor CpuLayers::as_input(Tensor image, Tensor factors, Activation activation) 
     ImageLayout layout;
     layout.width = image->ne[1];
     layout.height = image->ne[2];
-    return graph().add(gemm_input_node(cpu_, image, factors, activation, layout));
+    return add(gemm_input_node(cpu_, image, factors, activation, layout));
 }
 
 // x in the type that products take, whatever came before.
@@ -107,13 +108,13 @@ Tensor CpuLayers::as_operand(Tensor x) {
 }
 
 Tensor CpuLayers::group_factors(const Norm & norm, float eps, Tensor image) {
-    Tensor sums = graph().add(group_sums_node(cpu_, image));
-    return graph().add(group_factors_node(cpu_, image, sums, norm.weight, norm.bias, group_count, eps));
+    Tensor sums = add(group_sums_node(cpu_, image));
+    return add(group_factors_node(cpu_, image, sums, norm.weight, norm.bias, group_count, eps));
 }
 
-// Winograd's way pays off where there are many pixels for each weight, and where the transformed weights, read again
-// for each group of patches, stay in the third-level cache. It takes more memory for them, so small images do without,
-// and weights of fewer than 16 bits.
+// Winograd's algorithm pays off where there are many pixels for each weight, and where the transformed weights, read
+// again for each group of patches, stay in the third-level cache. It takes more memory for them, so small images do
+// without, and weights of fewer than 16 bits.
 bool CpuLayers::is_for_winograd(Tensor w, int64_t width, int64_t height, int64_t batch) const {
     constexpr int64_t least_pixels = 1024, least_channels = 64, most_bytes = int64_t{16} << 20;
     const int64_t bytes = 16 * w->ne[2] * w->ne[3] * cpu_.kernels.operand_size;
@@ -128,7 +129,7 @@ Tensor CpuLayers::convolve(const Conv2d & layer, Tensor a, int64_t stride, const
     const int64_t channels = a->ne[0];
     const int64_t width = (a->ne[1] - w->ne[0]) / stride + 1, height = (a->ne[2] - w->ne[1]) / stride + 1;
     if (stride == 1 && is_for_winograd(w, width, height, a->ne[3])) {
-        return graph().add(winograd_node(cpu_, cpu_.weights.matrix(w, WeightForm::winograd), a, layer.bias, epilogue));
+        return add(winograd_node(cpu_, cpu_.weights.matrix(w, WeightForm::winograd), a, layer.bias, epilogue));
     }
     RowLayout layout;
     layout.row_stride = stride * channels;
@@ -139,8 +140,8 @@ Tensor CpuLayers::convolve(const Conv2d & layer, Tensor a, int64_t stride, const
     for (int64_t y = 0; y < w->ne[1]; y++) {
         for (int64_t x = 0; x < w->ne[0]; x++) layout.segments.push_back({(y * a->ne[1] + x) * channels, channels});
     }
-    return graph().add(gemm_node(cpu_, cpu_.weights.matrix(w, WeightForm::convolution), a, layout,
-                                 {w->ne[3], width, height, a->ne[3]}, layer.bias, epilogue));
+    return add(gemm_node(cpu_, cpu_.weights.matrix(w, WeightForm::convolution), a, layout,
+                         {w->ne[3], width, height, a->ne[3]}, layer.bias, epilogue));
 }
 
 Tensor CpuLayers::convolve(const Conv2d & layer, Tensor image, Tensor factors, Activation before,
@@ -154,7 +155,7 @@ Tensor CpuLayers::convolve(const Conv2d & layer, Tensor image, Tensor factors, A
     layout.after = padding.after;
     layout.tileable_x = tileable().x;
     layout.tileable_y = tileable().y;
-    Tensor a = graph().add(gemm_input_node(cpu_, image, factors, before, layout));
+    Tensor a = add(gemm_input_node(cpu_, image, factors, before, layout));
     return convolve(layer, a, geometry.stride(), epilogue);
 }
 
@@ -168,9 +169,8 @@ Tensor CpuLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilog
     layout.line_rows = ggml_nrows(a);
     layout.image_lines = 1;
     layout.segments = {{0, a->ne[0]}};
-    return graph().add(gemm_node(cpu_, matrix, a, layout,
-                                 {layer.weight->ne[1] / (gated ? 2 : 1), a->ne[1], a->ne[2], a->ne[3]}, layer.bias,
-                                 epilogue));
+    return add(gemm_node(cpu_, matrix, a, layout, {layer.weight->ne[1] / (gated ? 2 : 1), a->ne[1], a->ne[2], a->ne[3]},
+                         layer.bias, epilogue));
 }
 
 } // namespace

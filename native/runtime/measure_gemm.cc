@@ -60,7 +60,7 @@ GemmRate measure_gemm(int threads, Precision precision, const Cancellation & can
     using Clock = std::chrono::steady_clock;
     Device device("cpu", threads, precision);
     const Factors factors(device);
-    Graph graph(INFINITY, device.cpu() ? &device.cpu()->pool : nullptr); // in one piece
+    Graph graph(INFINITY); // in one piece
     graph.expand(device.make_layers(graph)->linear({factors.weight, nullptr}, factors.a));
     const size_t n_bytes = size * size * sizeof(float) + graph.scratch_bytes(threads);
     require_memory(n_bytes, device.backend(), "measuring a product");

@@ -180,7 +180,7 @@ void agrees_with_ggml(const TemporaryFolder & folder) {
         return difference / magnitude;
     };
     if (device.cpu()) {
-        Graph graph(INFINITY, &device.cpu()->pool);
+        Graph graph(INFINITY);
         const std::vector<float> values = residuals(path, device, graph, *device.make_layers(graph), 0.7f);
         check(largest_difference(values, 1) < 1e-4, "kernels agree with ggml");
     }

@@ -111,7 +111,7 @@ void check_layer(const std::string & what, const std::vector<Input> & inputs, co
     for (const Kernels * kernels : available_kernels()) {
         CpuContext cpu(*kernels, device.threads());
         int n_nodes = 0;
-        Graph ours(INFINITY, &cpu.pool);
+        Graph ours(INFINITY);
         compare(kernels->name, evaluate(device, ours, *make_cpu_layers(ours, cpu), inputs, build, n_nodes),
                 kernels->operand == GGML_TYPE_F32 ? rounding(inputs) : 2e-2);
     }
@@ -139,7 +139,7 @@ void test_convolutions() {
             check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, convolution({Geometry::resized, 7, 10}));
         }
     }
-    // Wide enough for the way with fewer multiplications.
+    // Wide enough for Winograd's algorithm.
     for (const int64_t out : {70, 96}) {
         check_layer("wide convolution to " + std::to_string(out),
                     {{{34, 32, 66, 2}}, {{3, 3, 66, out}}, {{out, 1, 1, 1}}}, convolution({}));
