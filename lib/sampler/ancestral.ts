@@ -6,8 +6,8 @@ import type { Denoiser, SamplerContext } from './types.ts';
 import type { StepResult } from './walk.ts';
 
 /** The noise that a sampler's network was trained with: where a caller names none, that of the table. */
-export function noiseModelOf({ noiseModel, table }: SamplerContext): NoiseModel {
-  return noiseModel ?? new DiffusionNoise('epsilon', table);
+export function noiseModelOf(context: SamplerContext): NoiseModel {
+  return context.noiseModel ?? new DiffusionNoise('epsilon', context.table);
 }
 
 /**
