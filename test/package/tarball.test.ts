@@ -35,7 +35,7 @@ describe('the npm package', () => {
       .map((file) => file.replace(/^package\//, ''));
   });
 
-  it('carries what a build from source needs, and every licence', () => {
+  it('carries what a build from source needs, and every license', () => {
     for (const file of [
       'CMakeLists.txt',
       'binding.gyp',
