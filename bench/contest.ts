@@ -3,7 +3,7 @@
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Workload } from './measure.ts';
 import { runProcess } from './process.ts';
@@ -34,7 +34,7 @@ export interface ContestResult {
   readonly theirs: Entry;
 }
 
-const DIFFUSE = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+const DIFFUSE = fileURLToPath(new URL(`../lib/cli/main${extname(import.meta.url)}`, import.meta.url));
 
 export async function holdContest({ program, rounds }: Contest, workload: Workload): Promise<ContestResult> {
   const folder = await mkdtemp(join(tmpdir(), 'diffusion-bench-'));

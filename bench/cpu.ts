@@ -1,6 +1,7 @@
 // Measures how fast the CPU draws: seconds, floating-point operations and memory of each stage, and the share of this
 // machine's rate that the UNet reaches. Other programs can be timed beside, see USAGE.
 
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatProfile } from '../lib/cli/profile.ts';
@@ -70,7 +71,7 @@ function readRequest(args: readonly string[]): Request {
 }
 
 async function measure({ workload, contest }: Request): Promise<Report> {
-  const child = fileURLToPath(new URL('measure.js', import.meta.url));
+  const child = fileURLToPath(new URL(`measure${extname(import.meta.url)}`, import.meta.url));
   const { stdout } = await runProcess(process.execPath, [child, JSON.stringify(workload)]);
   const measurement = JSON.parse(stdout) as Measurement;
   const { gflop, steady, productGflops } = measurement;

@@ -20,6 +20,7 @@ export {
   DiffusionError,
   type DiffusionErrorCode,
 } from './core/errors.ts';
+export { EMBEDDED_MODEL } from './core/package-files.ts';
 export {
   DepthEstimator,
   type DepthEstimatorInfo,
@@ -37,7 +38,7 @@ export type { ResizeMode } from './image/resize.ts';
 export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './loading/inspect.ts';
 export type { ComputeOptions, LoadOptions, Logger } from './loading/load-options.ts';
-export { EMBEDDED_MODEL, type ModelSource } from './loading/source.ts';
+export type { ModelSource } from './loading/source.ts';
 export type { LoraOption, LoraTags } from './lora/options.ts';
 export type { ImageMetadata } from './metadata/interpret.ts';
 export type { ControlParameters, GenerationParameters } from './metadata/parameters.ts';

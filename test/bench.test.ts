@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { loadAddon } from '../lib/native/load.ts';
+import { modulePath } from './support/places.ts';
 
-const program = fileURLToPath(new URL('../bench/cpu.js', import.meta.url));
+const program = modulePath('bench/cpu.ts');
 const run = (args: readonly string[]) => promisify(execFile)(process.execPath, [program, ...args]);
 
 test('a measurement is one line of JSON with times, operations, memory and the share of the rate', async () => {

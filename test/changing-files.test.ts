@@ -17,6 +17,7 @@ import { test } from 'node:test';
 import { RgbImage } from '../lib/image/rgb-image.ts';
 import { type ComputeOptions, EMBEDDED_MODEL, loadModel, loadUpscaler } from '../lib/index.ts';
 import { start } from './cli/command.ts';
+import { moduleUrl } from './support/places.ts';
 import { temporaryFolder } from './support/tiny-model.ts';
 
 /** Windows lets nobody write to a file that is open for reading alone. */
@@ -136,7 +137,7 @@ test('a file that is cut while the network is evaluated is an error, and the pro
   const script = `
     import { truncateSync } from 'node:fs';
     import { setTimeout } from 'node:timers/promises';
-    import { loadUpscaler } from ${JSON.stringify(new URL('../lib/index.js', import.meta.url))};
+    import { loadUpscaler } from ${JSON.stringify(moduleUrl('lib/index.ts'))};
     const image = { width: 256, height: 256, data: new Uint8Array(3 * 256 * 256) };
     for (const [i, path] of ${JSON.stringify(paths)}.entries()) {
       const upscaler = await loadUpscaler(path, { device: 'cpu' });

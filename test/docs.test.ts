@@ -5,12 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
 import { EMBEDDED_MODEL } from '../lib/index.ts';
+import { compile, moduleUrl, root } from './support/places.ts';
 import { temporaryFolder } from './support/tiny-model.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const examples = (page: string) =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code as string);
 
@@ -22,6 +21,7 @@ const pages = ['README.md', 'models/README.md', 'models/training/README.md'].con
 );
 
 test('docs/api is generated from the docstrings', () => {
+  compile();
   execFileSync(process.execPath, [join(root, 'scripts', 'document-api.mjs'), '--check']);
 });
 
@@ -47,7 +47,7 @@ test('examples in JavaScript are JavaScript to this Node', () => {
 
 test('the example of the README draws an image', () => {
   const small = { "'v1-5-pruned-emaonly.safetensors'": JSON.stringify(EMBEDDED_MODEL), '512,': '64,', '25,': '2,' };
-  const library = `'${new URL('../lib/index.js', import.meta.url)}'`;
+  const library = `'${moduleUrl('lib/index.ts')}'`;
   let [code = ''] = examples('README.md');
   for (const [from, to] of Object.entries({ ...small, "'node-diffusion'": library })) code = code.replaceAll(from, to);
   const cwd = temporaryFolder();

@@ -6,9 +6,9 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { loadModel } from '../lib/index.ts';
+import { modulePath } from './support/places.ts';
 import { tinyModel } from './support/tiny-model.ts';
 
 const { path } = tinyModel({ vocabulary: 49408 });
@@ -52,7 +52,7 @@ test('a model that was loaded without the option has no profile, and one that wa
 });
 
 test('DIFFUSE_PROFILE=1 prints a table on standard error', async () => {
-  const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+  const main = modulePath('lib/cli/main.ts');
   const output = join(tmpdir(), `diffusion-profile-${process.pid}.png`);
   const args = [
     '-m',

@@ -18,6 +18,7 @@ import {
   type Sampler,
 } from '../lib/index.ts';
 import { soundModel } from './support/bad-models.ts';
+import { moduleUrl } from './support/places.ts';
 
 const realm = createContext({});
 const foreign = <T>(code: string): T => runInContext(code, realm) as T;
@@ -144,7 +145,7 @@ const TIMERS = `
   globalThis.Date = class { static now() { return 0; } };
 `;
 const DRAW = `
-  const { loadModel, readMetadata, canny } = await import(${JSON.stringify(new URL('../lib/index.js', import.meta.url).href)});
+  const { loadModel, readMetadata, canny } = await import(${JSON.stringify(moduleUrl('lib/index.ts'))});
   AFTER
   const model = await loadModel(${JSON.stringify(soundModel())}, { threads: 1 });
   const first = await model.txt2img({ prompt: 'x', width: 8, height: 8, steps: 1 });

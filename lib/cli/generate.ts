@@ -1,12 +1,13 @@
 // `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: draw images and write them.
 
 import { quote } from '../core/errors.ts';
+import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { type ImageInput, readImage } from '../image/input.ts';
 import type { Pixels } from '../image/pixels.ts';
 import type { RgbImage } from '../image/rgb-image.ts';
 import { checkWritable, namedFormat, refusedFormat } from '../image/write-image.ts';
 import { checkLoadOptions } from '../loading/load-options.ts';
-import { checkSource, EMBEDDED_MODEL } from '../loading/source.ts';
+import { checkSource } from '../loading/source.ts';
 import { loadModel, type Model, type ModelInfo } from '../model/model.ts';
 import { loadAddon } from '../native/load.ts';
 import { checkDepth2ImgOptions } from '../pipeline/depth2img-options.ts';

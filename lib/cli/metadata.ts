@@ -1,7 +1,8 @@
 // `diffuse metadata`: shows how an image was made, and the command that draws it again.
 
 import { quote } from '../core/errors.ts';
-import { EMBEDDED_MODEL, modelName } from '../loading/source.ts';
+import { EMBEDDED_MODEL } from '../core/package-files.ts';
+import { modelName } from '../loading/source.ts';
 import { readMetadata } from '../metadata/read-metadata.ts';
 import type { CommandLine } from './command-line.ts';
 import { formatCommand } from './from.ts';

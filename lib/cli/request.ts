@@ -1,8 +1,9 @@
 // From the flags of a command to the options of the API.
 
+import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { toNumber, withoutUndefined } from '../core/values.ts';
 import type { LoadOptions } from '../loading/load-options.ts';
-import { EMBEDDED_MODEL, type ModelSource } from '../loading/source.ts';
+import type { ModelSource } from '../loading/source.ts';
 import { OptionCheck } from '../options/check.ts';
 import { readSeed, SEEDS } from '../rng/seed.ts';
 import { type CommandLine, textOf } from './command-line.ts';

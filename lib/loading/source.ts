@@ -1,15 +1,8 @@
 // Where a model's files are.
 
 import { basename } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { NativeSource } from '../native/contract.ts';
 import { OptionCheck } from '../options/check.ts';
-
-// A bundle in CommonJS does not know where it is. It has no addon either, and that is what it is told of.
-/** Path of the small model that comes with this package, in the layout of Stable Diffusion 1. */
-export const EMBEDDED_MODEL: string = import.meta.url
-  ? fileURLToPath(new URL('../../../models/emoji-64.gguf', import.meta.url))
-  : '';
 
 /**
  * The files of a model: safetensors files, indexes of shards (`*.index.json`), GGUF files, PyTorch checkpoints (`.ckpt`,

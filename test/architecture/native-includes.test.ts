@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import { test } from 'node:test';
+import { root } from '../support/places.ts';
 
-const root = new URL('./', import.meta.resolve('node-diffusion/package.json'));
-const native = new URL('native/', root);
-const text = (path: string, base = root) => readFileSync(new URL(path, base), 'utf8');
+const native = join(root, 'native');
+const text = (path: string, folder = root) => readFileSync(join(folder, path), 'utf8');
 
 /** The highest first. */
 const rooms = [...section('## Rooms of the native side').matchAll(/^\| `([a-z]+)` \|/gm)].map(

@@ -1,10 +1,10 @@
 // Runs the command line `diffuse` in a process of its own.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { modulePath } from '../support/places.ts';
 
 /** The script of the command. */
-export const main = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+export const main = modulePath('lib/cli/main.ts');
 
 export interface Finished {
   /** Exit code; null where a signal ended the process. */

@@ -12,6 +12,7 @@ import { toRgb } from '../../lib/image/pixels.ts';
 import { resample, triangle } from '../../lib/image/resample.ts';
 import { canny, type ImageInput, readMetadata } from '../../lib/index.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
+import { moduleUrl } from '../support/places.ts';
 import { blank, chunk, header, pngOf, times } from '../support/png.ts';
 
 /** A file of one pixel. */
@@ -161,9 +162,9 @@ for (const [what, file] of Object.entries(LARGE)) {
   }, () => {
     const script = `
       import { readFileSync } from 'node:fs';
-      import { readImage } from '${new URL('../../lib/image/input.js', import.meta.url)}';
-      import { toRgb } from '${new URL('../../lib/image/pixels.js', import.meta.url)}';
-      import { bestBelow, longestBlock } from '${new URL('../support/event-loop.js', import.meta.url)}';
+      import { readImage } from '${moduleUrl('lib/image/input.ts')}';
+      import { toRgb } from '${moduleUrl('lib/image/pixels.ts')}';
+      import { bestBelow, longestBlock } from '${moduleUrl('test/support/event-loop.ts')}';
       const file = readFileSync(0);
       const block = await bestBelow(50, () => longestBlock(readImage(file, 'image').then(toRgb)));
       console.log(block, /VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))[1] / 1024);`;

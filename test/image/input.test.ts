@@ -14,6 +14,7 @@ import sharp from 'sharp';
 import { type ImageInput, readImage } from '../../lib/image/input.ts';
 import { type Pixels, toGray, toRgb } from '../../lib/image/pixels.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
+import { moduleUrl } from '../support/places.ts';
 import { temporaryFolder } from '../support/tiny-model.ts';
 
 const read = (input: ImageInput): Promise<Pixels> => readImage(input, 'image');
@@ -291,7 +292,7 @@ test('floats that are no share of light are refused with their place', async () 
 });
 
 test('a JPEG says how to install sharp where it is missing, and a PNG needs none', () => {
-  const input = new URL('../../lib/image/input.js', import.meta.url).href;
+  const input = moduleUrl('lib/image/input.ts');
   const hook = `export async function resolve(name, context, next) {
     if (name === 'sharp') throw Object.assign(new Error("Cannot find package 'sharp'"), { code: 'ERR_MODULE_NOT_FOUND' });
     return next(name, context);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { modulePath } from '../support/places.ts';
 
 const whole = process.env.MEMORY_TEST === 'whole';
 /** MB beyond those of a process that has started. */
@@ -23,7 +23,7 @@ interface Told {
 
 /** What a limited process tells; undefined where V8 has ended it. */
 function drawWithin(megabytes: number): Told | undefined {
-  const program = fileURLToPath(new URL('limited.js', import.meta.url));
+  const program = modulePath('test/memory/limited.ts');
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [program, String(megabytes)], {
     encoding: 'utf8',
   });

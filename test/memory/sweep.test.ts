@@ -4,10 +4,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { modulePath, root } from '../support/places.ts';
 
-const allocator = fileURLToPath(new URL('../../../build/memory/failing_memory.node', import.meta.url));
+const allocator = join(root, 'build', 'memory', 'failing_memory.node');
 const whole = process.env.MEMORY_TEST === 'whole';
 // The C library whose allocator the one for the test stands in for.
 const { glibcVersionRuntime } = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header;
@@ -16,7 +17,7 @@ test('a call whose memory fails is refused or right, and right once memory is ba
   skip: !glibcVersionRuntime,
 }, () => {
   assert.ok(existsSync(allocator), `${allocator} is missing. Build it: node scripts/build.mjs --tests`);
-  const sweep = fileURLToPath(new URL('sweep.js', import.meta.url));
+  const sweep = modulePath('test/memory/sweep.ts');
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [sweep, ...(whole ? [] : ['8'])], {
     encoding: 'utf8',
     env: { ...process.env, LD_PRELOAD: allocator },

@@ -11,6 +11,7 @@ import { runInNewContext } from 'node:vm';
 import type { NativeModel, NativeProgress } from '../../lib/native/contract.ts';
 import { addon, DECODED_LENGTH, decode, encodeText, never, openTiny, predict, tiny } from '../support/addon.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
+import { moduleUrl } from '../support/places.ts';
 import { distilledArchitecture } from '../support/tiny-architectures.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
@@ -182,7 +183,7 @@ test('more threads than the system grants are refused', {
   const { path } = tinyModel();
   chmodSync(dirname(path), 0o755);
   const script = `
-    import { loadAddon } from ${JSON.stringify(new URL('../../lib/native/load.js', import.meta.url))};
+    import { loadAddon } from ${JSON.stringify(moduleUrl('lib/native/load.ts'))};
     const addon = loadAddon();
     const cancellation = new addon.Cancellation();
     await addon.open({ model: ${JSON.stringify(path)} }, { device: 'cpu', threads: 512, cancellation })

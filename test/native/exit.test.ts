@@ -5,13 +5,14 @@ import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { moduleUrl } from '../support/places.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 
 const model = tinyModel({ dtype: 'f16' }).path;
 
 const prelude = `
   import { parentPort, Worker } from 'node:worker_threads';
-  import { loadAddon } from '${new URL('../../lib/native/load.js', import.meta.url)}';
+  import { loadAddon } from '${moduleUrl('lib/native/load.ts')}';
   const addon = loadAddon();
   const never = new addon.Cancellation();
   const open = (options = {}) => addon.open(

@@ -6,10 +6,11 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { loadAddon } from '../../lib/native/load.ts';
+import { compile, root } from '../support/places.ts';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
+compile();
 const temporary = mkdtempSync(join(tmpdir(), 'node-diffusion-load-'));
 after(() => rmSync(temporary, { recursive: true, force: true }));
 
@@ -20,7 +21,9 @@ function copyPackage(folder: string): string {
   mkdirSync(join(folder, 'dist', 'lib', 'native'), { recursive: true });
   for (const file of [
     'package.json',
-    ...['core/errors', 'native/load', 'native/mending'].map((name) => `dist/lib/${name}.js`),
+    ...['core/errors', 'core/package-files', 'native/contract-version', 'native/load', 'native/mending'].map(
+      (name) => `dist/lib/${name}.js`,
+    ),
   ]) {
     cpSync(join(root, file), join(folder, file));
   }
@@ -113,6 +116,20 @@ describe('loadAddon', () => {
     const error = loadError(copyPackage(join(temporary, 'with-variable')), { NODE_DIFFUSION_PREBUILD: elsewhere });
     assert.equal(error.code, 'ERR_BINARY');
     assert.ok(error.message.includes(join(elsewhere, 'prebuilds', platform)), error.message);
+  });
+
+  it('tells a clone to build where the binary is older or newer than the sources', () => {
+    const folder = copyPackage(join(temporary, 'stale'));
+    const binary = join(folder, 'build', 'Release', 'node-diffusion.node');
+    mkdirSync(join(folder, 'build', 'Release'), { recursive: true });
+    cpSync(join(root, 'build', 'Release', 'node-diffusion.node'), binary);
+    assert.deepEqual(loadError(folder), {});
+    const version = "export const CONTRACT_VERSION = 'of another time';";
+    writeFileSync(join(folder, 'dist', 'lib', 'native', 'contract-version.js'), version);
+    const error = loadError(folder);
+    assert.equal(error.code, 'ERR_BINARY');
+    assert.ok(error.message.includes(`${binary} was built from another version of its sources`), error.message);
+    assert.match(error.message, /npm run build/);
   });
 
   for (const [what, bytes] of [

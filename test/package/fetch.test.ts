@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { root, run, temporaryFolder } from './installation.ts';
+import { root } from '../support/places.ts';
+import { run, temporaryFolder } from './installation.ts';
 
 /** A folder with the fetch script and its pin, changed by `edit`. */
 function copyVendor(edit: (pin: string) => string = (pin) => pin): string {

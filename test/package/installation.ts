@@ -14,10 +14,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { PNG } from 'pngjs';
+import { compile, root } from '../support/places.ts';
 
-export const root = fileURLToPath(new URL('../../../', import.meta.url));
+compile();
 
 /** A new folder, removed when the process ends. */
 export function temporaryFolder(): string {

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { draw, install, pack, pathWithoutCompiler, root, run } from './installation.ts';
+import { root } from '../support/places.ts';
+import { draw, install, pack, pathWithoutCompiler, run } from './installation.ts';
 
 /** The path of the binary that an installed package loads. */
 function binaryOf(project: string): string {
@@ -16,7 +17,7 @@ describe('the published package', () => {
   before(() => {
     tarball = pack();
     const files = run('tar', ['-tzf', tarball], root);
-    assert.match(files, /prebuilds\/.*\.node$/m, 'There is no prebuilt binary: npm run prebuild');
+    assert.match(files, /prebuilds\/.*\.node$/m, 'There is no prebuilt binary: npm run package:binary');
   });
 
   it('works with its prebuilt binary where no compiler is on PATH', () => {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { draw, install, layOut, pack, pathWithoutCompiler, root, run } from './installation.ts';
+import { root } from '../support/places.ts';
+import { draw, install, layOut, pack, pathWithoutCompiler, run } from './installation.ts';
 
 /** Compiles a program that uses the types, declarations of libraries checked too, with those of Node beside it. */
 function compile(project: string): void {

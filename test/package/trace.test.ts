@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { nodeFileTrace } from '@vercel/nft';
 import { PACKAGE_VERSION } from '../../lib/core/version.ts';
-import { root, temporaryFolder } from './installation.ts';
+import { root } from '../support/places.ts';
+import { temporaryFolder } from './installation.ts';
 
 test('the addon with its libraries, the model and the vocabulary are copied', async () => {
   const folder = temporaryFolder();

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { SerialQueue } from '../../lib/async/queue.ts';
 import { Run, type RunWork } from '../../lib/async/run.ts';
+import { moduleUrl } from '../support/places.ts';
 
 /** Emits the numbers below `count`, one a turn of the event loop, then gives their sum. */
 function counting(count: number, log: string[] = []): RunWork<number, number> {
@@ -108,7 +109,7 @@ test('a failure reaches whoever awaits or iterates, and nobody else', async () =
 });
 
 test('a failed run that nobody consumes is an unhandled rejection, as of any promise', () => {
-  const runModule = new URL('../../lib/async/run.js', import.meta.url).href;
+  const runModule = moduleUrl('lib/async/run.ts');
   const script = `import { Run } from '${runModule}'; new Run([], async () => { throw new Error('broken'); });`;
   const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   assert.equal(status, 1);

@@ -1,14 +1,13 @@
 // Reads golden numbers, which lie beside the scripts that made them.
 
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './places.ts';
 import { readSafetensors } from './safetensors.ts';
 
-const reference = (name: string): URL => new URL(`../../../test/reference/${name}`, import.meta.url);
+const reference = (name: string): string => join(root, 'test', 'reference', name);
 
-/**
- * The parsed JSON file `test/reference/<name>`. Tests run compiled, from dist/test, so the way leads back to the
- * sources.
- */
+/** The parsed JSON file `test/reference/<name>`. */
 export function golden<T>(name: string): T {
   return JSON.parse(readFileSync(reference(name), 'utf8')) as T;
 }

