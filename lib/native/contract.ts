@@ -369,6 +369,8 @@ export interface NativeConversion {
 }
 
 export interface NativeAddon {
+  /** `CONTRACT_VERSION` of the sources that it was built from. */
+  readonly contract: string;
   /** Version of ggml and the backends in this build: `cpu`, `cuda`, `vulkan`, `metal`. */
   readonly build: { readonly ggml: string; readonly backends: readonly string[] };
   /** Physical cores that this process may use. */

@@ -3,9 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { DiffusionError } from '../core/errors.ts';
+import { packageFolder, prebuildsFolder } from '../core/package-files.ts';
 import type { NativeAddon } from './contract.ts';
+import { CONTRACT_VERSION } from './contract-version.ts';
 import { mendingCommand } from './mending.ts';
 
 /**
@@ -13,7 +14,7 @@ import { mendingCommand } from './mending.ts';
  * (`prebuilds/<platform>-<arch>`). The environment variable `NODE_DIFFUSION_PREBUILD` names another folder to look in.
  * Node keeps a loaded addon, so that each later call returns the same one.
  *
- * @throws DiffusionError `ERR_BINARY` where no binary is found or the one that is found does not load, and where a bundler has
+ * @throws DiffusionError `ERR_BINARY` where no binary is found, the one that is found does not load or is of another version, and where a bundler has
  *   taken this package apart
  */
 export function loadAddon(): NativeAddon {
@@ -25,18 +26,23 @@ export function loadAddon(): NativeAddon {
   } catch (cause) {
     throw binaryError(root, 'no binary for this platform was found', cause);
   }
+  let addon: NativeAddon;
   try {
-    return require(path) as NativeAddon;
+    addon = require(path) as NativeAddon;
   } catch (cause) {
     throw binaryError(root, `${path} does not load: ${(cause as Error).message}`, cause);
   }
+  if (addon.contract !== CONTRACT_VERSION) {
+    throw binaryError(root, `${path} was built from another version of its sources`);
+  }
+  return addon;
 }
 
-/** The folder with package.json, seen from dist/lib/native/. A bundle is somewhere else, or does not know where it is. */
+/** The folder of this package, if that is what it is. */
 function packageRoot(): string {
   let cause: unknown;
   try {
-    const root = fileURLToPath(new URL('../../../', import.meta.url));
+    const root = packageFolder();
     const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name?: unknown };
     if (name === 'node-diffusion') return root;
   } catch (error) {
@@ -52,7 +58,7 @@ function packageRoot(): string {
   );
 }
 
-function binaryError(root: string, reason: string, cause: unknown): DiffusionError {
+function binaryError(root: string, reason: string, cause?: unknown): DiffusionError {
   const libc = libcName();
   const lines = [
     `The native addon of node-diffusion could not be loaded: ${reason}`,
@@ -66,12 +72,10 @@ function binaryError(root: string, reason: string, cause: unknown): DiffusionErr
 function placesSearched(root: string): string[] {
   const folder = process.env.NODE_DIFFUSION_PREBUILD;
   const platform = `${process.platform}-${process.arch}`;
-  // Written out: programs that copy what a program needs (@vercel/nft of Next.js, Vercel, Nitro) take this folder with all in it.
-  const prebuilds = fileURLToPath(new URL('../../../prebuilds', import.meta.url));
   return [
     join(folder || root, 'build', 'Release'),
     join(folder || root, 'build', 'Debug'),
-    folder ? join(folder, 'prebuilds', platform) : join(prebuilds, platform),
+    folder ? join(folder, 'prebuilds', platform) : join(prebuildsFolder(), platform),
     join(dirname(process.execPath), 'prebuilds', platform),
   ];
 }

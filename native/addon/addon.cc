@@ -103,6 +103,7 @@ Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     environment.image_network_class = Napi::Persistent(ImageNetworkClass::define(env));
     environment.float32_array = Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>());
     exports.Set("build", build_info(env));
+    exports.Set("contract", DIFFUSION_CONTRACT);
     exports.Set("Cancellation", CancellationClass::define(env));
     exports.Set("convert", Napi::Function::New<convert_files>(env, "convert"));
     exports.Set("cores", Napi::Number::New(env, physical_cores()));
