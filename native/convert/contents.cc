@@ -21,8 +21,19 @@ bool is_of_its_file(std::string_view key) {
 // Depth-to-image checkpoints have their depth estimator under it, which is read apart from the model.
 constexpr std::string_view depth_prefix = "depth_model.";
 
+// The projection of OpenCLIP, transposed. It tells text encoders apart also where it is not used.
+constexpr std::string_view open_clip_projection = ".transformer.text_projection";
+
 bool is_of_use(std::string_view canonical) {
-    return is_noise_mark(canonical) || canonical.starts_with(depth_prefix) || !ignorable(canonical);
+    return is_noise_mark(canonical) || canonical.starts_with(depth_prefix) ||
+           canonical.ends_with(open_clip_projection) || !ignorable(canonical);
+}
+
+// A canonical name as other programs know it, too: they have that projection under OpenCLIP's name alone.
+std::string known_name(std::string name) {
+    if (!name.ends_with(open_clip_projection)) return name;
+    return name.replace(name.size() - open_clip_projection.size(), open_clip_projection.size(),
+                        ".model.text_projection");
 }
 
 std::vector<std::string> names_of(const TensorTable & table) {
@@ -64,7 +75,8 @@ void Contents::take_file(NamedTensors file) {
     table_ = std::move(file.table);
     kind_ = kind_of(table_, file.names);
     for (size_t i = 0; i < table_.tensors().size(); i++) {
-        add(table_.tensors()[i], file.names.names[i], file.names.components[i]);
+        const StoredTensor & stored = table_.tensors()[i];
+        add(stored, stored.name, file.names.names[i], file.names.components[i]);
     }
 }
 
@@ -72,15 +84,16 @@ void Contents::take_parts(ModelTensors model) {
     kind_ = file_kind(table_);
     const CanonicalNames names = canonical_names(names_of(table_));
     for (size_t i = 0; i < table_.tensors().size(); i++) {
-        add(table_.tensors()[i], table_.tensors()[i].name, names.components[i]);
+        const StoredTensor & stored = table_.tensors()[i];
+        add(stored, known_name(stored.name), stored.name, names.components[i]);
     }
     marks_ = std::move(model.noise.marks);
-    for (const StoredTensor & mark : marks_) add(mark, mark.name, Component::none);
+    for (const StoredTensor & mark : marks_) add(mark, mark.name, mark.name, Component::none);
 }
 
-void Contents::add(const StoredTensor & stored, std::string canonical, Component component) {
+void Contents::add(const StoredTensor & stored, std::string name, std::string canonical, Component component) {
     if (!is_of_use(canonical)) return;
-    tensors_.push_back({stored.name, std::move(canonical), component, &stored});
+    tensors_.push_back({std::move(name), std::move(canonical), component, &stored});
 }
 
 void Contents::collect_metadata() {

@@ -36,7 +36,7 @@ public:
 private:
     void take_file(NamedTensors file);
     void take_parts(ModelTensors model);
-    void add(const StoredTensor & stored, std::string canonical, Component component);
+    void add(const StoredTensor & stored, std::string name, std::string canonical, Component component);
     void collect_metadata();
 
     TensorTable table_;
