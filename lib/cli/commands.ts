@@ -79,6 +79,17 @@ export const COMMANDS: readonly Command[] = [
     run: async (...given) => (await import('./inspect.ts')).runInspect(...given),
   },
   {
+    name: 'convert',
+    operand: '[file]',
+    usage: 'diffuse convert -m MODEL --type TYPE -o FILE [flags]',
+    summary: 'write a model in another type',
+    examples: [
+      'diffuse convert -m sd-v1-5.safetensors --type q8_0 -o sd-v1-5-q8_0.gguf',
+      'diffuse convert -m folder --vae vae.safetensors -o model.safetensors',
+    ],
+    run: async (...given) => (await import('./convert.ts')).runConvert(...given),
+  },
+  {
     name: 'devices',
     summary: 'list what models can run on',
     examples: [],

@@ -1,6 +1,7 @@
 // What a flag of the command line is, the commands that have flags, and the topics of the help.
 
 import type { ControlOptions } from '../control/options.ts';
+import type { ConvertOptions } from '../convert/options.ts';
 import type { LoadOptions } from '../loading/load-options.ts';
 import type { ModelSource } from '../loading/source.ts';
 import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
@@ -16,7 +17,7 @@ export const GENERATION_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'de
 /** Name of a command that draws: that of the method of a model which it calls. */
 export type GenerationCommand = (typeof GENERATION_COMMANDS)[number];
 
-export type CommandName = GenerationCommand | 'upscale' | 'depth' | 'inspect' | 'devices' | 'metadata';
+export type CommandName = GenerationCommand | 'upscale' | 'depth' | 'inspect' | 'convert' | 'devices' | 'metadata';
 
 /** The options of all commands that draw. */
 export type AnyGenerationOptions = InpaintOptions &
@@ -37,6 +38,7 @@ export const TOPICS = {
   hires: 'A second, larger pass:',
   upscaling: 'Enlarging:',
   output: 'Output:',
+  converting: 'Converting:',
   compute: 'Computing:',
 } as const;
 
@@ -61,6 +63,7 @@ export interface Flag {
     | `controls[].${keyof ControlOptions}`
     | `hires.${keyof HiresOptions}`
     | keyof ModelSource
+    | keyof ConvertOptions
     | keyof LoadOptions;
   /** Whether it may be given several times. */
   readonly repeats?: true;

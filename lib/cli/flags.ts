@@ -1,5 +1,6 @@
 // All flags of the command line, and those of them that concern more than the drawing of an image.
 
+import { CONVERSION_TYPES } from '../convert/options.ts';
 import { PRECISIONS } from '../loading/load-options.ts';
 import { PREVIEW_KINDS } from '../pipeline/preview.ts';
 import { type CommandName, type Flag, GENERATION_COMMANDS } from './flag.ts';
@@ -7,8 +8,9 @@ import { CONTROL_FLAGS, GENERATION_FLAGS, HIRES_FLAGS, IMAGE_FLAGS, SDXL_FLAGS }
 import { PROGRESS_KINDS } from './progress.ts';
 
 const COMPUTING: readonly CommandName[] = [...GENERATION_COMMANDS, 'upscale', 'depth'];
-const EVERY: readonly CommandName[] = [...COMPUTING, 'inspect', 'devices', 'metadata'];
-const WITH_MODEL: readonly CommandName[] = [...GENERATION_COMMANDS, 'inspect'];
+const WRITING: readonly CommandName[] = [...COMPUTING, 'convert'];
+const EVERY: readonly CommandName[] = [...WRITING, 'inspect', 'devices', 'metadata'];
+const WITH_MODEL: readonly CommandName[] = [...GENERATION_COMMANDS, 'inspect', 'convert'];
 
 const MODEL_FLAGS: readonly Flag[] = [
   {
@@ -139,6 +141,34 @@ const UPSCALE_FLAGS: readonly Flag[] = [
   },
 ];
 
+const CONVERT_FLAGS: readonly Flag[] = [
+  {
+    name: 'type',
+    kind: 'text',
+    topic: 'converting',
+    choices: CONVERSION_TYPES,
+    option: 'type',
+    on: ['convert'],
+    description: 'type of the weights (default: keep them)',
+  },
+  {
+    name: 'tensor-type-rules',
+    kind: 'text',
+    topic: 'converting',
+    option: 'tensorTypeRules',
+    on: ['convert'],
+    description: 'types for tensors by name: regex=type,regex=type',
+  },
+  {
+    name: 'keep-convolutions',
+    kind: 'switch',
+    topic: 'converting',
+    option: 'keepConvolutions',
+    on: ['convert'],
+    description: 'do not quantize convolution kernels: stable-diffusion.cpp can read the file then',
+  },
+];
+
 const OUTPUT_FLAGS: readonly Flag[] = [
   {
     name: 'output',
@@ -146,8 +176,8 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'output',
     common: true,
-    on: COMPUTING,
-    description: '.png, .jpg or .webp file, - for standard output',
+    on: WRITING,
+    description: 'file to write; - for an image to standard output',
   },
   {
     name: 'batch-count',
@@ -198,7 +228,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'output',
     choices: PROGRESS_KINDS,
-    on: COMPUTING,
+    on: WRITING,
     description: 'how to tell of each step: a bar, or a line of JSON on standard error',
   },
   {
@@ -218,7 +248,7 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     kind: 'number',
     topic: 'compute',
     option: 'threads',
-    on: COMPUTING,
+    on: WRITING,
     description: 'compute threads (default: one for each physical core)',
   },
   {
@@ -257,6 +287,7 @@ export const FLAGS: readonly Flag[] = [
   ...SDXL_FLAGS,
   ...HIRES_FLAGS,
   ...UPSCALE_FLAGS,
+  ...CONVERT_FLAGS,
   ...OUTPUT_FLAGS,
   ...COMPUTE_FLAGS,
 ];

@@ -54,7 +54,6 @@ const NEEDLESS = [
 
 /** Remedies for flags that stand for something else here. */
 const REMEDIES: Readonly<Record<string, string>> = {
-  type: 'Weights are used in the types that the file has: give a file of that type',
   size: 'Write --width and --height',
   resolution: 'Write --width and --height',
   mode: `The commands are ${COMMAND_NAMES.join(', ')}`,
@@ -88,7 +87,7 @@ const WORDS: Readonly<Record<string, string>> = {
   i2i: 'diffuse img2img',
   info: 'diffuse inspect',
   show: 'diffuse inspect',
-  convert: 'diffuse inspect',
+  quantize: 'diffuse convert',
   exif: 'diffuse metadata',
   enlarge: 'diffuse upscale',
   gpus: 'diffuse devices',

@@ -2,10 +2,14 @@
 
 import type { SingleBar } from 'cli-progress';
 import { textOf } from './command-line.ts';
+import { formatBytes } from './units.ts';
 import { UsageError } from './usage-error.ts';
 
 /** How --progress may be told. */
 export const PROGRESS_KINDS = ['bar', 'json', 'none'] as const;
+/** Of JSON, where progress is no matter of steps. */
+const SECONDS_BETWEEN_LINES = 0.5;
+
 type ProgressKind = (typeof PROGRESS_KINDS)[number];
 
 /** @throws UsageError for a value of --progress that is none. */
@@ -72,6 +76,18 @@ export class Progress {
     if (!this.#json) return;
     const times = { seconds: rounded(seconds), secondsLeft: rounded(left) };
     process.stderr.write(`${JSON.stringify({ ...this.#stage, step: done, steps: total, ...times })}\n`);
+  }
+
+  /** Shows how much of the bytes is done, and the time that is left; as JSON twice a second. */
+  portion(done: number, total: number, secondsLeft: number): void {
+    this.#bar?.setTotal(total);
+    const bytes = `${formatBytes(done)}/${formatBytes(total)}`;
+    this.#bar?.update(done, { detail: `${bytes}, ${formatDuration(secondsLeft)} left` });
+    const now = performance.now();
+    if (!this.#json || (done < total && now - this.#lastStep < SECONDS_BETWEEN_LINES * 1000)) return;
+    this.#lastStep = now;
+    const line = { ...this.#stage, done, total, secondsLeft: rounded(secondsLeft) };
+    process.stderr.write(`${JSON.stringify(line)}\n`);
   }
 
   /** Takes the bar away. */

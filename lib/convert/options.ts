@@ -69,13 +69,14 @@ const MAX_RULES_LENGTH = 10_000;
 /**
  * The format that a name asks for.
  *
+ * @param name of the option, for messages.
  * @throws RangeError where it asks for none.
  */
-export function formatOf(path: string): Format {
+export function formatOf(path: string, name = 'output'): Format {
   const format = FORMATS[extname(path).toLowerCase() as keyof typeof FORMATS];
   if (format) return format;
   const expected = `a name that ends in ${Object.keys(FORMATS).join(' or ')}`;
-  throw argumentError([{ name: 'output', expected, received: describe(path), code: 'ERR_INVALID_ARG_VALUE' }]);
+  throw argumentError([{ name, expected, received: describe(path), code: 'ERR_INVALID_ARG_VALUE' }]);
 }
 
 /**

@@ -5,7 +5,19 @@ import { test } from 'node:test';
 import { diffuse } from './command.ts';
 
 const COMMANDS = [
-  ...['txt2img', 'img2img', 'inpaint', 'edit', 'depth2img', 'upscale', 'depth', 'inspect', 'devices', 'metadata'],
+  ...[
+    'txt2img',
+    'img2img',
+    'inpaint',
+    'edit',
+    'depth2img',
+    'upscale',
+    'depth',
+    'inspect',
+    'convert',
+    'devices',
+    'metadata',
+  ],
 ];
 
 /** Runs `diffuse` and takes what it printed apart. */

@@ -1,0 +1,70 @@
+// `diffuse convert`: flags, what is printed, exit codes and signals.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { EMBEDDED_MODEL, inspectModel } from '../../lib/index.ts';
+import { writeSafetensors } from '../support/safetensors.ts';
+import { temporaryFolder } from '../support/tiny-model.ts';
+import { diffuse, start } from './command.ts';
+
+const folder = join(temporaryFolder(), 'convert');
+mkdirSync(folder);
+const pathOf = (name: string): string => join(folder, name);
+
+test('a model is converted, and told of in a line', async () => {
+  const output = pathOf('model.gguf');
+  const args = ['convert', '-m', EMBEDDED_MODEL, '--type', 'q4_0', '-o', output];
+  const { code, stdout, stderr } = await diffuse([...args, '--tensor-type-rules', 'attn1=q8_0,attn2=q8_0']);
+  assert.deepEqual([code, stdout.toString()], [0, '']);
+  assert.match(stderr, /^.*model\.gguf: 1\d\.\d MiB, 712 tensors \(.*\d+ q4_0, \d+ q8_0\), \d+\.\d\d s\n$/);
+  const { components } = await inspectModel(output);
+  assert.ok((components.find(({ kind }) => kind === 'unet')?.types.q4_0 ?? 0) > 50);
+});
+
+test('parts are merged, with results and progress as JSON', async () => {
+  const output = pathOf('parts.safetensors');
+  const parts = ['--diffusion-model', EMBEDDED_MODEL, '--clip_l', EMBEDDED_MODEL, '--vae', EMBEDDED_MODEL];
+  const flags = ['--type', 'F16', '-t', '1', '--json', '--progress', 'json'];
+  const { code, stdout, stderr } = await diffuse(['convert', ...parts, '-o', output, ...flags]);
+  assert.equal(code, 0, stderr);
+  const { files, types, bytes, timings } = JSON.parse(stdout.toString());
+  assert.deepEqual([files, Object.keys(types), Object.keys(timings)], [[output], ['f16'], ['converting']]);
+  const last = JSON.parse(stderr.trimEnd().split('\n').at(-1) as string);
+  assert.deepEqual(Object.keys(last), ['stage', 'done', 'total', 'secondsLeft']);
+  assert.equal(last.done, last.total);
+  assert.equal((await inspectModel(output)).files[0]?.bytes, bytes);
+});
+
+test('everything that is wrong is told at once, in the names of flags', async () => {
+  const { code, stderr } = await diffuse(['convert', 'a.safetensors', '--type', 'q9', '-o', 'a.png', '-t', '0']);
+  assert.equal(code, 2);
+  assert.match(stderr, /one of f32, f16, .* for --type but received 'q9'/);
+  assert.match(stderr, /ends in \.gguf or \.safetensors for --output but received 'a\.png'/);
+  assert.match(stderr, /for --threads but received 0/);
+  const nothing = await diffuse(['convert']);
+  assert.equal(nothing.code, 2);
+  assert.match(nothing.stderr, /Expected a model after diffuse convert, .*Expected --output/s);
+});
+
+test('a conversion that fails has the exit code 1 and leaves nothing', async () => {
+  writeFileSync(pathOf('broken.safetensors'), 'no weights');
+  const { code, stderr } = await diffuse(['convert', pathOf('broken.safetensors'), '-o', pathOf('broken.gguf')]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^diffuse: '.*broken\.safetensors'/);
+  assert.ok(!readdirSync(folder).includes('broken.gguf'));
+});
+
+test('an interrupted conversion leaves nothing', { skip: process.platform === 'win32' }, async () => {
+  const shape = [4096, 4096];
+  const values = new Float32Array(4096 * 4096).fill(0.1);
+  const tensors = ['a.weight', 'b.weight'].map((name) => ({ name, dtype: 'f32' as const, shape, values }));
+  writeSafetensors(pathOf('large.safetensors'), tensors);
+  const before = readdirSync(folder);
+  const args = ['convert', pathOf('large.safetensors'), '--type', 'iq4_xs', '-o', pathOf('large.gguf')];
+  const { child, finished } = start([...args, '-t', '1', '--progress', 'json']);
+  child.stderr?.once('data', () => child.kill('SIGINT'));
+  assert.equal((await finished).code, 130);
+  assert.deepEqual(readdirSync(folder), before);
+});
