@@ -1,17 +1,17 @@
-// Following AbortSignals of any kind, and waiting no longer than them, without leaving listeners behind.
+// Follows AbortSignals of any kind, and waits no longer than they allow, without leaving listeners behind.
 
 import { setMaxListeners } from 'node:events';
 import { transferableAbortController } from 'node:util';
 
 /**
- * Makes an AbortController of Node's own. Where the globals are those of a DOM (Electron's renderer, test environments), the global one
- * is another, which need not know reasons.
+ * Creates one of Node's own AbortControllers. In DOM environments (Electron's renderer, test environments) the global
+ * one is different and may not support reasons.
  */
 export function createAbortController(): AbortController {
   return transferableAbortController();
 }
 
-/** Whether a value does what is asked of an AbortSignal, whatever its class: other realms and DOMs have their own. */
+/** Whether a value behaves like an AbortSignal, whatever its class: other realms and DOMs have their own. */
 export function isAbortSignal(value: unknown): value is AbortSignal {
   try {
     const { aborted, addEventListener, removeEventListener } = value as AbortSignal;
@@ -25,7 +25,7 @@ export function isAbortSignal(value: unknown): value is AbortSignal {
 /**
  * Aborts `controller`, with the same reason, when any of the signals fires or has fired.
  *
- * @returns ends that, and removes the listeners.
+ * @returns a function that stops following and removes the listeners.
  */
 export function follow(controller: AbortController, signals: readonly (AbortSignal | undefined)[]): () => void {
   const endings = signals.map((signal) => signal && onAbort(signal, () => controller.abort(reasonOf(signal))));
@@ -35,7 +35,7 @@ export function follow(controller: AbortController, signals: readonly (AbortSign
 }
 
 /**
- * Waits for work that may not end by itself, but no longer than until the signal fires.
+ * Waits for work that may never end, but only until the signal fires.
  *
  * @throws `signal.reason` once the signal has fired.
  */
@@ -57,9 +57,9 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * Calls `listener` when the signal fires, or at once where it has fired. Nothing is asked of the signal but what every kind has.
+ * Calls `listener` when the signal fires, or immediately if it has fired. Uses only what every kind of signal has.
  *
- * @returns removes the listener.
+ * @returns a function that removes the listener.
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) {
@@ -75,11 +75,11 @@ function reasonOf({ reason }: AbortSignal): unknown {
   return reason === undefined ? new DOMException('This operation was aborted', 'AbortError') : reason;
 }
 
-/** One signal may rightly serve any number of waiting calls; Node would warn of a leak from the eleventh on. */
+/** One signal may legitimately serve any number of waiting calls; Node would warn of a leak from the eleventh on. */
 function allowManyListeners(signal: AbortSignal): void {
   try {
     setMaxListeners(0, signal);
   } catch {
-    // A signal that is none of Node's, and that nothing is counted of.
+    // Not one of Node's signals, so no listeners are counted.
   }
 }

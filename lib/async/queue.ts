@@ -1,4 +1,4 @@
-// A queue of whole runs: one at a time, in the order of their calls.
+// A queue of runs: one at a time, in the order of their calls.
 
 import { untilAborted } from './abort.ts';
 
@@ -7,9 +7,9 @@ export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
 
   /**
-   * Runs a task when all earlier ones have ended, well or not.
+   * Runs a task when all earlier ones have settled.
    *
-   * @param signal takes a waiting task out of the queue at once; the task itself must look at it on its own.
+   * @param signal removes a waiting task from the queue immediately; the task itself must check it.
    * @throws `signal.reason` if the signal fires before the task starts; otherwise what the task throws.
    */
   async run<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {

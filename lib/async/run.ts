@@ -2,18 +2,22 @@
 
 import { createAbortController, follow } from './abort.ts';
 
-/** Starts the work of a run. It stops with `signal.reason` when the signal fires, and hands each finished step to `emit`. */
+/**
+ * Starts the work of a run. It stops with `signal.reason` when the signal fires, and passes each finished step to
+ * `emit`.
+ */
 export type RunWork<Step, Result> = (signal: AbortSignal, emit: (step: Step) => void) => Promise<Result>;
 
 /**
- * Work that has started. `await run` gives the result; `for await (const step of run)` gives the steps as they finish.
+ * Work that has started. `await run` returns the result; `for await (const step of run)` yields the steps as they
+ * finish.
  *
- * - It runs from the moment it was created, once, however it is consumed; awaiting and iterating can be combined.
- * - An iteration gets the steps that finish after it began, ends when the whole run is done, and throws what the run
- *   throws. The run does not wait for a slow consumer: its steps are kept until it takes them.
+ * - It runs once, from the moment it is created, however it is consumed; you can both await and iterate.
+ * - An iteration yields the steps that finish after it began, ends when the run is done, and throws what the run
+ *   throws. The run does not wait for a slow consumer: its steps are kept until they are consumed.
  * - Leaving an iteration early (`break`, `return`, an error in the loop) cancels the run.
- * - A failure reaches everyone who awaits or iterates. Only a failed run that nobody does either with is an unhandled
- *   rejection, as with any promise.
+ * - A failure reaches everyone who awaits or iterates. If nobody does either, a failed run is an unhandled rejection,
+ *   like any promise.
  */
 export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   readonly [Symbol.toStringTag] = 'Run';
@@ -21,7 +25,7 @@ export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   readonly #iterations = new Set<StepBuffer<Step>>();
   readonly #result: Promise<Result>;
 
-  /** @internal `work` is called at once; each of `signals` cancels it. */
+  /** @internal `work` is called immediately; each of `signals` cancels it. */
   constructor(signals: readonly (AbortSignal | undefined)[], work: RunWork<Step, Result>) {
     this.#result = this.#start(signals, work);
   }
@@ -52,7 +56,7 @@ export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
       await this.#result;
     } finally {
       this.#iterations.delete(buffer);
-      // Without effect on a run that is done.
+      // No effect on a run that is done.
       this.#controller.abort(new DOMException('The iteration over the run was left early', 'AbortError'));
     }
   }
@@ -69,7 +73,7 @@ export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   }
 }
 
-/** Steps on their way to one consumer. */
+/** Steps waiting for one consumer. */
 class StepBuffer<Step> implements AsyncIterable<Step> {
   readonly #steps: Step[] = [];
   #ended = false;

@@ -1,21 +1,21 @@
-// Long work on the thread of JavaScript in slices, between which the event loop has its turn.
+// Runs long work on the JavaScript thread in slices, with turns of the event loop in between.
 
-// The real ones: fake timers of tests replace the globals.
+// The real ones: fake timers in tests replace the globals.
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 
-/** Milliseconds that all sliced work together takes of one turn of the event loop. */
+/** Milliseconds of each turn of the event loop that all sliced work together may use. */
 const SLICE = 4;
 
 let deadline = 0;
 let last: Promise<void> = Promise.resolve();
 
-/** Whether sliced work has had its share of this turn of the event loop. */
+/** Whether sliced work has used up its share of this turn of the event loop. */
 export function isTurnOver(): boolean {
   return performance.now() >= deadline;
 }
 
-/** Waits for a turn of the event loop to go on in. What waits at the same time has one turn after the other, in order. */
+/** Waits for another turn of the event loop. Concurrent waiters get one turn each, in order. */
 export function nextTurn(): Promise<void> {
   last = last.then(async () => {
     await setImmediate();
@@ -24,7 +24,7 @@ export function nextTurn(): Promise<void> {
   return last;
 }
 
-/** Runs `body` for each row of an image, from the first. */
+/** Runs `body` for each row of an image, from the top. */
 export async function eachRow(rows: number, body: (row: number) => void): Promise<void> {
   for (let row = 0; row < rows; row++) {
     if (isTurnOver()) await nextTurn();

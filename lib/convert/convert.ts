@@ -4,7 +4,7 @@ import { createAbortController, follow } from '../async/abort.ts';
 import { argumentError, DiffusionError } from '../core/errors.ts';
 import { carriedWords } from '../embedding/added-tokens.ts';
 import { quotePath } from '../files/user-file.ts';
-import { checkPlace, refusedByTheSystem, replaceFile } from '../files/whole-file.ts';
+import { checkPlace, replaceFile, writeError } from '../files/whole-file.ts';
 import { checkSource, type ModelSource } from '../loading/source.ts';
 import { callNative } from '../native/call.ts';
 import type { NativeConversion, NativeProgress, NativeSource } from '../native/contract.ts';
@@ -71,7 +71,7 @@ export async function convert(
     );
     return { path, ...written };
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).syscall === undefined ? error : refusedByTheSystem(path, error);
+    throw (error as NodeJS.ErrnoException).syscall === undefined ? error : writeError(path, error);
   } finally {
     unfollow();
   }

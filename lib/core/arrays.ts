@@ -1,4 +1,4 @@
-// Arrays of numbers, joined, repeated and added up.
+// Arrays of numbers: joining, repeating and adding.
 
 export function concat(parts: readonly Float32Array[]): Float32Array {
   const whole = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
@@ -10,12 +10,12 @@ export function concat(parts: readonly Float32Array[]): Float32Array {
   return whole;
 }
 
-/** The same array where it is wanted once. */
+/** Returns the same array if `times` is 1. */
 export function repeat(values: Float32Array, times: number): Float32Array {
   return times === 1 ? values : concat(Array.from({ length: times }, () => values));
 }
 
-/** Sum of the vectors, each times its factor; added up in float64 and rounded once. */
+/** Sum of the vectors, each times its factor; accumulated in float64 and rounded once. */
 export function linear(...terms: readonly (readonly [factor: number, vector: Float32Array])[]): Float32Array {
   const sum = new Float64Array(terms[0]?.[1].length ?? 0);
   for (const [factor, vector] of terms) {

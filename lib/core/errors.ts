@@ -1,18 +1,18 @@
-// The error classes of the package: every failure carries a stable `code` that callers can match on.
+// The error classes of the package: every failure has a stable `code` that callers can match on.
 
 /** Codes of {@link DiffusionError}: what failed, in terms a program can act on. */
 export type DiffusionErrorCode =
-  /** The file cannot be opened or read (missing, a directory or a pipe, no permission), or was changed while it was in use. */
+  /** The file cannot be opened or read (missing, a directory or a pipe, no permission), or was changed while in use. */
   | 'ERR_FILE'
-  /** The file contradicts itself or is cut short. */
+  /** The file contradicts itself or is truncated. */
   | 'ERR_MODEL_CORRUPT'
-  /** The file is sound, but not a model this package runs. */
+  /** The file is valid, but not a model that this package supports. */
   | 'ERR_MODEL_UNSUPPORTED'
   /** A tensor or a component that the model needs is missing. */
   | 'ERR_MODEL_INCOMPLETE'
-  /** A tensor has another shape or type than its place in the network asks for. */
+  /** A tensor's shape or type does not match its place in the network. */
   | 'ERR_MODEL_MISMATCH'
-  /** The memory for weights or for an evaluation cannot be had. */
+  /** Not enough memory for weights or for an evaluation. */
   | 'ERR_OUT_OF_MEMORY'
   /** The device is unknown, absent, or failed while computing. */
   | 'ERR_DEVICE'
@@ -22,14 +22,14 @@ export type DiffusionErrorCode =
   | 'ERR_DISPOSED'
   /** The native addon could not be loaded. */
   | 'ERR_BINARY'
-  /** An image file cannot be decoded or holds no metadata where some are asked for. */
+  /** An image file cannot be decoded, or has no metadata where some is required. */
   | 'ERR_IMAGE'
-  /** A package that this needs and that is installed apart is not there, or does not load. */
+  /** A required optional package is not installed, or does not load. */
   | 'ERR_MISSING_PACKAGE'
   /** A result could not be written. */
   | 'ERR_WRITE';
 
-/** Base of all failures that are not a misuse of an argument. */
+/** Base class of all failures other than misused arguments. */
 export class DiffusionError extends Error {
   /** Stable machine-readable reason. */
   readonly code: DiffusionErrorCode;
@@ -41,18 +41,18 @@ export class DiffusionError extends Error {
   }
 }
 
-/** Codes of the `TypeError` and `RangeError` that a misused argument gives. */
+/** Codes of the `TypeError` and `RangeError` thrown for misused arguments. */
 export type ArgumentErrorCode = 'ERR_INVALID_ARG_TYPE' | 'ERR_INVALID_ARG_VALUE' | 'ERR_UNKNOWN_OPTION';
 
-/** One thing that is wrong with the arguments of a call. */
+/** One problem with the arguments of a call. */
 export interface ArgumentProblem {
   /** Name of the option, as the caller wrote it. */
   readonly name: string;
-  /** What would have been right. */
+  /** What would have been valid. */
   readonly expected: string;
-  /** What came, printed short. */
+  /** The value received, in short. */
   readonly received: string;
-  /** What to do about it, where that is not plain from `expected`. */
+  /** What to do about it, if `expected` does not make that obvious. */
   readonly remedy?: string;
   readonly code: ArgumentErrorCode;
 }
@@ -63,24 +63,24 @@ export interface ArgumentError extends Error {
   readonly problems: readonly ArgumentProblem[];
 }
 
-/** Characters of what a user gave that a message repeats. */
+/** The most characters of user input that a message repeats. */
 export const LONGEST_QUOTE = 60;
 
-/** What a terminal or a log would obey, or would not show: control characters, ends of lines, marks of direction. */
+/** What a terminal or a log would obey or not show: control characters, line ends, direction marks. */
 const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
-/** A text in quotes, on one line, cut where it has more than `most` UTF-16 units. */
+/** A text in quotes, on one line, truncated to `most` UTF-16 units. */
 export function quote(text: string, most = 100): string {
   const short = text.length > most ? `${text.slice(0, most)}...` : text;
   return `'${short.replace(UNSHOWN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`;
 }
 
-/** Prints any value short enough for an error message. Nothing in it is walked, and nothing that it does can throw. */
+/** Prints any value, short enough for an error message. It does not walk the value and never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') {
     return value.length > LONGEST_QUOTE ? `a string of ${value.length} characters` : quote(value);
   }
-  // The decimal digits of a large one take seconds.
+  // Printing the digits of a large one takes seconds.
   if (typeof value === 'bigint') {
     const fits = BigInt.asIntN(64, value) === value || BigInt.asUintN(64, value) === value;
     return fits ? `${value}n` : 'a bigint of over 64 bits';
@@ -105,12 +105,12 @@ function nameOf(name: unknown): string | undefined {
   return typeof name === 'string' && name.length <= LONGEST_QUOTE ? name : undefined;
 }
 
-/** Problems that a message tells of. */
+/** The most problems that a message lists. */
 const MOST_LINES = 32;
 
 /**
- * Builds the one error that reports every problem of a call. It is a `TypeError` when any problem is one of type or of an
- * unknown option, and a `RangeError` otherwise; its `code` is that of the first problem of the deciding kind.
+ * Builds the one error that reports all problems of a call. It is a `TypeError` if any problem is a wrong type or an
+ * unknown option, and a `RangeError` otherwise; its `code` is that of the first problem of the deciding type.
  */
 export function argumentError(problems: readonly ArgumentProblem[]): ArgumentError {
   const deciding = problems.find((p) => p.code !== 'ERR_INVALID_ARG_VALUE') ?? problems[0];
@@ -124,15 +124,15 @@ export function argumentError(problems: readonly ArgumentProblem[]): ArgumentErr
   return Object.assign(new Class(message), { code: deciding.code, problems });
 }
 
-/** Whether an error is one that {@link argumentError} made. */
+/** Whether {@link argumentError} created an error. */
 export function isArgumentError(error: unknown): error is ArgumentError {
   return error instanceof Error && Array.isArray((error as Partial<ArgumentError>).problems);
 }
 
-/** A word this long says by its beginning which is meant. */
+/** From this length on, the beginning of a word identifies it. */
 const MIN_BEGINNING = 3;
 
-/** The known word nearest to `word` by edit distance or begun by it, or undefined where none is near enough to be meant. */
+/** The known word that `word` begins or is nearest to by edit distance, or undefined if none is near enough. */
 export function closest(word: string, known: readonly string[]): string | undefined {
   if (word.length > LONGEST_QUOTE) return undefined;
   let best: string | undefined;

@@ -1,3 +1,3 @@
-// The version of this package: that of package.json, written here too so that nothing is read when the package is imported.
+// The version in package.json, repeated here so that importing the package reads no file.
 
 export const PACKAGE_VERSION = '0.1.0';

@@ -1,4 +1,4 @@
-// What is worth telling and is no error: to the logger of a model, and in the result of the run that it concerns.
+// Warnings: they go to a model's logger, and into the result of the run that they concern.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Logger } from '../loading/load-options.ts';
@@ -8,22 +8,22 @@ type Tell = (message: string) => void;
 const listeners = new AsyncLocalStorage<Tell>();
 
 /**
- * Tells of something in the work that is going on, from wherever in it: in a run to its result and the model's logger. The same
- * message counts once a run.
+ * Warns from anywhere within the current work: in a run, to its result and the model's logger. A repeated message
+ * counts once per run.
  */
 export function warn(message: string): void {
   listeners.getStore()?.(message);
 }
 
-/** Does work whose warnings go to `tell`, those of all that it calls and awaits too. */
+/** Does work whose warnings go to `tell`, including those of everything it calls and awaits. */
 export function withWarnings<T>(tell: Tell, work: () => T): T {
   return listeners.run(tell, work);
 }
 
-/** The warnings of one model. It is the logger of the model's engine, and passes everything on to the user's. */
+/** The warnings of one model. It is the logger of the model's engine, and passes everything on to the user's logger. */
 export class Warnings implements Logger {
   readonly #logger: Logger | undefined;
-  /** Of the run whose turn it is: the engine works for no other. */
+  /** Belongs to the run whose turn it is: the engine works for no other. */
   #turn: Tell | undefined;
 
   constructor(logger: Logger | undefined) {
@@ -47,13 +47,13 @@ export class Warnings implements Logger {
     this.#logger?.error?.(message);
   }
 
-  /** Tells the user's logger alone. */
+  /** Warns only the user's logger. */
   readonly tell = (message: string): void => this.#logger?.warn?.(message);
 
   /**
-   * Does a run, and adds to its result what it was warned of.
+   * Does a run, and adds its warnings to the result.
    *
-   * @param work the run; it asks the engine for nothing but in the task that it hands to `inTurn`, when its turn has come.
+   * @param work the run; it may only use the engine within the task that it passes to `inTurn`, once its turn has come.
    */
   async gather<T extends object>(
     work: (inTurn: <R>(task: () => Promise<R>) => Promise<R>) => Promise<T>,

@@ -1,4 +1,4 @@
-// Files that users name: a path may lead to a pipe, a device or a file without an end, and none of them may hold up the process.
+// Files given by users: a path may lead to a pipe, a device or an endless file, and none of them may block the process.
 
 import { Buffer } from 'node:buffer';
 import { constants, type Stats } from 'node:fs';
@@ -6,31 +6,32 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { DiffusionError, type DiffusionErrorCode, quote } from '../core/errors.ts';
 
 const PART_BYTES = 1024 * 1024;
-/** Enough to tell any format by. */
+/** Enough to recognize any format. */
 const BEGINNING = 16;
 const MAX_PATH_SHOWN = 200;
 
-/** What bounds the reading of a file. */
+/** Limits on reading a file. */
 export interface ReadLimits {
-  /** The most bytes that it may have. */
+  /** The maximum size. */
   readonly maxBytes: number;
-  /** The code of the error for one that has more. Default `ERR_FILE`. */
+  /** The code of the error for a larger file. Default `ERR_FILE`. */
   readonly tooLarge?: DiffusionErrorCode;
-  /** Judges a file by its first bytes; one that is not wanted is read no further. Default: all are. */
+  /** Judges a file by its first bytes; an unwanted one is read no further. Default: all are wanted. */
   readonly isWanted?: (beginning: Uint8Array) => boolean;
 }
 
 /**
- * Reads a regular file to its end. It is opened without waiting: a pipe that nobody writes to, read in the ordinary way, takes a thread
- * of Node's pool for ever, and the process cannot exit then.
+ * Reads a regular file to its end. It is opened without waiting: reading a pipe that nobody writes to would otherwise
+ * block a thread of Node's pool forever, and the process could not exit.
  *
- * @throws DiffusionError `ERR_FILE` where the path leads to no file or to one that cannot be read; the code in `limits` where it has
- *   too many bytes.
+ * @throws DiffusionError `ERR_FILE` if the path leads to no readable file; the code in `limits` if it has too many
+ *   bytes.
  */
 export async function readUserFile(path: string, limits: ReadLimits): Promise<Buffer> {
   let file: FileHandle | undefined;
   try {
-    // Windows has neither flag. Without the second, opening a terminal could make it that of the process.
+    // Windows has neither flag. Without the second, opening a terminal could make it the process's controlling
+    // terminal.
     file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0));
     const entry = await file.stat();
     const special = specialKind(entry);
@@ -44,7 +45,7 @@ export async function readUserFile(path: string, limits: ReadLimits): Promise<Bu
   }
 }
 
-/** What is no regular file, in words; undefined for one that is. */
+/** Names anything that is not a regular file; undefined for one that is. */
 export function specialKind(entry: Stats): string | undefined {
   if (entry.isFile()) return undefined;
   if (entry.isDirectory()) return 'a directory';
@@ -58,14 +59,14 @@ export function quotePath(path: string): string {
   return quote(path, MAX_PATH_SHOWN);
 }
 
-/** What the system says of a file, without the path, which the message around it names. */
+/** The system's message about a file, without the path, which the surrounding message names. */
 export function systemMessage(error: unknown): string {
   const { message, syscall } = error as NodeJS.ErrnoException;
   const end = syscall ? message.indexOf(`, ${syscall}`) : -1;
   return end < 0 ? message : message.slice(0, end);
 }
 
-/** @param size that the file says it has, which it may not keep to. */
+/** @param size the size that the file reports, which may be wrong. */
 async function readParts(file: FileHandle, size: number, path: string, limits: ReadLimits): Promise<Buffer> {
   const { maxBytes, tooLarge = 'ERR_FILE', isWanted } = limits;
   const parts: Buffer[] = [];
@@ -74,7 +75,7 @@ async function readParts(file: FileHandle, size: number, path: string, limits: R
     if (bytesRead === 0) return Buffer.concat(parts);
     parts.push(buffer.subarray(0, bytesRead));
     length += bytesRead;
-    // Some file systems give less than was asked for.
+    // Some file systems return less than requested.
     const isBeginning = length >= BEGINNING && length - bytesRead < BEGINNING;
     if (isBeginning && isWanted && !isWanted(Buffer.concat(parts))) return Buffer.concat(parts);
     if (Math.max(length, size) > maxBytes) {

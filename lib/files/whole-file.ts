@@ -1,4 +1,4 @@
-// Writing a file so that a reader never sees half of it.
+// Writes a file so that a reader never sees half of it.
 
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
@@ -8,10 +8,10 @@ import { DiffusionError } from '../core/errors.ts';
 import { quotePath, specialKind, systemMessage } from './user-file.ts';
 
 /**
- * Checks that a file can be put where it shall go.
+ * Checks that a file can be written to a place.
  *
- * @param otherwise what else may be done where that is a pipe or the like, behind `Give the path of a file`.
- * @returns what is there already: a regular file, or a character device.
+ * @param otherwise an alternative to offer for a pipe or the like, after `Give the path of a file`.
+ * @returns what exists there: a regular file, or a character device.
  * @throws DiffusionError `ERR_WRITE`.
  */
 export async function checkPlace(path: string, otherwise = ''): Promise<Stats | undefined> {
@@ -21,12 +21,12 @@ export async function checkPlace(path: string, otherwise = ''): Promise<Stats | 
   const around = await statIfThere(folder, path);
   if (!around?.isDirectory()) {
     const place = quotePath(folder);
-    const reason = around ? `${place} is no folder` : `the folder ${place} does not exist. Create it first`;
+    const reason = around ? `${place} is not a folder` : `the folder ${place} does not exist. Create it first`;
     throw new DiffusionError('ERR_WRITE', `Cannot write ${quotePath(path)}: ${reason}`);
   }
   if (existing?.isDirectory())
     throw new DiffusionError('ERR_WRITE', `Expected a file to write but ${quotePath(path)} is a folder`);
-  // A pipe without a reader would be waited for, for ever, and one with a reader might get the half of an image.
+  // Opening a pipe without a reader would wait forever, and one with a reader might get half an image.
   if (existing && !existing.isCharacterDevice() && specialKind(existing)) {
     const remedy = `Give the path of a file${otherwise}`;
     throw new DiffusionError(
@@ -36,20 +36,20 @@ export async function checkPlace(path: string, otherwise = ''): Promise<Stats | 
   }
   try {
     if (existing) await access(path, constants.W_OK);
-    // A device is written to as it is, anything else under a temporary name beside it.
+    // A device is written to directly, anything else under a temporary name next to it.
     if (!existing || existing.isFile()) await access(folder, constants.W_OK);
   } catch (error) {
-    throw refusedByTheSystem(path, error);
+    throw writeError(path, error);
   }
   return existing;
 }
 
 /**
- * Writes a file whole or not at all, also where the machine loses power: under a temporary name in the same folder, brought to the disk
- * and then renamed over the target. A symbolic link is followed.
+ * Writes a complete file or nothing, even if the machine loses power: under a temporary name in the same folder, synced
+ * to disk and then renamed over the target. A symbolic link is followed.
  *
- * @param existing what {@link checkPlace} gave for the path.
- * @param write is given the file under its temporary name.
+ * @param existing what {@link checkPlace} returned for the path.
+ * @param write gets the file under its temporary name.
  */
 export async function replaceFile<T>(
   path: string,
@@ -57,14 +57,14 @@ export async function replaceFile<T>(
   write: (file: FileHandle, temporary: string) => Promise<T>,
 ): Promise<T> {
   const target = existing ? await realpath(path) : await targetOf(path);
-  // Names may hold 255 bytes: cut the visible part so that the rest fits whatever its script.
+  // Names are limited to 255 bytes: cut the visible part so that the rest fits in any script.
   const temporary = join(dirname(target), `.${basename(target).slice(0, 50)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     const file = await open(temporary, 'wx', (existing?.mode ?? 0o666) & 0o777);
     let result: T;
     try {
       result = await write(file, temporary);
-      // Without it a file system may rename before it writes: after a power cut there would be neither file.
+      // Without it a file system may rename before it writes: after a power cut neither file would exist.
       await file.sync();
     } finally {
       await file.close();
@@ -77,14 +77,14 @@ export async function replaceFile<T>(
   }
 }
 
-/** What to throw for an error of the system that writing gave. */
-export function refusedByTheSystem(path: string, cause: unknown): DiffusionError {
+/** The error to throw for a system error while writing. */
+export function writeError(path: string, cause: unknown): DiffusionError {
   return new DiffusionError('ERR_WRITE', `Cannot write ${quotePath(path)}: ${systemMessage(cause)}`, { cause });
 }
 
-/** Where a file is to be made that is not there: its path, or where the symbolic link at that leads. */
+/** Where to create a file that does not exist: its path, or the target of the symbolic link there. */
 async function targetOf(path: string): Promise<string> {
-  // More links in a row the system itself refuses to follow, and a loop of them was refused before.
+  // The system itself follows no more links in a row, and a loop was rejected before.
   for (let links = 0, at = path; links < 40; links++) {
     const next = await readlink(at).catch(() => undefined);
     if (next === undefined) return at;
@@ -99,6 +99,6 @@ async function statIfThere(path: string, target: string): Promise<Stats | undefi
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw refusedByTheSystem(target, error);
+    throw writeError(target, error);
   }
 }

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { DiffusionError } from '../core/errors.ts';
 import { quotePath } from '../files/user-file.ts';
-import { checkPlace, refusedByTheSystem, replaceFile } from '../files/whole-file.ts';
+import { checkPlace, replaceFile, writeError } from '../files/whole-file.ts';
 import { checkPath, MAX_PATH_LENGTH, type OptionCheck } from '../options/check.ts';
 import { loadSharp } from './jpeg-webp.ts';
 
@@ -52,7 +52,7 @@ export async function writeImage(path: string, bytes: Uint8Array): Promise<void>
     if (existing?.isCharacterDevice()) await writeDevice(path, bytes);
     else await replaceFile(path, existing, (file) => file.writeFile(bytes));
   } catch (error) {
-    throw refusedByTheSystem(path, error);
+    throw writeError(path, error);
   }
 }
 

@@ -1,4 +1,4 @@
-// Noise sources by the name of the generator they reproduce.
+// Noise sources, by the name of the generator that they reproduce.
 
 import { argumentError, describe } from '../core/errors.ts';
 import { Mt19937Noise } from './mt19937.ts';
@@ -13,23 +13,23 @@ const GENERATORS = { cuda: PhiloxNoise, cpu: Mt19937Noise };
 /** Generator that an image's noise reproduces: `cuda`, torch's on a GPU, or `cpu`, torch's on the CPU. */
 export type RngName = keyof typeof GENERATORS;
 
-/** The names in the order in which they are listed to users. */
+/** The names, in the order in which users see them. */
 export const RNG_NAMES = Object.keys(GENERATORS) as readonly RngName[];
 
 /**
- * Makes the generator of one image. Draw the initial noise from it and then, in order, all noise of the sampler, as
- * the programs with the same `rng` do: the same seed then gives the same image.
+ * Creates the generator of one image. Draw the initial noise from it and then, in order, all noise of the sampler, as
+ * programs with the same `rng` do: the same seed then gives the same image.
  *
- * @param seed whole number from 0 to 2^64 - 1; a `number` only up to 2^53 - 1. `cpu` uses its lower 32 bits.
- * @throws RangeError or TypeError for another seed.
+ * @param seed integer from 0 to 2^64 - 1; a `number` only up to 2^53 - 1. `cpu` uses its lower 32 bits.
+ * @throws RangeError or TypeError for any other seed.
  */
 export function createNoise(rng: RngName, seed: number | bigint): NoiseSource {
   return new GENERATORS[rng](checkSeed(seed));
 }
 
 /**
- * Makes the generator of a batch: image i draws from its own source with the seed `seed + i` (modulo 2^64), so each
- * looks as if made alone. `normal(n)` gives the noise of all images one after the other, n / batchSize numbers each.
+ * Creates the generator of a batch: image i has its own source with the seed `seed + i` (modulo 2^64), so each image is
+ * the same as if generated alone. `normal(n)` returns the noise of all images in order, n / batchSize numbers each.
  *
  * @param batchSize number of images, at least 1. `n` must be a multiple of it.
  */

@@ -1,4 +1,4 @@
-// The Mersenne Twister MT19937 and the normal numbers that torch's CPU generator makes with it.
+// The Mersenne Twister MT19937 and the normal numbers that torch's CPU generator derives from it.
 
 import type { NoiseSource } from './types.ts';
 
@@ -6,7 +6,7 @@ const SIZE = 624;
 const SHIFT = 397;
 
 /**
- * MT19937 (Matsumoto and Nishimura 1998) with the seeding of 2002, as in torch: of a seed only the lower 32 bits count.
+ * MT19937 (Matsumoto and Nishimura 1998) with the seeding of 2002, as in torch: only the lower 32 bits of a seed count.
  */
 export class Mt19937 {
   readonly #state = new Uint32Array(SIZE);
@@ -57,9 +57,9 @@ export class Mt19937 {
 const FLOAT_2PI = Math.fround(2 * Math.PI);
 
 /**
- * `torch.randn(n)` on the CPU. From 16 elements on, torch fills the tensor with uniforms and turns each block of 16
- * into normals, and draws the last 16 elements anew where n is not a multiple of 16. Below 16 it makes normals in
- * pairs, in float64, and keeps the second of a pair for the next element, also across calls.
+ * `torch.randn(n)` on the CPU. From 16 elements on, torch fills the tensor with uniforms, turns each block of 16 into
+ * normals, and redraws the last 16 elements if n is not a multiple of 16. Below 16 it creates normals in pairs, in
+ * float64, and keeps the second of a pair for the next element, also across calls.
  */
 export class Mt19937Noise implements NoiseSource {
   readonly #generator: Mt19937;

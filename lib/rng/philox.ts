@@ -1,4 +1,4 @@
-// Philox 4x32-10 and the normal numbers that torch's CUDA generator makes with it.
+// Philox 4x32-10 and the normal numbers that torch's CUDA generator derives from it.
 
 import type { NoiseSource } from './types.ts';
 
@@ -29,7 +29,7 @@ export function philox(counter: Block, key: readonly [number, number]): Block {
 }
 
 /**
- * Upper 32 bits of the product of two unsigned 32-bit numbers, by halves of 16 bits so that nothing leaves 32-bit
+ * Upper 32 bits of the product of two unsigned 32-bit numbers, in halves of 16 bits so that everything fits 32-bit
  * integers.
  */
 function multiplyHigh(a: number, b: number): number {
@@ -42,14 +42,14 @@ function multiplyHigh(a: number, b: number): number {
   return (Math.imul(aHigh, bHigh) + (lower >>> 16) + (middle >>> 16)) | 0;
 }
 
-/** 2^-32 and 2 pi 2^-32 in float32: the constants by which curand maps a word to (0, 1) and (0, 2 pi). */
+/** 2^-32 and 2 pi 2^-32 in float32: the constants with which curand maps a word to (0, 1) and (0, 2 pi). */
 const WORD = 2 ** -32;
 const WORD_2PI = Math.fround(2 ** -32 * Math.fround(2 * Math.PI));
 
 /**
  * `torch.randn(n, device='cuda')`: element i of call k is the first normal of block (k, 0, i, 0), as long as the GPU
- * gives every element its own thread. Larger tensors (some 100,000 elements, by GPU) are split over threads there;
- * here, as in the other programs that reproduce this generator without a GPU, the rule stays the same at every size.
+ * has one thread per element. There, larger tensors (about 100,000 elements, depending on the GPU) are split over
+ * threads; here, as in other programs that reproduce this generator without a GPU, the rule is the same at every size.
  */
 export class PhiloxNoise implements NoiseSource {
   readonly #key: readonly [number, number];
@@ -71,7 +71,7 @@ export class PhiloxNoise implements NoiseSource {
   }
 }
 
-/** First of the two normals that curand makes of two words, in float32 with the fused multiply-add of the GPU. */
+/** First of the two normals that curand derives from two words, in float32 with the GPU's fused multiply-add. */
 function boxMuller(word0: number, word1: number): number {
   const u = Math.fround(Math.fround(word0) * WORD + WORD / 2);
   const v = Math.fround(Math.fround(word1) * WORD_2PI + WORD_2PI / 2);

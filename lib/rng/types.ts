@@ -1,4 +1,4 @@
-// What a source of noise is.
+// The interface of a noise source.
 
 /** A seeded generator of standard normal numbers. */
 export interface NoiseSource {

@@ -148,7 +148,7 @@ test('a link that leads to no file yet makes that file and stays; a folder is ne
   await assert.rejects(image.save(nowhere), missing);
   assert.ok((await lstat(nowhere)).isSymbolicLink());
   const below = join(target as string, 'x.png');
-  await assert.rejects(image.save(below), { code: 'ERR_WRITE', message: /made\.png' is no folder$/ });
+  await assert.rejects(image.save(below), { code: 'ERR_WRITE', message: /made\.png' is not a folder$/ });
 });
 
 test('a link is followed and a device is written to as it is', async () => {
