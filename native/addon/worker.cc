@@ -74,7 +74,7 @@ Worker::~Worker() {
 // Nothing here but the work itself takes memory, so that whatever the work throws is told.
 void Worker::run() {
     Owned engine;
-    for (Queue jobs = next(); !jobs.empty(); jobs = next()) {
+    for (Jobs jobs = queue_.next(); !jobs.empty(); jobs = queue_.next()) {
         Job & job = jobs.front();
         job.settlement->outcome = attempt(job, engine);
         job.settlement->worker = shared_from_this();
@@ -84,15 +84,6 @@ void Worker::run() {
     engine.reset();
     end_->worker = shared_from_this();
     environment_.post(std::move(end_));
-}
-
-// Waits for a job. None when the worker is stopped, whatever still waits.
-Worker::Queue Worker::next() {
-    Queue jobs;
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return stopped_.cancelled() || !queue_.empty(); });
-    if (!stopped_.cancelled()) jobs.splice(jobs.end(), queue_, queue_.begin());
-    return jobs;
 }
 
 Worker::Outcome Worker::attempt(const Job & job, Owned & engine) {
@@ -122,7 +113,7 @@ void Worker::report_log(LogLevel level, const std::string & message) {
 Napi::Promise Worker::call(Napi::Env env, const Cancellation & cancellation, const char * purpose, Work work,
                            Napi::Object keep_alive) {
     const auto deferred = Napi::Promise::Deferred::New(env);
-    if (cancellation.cancelled() || stopped_.cancelled()) {
+    if (cancellation.cancelled() || queue_.stopped().cancelled()) {
         deferred.Reject(cancellation.cancelled() ? cancelled_error(env) : disposed_error(env));
         if (!adopted_) stop();
         return deferred.Promise();
@@ -153,27 +144,15 @@ void Worker::start() {
 // Takes all memory before it changes anything.
 void Worker::enqueue(Napi::Env env, Call call, Work work) {
     const uint64_t id = next_id_++;
-    Queue job;
-    job.push_back({id, call.cancellation.linked(stopped_), std::move(work), std::make_unique<Settlement>(id)});
+    Jobs job;
+    job.push_back({id, call.cancellation.linked(queue_.stopped()), std::move(work), std::make_unique<Settlement>(id)});
     calls_.emplace(id, std::move(call));
     environment_.hold(env);
-    {
-        const std::lock_guard lock(mutex_);
-        queue_.splice(queue_.end(), job);
-    }
-    changed_.notify_one();
+    queue_.push(std::move(job));
 }
 
 void Worker::reject_cancelled(Napi::Env env) {
-    Queue rejected;
-    {
-        const std::lock_guard lock(mutex_);
-        for (auto job = queue_.begin(); job != queue_.end();) {
-            const auto next = std::next(job);
-            if (job->cancellation.cancelled()) rejected.splice(rejected.end(), queue_, job);
-            job = next;
-        }
-    }
+    const Jobs rejected = queue_.take_if([](const Job & job) { return job.cancellation.cancelled(); });
     // Their flag is raised, so that it does not matter what else became of them.
     for (const Job & job : rejected) settle(env, job.id, {});
 }
@@ -192,7 +171,7 @@ void Worker::settle(Napi::Env env, uint64_t id, const Outcome & outcome) {
     const Call call = take_call(env, id);
     if (call.cancellation.cancelled()) {
         call.deferred.Reject(cancelled_error(env));
-    } else if (stopped_.cancelled()) {
+    } else if (queue_.stopped().cancelled()) {
         call.deferred.Reject(disposed_error(env));
     } else if (const auto * failure = std::get_if<std::exception_ptr>(&outcome)) {
         call.deferred.Reject(failure_to_js(env, *failure, call.purpose));
@@ -218,11 +197,7 @@ void Worker::adopt(Napi::Object model) {
 }
 
 void Worker::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopped_.cancel();
-    }
-    changed_.notify_one();
+    queue_.stop();
 }
 
 Napi::Promise Worker::dispose(Napi::Env env) {
@@ -263,7 +238,7 @@ void Worker::listen(Napi::Function on_progress, Napi::Function on_log) {
 void Worker::notify(Napi::Env env, const Napi::FunctionReference & listener,
                     std::initializer_list<napi_value> arguments) {
     const auto function = listener.IsEmpty() ? Napi::Function() : listener.Value();
-    if (function.IsEmpty() || stopped_.cancelled()) return;
+    if (function.IsEmpty() || queue_.stopped().cancelled()) return;
     // Node's own interface, for it hands over whatever was thrown as it is.
     if (napi_call_function(env, env.Undefined(), function, arguments.size(), arguments.begin(), nullptr) == napi_ok)
         return;

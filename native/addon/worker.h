@@ -1,14 +1,11 @@
 // One thread that works for one model or network: it runs calls in their order, and their promises settle on JavaScript's thread.
 #pragma once
 
-#include <condition_variable>
 #include <exception>
 #include <functional>
 #include <initializer_list>
-#include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <variant>
@@ -17,6 +14,7 @@
 #include <napi.h>
 
 #include "addon/environment.h"
+#include "addon/job_queue.h"
 #include "backend/log.h"
 #include "cancellation.h"
 
@@ -75,7 +73,7 @@ private:
         Work work;
         std::unique_ptr<Settlement> settlement;
     };
-    using Queue = std::list<Job>;
+    using Jobs = JobQueue<Job>::Jobs;
     struct Call {
         Napi::Promise::Deferred deferred;
         Cancellation cancellation;
@@ -84,7 +82,6 @@ private:
     };
 
     void run();
-    Queue next();
     static Outcome attempt(const Job & job, Owned & engine);
 
     void start();
@@ -105,11 +102,7 @@ private:
     bool adopted_ = false;
     bool ended_ = false;
 
-    // Of both threads.
-    Cancellation stopped_;
-    std::mutex mutex_; // of the queue
-    std::condition_variable changed_;
-    Queue queue_;
+    JobQueue<Job> queue_; // of both threads
 
     std::unique_ptr<End> end_;
     std::thread thread_;
