@@ -20,6 +20,7 @@ export {
   DiffusionError,
   type DiffusionErrorCode,
 } from './core/errors.ts';
+export type { Logger } from './core/logger.ts';
 export { EMBEDDED_MODEL } from './core/package-files.ts';
 export {
   DepthEstimator,
@@ -37,7 +38,7 @@ export type { RawImage } from './image/raw.ts';
 export type { ResizeMode } from './image/resize.ts';
 export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './loading/inspect.ts';
-export type { ComputeOptions, LoadOptions, Logger } from './loading/load-options.ts';
+export type { ComputeOptions, LoadOptions } from './loading/load-options.ts';
 export type { ModelSource } from './loading/source.ts';
 export type { LoraOption, LoraTags } from './lora/options.ts';
 export type { ImageMetadata } from './metadata/interpret.ts';
@@ -68,7 +69,6 @@ export {
 } from './noise-model/index.ts';
 export type { Depth2ImgOptions } from './pipeline/depth2img-options.ts';
 export type { EditOptions } from './pipeline/edit-options.ts';
-export type { GenerationResult, GenerationStep, Timings } from './pipeline/generation.ts';
 export type { GenerationOptions } from './pipeline/generation-options.ts';
 export type { HiresOptions } from './pipeline/hires-options.ts';
 export type { HiresUpscaler } from './pipeline/hires-upscalers.ts';
@@ -77,6 +77,7 @@ export type { Img2ImgOptions } from './pipeline/img2img-options.ts';
 export type { Convention, MaskedContent } from './pipeline/initial-latents.ts';
 export type { InpaintOptions } from './pipeline/inpaint-options.ts';
 export type { PreviewKind } from './pipeline/preview.ts';
+export type { GenerationResult, GenerationStep, Timings } from './pipeline/result.ts';
 export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 export type { RngName } from './rng/index.ts';
 export {

@@ -1,7 +1,7 @@
 // Warnings: they go to a model's logger, and into the result of the run that they concern.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Logger } from '../loading/load-options.ts';
+import type { Logger } from './logger.ts';
 
 type Tell = (message: string) => void;
 

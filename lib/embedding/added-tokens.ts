@@ -20,6 +20,9 @@ export interface ModelWord {
 
 const MAX_WORD_LENGTH = 256;
 
+/** Folder of the tokenizer of a second text encoder. */
+const SECOND_TOKENIZER = 'tokenizer_2';
+
 /** Under what a single file has the words of both tokenizers in its metadata, in the form of `added_tokens.json`. */
 const METADATA_KEYS = ['diffusers.tokenizer.added_tokens', 'diffusers.tokenizer_2.added_tokens'] as const;
 
@@ -40,13 +43,18 @@ export async function carriedWords(source: NativeSource): Promise<Record<string,
 /**
  * Reads the words of a model's tokenizers, where its text encoders have rows for them. Rows that no word reaches are warned of.
  *
+ * @param tokenizers folder of the tokenizer of each text encoder.
  * @throws DiffusionError `ERR_FILE` where a file is there and cannot be read, `ERR_MODEL_CORRUPT` where it is not what a tokenizer has,
  *   `ERR_MODEL_UNSUPPORTED` where it is too long, `ERR_MODEL_MISMATCH` where it has a word for a row that the text encoder lacks.
  */
-export async function readModelWords(source: NativeSource, info: NativeModelInfo): Promise<ModelWord[]> {
+export async function readModelWords(
+  source: NativeSource,
+  info: NativeModelInfo,
+  tokenizers: readonly string[],
+): Promise<ModelWord[]> {
   const spelled: ReadonlyMap<string, readonly number[]>[] = [];
   for (const [i, encoder] of info.textEncoders.entries()) {
-    const second = i === 1 || info.family.startsWith('sdxl-refiner');
+    const second = tokenizers[i] === SECOND_TOKENIZER;
     const words = await wordsOf(tokenizerFolders(source, second), encoder.vocabulary);
     const carried = info.metadata[METADATA_KEYS[second ? 1 : 0]];
     if (carried !== undefined)
@@ -74,7 +82,7 @@ export function encoderName(encoders: readonly NativeTextEncoder[], i: number): 
 
 /** Where the tokenizer of a text encoder may be: in the model's folder, or beside the text encoder where that was given by itself. */
 function tokenizerFolders(source: NativeSource, second: boolean): string[] {
-  const name = second ? 'tokenizer_2' : 'tokenizer';
+  const name = second ? SECOND_TOKENIZER : 'tokenizer';
   const own = second ? source.textEncoder2 : source.textEncoder;
   if (own !== undefined) return [join(own, name), own, join(dirname(own), name)];
   return source.model === undefined ? [] : [join(source.model, name)];

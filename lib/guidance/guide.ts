@@ -2,6 +2,12 @@
 
 import type { Predict } from './denoiser.ts';
 
+/** Something for the prompt and the same for the negative prompt. */
+export interface Guided<T> {
+  readonly conditional: T;
+  readonly unconditional: T;
+}
+
 /**
  * Evaluates the network on the same latent once for each condition, best as one batch.
  *

@@ -5,6 +5,7 @@ export {
   type Conditions,
   conditionsUsed,
   type Guidance,
+  type Guided,
   guide,
   NO_GUIDANCE,
   type PredictEach,

@@ -1,19 +1,9 @@
 // The options of loading a model: their types, defaults and limits.
 
+import type { Logger } from '../core/logger.ts';
 import type { NativeAddon, NativeProgress } from '../native/contract.ts';
 import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
 import { OptionCheck } from '../options/check.ts';
-
-/**
- * Takes the messages of the native engine, and in `warn` all else that is worth telling and is no error. `console` and the loggers of
- * pino and winston fit.
- */
-export interface Logger {
-  debug?(message: string): void;
-  info?(message: string): void;
-  warn?(message: string): void;
-  error?(message: string): void;
-}
 
 /** Options of loading any network: what computes, and who is told. */
 export interface ComputeOptions {

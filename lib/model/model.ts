@@ -9,6 +9,7 @@ import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { Warnings, withWarnings } from '../core/warnings.ts';
 import { DepthSource } from '../depth/depth-source.ts';
 import { type ModelWord, readModelWords } from '../embedding/added-tokens.ts';
+import { type Family, familyOf } from '../family/index.ts';
 import { checkLoadOptions, type LoadOptions } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
 import { checkSource, type ModelSource, modelName } from '../loading/source.ts';
@@ -16,19 +17,13 @@ import { callNative } from '../native/call.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { Networks } from '../native/networks.ts';
-import { DiffusionNoise, type NoiseModel, SigmaTable, stableDiffusionTable, tableOf } from '../noise-model/index.ts';
+import { type NoiseModel, type SigmaTable, tableOf } from '../noise-model/index.ts';
 import { depth2img } from '../pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import { edit } from '../pipeline/edit.ts';
 import { checkEditOptions, type EditOptions } from '../pipeline/edit-options.ts';
 import { requireFit, requireLatentAlone, requireReaders, type TaskName } from '../pipeline/fit.ts';
-import {
-  type GenerationResult,
-  type GenerationStep,
-  generate,
-  type SecondPass,
-  type Task,
-} from '../pipeline/generation.ts';
+import { generate, type SecondPass, type Task } from '../pipeline/generation.ts';
 import type { CheckedGenerationOptions, ModelLimits } from '../pipeline/generation-options.ts';
 import { secondSteps } from '../pipeline/hires.ts';
 import type { CheckedHires } from '../pipeline/hires-options.ts';
@@ -37,12 +32,11 @@ import { checkImg2ImgOptions, type Img2ImgOptions } from '../pipeline/img2img-op
 import { inpaint } from '../pipeline/inpaint.ts';
 import { checkInpaintOptions, type InpaintOptions } from '../pipeline/inpaint-options.ts';
 import { readPrompts } from '../pipeline/prompts.ts';
+import type { GenerationResult, GenerationStep } from '../pipeline/result.ts';
 import { txt2img } from '../pipeline/txt2img.ts';
 import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { type SchedulerName, schedulerFor } from '../schedule/index.ts';
-import { CHUNK_LENGTH, LONG_CHUNK_LENGTH } from '../text/chunks.ts';
-import { type ClipTokenizer, loadClipTokenizer } from '../text/tokenizer.ts';
-import { VOCABULARY_SIZE } from '../text/vocabulary.ts';
+import type { ClipTokenizer } from '../text/tokenizer.ts';
 
 /** What is told of most folders of diffusers, and so is no warning. */
 const LEADING =
@@ -87,12 +81,14 @@ export async function loadModel(
     const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
       addon.open(files, { ...native, prediction, zeroTerminalSnr }),
     );
-    const [native, tokenizer] = await Promise.all([opening, loadClipTokenizer()]);
+    const native = await opening;
     try {
-      checkTextEncoders(native.info);
-      const words = await readModelWords(files, native.info);
+      const family = familyOf(native.info);
+      family.text.check(native.info.textEncoders);
+      const tokenizer = await family.text.load();
+      const words = await readModelWords(files, native.info, family.tokenizers);
       throwIfAborted(computing.signal);
-      const info = describeModel(native.info, modelName(files));
+      const info = describeModel(native.info, family, modelName(files));
       if (info.noise.spacing === 'leading') warnings.info(LEADING);
       const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
       return new Model(addon, native, tokenizer, info, words, depth, warnings);
@@ -110,6 +106,7 @@ export class Model implements AsyncDisposable {
   readonly noiseModel: NoiseModel;
   readonly #addon: NativeAddon;
   readonly #native: NativeModel;
+  readonly #family: Family;
   readonly #tokenizer: ClipTokenizer;
   readonly #words: readonly ModelWord[];
   readonly #queue = new SerialQueue();
@@ -131,8 +128,8 @@ export class Model implements AsyncDisposable {
     this.#native = native;
     this.#tokenizer = tokenizer;
     this.info = info;
-    const table = info.alphasCumprod ? new SigmaTable(info.alphasCumprod) : stableDiffusionTable();
-    this.noiseModel = new DiffusionNoise(info.prediction, table);
+    this.#family = familyOf(info);
+    this.noiseModel = this.#family.noise(info);
     this.#words = words;
     this.#depth = depth;
     this.#warnings = warnings;
@@ -274,12 +271,15 @@ export class Model implements AsyncDisposable {
     } = this.info;
     const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
     const clipSkip = textEncoders[0]?.clipSkip ?? 1;
-    const limits = { vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height };
+    const { steps, cfgScale } = this.#family;
+    const limits = {
+      ...{ vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height, steps, cfgScale },
+    };
     let checked: Checked;
     try {
       checked = check(limits);
       requireFit(this.info, task);
-      requireReaders(this.info, checked);
+      requireReaders(this.info, this.#family, checked);
       if (hiresOf(checked)) requireLatentAlone(this.info, 'hires');
     } catch (error) {
       return new Run([], () => Promise.reject(error));
@@ -298,7 +298,7 @@ export class Model implements AsyncDisposable {
           inTurn(async () =>
             generate(
               networks,
-              { name: this.info.name, noiseModel: this.noiseModel },
+              { name: this.info.name, family: this.#family, noiseModel: this.noiseModel },
               checked,
               await prompts,
               await task,
@@ -348,36 +348,10 @@ function hiresOf(
   return checked.hires;
 }
 
-/** The tokenizer is CLIP's: a text encoder with fewer tokens was made for another one. One with more has them for words of its own. */
-function checkTextEncoders({ textEncoders }: NativeModelInfo): void {
-  for (const { positions, vocabulary } of textEncoders) {
-    const isKnown = positions === CHUNK_LENGTH || positions === LONG_CHUNK_LENGTH;
-    if (isKnown && vocabulary >= VOCABULARY_SIZE) continue;
-    const expected = `a text encoder of CLIP with ${CHUNK_LENGTH} positions (LongCLIP: ${LONG_CHUNK_LENGTH}) and at least ${VOCABULARY_SIZE} tokens`;
-    const received = `one with ${positions} positions and ${vocabulary} tokens`;
-    throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but the model has ${received}`);
-  }
-  const positions = textEncoders.map((encoder) => encoder.positions);
-  if (new Set(positions).size > 1) {
-    const expected = 'text encoders of as many positions each, so that what they say of a token stands side by side';
-    const remedy = `LongCLIP has ${LONG_CHUNK_LENGTH}: use CLIP's text encoder in its place`;
-    throw new DiffusionError(
-      'ERR_MODEL_UNSUPPORTED',
-      `Expected ${expected}, but the model has some of ${positions.join(' and ')}. ${remedy}`,
-    );
-  }
-}
-
-/** Side in pixels of the images that the published models of a family were trained on. */
-function trainedSide(family: string, prediction: string): number {
-  if (family.startsWith('sdxl')) return 1024;
-  return family === 'sd2' && prediction === 'v' ? 768 : 512;
-}
-
-function describeModel(info: NativeModelInfo, name: string): ModelInfo {
+function describeModel(info: NativeModelInfo, family: Family, name: string): ModelInfo {
   // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
-  const fallback = trainedSide(info.family, info.prediction);
+  const fallback = family.side(info);
   const side = (pixels: string | undefined) =>
     Math.max(1, Math.round(Number(pixels ?? fallback) / info.vaeScaleFactor)) * info.vaeScaleFactor;
   const defaultScheduler = schedulerFor(info.noise.spacing);

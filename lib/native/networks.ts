@@ -104,14 +104,13 @@ export class Networks {
   }
 
   /**
-   * Decodes diffusion latents.
+   * Decodes latents of the VAE.
    *
    * @returns planes `[batch, 3, height, width]` of about -1..1.
    */
   async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
-    const scaled = latent.map((value) => value / this.info.scalingFactor);
     const planes = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.decode(scaled, shape, flag, this.#tileable),
+      this.#model.decode(latent, shape, flag, this.#tileable),
     );
     return requireFinite(planes, 'the VAE decoder');
   }

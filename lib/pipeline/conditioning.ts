@@ -1,6 +1,8 @@
 // From the chunks of both prompts to what the UNet is conditioned with.
 
 import { concat } from '../core/arrays.ts';
+import type { Family } from '../family/index.ts';
+import type { Guided } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
 import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
@@ -8,9 +10,8 @@ import type { PromptChunk } from '../text/chunks.ts';
 import { stageAt } from '../text/editing.ts';
 import { applyWeights } from '../text/weights.ts';
 import { embedGuidance, embedNumbers } from './embeddings.ts';
-import { isXlBase } from './fit.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
-import type { ChunkStage, Guided, Prompts } from './prompts.ts';
+import type { ChunkStage, Prompts } from './prompts.ts';
 
 /** What the UNet is conditioned with, for one image. */
 export interface Conditioning {
@@ -18,7 +19,7 @@ export interface Conditioning {
   readonly context: Float32Array;
   /** Number of tokens: 77 a chunk, or as many positions as the text encoder has. */
   readonly tokens: number;
-  /** SDXL: the pooled prompt, and the embedded sizes and places. */
+  /** The pooled prompt, and what the family adds to it: embedded sizes, places or scores. */
   readonly vector?: Float32Array;
   /** LCM: the embedded guidance scale. */
   readonly guidance?: Float32Array;
@@ -39,6 +40,7 @@ const BATCH = 128;
  */
 export async function encodePrompts(
   networks: Networks,
+  family: Family,
   prompts: Prompts,
   options: CheckedGenerationOptions,
   size: Size,
@@ -51,7 +53,7 @@ export async function encodePrompts(
   return (evaluation) => {
     const stage = stageAt(prompts.stages, evaluation);
     if (last?.stage !== stage)
-      last = { stage, conditions: conditionsOf(networks.info, encoders, stage, options, size) };
+      last = { stage, conditions: conditionsOf(networks.info, family, encoders, stage, options, size) };
     return last.conditions;
   };
 }
@@ -93,12 +95,13 @@ async function encodeWith(
 /** Joins what the text encoders say of the chunks of a stage, and adds what else the model is conditioned with. */
 function conditionsOf(
   info: NativeModelInfo,
+  family: Family,
   encoders: readonly ReadonlyMap<PromptChunk, EncodedChunk>[],
   stage: ChunkStage,
   options: CheckedGenerationOptions,
   size: Size,
 ): Guided<Conditioning> {
-  const numbers = vectorNumbers(info, options, size);
+  const numbers = family.vector?.(options, size);
   const guidance = info.guidanceSize > 0 ? { guidance: embedGuidance(options.cfgScale, info.guidanceSize) } : {};
   const condition = (which: keyof Guided<unknown>): Conditioning => {
     const parts = encoders.map((encoded, i) =>
@@ -108,8 +111,7 @@ function conditionsOf(
     const hidden = parts.map((chunks) => concat(chunks.map((chunk) => chunk.hidden)));
     const context = sideBySide(hidden, tokens);
     const pooled = Float32Array.from(parts.at(-1)?.[0]?.pooled ?? []);
-    // diffusers and stable-diffusion.cpp give SDXL zeros for an empty negative prompt, as it was trained; its refiner was not.
-    const zero = which === 'unconditional' && stage.emptyNegative && isXlBase(info);
+    const zero = which === 'unconditional' && stage.emptyNegative && family.zeroEmptyNegative;
     if (zero) for (const values of [context, pooled]) values.fill(0);
     const vector = numbers ? { vector: Float32Array.of(...pooled, ...embedNumbers(numbers[which])) } : {};
     return { context, tokens, ...vector, ...guidance };
@@ -130,29 +132,4 @@ function sideBySide(parts: readonly Float32Array[], tokens: number): Float32Arra
     column += own;
   }
   return joined;
-}
-
-/**
- * The numbers that SDXL is conditioned with, in its order: original size, upper left corner of the crop, target size, heights
- * before widths. The refiner has a score of beauty in place of the target size. Undefined for other models.
- */
-function vectorNumbers(
-  info: NativeModelInfo,
-  options: CheckedGenerationOptions,
-  drawn: Size,
-): Guided<readonly number[]> | undefined {
-  if (info.vectorSize === 0) return undefined;
-  const {
-    originalSize = drawn,
-    targetSize = drawn,
-    cropTopLeft: corner,
-    aestheticScore,
-    negativeAestheticScore,
-  } = options;
-  const common = [originalSize.height, originalSize.width, corner.top, corner.left];
-  if (!isXlBase(info)) {
-    return { conditional: [...common, aestheticScore], unconditional: [...common, negativeAestheticScore] };
-  }
-  const numbers = [...common, targetSize.height, targetSize.width];
-  return { conditional: numbers, unconditional: numbers };
 }

@@ -6,11 +6,11 @@ import { depthOfLatent, type Nearness, nearnessOf } from '../depth/latent-depth.
 import { type ImageInput, readImage } from '../image/input.ts';
 import { toGray } from '../image/pixels.ts';
 import type { CheckedDepth2ImgOptions } from './depth2img-options.ts';
-import { encodeImage } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
 import { imageParameters, readSized } from './img2img.ts';
 import { fromImage, withConcatChannels } from './initial-latents.ts';
+import { encodeImage } from './latents.ts';
 
 /**
  * The work of a depth-to-image call: it starts as image to image does, and the UNet sees the depth beside the latent.

@@ -1,11 +1,11 @@
 // Editing an image by an instruction, with models made for that (InstructPix2Pix, Brooks et al. 2022, arXiv:2211.09800).
 
 import type { CheckedEditOptions } from './edit-options.ts';
-import { encodeImage } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
 import { readSized } from './img2img.ts';
-import { fromNoise, meanLatent, withConcatChannels } from './initial-latents.ts';
+import { fromNoise, withConcatChannels } from './initial-latents.ts';
+import { encodeImage, meanLatent } from './latents.ts';
 
 /**
  * The work of an edit: it starts from noise, and the UNet sees the image beside the latent.

@@ -1,6 +1,7 @@
 // Which ways of drawing and which options fit a model: what its UNet takes tells what it was trained for.
 
 import { type ArgumentProblem, argumentError, DiffusionError } from '../core/errors.ts';
+import type { Family, FamilyOption } from '../family/index.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
 import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
 
@@ -59,22 +60,10 @@ export function requireFit(info: NativeModelInfo, task: TaskName): void {
   throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}${remedy}`);
 }
 
-/** What SDXL is told beside the prompt: base models and the refiner take different parts of it. */
-type Told = 'originalSize' | 'cropTopLeft' | 'targetSize' | 'aestheticScore' | 'negativeAestheticScore';
-
-const TOLD: Readonly<Record<'base' | 'refiner', readonly Told[]>> = {
-  base: ['originalSize', 'cropTopLeft', 'targetSize'],
-  refiner: ['originalSize', 'cropTopLeft', 'aestheticScore', 'negativeAestheticScore'],
-};
-
-/** Whether a model is SDXL but not its refiner, which was trained otherwise. */
-export function isXlBase({ family }: Pick<NativeModelInfo, 'family'>): boolean {
-  return family.startsWith('sdxl') && !family.startsWith('sdxl-refiner');
-}
-
 /** @throws RangeError `ERR_INVALID_ARG_VALUE` for options that nothing in a model reads, so that none is silently without effect. */
 export function requireReaders(
-  info: Pick<NativeModelInfo, 'family' | 'vectorSize' | 'middleAttention'>,
+  info: Pick<NativeModelInfo, 'family' | 'middleAttention'>,
+  family: Family,
   options: CheckedGenerationOptions,
 ): void {
   const problems: ArgumentProblem[] = [];
@@ -84,22 +73,21 @@ export function requireReaders(
     const expected = '0, since the UNet of this model has no attention in its middle block,';
     refuse('pagScale', expected, String(options.pagScale));
   }
-  const read = info.vectorSize === 0 ? [] : TOLD[isXlBase(info) ? 'base' : 'refiner'];
-  for (const name of toldTo(options)) {
-    if (!read.includes(name)) refuse(name, `none, since this model (${info.family}) takes none,`, 'one');
+  for (const name of givenOf(options)) {
+    if (!family.options.includes(name)) refuse(name, `none, since this model (${info.family}) takes none,`, 'one');
   }
   if (problems.length > 0) throw argumentError(problems);
 }
 
 /** Those that are not what they are by default. */
-function toldTo(options: CheckedGenerationOptions): Told[] {
+function givenOf(options: CheckedGenerationOptions): FamilyOption[] {
   const { originalSize, cropTopLeft, targetSize, aestheticScore, negativeAestheticScore } = options;
-  const given: Record<Told, boolean> = {
+  const given: Record<FamilyOption, boolean> = {
     originalSize: originalSize !== undefined,
     cropTopLeft: cropTopLeft.top !== 0 || cropTopLeft.left !== 0,
     targetSize: targetSize !== undefined,
     aestheticScore: aestheticScore !== DEFAULT_SCORES.positive,
     negativeAestheticScore: negativeAestheticScore !== DEFAULT_SCORES.negative,
   };
-  return (Object.keys(given) as Told[]).filter((name) => given[name]);
+  return (Object.keys(given) as FamilyOption[]).filter((name) => given[name]);
 }

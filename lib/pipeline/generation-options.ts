@@ -16,9 +16,9 @@ import type { Sampler, SamplerName } from '../sampler/index.ts';
 import type { SchedulerName } from '../schedule/index.ts';
 import { parseAttention } from '../text/attention.ts';
 import { schedulePrompt } from '../text/editing.ts';
-import type { GenerationStep } from './generation.ts';
 import { checkSampler, checkScheduler, type OtherName } from './method-options.ts';
 import { PREVIEW_KINDS, type PreviewKind } from './preview.ts';
+import type { GenerationStep } from './result.ts';
 
 /** Options of every call that draws. */
 export interface GenerationOptions extends ImageLimits {
@@ -174,6 +174,9 @@ export interface ModelLimits {
   /** Default size in pixels. */
   readonly width: number;
   readonly height: number;
+  /** Default number of steps and guidance scale. */
+  readonly steps: number;
+  readonly cfgScale: number;
 }
 
 /** The limits that hold for every model, to check options before one is loaded. */
@@ -185,6 +188,8 @@ export const ANY_MODEL: ModelLimits = {
   defaultScheduler: 'discrete',
   width: 512,
   height: 512,
+  steps: 20,
+  cfgScale: 7,
 };
 
 /** The options of one call with every default filled in, known to be right. */
@@ -281,7 +286,7 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
   const asked = checkSampler(check);
   const { sampler, samplerName, evaluationsPerStep = 1 } = asked;
   const scheduler = checkScheduler(check, asked, limits.defaultScheduler);
-  const steps = checkSteps(check, scheduler);
+  const steps = checkSteps(check, scheduler, limits.steps);
   const maxPixels = checkMaxPixels(check);
   return {
     prompt: checkPrompt(check, 'prompt', steps * evaluationsPerStep),
@@ -291,7 +296,7 @@ export function checkGenerationOptions(check: OptionCheck, limits: ModelLimits):
     controls: checkControls(check, maxPixels),
     maxPixels,
     steps,
-    cfgScale: check.number('cfgScale', 7, { min: 0, max: Number.MAX_VALUE }),
+    cfgScale: check.number('cfgScale', limits.cfgScale, { min: 0, max: Number.MAX_VALUE }),
     cfgRescale: check.number('cfgRescale', 0, { min: 0, max: 1 }),
     pagScale: check.number('pagScale', 0, { min: 0, max: Number.MAX_VALUE }),
     guidanceInterval: checkInterval(check, 'guidanceInterval'),
@@ -381,9 +386,9 @@ function checkPair<Key extends string>(
   });
 }
 
-function checkSteps(check: OptionCheck, scheduler: SchedulerName | Float64Array): number {
+function checkSteps(check: OptionCheck, scheduler: SchedulerName | Float64Array, usual: number): number {
   const own = typeof scheduler === 'string' ? undefined : scheduler.length - 1;
-  const steps = check.number('steps', own ?? 20, { min: 1, max: MAX_STEPS, integer: true });
+  const steps = check.number('steps', own ?? usual, { min: 1, max: MAX_STEPS, integer: true });
   if (own === undefined || own === steps) return steps;
   const expected = `${own}, one less than the number of sigmas,`;
   check.problem({ name: 'steps', expected, received: String(steps), remedy: 'Leave it out where sigmas are given' });

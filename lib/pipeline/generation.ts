@@ -4,13 +4,12 @@ import { performance } from 'node:perf_hooks';
 import { type Control, openControls, type View } from '../control/controls.ts';
 import { linear } from '../core/arrays.ts';
 import { PACKAGE_VERSION } from '../core/version.ts';
-import type { EmbeddingReport } from '../embedding/load.ts';
+import type { Family } from '../family/index.ts';
 import type { Pixels } from '../image/pixels.ts';
 import type { Size } from '../image/resize.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import { withholdContents } from '../lora/withhold.ts';
 import type { ControlParameters, GenerationParameters } from '../metadata/parameters.ts';
-import type { NativeLoraReport } from '../native/contract.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
 import { seedAfter } from '../rng/seed.ts';
@@ -20,61 +19,15 @@ import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-opti
 import { enlargeLatents, fromLatents, secondOptions, secondSteps } from './hires.ts';
 import type { CheckedHires } from './hires-options.ts';
 import type { MakeInitialLatents } from './initial-latents.ts';
+import { decodeLatents } from './latents.ts';
 import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
+import type { GenerationResult, GenerationStep, Timings } from './result.ts';
 import { sampleLatents } from './sampling.ts';
-
-/** One finished sampling step. Its arrays are copies, the caller's to keep. */
-export interface GenerationStep {
-  /** Counts from 0, through both passes where there are two (`hires`). */
-  readonly index: number;
-  /** Number of steps of the run, of both passes together. */
-  readonly total: number;
-  /** Noise level that the step started from. */
-  readonly sigma: number;
-  /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`; larger in a second pass. */
-  readonly latent: Float32Array;
-  /**
-   * With the option `preview`, what the images look like so far: the denoised latent (with `previewNoisy` the noisy one) through
-   * a linear projection, one pixel a latent cell (an eighth of the width and height), or decoded; the images of a batch side by
-   * side.
-   */
-  readonly preview: RgbImage | undefined;
-}
-
-/** How long the stages of a run took, in milliseconds. Waiting for earlier runs does not count. */
-export interface Timings {
-  readonly textEncoding: number;
-  /** The VAE encoder; next to nothing where a run starts from no image. */
-  readonly imageEncoding: number;
-  /** All steps. */
-  readonly sampling: number;
-  /** Between two passes, with the VAE where an image is enlarged; next to nothing where there is one pass. */
-  readonly enlarging: number;
-  /** Each step, with the time that `onStep` took. */
-  readonly steps: readonly number[];
-  readonly decoding: number;
-  /** The whole run, with the reading of LoRAs and ControlNets. */
-  readonly total: number;
-}
-
-/** What a run gives. */
-export interface GenerationResult {
-  /** `batchSize` images, in the order of their seeds. */
-  readonly images: readonly RgbImage[];
-  /** Seed of the first image, above 2^53 - 1 a bigint; that of image i is `seed + i`. */
-  readonly seed: number | bigint;
-  readonly timings: Timings;
-  /** The LoRAs that were applied: how many of their tensors changed the model, of how many in the file. */
-  readonly loras: readonly NativeLoraReport[];
-  /** The embeddings that the prompts name. */
-  readonly embeddings: readonly EmbeddingReport[];
-  /** What is worth telling of the run and is no error, each once. The logger of the model was told too. */
-  readonly warnings: readonly string[];
-}
 
 /** What the stages must know of a model besides its networks. */
 export interface PipelineModel {
+  readonly family: Family;
   readonly noiseModel: NoiseModel;
   readonly name: string;
 }
@@ -173,9 +126,11 @@ async function generatePass(
   emit: (step: GenerationStep) => void,
 ): Promise<Float32Array> {
   const shape = latentShape(networks.info, options, size);
-  const preview = options.preview ? createPreview(options.preview, networks, shape) : undefined;
+  const preview = options.preview ? createPreview(options.preview, networks, model.family, shape) : undefined;
   const controlsAt = await openControls(networks, controls);
-  const conditions = await clock.time('textEncoding', () => encodePrompts(networks, prompts, options, size));
+  const conditions = await clock.time('textEncoding', () =>
+    encodePrompts(networks, model.family, prompts, options, size),
+  );
   const begin = await clock.time('imageEncoding', () => start(networks));
   const onStep = async (step: SamplerStep, reached: number) => {
     const shown = options.previewNoisy
@@ -248,7 +203,12 @@ async function decodeImages(
   const length = channels * height * width;
   const images: RgbImage[] = [];
   for (let i = 0; i < batch; i++) {
-    const planes = await networks.decode(latents.subarray(i * length, (i + 1) * length), [1, channels, height, width]);
+    const planes = await decodeLatents(networks, latents.subarray(i * length, (i + 1) * length), [
+      1,
+      channels,
+      height,
+      width,
+    ]);
     const drawn: Pixels = { ...size, channels: 3, data: await toRgbBytes(planes) };
     const finished = finish ? await finish(drawn) : drawn;
     images.push(new RgbImage(finished.data, finished.width, finished.height, parameters(i)));

@@ -11,12 +11,12 @@ import { toRgbBytes } from '../image/rgb-image.ts';
 import type { GenerationParameters } from '../metadata/parameters.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 import { loadUpscaler, type Upscaler } from '../upscaler/upscaler.ts';
-import { encodeImage } from './encode.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { CheckedHires } from './hires-options.ts';
 import { hiresLabel } from './hires-upscalers.ts';
-import { type MakeInitialLatents, meanLatent } from './initial-latents.ts';
+import type { MakeInitialLatents } from './initial-latents.ts';
 import { type Interpolation, interpolate } from './interpolate.ts';
+import { decodeLatents, encodeImage, meanLatent, toDiffusion } from './latents.ts';
 
 const INTERPOLATIONS: Readonly<Record<string, Interpolation>> = {
   latent: 'bilinear',
@@ -60,7 +60,7 @@ export async function enlargeLatents(
   try {
     for (let i = 0; i < batch; i++) {
       const one = latents.subarray(i * length, (i + 1) * length);
-      const planes = await networks.decode(one, [1, channels, height, width]);
+      const planes = await decodeLatents(networks, one, [1, channels, height, width]);
       const drawn: Pixels = {
         width: width * factor,
         height: height * factor,
@@ -68,8 +68,8 @@ export async function enlargeLatents(
         data: await toRgbBytes(planes),
       };
       const image = await enlargeImage(drawn, size, opened ?? upscaler, networks.signal);
-      const { scalingFactor, ...posterior } = await encodeImage(networks, image);
-      enlarged.push(meanLatent({ ...posterior, scalingFactor }).map((value) => scalingFactor * value));
+      const posterior = await encodeImage(networks, image);
+      enlarged.push(toDiffusion(meanLatent(posterior), posterior.scale));
     }
   } finally {
     await opened?.dispose();

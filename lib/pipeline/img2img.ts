@@ -5,12 +5,12 @@ import { type Pixels, toRgb } from '../image/pixels.ts';
 import { lanczos3 } from '../image/resample.ts';
 import { type Placement, place, resize, type Size } from '../image/resize.ts';
 import type { GenerationParameters } from '../metadata/parameters.ts';
-import { encodeImage } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
 import { type CheckedImageOptions, sizeOf } from './image-options.ts';
 import { type CheckedImg2ImgOptions, DEFAULT_CONVENTION } from './img2img-options.ts';
 import { fromImage } from './initial-latents.ts';
+import { encodeImage } from './latents.ts';
 import { concatWholeMask, seesMask } from './whole-mask.ts';
 
 /**

@@ -2,6 +2,7 @@
 
 import { linear } from '../core/arrays.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
+import { type Posterior, sampleLatent } from './latents.ts';
 
 /** What sampling starts with. */
 export interface InitialLatents {
@@ -38,14 +39,6 @@ export interface Draws {
  * @param noiseModel how noise is added.
  */
 export type MakeInitialLatents = (sigmas: Float64Array, draws: Draws, noiseModel: NoiseModel) => InitialLatents;
-
-/** What a VAE encoder says of an image: the normal distribution of its latent. */
-export interface Posterior {
-  /** `[2 * channels, height, width]`: mean, then logarithm of the variance. */
-  readonly moments: Float32Array;
-  /** Factor to the latent of the diffusion. */
-  readonly scalingFactor: number;
-}
 
 /** What the masked part of an image holds before noise is added: see `InpaintOptions.maskedContent`. */
 export type MaskedContent = 'original' | 'fill' | 'noise' | 'nothing';
@@ -100,7 +93,7 @@ function noisyImage(
 export function fromImage(posterior: Posterior, strength: number, convention: Convention): MakeInitialLatents {
   return (sigmas, draws, noiseModel) => {
     const rest = lastSteps(sigmas, strength, convention);
-    const image = sample(posterior, RULES[convention].forImages(draws)());
+    const image = sampleLatent(posterior, RULES[convention].forImages(draws)());
     return noisyImage(rest, image, draws.next(), noiseModel);
   };
 }
@@ -126,7 +119,7 @@ export function fromMaskedImage(posterior: Posterior, start: MaskedStart): MakeI
   const { strength, convention, mask } = start;
   return (sigmas, draws, noiseModel) => {
     const rest = lastSteps(sigmas, strength, convention);
-    const image = sample(posterior, RULES[convention].forImages(draws)());
+    const image = sampleLatent(posterior, RULES[convention].forImages(draws)());
     const noise = draws.next();
     const clean = (denoised: Float32Array) => composed(denoised, image, mask);
     if (convention === 'webui')
@@ -157,9 +150,9 @@ export function concatMaskedImage(
   return (sigmas, draws, noiseModel) => {
     const rest = lastSteps(sigmas, strength, convention);
     const forImages = RULES[convention].forImages(draws);
-    const image = posterior && sample(posterior, forImages());
+    const image = posterior && sampleLatent(posterior, forImages());
     const noise = draws.next();
-    const concatChannels = maskAndImage(mask, sample(masked, forImages()), masked.moments.length / 2);
+    const concatChannels = maskAndImage(mask, sampleLatent(masked, forImages()), masked.moments.length / 2);
     if (!image) return { ...pureNoise(rest, noise), concatChannels };
     const begun = { ...noisyImage(rest, heldIn(image, start, draws), noise, noiseModel), concatChannels };
     if (convention === 'diffusers') return begun;
@@ -171,11 +164,6 @@ export function concatMaskedImage(
 /** Another start, with what the UNet takes beside the latent: `[1, channels, height, width]`. */
 export function withConcatChannels(begin: MakeInitialLatents, concatChannels: Float32Array): MakeInitialLatents {
   return (sigmas, draws, noiseModel) => ({ ...begin(sigmas, draws, noiseModel), concatChannels });
-}
-
-/** The mean of an image's latent, without the factor to the latent of the diffusion: what editing models were trained with. */
-export function meanLatent({ moments }: Posterior): Float32Array {
-  return moments.slice(0, moments.length / 2);
 }
 
 function isDrawnBy(mask: Uint8Array): (i: number) => boolean {
@@ -226,22 +214,4 @@ function maskAndImage(mask: Uint8Array, latents: Float32Array, length: number): 
 function lastSteps(sigmas: Float64Array, strength: number, convention: Convention): Float64Array {
   const total = sigmas.length - 1;
   return sigmas.subarray(total - (strength === 0 ? 0 : RULES[convention].stepsTaken(total, strength)));
-}
-
-/** Variances are cut off as in LDM, before they overflow. */
-const LOG_VARIANCE = { min: -30, max: 20 } as const;
-
-/**
- * Samples the latent of an image once for each image of a batch.
- *
- * @param noise `[batch, channels, height, width]`
- */
-function sample({ moments, scalingFactor }: Posterior, noise: Float32Array): Float32Array {
-  const length = moments.length / 2;
-  return noise.map((value, i) => {
-    const mean = moments[i % length] as number;
-    const logVariance = moments[length + (i % length)] as number;
-    const deviation = Math.exp(0.5 * Math.min(Math.max(logVariance, LOG_VARIANCE.min), LOG_VARIANCE.max));
-    return scalingFactor * (mean + deviation * value);
-  });
 }

@@ -8,13 +8,13 @@ import { crop, type Pixels, toGray, toPlanes, toRgb } from '../image/pixels.ts';
 import { lanczos3, resample, triangle } from '../image/resample.ts';
 import { place, resize } from '../image/resize.ts';
 import type { Networks } from '../native/networks.ts';
-import { encodeImage, encodePlanes } from './encode.ts';
 import type { Task } from './generation.ts';
 import type { ModelLimits } from './generation-options.ts';
 import { sizeOf } from './image-options.ts';
 import { imageParameters } from './img2img.ts';
 import { concatMaskedImage, fromMaskedImage, type MakeInitialLatents } from './initial-latents.ts';
 import type { CheckedInpaintOptions } from './inpaint-options.ts';
+import { encodeImage, encodePlanes } from './latents.ts';
 import { seesMask } from './whole-mask.ts';
 
 /** An image and its mask, of one size: RGB and gray. */

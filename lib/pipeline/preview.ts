@@ -1,30 +1,11 @@
 // Images of a latent while it is being drawn: small ones by a projection, or whole ones by an autoencoder.
 
 import { DiffusionError } from '../core/errors.ts';
+import type { Family, Projection } from '../family/index.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
 import type { Networks, Shape } from '../native/networks.ts';
-
-/** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
-type Projection = readonly (readonly number[])[];
-
-/** The latent space of Stable Diffusion 1 and 2: the factors that ComfyUI and stable-diffusion.cpp publish for it. */
-const STABLE_DIFFUSION_1: Projection = [
-  [0.3512, 0.2297, 0.3227],
-  [0.325, 0.4974, 0.235],
-  [-0.2829, 0.1762, 0.2721],
-  [-0.212, -0.2616, -0.7177],
-  [0, 0, 0],
-];
-
-/** The latent space of SDXL: the factors that stable-diffusion.cpp publishes for it. */
-const STABLE_DIFFUSION_XL: Projection = [
-  [0.258303, 0.27764, 0.329699],
-  [-0.299701, 0.105446, 0.014194],
-  [0.050522, 0.186163, -0.143257],
-  [-0.211938, -0.149892, -0.080036],
-  [0.144381, -0.033313, 0.007061],
-];
+import { decodeLatents } from './latents.ts';
 
 /** Metadata entry by which a model with a latent space of its own brings its projection, as JSON. */
 const METADATA_KEY = 'latent_rgb_projection';
@@ -38,16 +19,17 @@ export const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae', 'vae'];
 export function createPreview(
   kind: PreviewKind,
   networks: Networks,
+  family: Family,
   shape: Shape,
 ): (latent: Float32Array) => Promise<RgbImage> {
   if (kind === 'tae') return (latent) => decode((one, of) => networks.preview(one, of), networks, latent, shape);
-  if (kind === 'vae') return (latent) => decode((one, of) => networks.decode(one, of), networks, latent, shape);
-  const project = createProjection(networks.info, shape);
+  if (kind === 'vae') return (latent) => decode((one, of) => decodeLatents(networks, one, of), networks, latent, shape);
+  const project = createProjection(networks.info, family, shape);
   return async (latent) => project(latent);
 }
 
 async function decode(
-  decodeOne: Networks['decode'],
+  decodeOne: Networks['preview'],
   networks: Networks,
   latent: Float32Array,
   [batch, channels, rows, columns]: Shape,
@@ -74,9 +56,10 @@ async function decode(
  */
 function createProjection(
   info: NativeModelInfo,
+  family: Family,
   [batch, channels, height, width]: Shape,
 ): (latent: Float32Array) => RgbImage {
-  const projection = projectionOf(info);
+  const projection = projectionOf(info, family);
   const zero = projection[channels] as readonly number[];
   const cells = height * width;
   return (latent) => {
@@ -99,10 +82,9 @@ function createProjection(
   };
 }
 
-function projectionOf({ metadata, latentChannels, family }: NativeModelInfo): Projection {
+function projectionOf({ metadata, latentChannels }: NativeModelInfo, { latent }: Family): Projection {
   const own = metadata[METADATA_KEY];
-  const projection =
-    own === undefined ? (family.startsWith('sdxl') ? STABLE_DIFFUSION_XL : STABLE_DIFFUSION_1) : parse(own);
+  const projection = own === undefined ? latent.projection : parse(own);
   const isVector = (row: unknown) => Array.isArray(row) && row.length === 3 && row.every(Number.isFinite);
   if (Array.isArray(projection) && projection.length === latentChannels + 1 && projection.every(isVector))
     return projection;

@@ -6,7 +6,7 @@ import { warn } from '../core/warnings.ts';
 import type { ModelWord } from '../embedding/added-tokens.ts';
 import { bundledEmbeddings } from '../embedding/bundled.ts';
 import { type EmbeddingReport, loadEmbeddings } from '../embedding/load.ts';
-import { conditionsUsed, type Guidance } from '../guidance/index.ts';
+import { conditionsUsed, type Guidance, type Guided } from '../guidance/index.ts';
 import { type FoundLora, findLoras } from '../lora/files.ts';
 import { readLoraTags } from '../lora/tags.ts';
 import { withholdContents } from '../lora/withhold.ts';
@@ -16,12 +16,6 @@ import { type EncodePromptOptions, encodePrompt, type PromptChunk, padChunks } f
 import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
-
-/** Something for the prompt and the same for the negative prompt. */
-export interface Guided<T> {
-  readonly conditional: T;
-  readonly unconditional: T;
-}
 
 /** The prompts as they are up to and with an evaluation of the UNet, counted from 0. */
 export interface ChunkStage {

@@ -5,7 +5,15 @@ import { untilAborted } from '../async/abort.ts';
 import type { ControlsAt } from '../control/controls.ts';
 import { concat, repeat } from '../core/arrays.ts';
 import { argumentError, describe } from '../core/errors.ts';
-import { type Conditions, denoiserFor, guide, NO_GUIDANCE, type Predict, type PredictEach } from '../guidance/index.ts';
+import {
+  type Conditions,
+  denoiserFor,
+  type Guided,
+  guide,
+  NO_GUIDANCE,
+  type Predict,
+  type PredictEach,
+} from '../guidance/index.ts';
 import type { NativeCondition, NativeControl, NativeModelInfo } from '../native/contract.ts';
 import { type Networks, requireFinite, type Shape } from '../native/networks.ts';
 import { type NoiseModel, tableOf } from '../noise-model/index.ts';
@@ -15,7 +23,7 @@ import { SCHEDULERS } from '../schedule/index.ts';
 import type { Conditioning } from './conditioning.ts';
 import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { InitialLatents, MakeInitialLatents } from './initial-latents.ts';
-import { type Guided, guidanceOf } from './prompts.ts';
+import { guidanceOf } from './prompts.ts';
 
 /**
  * Draws latents.

@@ -1,0 +1,56 @@
+// What a family of models is: all that differs between Stable Diffusion 1, 2, XL and others on this side of the native interface.
+
+import type { Guided } from '../guidance/index.ts';
+import type { Size } from '../image/resize.ts';
+import type { NativeModelInfo } from '../native/contract.ts';
+import type { NoiseModel } from '../noise-model/index.ts';
+import type { TextSystem } from '../text/clip.ts';
+
+/** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
+export type Projection = readonly (readonly number[])[];
+
+/** The latents of a family: `z = scale (mean - shift)` of the VAE's mean is what is diffused. */
+export interface LatentFormat {
+  readonly scale: number;
+  readonly shift: number;
+  /** What latents look like, for previews. */
+  readonly projection: Projection;
+}
+
+/** An option that conditions some families and means nothing to others. */
+export type FamilyOption = 'originalSize' | 'cropTopLeft' | 'targetSize' | 'aestheticScore' | 'negativeAestheticScore';
+
+/** Sizes, places and scores of a call that some families are conditioned with; in pixels, scores from 0 to 10. */
+export interface SizeConditioning {
+  readonly originalSize: Size | undefined;
+  readonly cropTopLeft: { readonly top: number; readonly left: number };
+  readonly targetSize: Size | undefined;
+  readonly aestheticScore: number;
+  readonly negativeAestheticScore: number;
+}
+
+/** A family of models. */
+export interface Family {
+  /** Begins `info.family`; a task may follow, as in `sd1-inpaint`. */
+  readonly name: string;
+  readonly latent: LatentFormat;
+  /** Side in pixels of the images that the published models were trained on, and the defaults that suit them. */
+  side(info: NativeModelInfo): number;
+  readonly steps: number;
+  readonly cfgScale: number;
+  /** The noise that a model was trained with. */
+  noise(info: NativeModelInfo): NoiseModel;
+  readonly text: TextSystem;
+  /** Folder of the tokenizer of each text encoder, in a folder of diffusers. */
+  readonly tokenizers: readonly string[];
+  /** Whether an empty negative prompt is all zeros, rather than the hidden states of an empty text. */
+  readonly zeroEmptyNegative: boolean;
+  /** The options that it has of those that only some have. */
+  readonly options: readonly FamilyOption[];
+  /**
+   * The numbers that follow the pooled prompt in the vector that the UNet is conditioned with, each embedded by itself.
+   *
+   * @param size of the image that is generated.
+   */
+  vector?(options: SizeConditioning, size: Size): Guided<readonly number[]>;
+}

@@ -1,0 +1,17 @@
+// Stable Diffusion 2.x.
+
+import { DIFFUSION } from './diffusion.ts';
+import type { Family } from './family.ts';
+import { SD1_LATENT } from './sd1.ts';
+
+export const sd2: Family = {
+  ...DIFFUSION,
+  name: 'sd2',
+  latent: SD1_LATENT,
+  // Of the models for 512 pixels, those that take a latent alone predict epsilon; all that take more were trained at 512.
+  side: ({ prediction, inChannels, latentChannels }) =>
+    prediction === 'v' && inChannels === latentChannels ? 768 : 512,
+  tokenizers: ['tokenizer'],
+  zeroEmptyNegative: false,
+  options: [],
+};

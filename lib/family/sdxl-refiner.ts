@@ -1,0 +1,20 @@
+// The refiner of Stable Diffusion XL: the second text encoder alone, and a score of beauty in place of the target size.
+
+import { DIFFUSION } from './diffusion.ts';
+import type { Family } from './family.ts';
+import { XL_LATENT } from './sdxl.ts';
+
+export const sdxlRefiner: Family = {
+  ...DIFFUSION,
+  name: 'sdxl-refiner',
+  latent: XL_LATENT,
+  side: () => 1024,
+  tokenizers: ['tokenizer_2'],
+  zeroEmptyNegative: false,
+  options: ['originalSize', 'cropTopLeft', 'aestheticScore', 'negativeAestheticScore'],
+  vector({ originalSize, cropTopLeft, aestheticScore, negativeAestheticScore }, size) {
+    const original = originalSize ?? size;
+    const common = [original.height, original.width, cropTopLeft.top, cropTopLeft.left];
+    return { conditional: [...common, aestheticScore], unconditional: [...common, negativeAestheticScore] };
+  },
+};

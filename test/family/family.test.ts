@@ -1,0 +1,58 @@
+// Families of models: what their records must have, and latents with a shift.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { familyOf } from '../../lib/family/index.ts';
+import { fromDiffusion, sampleLatent, toDiffusion } from '../../lib/pipeline/latents.ts';
+
+describe('the family of a model', () => {
+  for (const [family, name] of [
+    ['sd1', 'sd1'],
+    ['sd1-inpaint', 'sd1'],
+    ['sd2-depth', 'sd2'],
+    ['sdxl-edit', 'sdxl'],
+    ['sdxl-refiner', 'sdxl-refiner'],
+    ['sdxl-refiner-inpaint', 'sdxl-refiner'],
+  ] as const) {
+    test(`${family} is a model of ${name}`, () => assert.equal(familyOf({ family }).name, name));
+  }
+
+  for (const family of ['flux', '', 'sd', 'sd12', 'inpaint']) {
+    test(`'${family}' is unknown, and the error names those that are known`, () => {
+      assert.throws(() => familyOf({ family }), {
+        code: 'ERR_MODEL_UNSUPPORTED',
+        message: /the families sd1, sd2, sdxl, sdxl-refiner but received/,
+      });
+    });
+  }
+
+  test('has a projection of its four channels, and a tokenizer for each text encoder', () => {
+    for (const [family, tokenizers] of [
+      ['sd1', 1],
+      ['sd2', 1],
+      ['sdxl', 2],
+      ['sdxl-refiner', 1],
+    ] as const) {
+      const record = familyOf({ family });
+      assert.deepEqual(
+        record.latent.projection.map((row) => row.length),
+        [3, 3, 3, 3, 3],
+      );
+      assert.equal(record.tokenizers.length, tokenizers);
+    }
+  });
+});
+
+test('latents of a VAE with a shift are z = scale (mean - shift), there and back', () => {
+  const scale = { scale: 0.3611, shift: 0.1159 };
+  const mean = Float32Array.of(-2, 0, 0.1159, 5);
+  const diffused = toDiffusion(mean, scale);
+  for (const [i, value] of mean.entries()) {
+    assert.ok(Math.abs((diffused[i] as number) - 0.3611 * (value - 0.1159)) < 1e-6);
+    assert.ok(Math.abs((fromDiffusion(diffused, scale)[i] as number) - value) < 1e-6);
+  }
+  // Without a variance to speak of, a sample is the mean.
+  const moments = Float32Array.of(...mean, -30, -30, -30, -30);
+  const sampled = sampleLatent({ moments, scale }, new Float32Array(8).fill(1));
+  for (const [i, value] of sampled.entries()) assert.ok(Math.abs(value - (diffused[i % 4] as number)) < 1e-5);
+});
