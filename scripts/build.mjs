@@ -3,13 +3,12 @@
 //
 //   node scripts/build.mjs [--cuda] [--vulkan] [--metal]   the addon for this machine, in build/Release
 //   node scripts/build.mjs --tests                          adds the native tests, keeping the backends of the last build
-//   node scripts/build.mjs --sanitize=address               the native tests with ASan and UBSan, in build-asan
-//   node scripts/build.mjs --sanitize=thread                those that start threads with TSan, in build-tsan
-//   node scripts/build.mjs --prebuild                       the addon for any machine of this platform, in build-prebuild
+//   node scripts/build.mjs --preset NAME                    another preset of CMakePresets.json: debug, asan, tsan, portable
 //
 // NODE_DIFFUSION_CMAKE_ARGS adds arguments for CMake, for example "-DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=89".
 
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -21,43 +20,31 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const backends = ['cuda', 'vulkan', 'metal'];
 
-/** The folder of the build with each. */
-const sanitizers = { address: 'build-asan', thread: 'build-tsan' };
-
-/** CMake's variables for the flags of the command line. */
-function variables(flags) {
-  const on = (value) => (value ? 'ON' : 'OFF');
-  if (flags.sanitize) {
-    if (!(flags.sanitize in sanitizers)) {
-      throw new Error(`Expected address or thread for --sanitize but received '${flags.sanitize}'.`);
-    }
-    return { DIFFUSION_ADDON: 'OFF', DIFFUSION_TESTS: 'ON', DIFFUSION_SANITIZE: flags.sanitize };
-  }
-  if (flags.tests) return { DIFFUSION_TESTS: 'ON' };
-  const chosen = Object.fromEntries(backends.map((name) => [`GGML_${name.toUpperCase()}`, on(flags[name])]));
-  return { ...chosen, DIFFUSION_PREBUILD: on(flags.prebuild) };
+/** CMake's variables and the build folder of a preset. cmake-js has no presets of its own. */
+function readPreset(name) {
+  const text = readFileSync(join(root, 'CMakePresets.json'), 'utf8');
+  const presets = JSON.parse(text.replace(/\$\{sourceDir\}/g, root.replaceAll('\\', '/'))).configurePresets;
+  const preset = presets.find((other) => other.name === name);
+  if (preset) return { folder: preset.binaryDir, variables: preset.cacheVariables };
+  throw new Error(`Expected ${presets.map((other) => other.name).join(', ')} for --preset but received '${name}'.`);
 }
 
-/** Configures and builds; throws where that fails. `flags` are the long options above. */
+/** Configures and builds; throws where that fails. `flags` are the long options above. Returns the build folder. */
 export function build(flags = {}) {
+  const { folder, variables } = readPreset(flags.preset ?? 'release');
   fetchGgml();
-  const folder = flags.sanitize ? sanitizers[flags.sanitize] : flags.prebuild ? 'build-prebuild' : 'build';
+  const chosen = flags.tests
+    ? { DIFFUSION_TESTS: 'ON' }
+    : Object.fromEntries(backends.map((name) => [`GGML_${name.toUpperCase()}`, flags[name] ? 'ON' : 'OFF']));
   const given = (process.env.NODE_DIFFUSION_CMAKE_ARGS ?? '').split(/\s+/).filter(Boolean);
   const defines = [
-    ...Object.entries(variables(flags)).map(([name, value]) => `--CD${name}=${value}`),
+    ...Object.entries({ ...variables, ...chosen }).map(([name, value]) => `--CD${name}=${value}`),
     ...given.map((argument) => argument.replace(/^-D/, '--CD')),
   ];
-  const common = [
-    '--directory',
-    root,
-    '--out',
-    join(root, folder),
-    '--config',
-    flags.sanitize ? 'RelWithDebInfo' : 'Release',
-  ];
+  const common = ['--directory', root, '--out', folder, '--config', variables.CMAKE_BUILD_TYPE];
   cmakeJs(['configure', ...common, ...defines]);
   cmakeJs(['build', ...common, '--parallel', String(availableParallelism())]);
-  return join(root, folder);
+  return folder;
 }
 
 function cmakeJs(args) {
@@ -72,9 +59,9 @@ function cmakeJs(args) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const switches = [...backends, 'tests', 'prebuild'].map((name) => [name, { type: 'boolean' }]);
+  const switches = [...backends, 'tests'].map((name) => [name, { type: 'boolean' }]);
   try {
-    const { values } = parseArgs({ options: { ...Object.fromEntries(switches), sanitize: { type: 'string' } } });
+    const { values } = parseArgs({ options: { ...Object.fromEntries(switches), preset: { type: 'string' } } });
     build(values);
   } catch (error) {
     console.error(`node-diffusion: ${error.message}`);

@@ -24,7 +24,7 @@ function strip(file) {
 }
 
 function packageBinary() {
-  const built = join(build({ prebuild: true }), 'Release');
+  const built = join(build({ preset: 'portable' }), 'Release');
   const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });

@@ -39,6 +39,7 @@ describe('the npm package', () => {
   it('carries what a build from source needs, and every license', () => {
     for (const file of [
       'CMakeLists.txt',
+      'CMakePresets.json',
       'binding.gyp',
       'scripts/install.mjs',
       'scripts/build.mjs',
