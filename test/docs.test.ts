@@ -14,7 +14,15 @@ const examples = (page: string) =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code as string);
 
 /** Every Markdown page, by its path from the root. */
-const pages = ['README.md', 'models/README.md', 'models/training/README.md'].concat(
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'examples/README.md',
+  'models/README.md',
+  'models/training/README.md',
+].concat(
   (readdirSync(join(root, 'docs'), { recursive: true }) as string[])
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
