@@ -1,5 +1,5 @@
-// Edges of an image by Canny's method (Canny 1986, A Computational Approach to Edge Detection), as ControlNets for edges were shown
-// them: those of OpenCV's `Canny`, pixel for pixel.
+// Edge detection by Canny's method (Canny 1986, A Computational Approach to Edge Detection), as used to train
+// ControlNets: the edges of OpenCV's `Canny`, pixel for pixel.
 
 import { eachRow, isTurnOver, nextTurn } from '../async/slices.ts';
 import { checkImageArgument, type ImageInput, readImage } from '../image/input.ts';
@@ -12,16 +12,17 @@ import { type OptionCheck, within } from '../options/check.ts';
 /** Options of {@link canny}. */
 export interface CannyOptions {
   /**
-   * Thresholds of the gradient, which is the sum of the magnitudes of Sobel's two derivatives, 0 to 2040: what is above `high` is
-   * an edge, what is above `low` where it continues one. Defaults 100 and 200, with which ControlNets for edges were trained.
+   * Thresholds of the gradient, which is the sum of the magnitudes of Sobel's two derivatives, 0 to 2040: a pixel above
+   * `high` is an edge, one above `low` if it continues an edge. Defaults 100 and 200, with which ControlNets for edges
+   * were trained.
    */
   low?: number | undefined;
   high?: number | undefined;
-  /** Standard deviation of a Gaussian blur before, in pixels, 0 to 16. Default 0: none, as OpenCV. */
+  /** Standard deviation of a Gaussian blur applied first, in pixels, 0 to 16. Default 0: none, as in OpenCV. */
   blur?: number | undefined;
 }
 
-/** The options with every default filled in, known to be right. */
+/** The options with every default filled in, validated. */
 export interface CheckedCannyOptions {
   readonly low: number;
   readonly high: number;
@@ -34,15 +35,15 @@ const MAX_BLUR = 16;
 const CANNY_OPTIONS: readonly (keyof CannyOptions)[] = ['low', 'high', 'blur'];
 
 /**
- * The edges of an image, white on black. The same as `preprocessor: 'canny'` of a control; this shows what it gives.
+ * The edges of an image, white on black. Same as `preprocessor: 'canny'` of a control; use it to see the result.
  *
  * ```ts
  * const edges = await canny('house.png', { low: 80, high: 160 });
  * await edges.save('edges.png');
  * ```
  *
- * @throws TypeError or RangeError for wrong options; DiffusionError `ERR_FILE`, `ERR_IMAGE`, `ERR_MISSING_PACKAGE` where the
- *   image cannot be read.
+ * @throws TypeError or RangeError for invalid options; DiffusionError `ERR_FILE`, `ERR_IMAGE`, `ERR_MISSING_PACKAGE` if
+ *   the image cannot be read.
  */
 export async function canny(image: ImageInput, options: CannyOptions & ImageLimits = {}): Promise<RgbImage> {
   const check = within(options, 'options', [...CANNY_OPTIONS, 'maxPixels']);
@@ -54,7 +55,7 @@ export async function canny(image: ImageInput, options: CannyOptions & ImageLimi
   return new RgbImage(edges.data, edges.width, edges.height);
 }
 
-/** @throws TypeError or RangeError with every problem that was found. */
+/** @throws TypeError or RangeError with all problems. */
 export function checkCannyOptions(options: unknown, name: string): CheckedCannyOptions {
   const check = within(options, name, CANNY_OPTIONS);
   const checked = checkThresholds(check, name);
@@ -73,7 +74,7 @@ function checkThresholds(check: OptionCheck, name: string): CheckedCannyOptions 
 
 /**
  * @param image RGB.
- * @returns RGB, white where there is an edge.
+ * @returns RGB, white on edges.
  */
 export async function findEdges(image: Pixels, { low, high, blur }: CheckedCannyOptions): Promise<Pixels> {
   const { width, height } = image;
@@ -93,13 +94,13 @@ export async function findEdges(image: Pixels, { low, high, blur }: CheckedCanny
 
 /** Derivatives of an image. */
 interface Gradient {
-  /** Which of the neighbours lie across an edge there, see {@link acrossEdge}: `[height, width]`. */
+  /** Which neighbors lie across an edge, see {@link acrossEdge}: `[height, width]`. */
   readonly across: Uint8Array;
   /** |dx| + |dy|, `[height + 2, width + 2]`, with a border of zeros. */
   readonly magnitude: Uint16Array;
 }
 
-/** Sobel's derivatives of the channel that changes most at each pixel. The outermost pixels are repeated around the image. */
+/** Sobel's derivatives of the channel that changes most at each pixel. Border pixels are repeated around the image. */
 async function sobel({ width, height, data }: Pixels): Promise<Gradient> {
   const across = new Uint8Array(width * height);
   const magnitude = new Uint16Array((width + 2) * (height + 2));
@@ -128,11 +129,11 @@ async function sobel({ width, height, data }: Pixels): Promise<Gradient> {
   return { across, magnitude };
 }
 
-/** What a pixel is, where it is not 0: an edge if it continues another, or an edge for certain. */
+/** Values of a pixel other than 0: an edge if it continues another one, or a definite edge. */
 const WEAK = 1;
 const STRONG = 2;
 
-/** The tangent of 22.5 degrees in OpenCV's fixed point, which decides between directions. */
+/** The tangent of 22.5 degrees in OpenCV's fixed point, which separates the directions. */
 const FIXED_POINT = 1 << 15;
 const TANGENT = Math.round(Math.tan(Math.PI / 8) * FIXED_POINT);
 
@@ -155,7 +156,7 @@ async function findRidges(
       const direction = across[y * width + x] as number;
       const before = magnitude[place - (steps[direction] as number)] as number;
       const after = magnitude[place + (steps[direction] as number)] as number;
-      // Of two equal ones side by side the first is the ridge; along diagonals neither is, as in OpenCV.
+      // Of two equal neighbors side by side the first is the ridge; along diagonals neither is, as in OpenCV.
       const isDiagonal = direction > 1;
       if (size > before && (isDiagonal ? size > after : size >= after)) found[place] = size > high ? STRONG : WEAK;
     }
@@ -164,8 +165,8 @@ async function findRidges(
 }
 
 /**
- * Where the neighbours are that the gradient points at and away from: 0 beside, 1 above and below, 2 and 3 along the falling and the rising
- * diagonal.
+ * The neighbors that the gradient points to and away from: 0 left and right, 1 above and below, 2 and 3 along the
+ * falling and the rising diagonal.
  */
 function acrossEdge(dx: number, dy: number): number {
   const [x, y] = [Math.abs(dx), Math.abs(dy) * FIXED_POINT];
@@ -174,10 +175,10 @@ function acrossEdge(dx: number, dy: number): number {
   return dx < 0 === dy < 0 ? 2 : 3;
 }
 
-/** Pixels that are looked around between two looks at the clock. */
+/** Pixels processed between two checks of the clock. */
 const PLACES_AT_A_TIME = 1 << 12;
 
-/** Makes strong what hangs together with it. */
+/** Marks every weak pixel connected to a definite edge. */
 async function followEdges(ridges: Uint8Array, width: number): Promise<void> {
   const stride = width + 2;
   const steps = [-stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1];

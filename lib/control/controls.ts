@@ -1,4 +1,4 @@
-// The images that ControlNets follow, from a file to the network, and when each is heard.
+// Control images: from a file to the network's input, and the steps in which each ControlNet is active.
 
 import { argumentError } from '../core/errors.ts';
 import type { DepthSource } from '../depth/depth-source.ts';
@@ -11,18 +11,18 @@ import type { Networks, Shape } from '../native/networks.ts';
 import { findEdges } from './canny.ts';
 import type { CheckedControl } from './options.ts';
 
-/** A control with its image as the network takes it. */
+/** A control with its image as the network's input. */
 export interface Control extends CheckedControl {
   /** `[1, 3, height, width]`, 0..1. */
   readonly hint: Float32Array;
   readonly shape: Shape;
 }
 
-/** What a control's image must fit. */
+/** What a control image must fit. */
 export interface View {
-  /** Size in pixels that is drawn. */
+  /** Size in pixels of the generated image. */
   readonly size: Size;
-  /** The part of a whole image that is drawn, where it is a part: controls are of the whole. */
+  /** The generated region, if it is only a part of the image: control images cover the whole image. */
   readonly part?: { readonly of: Size; readonly region: Rectangle } | undefined;
 }
 
@@ -30,11 +30,11 @@ export interface View {
 export type ControlsAt = (step: number, total: number) => readonly NativeControl[];
 
 /**
- * Reads the images of controls, and fits them to what is drawn once that is known.
+ * Reads control images, and later fits them to the generated size.
  *
- * @param depth estimates depth where a control asks for that.
- * @throws DiffusionError, RangeError as {@link readImage}, {@link DepthSource.estimator}; RangeError for an image of another size
- *   that may not be resized.
+ * @param depth estimates depth for controls that require it.
+ * @throws DiffusionError, RangeError like {@link readImage}, {@link DepthSource.estimator}; RangeError for an image of
+ *   another size that may not be resized.
  */
 export async function readControls(
   controls: readonly CheckedControl[],
@@ -56,7 +56,7 @@ export async function readControls(
   return read;
 }
 
-/** What a ControlNet is shown of an image. */
+/** The input that a ControlNet gets for an image. */
 async function preprocess(
   image: Pixels,
   { preprocessor, canny }: CheckedControl,
@@ -72,7 +72,7 @@ async function preprocess(
 /**
  * Opens the ControlNets of a run.
  *
- * @returns what is heard at each step, counted from 0.
+ * @returns the controls that are active in each step, counted from 0.
  */
 export async function openControls(networks: Networks, controls: readonly Control[]): Promise<ControlsAt> {
   if (controls.length === 0) return () => [];

@@ -1,45 +1,49 @@
-// The options of a call that concern ControlNets.
+// The options of a call for ControlNets.
 
 import { checkImage, type ImageInput } from '../image/input.ts';
 import { RESIZE_MODES, type ResizeMode } from '../image/resize.ts';
 import { type OptionCheck, within } from '../options/check.ts';
 import { type CannyOptions, type CheckedCannyOptions, checkCannyOptions } from './canny.ts';
 
-/** What is made of an image before a ControlNet is shown it: see {@link ControlOptions.preprocessor}. */
+/** What is computed from an image before a ControlNet sees it: see {@link ControlOptions.preprocessor}. */
 export type Preprocessor = 'none' | 'canny' | 'depth';
 
-/** The names in the order in which they are listed to users. */
+/** The names, in the order in which users see them. */
 export const PREPROCESSORS: readonly Preprocessor[] = ['none', 'canny', 'depth'];
 
-/** An image that a ControlNet leads the drawing by (Zhang et al. 2023, arXiv:2302.05543). */
+/** A control image and the ControlNet that it conditions the model through (Zhang et al. 2023, arXiv:2302.05543). */
 export interface ControlOptions {
   /**
-   * Path of the ControlNet: a file in the original spelling or in that of diffusers (safetensors, GGUF, `.pth`), or a diffusers
-   * folder. It must be made for models of this one's family. It stays open for the next call: see {@link Model.unloadControlNets}.
+   * Path of the ControlNet: a file with the original or diffusers' tensor names (safetensors, GGUF, `.pth`), or a
+   * diffusers folder. It must be made for this model's family. It stays open for the next call: see {@link
+   * Model.unloadControlNets}.
    */
   model: string;
-  /** The image to follow, in what the ControlNet was trained with: edges, depth, a pose, ... What is transparent shows white. */
+  /**
+   * The control image, in the form that the ControlNet was trained on: edges, depth, a pose, ... Transparent pixels
+   * become white.
+   */
   image: ImageInput;
-  /** Factor of what the ControlNet adds, 0 to 10. Default 1; 0 draws the image that is drawn without it. */
+  /** Factor of the ControlNet's contribution, 0 to 10. Default 1; 0 gives the same image as without it. */
   strength?: number | undefined;
   /**
-   * The part of the steps in which it is heard, as shares of all steps of the run, 0 to 1 and `start` below `end`: a step counts
-   * that begins at `start` or later and ends at `end` or earlier, as in diffusers. Defaults 0 and 1.
+   * The part of the steps in which it is active, as fractions of all steps of the run, 0 to 1 and `start` below `end`:
+   * a step counts if it begins at `start` or later and ends at `end` or earlier, as in diffusers. Defaults 0 and 1.
    */
   start?: number | undefined;
   end?: number | undefined;
   /**
-   * What is made of `image` first: its edges (`canny`), its depth (`depth`, estimated by `depthModel` of the model's source), or nothing
-   * (`none`, default).
+   * What is computed from `image` first: its edges (`canny`), its depth (`depth`, estimated by the `depthModel` of the
+   * model's source), or nothing (`none`, default).
    */
   preprocessor?: Preprocessor | undefined;
-  /** How edges are found, with the preprocessor `canny`. */
+  /** Options of the preprocessor `canny`. */
   canny?: CannyOptions | undefined;
-  /** What becomes of an image of another size than the one that is drawn, as in `img2img`. Default `fill`. */
+  /** How an image of another size than the generated one is resized, as in `img2img`. Default `fill`. */
   resizeMode?: ResizeMode | undefined;
 }
 
-/** A control with every default filled in, known to be right. */
+/** A control with every default filled in, validated. */
 export interface CheckedControl {
   readonly model: string;
   readonly image: ImageInput;
@@ -58,7 +62,9 @@ const KEYS: readonly (keyof ControlOptions)[] = [
 const MAX_CONTROLS = 8;
 const MAX_STRENGTH = 10;
 
-/** Checks the option `controls`, whose images may have so many pixels; problems stay with `check`. */
+/**
+ * Checks the option `controls`, whose images may have up to the given number of pixels; `check` collects the problems.
+ */
 export function checkControls(check: OptionCheck, maxPixels: number): readonly CheckedControl[] {
   const tooMany = `at most ${MAX_CONTROLS} controls`;
   const given = check.list('controls', 'an array of { model, image }', MAX_CONTROLS, tooMany) ?? [];
@@ -85,8 +91,13 @@ function checkControl(value: unknown, name: string, maxPixels: number): CheckedC
     check.problem({ name: `${name}.start`, expected: `less than the end, ${end},`, received: `${start}` });
   }
   if (check.value(`${name}.canny`) !== undefined && preprocessor !== 'canny') {
-    const remedy = "Set preprocessor to 'canny', or leave it out";
-    check.problem({ name: `${name}.canny`, expected: 'none without that preprocessor', received: 'options', remedy });
+    const remedy = "Set preprocessor to 'canny', or omit the options";
+    check.problem({
+      name: `${name}.canny`,
+      expected: 'no options without that preprocessor',
+      received: 'options',
+      remedy,
+    });
   }
   check.done();
   return control as CheckedControl;

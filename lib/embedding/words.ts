@@ -149,7 +149,7 @@ function unfit(encoders: readonly NativeTextEncoder[], tensors: readonly NativeT
 
 function wrongWidth(expected: string, found: number, path: string): DiffusionError {
   const message = `vectors of ${expected} numbers for the text encoder of the model, found some of ${found}`;
-  return refused('ERR_MODEL_MISMATCH', path, `${message}. It was made for a model of another family`);
+  return refused('ERR_MODEL_MISMATCH', path, `${message}. It was made for another model family`);
 }
 
 function refused(code: DiffusionError['code'], path: string, expectedAndFound: string): DiffusionError {

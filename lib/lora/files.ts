@@ -1,4 +1,4 @@
-// From the names of LoRAs to their files.
+// Finds the files of LoRAs by their names.
 
 import { stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, resolve } from 'node:path';
@@ -8,24 +8,24 @@ import { quotePath } from '../files/user-file.ts';
 import type { NativeLora } from '../native/contract.ts';
 import type { CheckedLoras, LoraRequest } from './options.ts';
 
-/** A LoRA whose file is there. */
+/** A LoRA whose file exists. */
 export interface FoundLora extends NativeLora {
-  /** How the prompt calls it, where whoever wrote the prompt is to learn nothing of the file. */
+  /** Its name in the prompt, if the prompt's author must learn nothing about the file. */
   readonly tag: string | undefined;
 }
 
-/** What the name of a LoRA may go without. */
+/** Extensions that the name of a LoRA may omit. */
 const EXTENSIONS = ['.safetensors', '.pt', '.ckpt', '.pth', '.bin'];
-/** What a file in the folder of LoRAs ends in, for a prompt to name it. */
+/** Extensions of files in the LoRA folder that a prompt may name. */
 const NAMED = new Set([...EXTENSIONS, '.gguf']);
-/** What PEFT and diffusers call the file of a LoRA in a folder of its own. */
+/** The file names that PEFT and diffusers use for a LoRA in its own folder. */
 const IN_FOLDER = ['adapter_model', 'pytorch_lora_weights'].flatMap((stem) => [`${stem}.safetensors`, `${stem}.bin`]);
 
 /**
- * Finds each LoRA. Those that the prompt names are files in the folder, and nothing else, unless prompts may give paths; the others are
- * files in the folder, or else paths of their own. A folder stands for the file of PEFT or diffusers in it.
+ * Finds each LoRA. Those named in the prompt must be files in the folder, unless prompts may contain paths; the others
+ * are files in the folder, or else paths. A folder stands for the PEFT or diffusers file in it.
  *
- * @throws DiffusionError `ERR_FILE` for one that is nowhere.
+ * @throws DiffusionError `ERR_FILE` for one that is not found.
  */
 export function findLoras({ loras, loraDirectory, loraTags }: CheckedLoras): Promise<FoundLora[]> {
   return Promise.all(
@@ -45,18 +45,18 @@ async function findLora(name: LoraRequest['name'], directory: string | undefined
     for (const candidate of candidatesOf(beginning)) if (await isThere(candidate)) return candidate;
   }
   const places = [...beginnings].map(quotePath).join(' or ');
-  const remedy = `Give the path of the file, of a folder with ${IN_FOLDER[0]}, or its name and the folder of LoRAs`;
+  const remedy = `Give the path of the file or of a folder with ${IN_FOLDER[0]}, or its name and the LoRA folder`;
   throw new DiffusionError('ERR_FILE', `Expected a LoRA at ${places}, with or without ${EXTENSIONS[0]}. ${remedy}`);
 }
 
-/** What is not in the folder is not looked at, and is told of like what is not there. */
+/** Files outside the folder are not looked at, and are reported as if they did not exist. */
 async function findNamed(name: string, directory: string): Promise<string> {
   const leaves = isAbsolute(name) || name.includes('\0') || name.split(/[/\\]/).includes('..');
   for (const candidate of leaves ? [] : candidatesOf(join(directory, name))) {
     const named = NAMED.has(extname(candidate).toLowerCase());
     if (named && (await isInside(directory, candidate)) && (await isThere(candidate))) return candidate;
   }
-  const expected = 'the name of a LoRA in the folder of LoRAs, with or without its extension,';
+  const expected = 'the name of a LoRA in the LoRA folder, with or without its extension,';
   throw new DiffusionError('ERR_FILE', `Expected ${expected} but the prompt has ${describe(name)}`);
 }
 
@@ -67,9 +67,9 @@ function candidatesOf(beginning: string): string[] {
   ];
 }
 
-/** Whether a path leads to something to read; that it is a pipe, say, is told of by who reads it. */
+/** Whether a path leads to something to read; whoever reads it reports that it is a pipe, for example. */
 async function isThere(path: string): Promise<boolean> {
-  // A name that no file can have is one that is not there.
+  // A name that no file can have does not exist.
   return stat(path).then(
     (entry) => !entry.isDirectory(),
     () => false,

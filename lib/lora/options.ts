@@ -1,4 +1,4 @@
-// The options of a call that concern LoRAs.
+// The options of a call for LoRAs.
 
 import { isArgumentError } from '../core/errors.ts';
 import { type OptionCheck, within } from '../options/check.ts';
@@ -7,17 +7,17 @@ import { readLoraTags } from './tags.ts';
 /** One LoRA of a call. */
 export interface LoraOption {
   /**
-   * A safetensors or PyTorch file, a folder of PEFT (`adapter_model.safetensors` beside `adapter_config.json`) or diffusers; or its name in
-   * `loraDirectory`, with or without the extension.
+   * A safetensors or PyTorch file, a PEFT folder (`adapter_model.safetensors` and `adapter_config.json`) or a diffusers
+   * folder; or its name in `loraDirectory`, with or without the extension.
    */
   path: string;
-  /** What its changes are multiplied by: any finite number. Default 1. */
+  /** Factor of its changes: any finite number. Default 1. */
   weight?: number | undefined;
-  /** What those of the text encoders are multiplied by. Default: `weight`. */
+  /** Factor of its changes to the text encoders. Default: `weight`. */
   textEncoderWeight?: number | undefined;
 }
 
-/** A LoRA that is asked for, by name or path. */
+/** A requested LoRA, by name or path. */
 export interface LoraRequest {
   readonly name: string;
   readonly weight: number;
@@ -34,13 +34,13 @@ export interface CheckedLoras {
 }
 
 const LORA_TAGS = ['names', 'paths'] as const;
-/** What tags in a prompt may name: files in `loraDirectory`, or any path. */
+/** What tags in a prompt may refer to: names of files in `loraDirectory`, or any path. */
 export type LoraTags = (typeof LORA_TAGS)[number];
 
 const MAX_LORAS = 64;
-const TOO_MANY = `at most ${MAX_LORAS} LoRAs, those of the prompt among them,`;
+const TOO_MANY = `at most ${MAX_LORAS} LoRAs, including those in the prompt,`;
 
-/** Checks the options that concern LoRAs, and adds what the prompt names; problems stay with `check`. */
+/** Checks the options for LoRAs, and adds those named in the prompt; `check` collects the problems. */
 export function checkLoras(check: OptionCheck): CheckedLoras {
   const tags = tagsOf(check.value('prompt'));
   const loras = [...checkList(check), ...tags];
@@ -49,8 +49,8 @@ export function checkLoras(check: OptionCheck): CheckedLoras {
   const loraTags = check.name<LoraTags>('loraTags', 'names', LORA_TAGS);
   if (tags.length > 0 && loraTags === 'names' && loraDirectory === undefined) {
     const remedy =
-      "Give the LoRAs in the option loras, or loraTags: 'paths' where whoever writes prompts may read any file";
-    const expected = 'the folder of the LoRAs that the prompt names';
+      "Give the LoRAs in the option loras, or set loraTags: 'paths' if the authors of prompts may read any file";
+    const expected = 'the folder of the LoRAs named in the prompt';
     check.problem({ name: 'loraDirectory', expected, received: 'undefined', remedy });
   }
   return { loras, loraDirectory, loraTags, strictLoras: check.boolean('strictLoras', false) };
@@ -62,7 +62,7 @@ function checkList(check: OptionCheck): LoraRequest[] {
   return checked.filter((lora) => lora !== undefined);
 }
 
-/** What is wrong with a tag was said when the prompt was checked. */
+/** Problems with tags were reported when the prompt was checked. */
 function tagsOf(prompt: unknown): readonly LoraRequest[] {
   const tags = typeof prompt === 'string' ? (quietly(() => readLoraTags(prompt).tags) ?? []) : [];
   return tags.map((tag) => ({ ...tag, fromPrompt: true }));

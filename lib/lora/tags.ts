@@ -1,17 +1,17 @@
-// The tags of LoRAs in prompts: `<lora:name:weight>`, and those of its kind.
+// LoRA tags in prompts: `<lora:name:weight>` and similar.
 
 import { argumentError, describe } from '../core/errors.ts';
 
-/** A LoRA as a prompt names it. */
+/** A LoRA as named in a prompt. */
 export interface LoraTag {
   readonly name: string;
-  /** Of the UNet. */
+  /** For the UNet. */
   readonly weight: number;
   readonly textEncoderWeight: number;
 }
 
 const TAG = /<(lora|lyco|hypernet):([^<>]*)>/g;
-/** How the web UI names the weights. */
+/** The web UI's names of the weights. */
 const WEIGHTS = ['te', 'unet'] as const;
 
 export function hasLoraTag(prompt: string): boolean {
@@ -19,18 +19,18 @@ export function hasLoraTag(prompt: string): boolean {
 }
 
 /**
- * Takes the tags out of a prompt; they may stand anywhere. As in AUTOMATIC1111's web UI, a tag is `<lora:name:weight>`, or
- * `<lora:name>` for a weight of 1; `<lora:name:0.5:0.8>` and `<lora:name:te=0.5:unet=0.8>` have one for the text encoders and one for the
- * UNet, which has that of the text encoders where it has none; and `<lyco:...>` is the same.
+ * Removes the tags from a prompt; they may be anywhere. As in AUTOMATIC1111's web UI, a tag is `<lora:name:weight>`, or
+ * `<lora:name>` for a weight of 1; `<lora:name:0.5:0.8>` and `<lora:name:te=0.5:unet=0.8>` have one weight for the text
+ * encoders and one for the UNet, which defaults to that of the text encoders; `<lyco:...>` means the same.
  *
- * @returns the text without them, and the LoRAs in their order.
- * @throws RangeError `ERR_INVALID_ARG_VALUE` for a tag without a name, with anything but finite numbers behind it, and for
- *   `<hypernet:...>`, which nothing here applies.
+ * @returns the text without them, and the LoRAs in order.
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for a tag without a name, for anything but finite numbers after the name,
+ *   and for `<hypernet:...>`, which is not supported.
  */
 export function readLoraTags(prompt: string): { readonly text: string; readonly tags: readonly LoraTag[] } {
   const tags: LoraTag[] = [];
   const text = prompt.replace(TAG, (tag: string, kind: string, content: string) => {
-    if (kind === 'hypernet') throw refused('no hypernetwork, which this version does not apply,', tag);
+    if (kind === 'hypernet') throw refused('no hypernetwork, which is not supported,', tag);
     const read = readTag(content);
     if (!read)
       throw refused('a LoRA as <lora:name:weight> or <lora:name:te=weight:unet=weight>, weights finite numbers,', tag);
@@ -49,7 +49,7 @@ function readTag(content: string): LoraTag | undefined {
   return name === '' ? undefined : weights && { name, ...weights };
 }
 
-/** @returns undefined where a field is no weight, or there are too many. */
+/** @returns undefined if a field is not a weight, or there are too many. */
 function readWeights(fields: readonly string[]): Omit<LoraTag, 'name'> | undefined {
   const named = new Map<string, number>();
   const unnamed: number[] = [];

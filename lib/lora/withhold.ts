@@ -1,21 +1,21 @@
-// Errors about files that a prompt named, without what the files hold: whoever wrote the prompt may be anyone.
+// Hides file contents in errors about files that a prompt named: the prompt's author may be anyone.
 
 import { dirname, join } from 'node:path';
 import { DiffusionError, type DiffusionErrorCode, describe } from '../core/errors.ts';
 import type { FoundLora } from './files.ts';
 
-/** What is said in place of the message. */
+/** The text that replaces the message. */
 const REASONS: Partial<Record<DiffusionErrorCode, string>> = {
   ERR_FILE: 'cannot be read',
-  ERR_MODEL_CORRUPT: 'is damaged, or no file of tensors',
-  ERR_MODEL_UNSUPPORTED: 'is no LoRA, or one of a kind that this version does not apply',
+  ERR_MODEL_CORRUPT: 'is damaged, or not a tensor file',
+  ERR_MODEL_UNSUPPORTED: 'is not a LoRA, or of an unsupported type',
   ERR_MODEL_INCOMPLETE: 'lacks a part of an adapter',
-  ERR_MODEL_MISMATCH: 'has tensors that this model has no place for. It was made for a model of another family',
+  ERR_MODEL_MISMATCH: 'has tensors that this model has no place for. It was made for another model family',
 };
 
 /**
- * Does work with LoRAs. Where it fails for a file that the prompt named, the error has its code and the name in the prompt, and nothing
- * of the file. Errors about files of the option `loras` stay as they are.
+ * Does work with LoRAs. If it fails for a file that the prompt named, the error has its code and the name in the
+ * prompt, and nothing from the file. Errors about files of the option `loras` stay as they are.
  */
 export async function withholdContents<T>(loras: readonly FoundLora[], work: () => Promise<T>): Promise<T> {
   try {
@@ -31,19 +31,19 @@ export async function withholdContents<T>(loras: readonly FoundLora[], work: () 
     if (about.length > 0 && about.every(({ tag }) => tag === undefined)) throw error;
     const tags = new Set((about.length > 0 ? about : loras).map(({ tag }) => tag));
     const [own] = tags.size === 1 ? tags : [];
-    const which = own === undefined ? 'One of the LoRAs of the prompt' : `The LoRA ${describe(own)} of the prompt`;
+    const which = own === undefined ? 'One of the LoRAs in the prompt' : `The LoRA ${describe(own)} in the prompt`;
     const kind = / is an? ([A-Z(][\w()^-]{1,11}) \(it has the tensor /.exec(message)?.[1];
-    throw new DiffusionError(
-      code,
-      `${which} ${kind ? `is of the kind ${kind}, which this version does not apply` : reason}`,
-    );
+    throw new DiffusionError(code, `${which} ${kind ? `is of type ${kind}, which is not supported` : reason}`);
   }
 }
 
-/** Bytes of a path that a message of the engine repeats, but for the rest of a character. */
+/** Bytes of a path that a message of the engine repeats, except for an incomplete character. */
 const MOST_SHOWN = 100;
 
-/** The beginning of a path as the messages of the engine have it (`quote` in native/io/file_error.cc): several may begin alike. */
+/**
+ * The beginning of a path as the engine's messages have it (`quote` in native/io/file_error.cc): several may begin
+ * alike.
+ */
 function shown(path: string): string {
   let text = "'";
   let bytes = 1;

@@ -1,7 +1,7 @@
 // The attention syntax of prompts: from `a (red:1.3) cube` to texts with weights.
 import { argumentError, describe } from '../core/errors.ts';
 
-/** A stretch of a prompt, and the weight of its tokens: 1 is neutral. */
+/** A part of a prompt, and the weight of its tokens: 1 is neutral. */
 export interface WeightedText {
   readonly text: string;
   readonly weight: number;
@@ -10,16 +10,16 @@ export interface WeightedText {
 const ROUND_WEIGHT = 1.1;
 const SQUARE_WEIGHT = 1 / 1.1;
 /**
- * How many brackets may be open at a time. Their weights multiply, so this far down they mean nothing (1.1^256 is 4e10);
- * and the work on a prompt stays in proportion to its length.
+ * The maximum number of brackets open at a time. Their weights multiply, so at this depth they mean nothing (1.1^256 is
+ * 4e10); and the work on a prompt stays proportional to its length.
  */
 const MAX_OPEN = 256;
 
-/** Escapes, brackets, `:weight)` and the text between. */
+/** Escapes, brackets, `:weight)` and the text between them. */
 const SYNTAX = /\\[()[\]\\]|\\|:\s*([+-]?[.\d]+)\s*\)|[()[\]]|[^\\()[\]:]+|:/g;
 const BREAK = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/u;
 
-/** Stretches of a prompt and their weights, which are scaled again and again and so lie in an array of their own. */
+/** Parts of a prompt and their weights, which are scaled repeatedly and so have their own array. */
 interface Pieces {
   /** Undefined for a `BREAK`. */
   readonly texts: (string | undefined)[];
@@ -29,23 +29,23 @@ interface Pieces {
 /**
  * Reads the attention syntax of AUTOMATIC1111's web UI:
  *
- * - `(text)` multiplies the weight of `text` by 1.1, `[text]` divides it by 1.1, `(text:1.3)` multiplies it by 1.3
- *   (white space around the number is allowed, a sign too); brackets nest, and may cross;
- * - a bracket that is never closed counts to the end of the prompt as if closed there; a closing one without its opening
- *   is text;
+ * - `(text)` multiplies the weight of `text` by 1.1, `[text]` divides it by 1.1, `(text:1.3)` multiplies it by 1.3 (the
+ *   number may have a sign and white space around it); brackets nest, and may cross;
+ * - an opening bracket that is never closed extends to the end of the prompt; a closing one without its opening is
+ *   text;
  * - `\(`, `\)`, `\[`, `\]` and `\\` are the characters themselves, and any other backslash is dropped;
  * - the word `BREAK` in capitals ends a section.
  *
- * Neighbours of equal weight are joined. Differences from the web UI: a `BREAK` inside brackets is one (there it becomes
- * the word "break" of negative weight). From stable-diffusion.cpp, which otherwise agrees: it knows only the escape `\(`
- * and keeps the backslash of the others, takes no white space around a weight, drops a `:1.3)` that closes nothing, and
- * sees a `BREAK` at the end of a longer word.
+ * Neighbors of equal weight are joined. Differences from the web UI: a `BREAK` inside brackets works (there it becomes
+ * the word "break" with a negative weight). Differences from stable-diffusion.cpp, which otherwise agrees: it only
+ * knows the escape `\(` and keeps the backslash of the others, allows no white space around a weight, drops a `:1.3)`
+ * that closes nothing, and finds a `BREAK` at the end of a longer word.
  *
  * @param prompt any text
- * @param name the option that `prompt` was given as, for the message of an error
- * @returns the sections between the `BREAK`s, at least one, each with its texts in order; empty texts are left out
- * @throws RangeError `ERR_INVALID_ARG_VALUE` for a malformed weight, more than 256 brackets open at a time, or a product
- *   of weights beyond the range of a 32-bit float
+ * @param name the option that `prompt` was given as, for error messages
+ * @returns the sections between the `BREAK`s, at least one, each with its texts in order; empty texts are omitted
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for a malformed weight, more than 256 brackets open at a time, or a
+ *   product of weights beyond the range of a 32-bit float
  */
 export function parseAttention(prompt: string, name = 'prompt'): WeightedText[][] {
   const pieces: Pieces = { texts: [], weights: [] };
@@ -129,6 +129,6 @@ function tooDeep(name: string): Error {
 }
 
 function misuse(name: string, expected: string, received: string): Error {
-  const remedy = 'Write (text:1.3) for a weight, and \\( \\) \\[ \\] for brackets that mean themselves';
+  const remedy = 'Write (text:1.3) for a weight, and \\( \\) \\[ \\] for literal brackets';
   return argumentError([{ name, expected, received, remedy, code: 'ERR_INVALID_ARG_VALUE' }]);
 }

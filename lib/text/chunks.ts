@@ -1,4 +1,5 @@
-// From a prompt to the chunks of 77 tokens that a CLIP text encoder takes (of 248 where it is LongCLIP's), with a weight for each token.
+// From a prompt to the chunks of 77 tokens that a CLIP text encoder accepts (248 for LongCLIP), with a weight for each
+// token.
 import { argumentError, describe } from '../core/errors.ts';
 import { parseAttention } from './attention.ts';
 import type { ClipTokenizer } from './tokenizer.ts';
@@ -6,13 +7,13 @@ import { type Trigger, WordFinder } from './triggers.ts';
 
 /** Tokens in a chunk: the length of CLIP's position table. */
 export const CHUNK_LENGTH = 77;
-/** That of LongCLIP (Zhang et al. 2024, arXiv:2403.15378), which is CLIP with more positions. */
+/** The same for LongCLIP (Zhang et al. 2024, arXiv:2403.15378), which is CLIP with more positions. */
 export const LONG_CHUNK_LENGTH = 248;
-/** Tokens of the prompt in a chunk, between its start and its end token. */
+/** Prompt tokens in a chunk, between its start and end tokens. */
 export const CHUNK_BODY = CHUNK_LENGTH - 2;
 /**
- * In place of a token: takes its place when chunks are cut, and is then left out of them. So the chunks of several text encoders end at the
- * same words, where one of the encoders has no vectors for a word.
+ * A placeholder token: it takes up space when chunks are cut, and is then omitted. So the chunks of several text
+ * encoders end at the same words even if one of the encoders has no vectors for a word.
  */
 export const LEFT_OUT = -1;
 
@@ -28,29 +29,29 @@ export interface PromptChunk {
 
 export interface EncodePromptOptions {
   readonly tokenizer: ClipTokenizer;
-  /** Token that fills the last chunk behind its end token: 49407 (the end token) for SD 1, 0 for SD 2. */
+  /** Token that fills the last chunk after its end token: 49407 (the end token) for SD 1, 0 for SD 2. */
   readonly pad: number;
-  /** Tokens in a chunk: how many positions the text encoder has. Default 77. */
+  /** Tokens in a chunk: the number of positions of the text encoder. Default 77. */
   readonly positions?: number;
-  /** Words that stand for tokens of their own. Default none. */
+  /** Words that stand for their own tokens. Default none. */
   readonly triggers?: WordFinder<Trigger> | undefined;
-  /** The option that the text was given as, for the message of an error. Default `prompt`. */
+  /** The option that the text was given as, for error messages. Default `prompt`. */
   readonly name?: string;
 }
 
 /**
  * Splits a prompt of any length into chunks; an empty one gives one chunk without body. The attention syntax is that of
- * {@link parseAttention}. The texts between its weights are tokenized each for itself and cut every 75 tokens, wherever
- * that falls. `BREAK` fills the chunk that it stands in with end tokens (whatever `pad` is) and starts the next; at the
- * border of two chunks, and so at the start or after another `BREAK`, it does nothing. A trigger whose tokens do not fit into
- * what is left of a chunk starts the next in the same way.
+ * {@link parseAttention}. The texts between its weights are tokenized separately and cut every 75 tokens, wherever that
+ * falls. `BREAK` fills its chunk with end tokens (whatever `pad` is) and starts the next; at the border of two chunks,
+ * and so at the start or after another `BREAK`, it does nothing. A trigger whose tokens do not fit into the rest of a
+ * chunk starts the next in the same way.
  *
- * This is the chunking of stable-diffusion.cpp. AUTOMATIC1111's web UI agrees up to 75 tokens; beyond, it moves the tokens
- * behind a comma among the last 20 of a chunk to the next chunk, makes an empty chunk of a `BREAK` at a border, and
- * fills before a `BREAK` with `pad`.
+ * This is the chunking of stable-diffusion.cpp. AUTOMATIC1111's web UI agrees up to 75 tokens; beyond that, it moves
+ * the tokens after a comma among the last 20 of a chunk to the next chunk, turns a `BREAK` at a border into an empty
+ * chunk, and fills with `pad` before a `BREAK`.
  *
- * @throws TypeError `ERR_INVALID_ARG_TYPE` where the prompt is not a string
- * @throws RangeError `ERR_INVALID_ARG_VALUE` for weights that {@link parseAttention} refuses
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` if the prompt is not a string
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for weights that {@link parseAttention} rejects
  */
 export function encodePrompt(prompt: string, options: EncodePromptOptions): PromptChunk[] {
   const { tokenizer, pad, positions = CHUNK_LENGTH, triggers = NO_TRIGGERS, name = 'prompt' } = options;
@@ -64,7 +65,7 @@ export function encodePrompt(prompt: string, options: EncodePromptOptions): Prom
     while (places.length % bodyLength !== 0) places.push([tokenizer.endToken, 1]);
   };
   for (const section of parseAttention(prompt, name)) {
-    // A section behind a BREAK starts a chunk, unless it starts one already.
+    // A section after a BREAK starts a chunk, unless it is already at the start of one.
     fillChunk();
     for (const { text, weight } of section) {
       for (const part of triggers.split(text)) {
@@ -91,10 +92,10 @@ export function encodePrompt(prompt: string, options: EncodePromptOptions): Prom
 
 /**
  * Brings two prompts to the same number of chunks, so that they can be evaluated in one batch. The shorter one is
- * repeated as a whole while that fits: cross-attention over repeated keys and values is what it was over one copy, so
- * a prompt of one chunk stays exact beside any other, as if the two were evaluated apart (the default of the web UI, and
- * what stable-diffusion.cpp does). What then remains is filled with `empty`, the one chunk of an empty prompt, which
- * takes a share of the attention (the web UI's option "pad prompt/negative prompt to be same length").
+ * repeated as a whole while that fits: cross-attention over repeated keys and values equals that over one copy, so a
+ * prompt of one chunk is exact in any combination, as if both were evaluated separately (the default of the web UI, and
+ * what stable-diffusion.cpp does). The remainder is filled with `empty`, the one chunk of an empty prompt, which takes
+ * a share of the attention (the web UI's option "pad prompt/negative prompt to be same length").
  */
 export function padChunks(
   a: readonly PromptChunk[],

@@ -1,38 +1,42 @@
-// Prompt editing and alternation: from `a [cat:dog:0.5]` to the texts that hold in turn while an image is drawn.
+// Prompt editing and alternation: from `a [cat:dog:0.5]` to the texts that apply in turn while an image is generated.
 import { argumentError } from '../core/errors.ts';
 
-/** One of the texts of a prompt, and how long it holds. */
+/** One of the texts of a prompt, and how long it applies. */
 export interface PromptStage {
-  /** May still have attention syntax, see `parseAttention`. */
+  /** May still contain attention syntax, see `parseAttention`. */
   readonly text: string;
-  /** Number of the last evaluation that it holds for, counted from 0; the first stage that reaches an evaluation holds. */
+  /**
+   * Number of the last evaluation that it applies to, counted from 0; the first stage that reaches an evaluation
+   * applies.
+   */
   readonly until: number;
 }
 
-/** Most characters that the different stages of a prompt may be made from, so that work on a hostile one stays small. */
+/** The maximum number of characters for the different stages of a prompt, so that hostile prompts cost little. */
 const MAX_LENGTH = 2 ** 18;
 
-/** Runs of text with escapes, and the characters that mean something. A backslash before a line break or at the end is neither. */
+/** Runs of text with escapes, and the syntax characters. A backslash before a line break or at the end is neither. */
 const TOKENS = /(?:[^\\[\]():|]|\\[^\n])+|[[\]():|]/gu;
 const WHEN = /^\p{White_Space}*([+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)\p{White_Space}*$/u;
 
 /**
- * Reads the syntax of AUTOMATIC1111's web UI for prompts that change on the way:
+ * Reads the prompt editing syntax of AUTOMATIC1111's web UI:
  *
  * - `[from:to:when]` is `from` at first and `to` later, `[to:when]` nothing at first, `[from::when]` nothing later;
- * - `when` is a share of the steps where it is written with a point (`0.5`, and `1.0` is the end), otherwise a number of steps (`5`);
- *   it is rounded down;
- * - `[a|b|c]` is the next of its texts in each step, and the first again after the last; a text may be empty;
- * - all of them nest, also in `(brackets:1.2)`; a backslash takes the meaning from the character behind it.
+ * - `when` with a decimal point is a fraction of the steps (`0.5`, and `1.0` is the end), otherwise a number of steps
+ *   (`5`); it is rounded down;
+ * - `[a|b|c]` uses the next of its texts in each step, and the first again after the last; a text may be empty;
+ * - all of them nest, also in `(brackets:1.2)`; a backslash escapes the character after it.
  *
- * As there, a bracket that fits none of these (`[a:b:c:3]`, `[a:b]`, one that is never closed, one that holds such a bracket) is
- * text, with what it holds; and where a `|` stands outside an alternation, or a backslash at the end of a line, the whole
- * prompt is. What text means after that is up to `parseAttention`: `[word]` still weighs less.
+ * As in the web UI, a bracket that fits none of these (`[a:b:c:3]`, `[a:b]`, one that is never closed, one that
+ * contains such a bracket) is text, including its content; and a `|` outside an alternation, or a backslash at the end
+ * of a line, turns the whole prompt into text. What text then means is up to `parseAttention`: `[word]` still weighs
+ * less.
  *
- * @param steps how many evaluations there are to be. Samplers that evaluate twice a step have twice as many, and count in them.
- * @param name the option that `prompt` was given as, for the message of an error
- * @returns the stages in order, neighbours of different text, the last until `steps`
- * @throws RangeError `ERR_INVALID_ARG_VALUE` where its length times the number of its different stages is more than 262,144
+ * @param steps number of evaluations. Samplers that evaluate twice per step have twice as many, and count in them.
+ * @param name the option that `prompt` was given as, for error messages
+ * @returns the stages in order, neighbors with different texts, the last until `steps`
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` if its length times the number of its different stages exceeds 262,144
  */
 export function schedulePrompt(prompt: string, steps: number, name = 'prompt'): PromptStage[] {
   const { tokens, jumps, whens, period } = parse(prompt, steps);
@@ -53,22 +57,25 @@ export function schedulePrompt(prompt: string, steps: number, name = 'prompt'): 
   return stages;
 }
 
-/** The stage that holds at an evaluation, counted from 0. */
+/** The stage that applies to an evaluation, counted from 0. */
 export function stageAt<T extends { readonly until: number }>(stages: readonly T[], evaluation: number): T {
   return stages.find(({ until }) => evaluation <= until) ?? (stages.at(-1) as T);
 }
 
-/** Where to go on in the stage that ends with an evaluation. */
+/** Where to continue, in the stage that ends with an evaluation. */
 type Jump = (until: number) => number;
 
-/** A prompt as tokens to be read in order, but for those that say where to go on instead. */
+/** A prompt as tokens to be read in order, except for jumps to where reading continues. */
 interface Program {
   readonly tokens: readonly string[];
-  /** At the place of such a token. */
+  /** By the index of such a token. */
   readonly jumps: readonly (Jump | undefined)[];
-  /** The last evaluations before edits take place, rising, and the last of all. */
+  /** The last evaluations before edits take place, ascending, and the last of all. */
   readonly whens: readonly number[];
-  /** After how many steps all alternations are back at their first texts; 1 where there are none, at most all steps. */
+  /**
+   * The number of steps after which all alternations are back at their first texts; 1 if there are none, at most all
+   * steps.
+   */
   readonly period: number;
 }
 
@@ -82,14 +89,14 @@ function textAt(tokens: Program['tokens'], jumps: Program['jumps'], until: numbe
   return text;
 }
 
-/** A bracket that is open: its place, and those of the `:` and `|` in it so far. */
+/** An open bracket: its index, and those of the `:` and `|` in it so far. */
 interface Open {
   readonly place: number;
   readonly colons: number[];
   readonly bars: number[];
 }
 
-/** Matches brackets in one pass. What is no structure stays text, and with it all that is open around it. */
+/** Matches brackets in one pass. What is not valid syntax stays text, as does everything open around it. */
 function parse(prompt: string, steps: number): Program {
   const literal: Program = { tokens: [prompt], jumps: [], whens: [steps], period: 1 };
   const tokens = prompt.match(TOKENS) ?? [];
@@ -122,13 +129,13 @@ function parse(prompt: string, steps: number): Program {
   return { tokens, jumps, whens: [...whens].sort((a, b) => a - b), period };
 }
 
-/** A pair of brackets that means something: what it jumps over, and the last evaluation before it changes. */
+/** A pair of brackets with a meaning: what it jumps over, and the last evaluation before it changes. */
 interface Structure {
   readonly jumps: readonly (readonly [place: number, jump: Jump])[];
   readonly when?: number;
 }
 
-/** What the bracket at `end` makes of the one that is open; undefined where that is no structure. */
+/** The meaning of the open bracket when closed at `end`; undefined if it has none. */
 function close(
   tokens: readonly string[],
   { place, colons, bars }: Open,
@@ -161,6 +168,6 @@ function leastCommonMultiple(a: number, b: number): number {
 
 function tooLong(name: string): Error {
   const expected = `at most ${MAX_LENGTH} characters, counted once for each stage that edits and alternations make of it,`;
-  const remedy = 'Shorten it, or write \\[ \\] \\| for brackets and bars that mean themselves';
+  const remedy = 'Shorten it, or write \\[ \\] \\| for literal brackets and bars';
   return argumentError([{ name, expected, received: 'more', remedy, code: 'ERR_INVALID_ARG_VALUE' }]);
 }

@@ -1,12 +1,12 @@
-// Byte-pair merging of one word in O(n log n): a linked list of symbols and a heap of the merges that they allow.
+// Byte-pair merging of one word in O(n log n): a linked list of symbols and a heap of their possible merges.
 import { pairKey, type Vocabulary } from './vocabulary.ts';
 
-/** Room for a position in a heap entry `token * POSITIONS + position`: smallest token first, then leftmost. */
+/** Range of positions in a heap entry `token * POSITIONS + position`: smallest token first, then leftmost. */
 const POSITIONS = 2 ** 32;
 const NONE = -1;
 
 /**
- * Merges the symbols of a word, always the earliest-ranked pair and of equal ones the leftmost, until none is left
+ * Merges the symbols of a word, always the earliest-ranked pair and among equals the leftmost, until none is left
  * (Sennrich et al. 2016, algorithm 1), and appends the resulting tokens to `out`.
  */
 export function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: number[]): void {
@@ -32,7 +32,7 @@ export function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: 
     const entry = pop(heap);
     const position = entry % POSITIONS;
     const token = (entry - position) / POSITIONS;
-    // An earlier merge may have taken this symbol (NONE pairs with nothing) or its neighbour.
+    // An earlier merge may have consumed this symbol (NONE pairs with nothing) or its neighbor.
     if (joined(position) !== token) continue;
     const taken = next[position] as number;
     const after = next[taken] as number;

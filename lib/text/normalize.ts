@@ -1,22 +1,22 @@
-// Normalization form C (Unicode Standard Annex 15) in time that grows with the length of the text.
+// Normalization form C (Unicode Standard Annex 15) in time proportional to the length of the text.
 
-/** Fewer combining marks in a row are put in order in no time. */
+/** Shorter runs of combining marks are sorted in no time. */
 const FEW = 32;
 const LONG_RUN = /\p{M}{32,}/gu;
 
-/** The combining classes that come first and last in a run. */
+/** The first and last combining classes in a run. */
 const FIRST_MARK = '\u0334';
 const LAST_MARK = '\u0345';
 
 /**
- * The same as `text.normalize('NFC')`, whose time grows with the square of a run of marks that are out of order: it moves each of them to its
- * place one by one.
+ * Same as `text.normalize('NFC')`, whose time is quadratic in the length of a run of unordered marks: it moves each of
+ * them to its place one by one.
  */
 export function normalize(text: string): string {
   return text.replace(LONG_RUN, inOrder).normalize('NFC');
 }
 
-/** A run of marks in canonical order: stretches between marks that stay where they are, each sorted by combining class. */
+/** A run of marks in canonical order: stretches between marks that never move, each sorted by combining class. */
 function inOrder(run: string): string {
   const parts = new Map([...new Set(run)].map((mark) => [mark.codePointAt(0), decomposed(mark)]));
   const classes = classesOf(new Set([...parts.values()].flat()));
@@ -41,7 +41,7 @@ function sorted(stretch: string, classes: ReadonlyMap<number | undefined, number
   return ofClass.join('');
 }
 
-/** Numbers, since strings are slow to look up. */
+/** Numbers, because looking up strings is slow. */
 function* codePoints(text: string): Generator<number> {
   for (let i = 0; i < text.length; i++) {
     const code = text.codePointAt(i) as number;
@@ -50,12 +50,12 @@ function* codePoints(text: string): Generator<number> {
   }
 }
 
-/** Some marks stand for two. */
+/** Some marks decompose into two. */
 function decomposed(mark: string): string[] {
   return [...mark.normalize('NFD')];
 }
 
-/** A number for each mark by which they are ordered; none for those that nothing moves past. */
+/** The combining class number of each mark; none for those that nothing moves past. */
 function classesOf(marks: ReadonlySet<string>): Map<number | undefined, number> {
   const movable = [...marks].filter((mark) => !isInOrder(LAST_MARK, mark) || !isInOrder(mark, FIRST_MARK));
   movable.sort((a, b) => (isInOrder(a, b) ? (isInOrder(b, a) ? 0 : -1) : 1));

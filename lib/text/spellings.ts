@@ -1,11 +1,12 @@
-// How words of several vectors are written where each vector is a word of its own.
+// How words with several vectors are written if each vector is its own word.
 
 /**
- * diffusers gives a word of several vectors a token for each: `<cat>`, `<cat>_1`, `<cat>_2`, ... There, the first stands for all of them in a
- * prompt, and each other for itself. Written out one after the other, with a space between them, they are those vectors once.
+ * diffusers gives a word with several vectors one token for each: `<cat>`, `<cat>_1`, `<cat>_2`, ... In a prompt there,
+ * the first stands for all of them, and each of the others for itself. Written out in a row, separated by spaces, they
+ * are those vectors once.
  *
  * @param words what each word alone stands for.
- * @returns what each word stands for in a prompt, and what is written out.
+ * @returns what each word stands for in a prompt, including the written-out form.
  */
 export function spellings<T>(words: ReadonlyMap<string, T>): Map<string, readonly T[]> {
   const spelled = new Map<string, readonly T[]>();

@@ -1,10 +1,10 @@
-// The words that a tokenizer of transformers adds to its vocabulary, as its files say.
+// The words that a transformers tokenizer adds to its vocabulary, according to its files.
 
 import { DiffusionError, describe } from '../core/errors.ts';
 import { quotePath, readUserFile } from '../files/user-file.ts';
 import { normalize } from './normalize.ts';
 
-/** A word and the token that it is. */
+/** A word and its token. */
 export interface AddedToken {
   readonly word: string;
   readonly token: number;
@@ -14,7 +14,8 @@ type Json = Readonly<Record<string, unknown>>;
 type Entries = (json: Json) => readonly (readonly [word: unknown, token: unknown])[];
 
 /**
- * The files that name such words, and how each does. (`special_tokens_map.json` names some without their tokens, which stand in the others.)
+ * The files that list such words, and the format of each. (`special_tokens_map.json` lists some without their tokens,
+ * which are in the others.)
  */
 export const TOKENIZER_FILES: readonly (readonly [name: string, entries: Entries])[] = [
   ['added_tokens.json', Object.entries],
@@ -32,18 +33,18 @@ export const TOKENIZER_FILES: readonly (readonly [name: string, entries: Entries
   ],
 ];
 
-/** More than any tokenizer of CLIP has: its `tokenizer.json` has 4 MB. */
+/** More than any CLIP tokenizer needs: its `tokenizer.json` has 4 MB. */
 const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_TOKEN = 2 ** 31 - 1;
 
-/** What a file was to hold, and what it does. */
+/** What a file should contain, and what it does contain. */
 class Unexpected extends Error {}
 
 /**
- * The words that a file names; none where it is not there.
+ * The words that a file lists; none if it does not exist.
  *
- * @throws DiffusionError `ERR_FILE` where it cannot be read, `ERR_MODEL_UNSUPPORTED` where it has more than 16 MiB, `ERR_MODEL_CORRUPT`
- *   where it is not as the files of tokenizers are.
+ * @throws DiffusionError `ERR_FILE` if it cannot be read, `ERR_MODEL_UNSUPPORTED` if it has more than 16 MiB,
+ *   `ERR_MODEL_CORRUPT` if it is not a valid tokenizer file.
  */
 export async function readEntries(path: string, entriesOf: Entries): Promise<AddedToken[]> {
   const text = await readIfThere(path);
@@ -53,8 +54,8 @@ export async function readEntries(path: string, entriesOf: Entries): Promise<Add
 /**
  * The words in the text of an `added_tokens.json`.
  *
- * @param path to tell of.
- * @throws DiffusionError `ERR_MODEL_CORRUPT` where it is none.
+ * @param path for error messages.
+ * @throws DiffusionError `ERR_MODEL_CORRUPT` if it is not valid.
  */
 export function parseAddedTokens(text: string, path: string): AddedToken[] {
   return parseEntries(text, path, Object.entries);
@@ -65,7 +66,7 @@ function parseEntries(text: string, path: string, entriesOf: Entries): AddedToke
     return entriesOf(objectOf(JSON.parse(text))).map(([word, token]) => {
       if (typeof word !== 'string') throw new Unexpected(`a word, found ${describe(word)}`);
       if (!Number.isInteger(token) || (token as number) < 0 || (token as number) > MAX_TOKEN) {
-        throw new Unexpected(`a number of a token for the word ${describe(word)}, found ${describe(token)}`);
+        throw new Unexpected(`a token number for the word ${describe(word)}, found ${describe(token)}`);
       }
       return { word: normalize(word).trim(), token: token as number };
     });

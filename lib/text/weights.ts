@@ -1,16 +1,17 @@
 // Attention weights on the output of the text encoder.
 
 /**
- * Multiplies the hidden state of each token by its weight, in place, then scales each chunk so that the mean over all
- * values of the chunk is what it was. A chunk whose weights are all 1 stays untouched to the bit.
+ * Multiplies the hidden state of each token by its weight, in place, then scales each chunk so that its mean over all
+ * values is restored. A chunk whose weights are all 1 is not changed.
  *
  * Means and products are those of stable-diffusion.cpp: the mean is summed in double precision and rounded to a 32-bit
  * float. AUTOMATIC1111's web UI does the same in single precision, with the mean over one chunk and all images of the
- * batch, which share the prompt. Where the new mean is 0 or not finite there is nothing to restore, and the product stays.
+ * batch, which share the prompt. If the new mean is 0 or not finite, there is nothing to restore, and the product
+ * stays.
  *
  * @param hidden hidden states `[chunks, positions, width]`
  * @param weights `[positions]` for each chunk, as in `PromptChunk`
- * @throws RangeError where the shapes do not fit together
+ * @throws RangeError if the shapes do not match
  */
 export function applyWeights(hidden: Float32Array, weights: readonly Float32Array[]): void {
   const size = hidden.length / weights.length;

@@ -106,7 +106,7 @@ void LoraParts::require_shape(int64_t have_rows, int64_t have_columns, int64_t r
     throw Error(ErrorCode::model_mismatch, quote(path_) + ": expected an adapter of shape " + shape(rows, columns) +
                                                " for the layer " + quote(layer_) + ", found " +
                                                shape(have_rows, have_columns) +
-                                               ". It was made for a model of another family.");
+                                               ". It was made for another model family.");
 }
 
 void LoraParts::require_sound(const LowRank & product) const {

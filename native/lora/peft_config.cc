@@ -71,8 +71,8 @@ public:
         const auto begins = [&](std::string_view word) { return text.starts_with(word); };
         if (depth_ == 1 && setting_ == "peft_type" && std::ranges::find(applied_types, text) == applied_types.end()) {
             throw unsupported_file(path_,
-                                   "is of the kind " + quote(text) +
-                                       " of PEFT, which this version does not apply; it applies LORA, LOHA and LOKR");
+                                   "is of type " + quote(text) +
+                                       " of PEFT, which is not supported; it applies LORA, LOHA and LOKR");
         }
         if (depth_ == 1 && setting_ == "init_lora_weights" && std::ranges::any_of(changing_beginnings, begins)) {
             refuse("init_lora_weights " + quote(text) + ", by which the model's own weights change,");
@@ -93,7 +93,7 @@ public:
     void boolean(bool value) override {
         require(Kind::flag, value ? "true" : "false");
         if (depth_ == 1 && setting_ == "use_dora" && value) {
-            throw unsupported_file(path_, "is a DoRA, which this version does not apply");
+            throw unsupported_file(path_, "is a DoRA, which is not supported");
         }
         if (depth_ == 1 && setting_ == "use_rslora") configs_[component_].rank_stabilized = value;
     }
@@ -117,7 +117,7 @@ private:
                                           std::string(came));
     }
     [[noreturn]] void refuse(const std::string & what) const {
-        throw unsupported_file(path_, "its configuration has " + what + " which this version does not apply");
+        throw unsupported_file(path_, "its configuration has " + what + " which is not supported");
     }
 
     const std::string & path_;

@@ -50,10 +50,10 @@ test('the prompt of an image that is drawn again reaches the folder of LoRAs alo
   assert.equal((await diffuse([...draw, '-p', prompt, '-o', image])).code, 0);
   const again = [...draw, '--from', image, '-o', join(folder, 'again.png')];
   const without = await diffuse(again);
-  assert.match(without.stderr, /the folder of the LoRAs that the prompt names for --lora-model-dir/);
+  assert.match(without.stderr, /the folder of the LoRAs named in the prompt for --lora-model-dir/);
   assert.equal(without.code, 2);
   const inFolder = await diffuse([...again, '--lora-model-dir', folder]);
-  assert.match(inFolder.stderr, /Expected the name of a LoRA in the folder of LoRAs/);
+  assert.match(inFolder.stderr, /Expected the name of a LoRA in the LoRA folder/);
   assert.equal(inFolder.code, 1);
   assert.equal((await diffuse([...again, '-p', prompt])).code, 0);
 });

@@ -149,7 +149,7 @@ describe('a tag names a file in the folder of LoRAs', () => {
 
   it('and none without such a folder, but where the caller trusts the prompt', async () => {
     const prompt = `a<lora:${path}:1>`;
-    const refusal = { code: 'ERR_INVALID_ARG_VALUE', message: /the folder of the LoRAs that the prompt names/ };
+    const refusal = { code: 'ERR_INVALID_ARG_VALUE', message: /the folder of the LoRAs named in the prompt/ };
     await assert.rejects(draw({ prompt, loraDirectory: undefined }), refusal);
     const options = { prompt, loraDirectory: undefined, loraTags: 'paths' as const };
     assert.deepEqual(await pixels(options), await pixels({ prompt: 'a', loras: [{ path }] }));
@@ -173,16 +173,16 @@ describe('a tag names a file in the folder of LoRAs', () => {
     const broken = join(folder, 'bundle.safetensors');
     lora(broken, [{ ...shape, name: 'bundle_emb.secret.emb_params', shape: [1, 3], values: Float32Array.of(1, 2, 3) }]);
     for (const [name, code, words] of [
-      ['text', 'ERR_MODEL_', /damaged, or no file of tensors|is no LoRA/],
-      ['text.pt', 'ERR_MODEL_', /damaged, or no file of tensors|is no LoRA/],
+      ['text', 'ERR_MODEL_', /damaged, or not a tensor file|is not a LoRA/],
+      ['text.pt', 'ERR_MODEL_', /damaged, or not a tensor file|is not a LoRA/],
       ['other', 'ERR_MODEL_UNSUPPORTED', /is no LoRA/],
       ['wide', 'ERR_MODEL_MISMATCH', /no place for/],
-      ['oft', 'ERR_MODEL_UNSUPPORTED', /is of the kind OFT/],
+      ['oft', 'ERR_MODEL_UNSUPPORTED', /is of type OFT/],
     ] as const) {
       const loras = [{ path }];
       await assert.rejects(draw({ prompt: `a<lora:${name}>`, loras }), (error: Error & { code: string }) => {
         assert.ok(error.code.startsWith(code), error.code);
-        assert.match(error.message, new RegExp(`^The LoRA '${name}' of the prompt`));
+        assert.match(error.message, new RegExp(`^The LoRA '${name}' in the prompt`));
         assert.match(error.message, words);
         assert.doesNotMatch(JSON.stringify([error.message, String(error.cause)]), /root|secret|tmp/);
         return true;
@@ -213,11 +213,11 @@ describe('a tag names a file in the folder of LoRAs', () => {
       for (const own of [broken, peft]) {
         await assert.rejects(draw({ prompt, loras: [{ path: own }] }), (error: Error & { code: string }) => {
           assert.equal(error.code, 'ERR_MODEL_UNSUPPORTED');
-          return !error.message.includes('of the prompt');
+          return !error.message.includes('in the prompt');
         });
       }
       const loras = [{ path: join(folder, 'stripes.safetensors') }];
-      const withheld = { code: 'ERR_MODEL_UNSUPPORTED', message: /^The LoRA '.*broken' of the prompt is no LoRA/ };
+      const withheld = { code: 'ERR_MODEL_UNSUPPORTED', message: /^The LoRA '.*broken' in the prompt is not a LoRA/ };
       await assert.rejects(draw({ prompt: '<lora:broken>', loras, loraDirectory: alone }), withheld);
     }
   });
