@@ -70,9 +70,7 @@ public:
         require(Kind::text, "a text");
         const auto begins = [&](std::string_view word) { return text.starts_with(word); };
         if (depth_ == 1 && setting_ == "peft_type" && std::ranges::find(applied_types, text) == applied_types.end()) {
-            throw unsupported_file(path_,
-                                   "is of type " + quote(text) +
-                                       " of PEFT, which is not supported; it applies LORA, LOHA and LOKR");
+            throw unsupported_file(path_, "has the PEFT type " + quote(text) + ". LORA, LOHA and LOKR are supported");
         }
         if (depth_ == 1 && setting_ == "init_lora_weights" && std::ranges::any_of(changing_beginnings, begins)) {
             refuse("init_lora_weights " + quote(text) + ", by which the model's own weights change,");

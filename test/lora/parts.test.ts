@@ -355,7 +355,7 @@ describe('what is not applied', () => {
     const path = join(place, 'adapter_model.safetensors');
     writeSafetensors(path, tensors);
     for (const [config, message] of [
-      [{ peft_type: 'VERA' }, /'VERA' of PEFT/],
+      [{ peft_type: 'VERA' }, /PEFT type 'VERA'/],
       [{ peft_type: 'LORA', use_dora: true }, /is a DoRA/],
       [{ peft_type: 'LORA', init_lora_weights: 'pissa' }, /'pissa'/],
     ] as const) {

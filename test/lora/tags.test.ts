@@ -175,7 +175,7 @@ describe('a tag names a file in the folder of LoRAs', () => {
     for (const [name, code, words] of [
       ['text', 'ERR_MODEL_', /damaged, or not a tensor file|is not a LoRA/],
       ['text.pt', 'ERR_MODEL_', /damaged, or not a tensor file|is not a LoRA/],
-      ['other', 'ERR_MODEL_UNSUPPORTED', /is no LoRA/],
+      ['other', 'ERR_MODEL_UNSUPPORTED', /is not a LoRA/],
       ['wide', 'ERR_MODEL_MISMATCH', /no place for/],
       ['oft', 'ERR_MODEL_UNSUPPORTED', /is of type OFT/],
     ] as const) {
