@@ -1,4 +1,4 @@
-// What a family of models is: all that differs between Stable Diffusion 1, 2, XL and others on this side of the native interface.
+// A family of models: everything that differs between Stable Diffusion 1, 2, XL and others on this side of the native interface.
 
 import type { Guided } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
@@ -13,14 +13,14 @@ export type Projection = readonly (readonly number[])[];
 export interface LatentFormat {
   readonly scale: number;
   readonly shift: number;
-  /** What latents look like, for previews. */
+  /** Maps latents to colors, for previews. */
   readonly projection: Projection;
 }
 
-/** An option that conditions some families and means nothing to others. */
+/** An option that only some families are conditioned on. */
 export type FamilyOption = 'originalSize' | 'cropTopLeft' | 'targetSize' | 'aestheticScore' | 'negativeAestheticScore';
 
-/** Sizes, places and scores of a call that some families are conditioned with; in pixels, scores from 0 to 10. */
+/** Sizes, corners and scores that some families are conditioned on; in pixels, scores from 0 to 10. */
 export interface SizeConditioning {
   readonly originalSize: Size | undefined;
   readonly cropTopLeft: { readonly top: number; readonly left: number };
@@ -31,11 +31,12 @@ export interface SizeConditioning {
 
 /** A family of models. */
 export interface Family {
-  /** Begins `info.family`; a task may follow, as in `sd1-inpaint`. */
+  /** The start of `info.family`; a task may follow, as in `sd1-inpaint`. */
   readonly name: string;
   readonly latent: LatentFormat;
-  /** Side in pixels of the images that the published models were trained on, and the defaults that suit them. */
+  /** Side in pixels of the images that the published models were trained on. */
   side(info: NativeModelInfo): number;
+  /** Defaults. */
   readonly steps: number;
   readonly cfgScale: number;
   /** The noise that a model was trained with. */
@@ -45,10 +46,10 @@ export interface Family {
   readonly tokenizers: readonly string[];
   /** Whether an empty negative prompt is all zeros, rather than the hidden states of an empty text. */
   readonly zeroEmptyNegative: boolean;
-  /** The options that it has of those that only some have. */
+  /** The options that apply to it, of those that apply to only some families. */
   readonly options: readonly FamilyOption[];
   /**
-   * The numbers that follow the pooled prompt in the vector that the UNet is conditioned with, each embedded by itself.
+   * The numbers that follow the pooled prompt in the vector that the UNet is conditioned on, each embedded separately.
    *
    * @param size of the image that is generated.
    */

@@ -1,4 +1,4 @@
-// The families of models. A further one is a file beside these and its entry here.
+// The families of models. To add one, add a file here and an entry to the list.
 
 import { DiffusionError } from '../core/errors.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
@@ -12,13 +12,13 @@ export type { Family, FamilyOption, LatentFormat, Projection, SizeConditioning }
 
 const FAMILIES: readonly Family[] = [sd1, sd2, sdxl, sdxlRefiner];
 
-/** What may follow the name of a family: what the UNet takes besides a latent, which its channels tell as well. */
+/** Suffix of a family's name for what the UNet takes in addition to a latent; its number of channels says the same. */
 const TASK = /-(inpaint|edit|depth)$/;
 
 /**
  * The family of a model.
  *
- * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where there is no record of it.
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if there is no record of it.
  */
 export function familyOf({ family }: Pick<NativeModelInfo, 'family'>): Family {
   const name = family.replace(TASK, '');

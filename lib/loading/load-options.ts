@@ -5,7 +5,7 @@ import type { NativeAddon, NativeProgress } from '../native/contract.ts';
 import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
 import { OptionCheck } from '../options/check.ts';
 
-/** Options of loading any network: what computes, and who is told. */
+/** Options for loading any network: where it runs, and where messages go. */
 export interface ComputeOptions {
   /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
   device?: string | undefined;
@@ -75,7 +75,7 @@ export const COMPUTE_OPTIONS: readonly (keyof ComputeOptions)[] = [
 const MAX_THREADS = 512;
 
 /**
- * Checks the options of loading a network that does not draw.
+ * Checks the options for loading a network other than a model.
  *
  * @throws TypeError or RangeError with every problem that was found.
  */

@@ -24,7 +24,7 @@ export async function openNative<T extends { dispose(): Promise<void> }>(
       start({
         ...computing,
         cancellation,
-        // As part of the work that opens them: where that is a run, its warnings are told there.
+        // As part of the work that opens them: if that is a run, the warnings belong to it.
         onLog: AsyncResource.bind((level, message) => logger?.[level]?.(message)),
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
       }),
@@ -38,7 +38,7 @@ export async function openNative<T extends { dispose(): Promise<void> }>(
   }
 }
 
-/** Runs a callback of the user's; what it throws aborts the work that it belongs to. */
+/** Runs a user's callback; if it throws, the work that it belongs to is aborted. */
 function guard(controller: AbortController, callback: () => void): void {
   try {
     callback();

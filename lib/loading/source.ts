@@ -18,11 +18,11 @@ export interface ModelSource {
   textEncoder2?: string | undefined;
   /** A VAE, or a tiny autoencoder in its place (TAESD, by madebyollin): fast, with less detail. */
   vae?: string | undefined;
-  /** A tiny autoencoder beside the VAE, for previews (`preview: 'tae'`). */
+  /** A tiny autoencoder in addition to the VAE, for previews (`preview: 'tae'`). */
   taesd?: string | undefined;
   /**
    * What estimates depth for {@link Model.depth2img}, as of {@link loadDepthEstimator}. Default: the network that models made for depth
-   * have beside them. It is opened when it is first needed.
+   * include. It is opened when first needed.
    */
   depthModel?: string | undefined;
 }

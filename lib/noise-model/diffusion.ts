@@ -1,13 +1,13 @@
-// Diffusion models: noise is added to a latent that stays as large as it is (the variance-exploding form of Karras et al. 2022,
-// arXiv:2206.00364), and the network sees the sum scaled to unit variance.
+// Diffusion models: noise is added to an unscaled latent (the variance-exploding form of Karras et al. 2022, arXiv:2206.00364), and the
+// network sees the sum scaled to unit variance.
 
 import { linear } from '../core/arrays.ts';
 import type { AncestralStep, NoiseModel, PredictionType } from './noise-model.ts';
 import type { SigmaTable } from './sigma-table.ts';
 
 /**
- * The noise of networks that predict epsilon or v, with a zero terminal SNR or without: there the last level of the table is so high
- * that next to nothing is left of the image (Lin et al. 2023, arXiv:2305.08891).
+ * The noise of networks that predict epsilon or v. With a zero terminal SNR (Lin et al. 2023, arXiv:2305.08891) the last level of the table
+ * is so high that almost nothing of the image is left.
  */
 export class DiffusionNoise implements NoiseModel {
   readonly prediction: PredictionType;

@@ -1,4 +1,4 @@
-// Flow matching: a straight line from the image to noise (rectified flow, Liu et al. 2022, arXiv:2209.03003; Lipman et al. 2022,
+// Flow matching: straight paths from image to noise (rectified flow, Liu et al. 2022, arXiv:2209.03003; Lipman et al. 2022,
 // arXiv:2210.02747).
 
 import { linear } from '../core/arrays.ts';
@@ -8,7 +8,7 @@ import type { AncestralStep, NoiseModel } from './noise-model.ts';
 
 /** Training steps of the published models. */
 const TRAINING_STEPS = 1000;
-/** Noise level that stands for pure noise where its signal-to-noise ratio must not be 0: this far along the way before the shift. */
+/** Stands for pure noise (1) where the signal-to-noise ratio must not be 0; before the shift. */
 const NEARLY_NOISE = 0.9999;
 
 /** How a flow model was trained. */
@@ -34,7 +34,7 @@ export class FlowLevels implements SigmaLevels {
     return typeof value === 'object' && value !== null && #isFlow in value;
   }
 
-  /** @throws TypeError or RangeError for a shift that is none. */
+  /** @throws TypeError or RangeError for an invalid shift. */
   constructor({ shift = 1 }: FlowOptions = {}) {
     if (typeof shift !== 'number' || !(shift > 0 && shift < Number.POSITIVE_INFINITY)) {
       const code = typeof shift === 'number' ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
@@ -64,8 +64,8 @@ export class FlowLevels implements SigmaLevels {
 }
 
 /**
- * The noise of flow models: `x = (1 - sigma) x0 + sigma noise`, of which the network predicts `noise - x0`. Deterministic samplers need
- * nothing of this, because their steps are the same in terms of sigma as those of diffusion models; stochastic ones do.
+ * The noise of flow models: `x = (1 - sigma) x0 + sigma noise`, of which the network predicts `noise - x0`. In terms of sigma,
+ * deterministic steps are the same as for diffusion models; stochastic ones are not.
  */
 export class FlowNoise implements NoiseModel {
   readonly prediction = 'flow';
@@ -96,8 +96,8 @@ export class FlowNoise implements NoiseModel {
   }
 
   /**
-   * Down to `next (1 + eta (next / sigma - 1))`, and from there to `next` by shrinking both image and noise to the image's share at
-   * `next` and filling up with fresh noise, as ComfyUI's ancestral samplers do for rectified flow.
+   * Down to `next (1 + eta (next / sigma - 1))`, and from there to `next` by scaling the latent until the image has its share at
+   * `next` and adding fresh noise, as ComfyUI's ancestral samplers do for rectified flow.
    */
   ancestralStep(sigma: number, next: number, eta: number): AncestralStep {
     const down = next * (1 + eta * (next / sigma - 1));

@@ -10,10 +10,10 @@ export interface SigmaLevels {
   readonly minTimestep: number;
   /** Last training step: 999 for Stable Diffusion. */
   readonly maxTimestep: number;
-  /** Noise level at a timestep, which need not be whole; clamped to the training steps. */
+  /** Noise level at a timestep, which need not be an integer; clamped to the training steps. */
   sigmaAt(timestep: number): number;
-  /** Timestep of a noise level, in general not whole; clamped to the training steps. Inverse of `sigmaAt`. */
+  /** Timestep of a noise level, in general not an integer; clamped to the training steps. Inverse of `sigmaAt`. */
   timestepAt(sigma: number): number;
-  /** Whole timestep whose noise level is nearest to `sigma`; the first for a sigma of 0. */
+  /** The training step whose noise level is nearest to `sigma`; the first for a sigma of 0. */
   nearestTimestep(sigma: number): number;
 }

@@ -1,4 +1,4 @@
-// The noise that a network was trained to take away: how it is added, what the network is shown of it, and what it predicts.
+// The noise that a network was trained to remove: how it is added, what the network sees of it, and what it predicts.
 
 import type { SigmaLevels } from './levels.ts';
 
@@ -23,8 +23,8 @@ export interface AncestralStep {
 }
 
 /**
- * The noise of a model: `x = alpha(sigma) x0 + sigma noise`. Latents are flat; none is written to. Everything that differs between kinds
- * of noise is here, so that samplers, schedules and starts know none of them by name.
+ * The noise of a model: `x = alpha(sigma) x0 + sigma noise`. Latents are flat and never written to. Everything that differs between kinds
+ * of noise is here, so that samplers, schedules and initial latents need not know which kind it is.
  */
 export interface NoiseModel {
   /** What the network predicts; `flow` is the velocity `noise - x0` of rectified flow. */
@@ -35,11 +35,11 @@ export interface NoiseModel {
   alpha(sigma: number): number;
   /** `alpha x0 + sigma noise`: a clean latent brought to a noise level. */
   addNoise(clean: Float32Array, noise: Float32Array, sigma: number): Float32Array;
-  /** What the network is shown of a latent. */
+  /** The latent as the network sees it. */
   scaleInput(x: Float32Array, sigma: number): Float32Array;
-  /** The timestep that the network is told, in general not whole. */
+  /** The timestep that the network is given, in general not an integer. */
   timestep(sigma: number): number;
-  /** The denoised latent: what the network's prediction says that x0 is. */
+  /** The denoised latent: x0 according to the network's prediction. */
   toDenoised(x: Float32Array, predicted: Float32Array, sigma: number): Float32Array;
   /**
    * @param next noise level at the end of the step, below `sigma`, or 0.
@@ -50,6 +50,6 @@ export interface NoiseModel {
   middle(sigma: number, next: number): number;
   /** Growth of `log(alpha / sigma)`, half the logarithm of the signal-to-noise ratio, over a step; above 0. */
   logSnrStep(sigma: number, next: number): number;
-  /** The same noise levels, with a first one of which `log(alpha / sigma)` is finite: where there is nothing but noise it is not. */
+  /** The same noise levels, with a first one whose `log(alpha / sigma)` is finite, which that of pure noise is not. */
   withFiniteSnr(sigmas: Float64Array): Float64Array;
 }

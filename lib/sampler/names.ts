@@ -128,7 +128,7 @@ export function findSampler(name: string): NamedSampler | undefined {
 /**
  * The schedule that a name of this or another program means. `Automatic` is what the web UI takes with the sampler.
  *
- * @param sampler undefined for one of the user's own, with which that is the model's own levels.
+ * @param sampler undefined for a custom one, which uses the model's own levels.
  * @param said the schedule that the sampler's name says, which `Automatic` leaves as it is.
  * @returns undefined where it means none of ours.
  */

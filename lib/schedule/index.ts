@@ -11,7 +11,7 @@ export type { Schedule } from './types.ts';
 
 /**
  * Every schedule under the name that users give as `scheduler`; the names are those of stable-diffusion.cpp. `SCHEDULERS.karras(20,
- * model.noiseModel.levels)` are the levels that a model is drawn with.
+ * model.noiseModel.levels)` are the noise levels that a run of the model uses.
  */
 export const SCHEDULERS = {
   discrete: checked(discrete),
