@@ -6,8 +6,8 @@ import { readImage } from '../image/input.ts';
 import { crop, type Pixels, toPlanes, toRgb } from '../image/pixels.ts';
 import { lanczos3, type Rectangle } from '../image/resample.ts';
 import { place, resize, type Size } from '../image/resize.ts';
-import type { NativeControl } from '../native/contract.ts';
-import type { Networks, Shape } from '../native/networks.ts';
+import type { NativeHandle } from '../native/contract.ts';
+import type { ControlImage, Networks, Shape } from '../native/networks.ts';
 import { findEdges } from './canny.ts';
 import type { CheckedControl } from './options.ts';
 
@@ -27,7 +27,7 @@ export interface View {
 }
 
 /** The controls of one step. */
-export type ControlsAt = (step: number, total: number) => readonly NativeControl[];
+export type ControlsAt = (step: number, total: number) => readonly ControlImage[];
 
 /**
  * Reads control images, and later fits them to the generated size.
@@ -76,12 +76,11 @@ async function preprocess(
  */
 export async function openControls(networks: Networks, controls: readonly Control[]): Promise<ControlsAt> {
   if (controls.length === 0) return () => [];
-  const paths = [...new Set(controls.map(({ model }) => model))];
-  await networks.setControlNets(paths);
+  const nets = await networks.openControlNets(controls.map(({ model }) => model));
   return (step, total) =>
     controls
       .filter(({ strength, start, end }) => strength > 0 && step / total >= start && (step + 1) / total <= end)
-      .map(({ model, hint, shape, strength }) => ({ net: paths.indexOf(model), hint, shape, strength }));
+      .map(({ model, hint, shape, strength }) => ({ net: nets.get(model) as NativeHandle, hint, shape, strength }));
 }
 
 async function fit(image: Pixels, { resizeMode }: CheckedControl, { size, part }: View, name: string): Promise<Pixels> {

@@ -15,7 +15,7 @@ import {
 } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeAddon, NativeImageNetwork } from '../native/contract.ts';
+import type { NativeAddon, NativeImageNetworkInfo, NativeModel } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { requireFinite } from '../native/networks.ts';
 import { checkPath, OptionCheck } from '../options/check.ts';
@@ -72,7 +72,7 @@ export async function openDepthEstimator(
   path: string,
   options: CheckedComputeOptions,
 ): Promise<DepthEstimator> {
-  const network = await openNative(addon, options, (native) => addon.openImageNetwork(path, native));
+  const network = await openNative(addon, options, (native) => addon.open({ network: path }, native));
   const { kind } = network.info;
   if (kind === 'depth') return new DepthEstimator(addon, network);
   await network.dispose();
@@ -107,11 +107,11 @@ export async function estimateDepth(image: ImageInput, options: EstimateDepthOpt
 export class DepthEstimator implements AsyncDisposable {
   readonly info: DepthEstimatorInfo;
   readonly #addon: NativeAddon;
-  readonly #network: NativeImageNetwork;
+  readonly #network: NativeModel<NativeImageNetworkInfo>;
   readonly #disposal = createAbortController();
 
   /** @internal */
-  constructor(addon: NativeAddon, network: NativeImageNetwork) {
+  constructor(addon: NativeAddon, network: NativeModel<NativeImageNetworkInfo>) {
     const { architecture, side, parameters, device, threads, precision } = network.info;
     this.info = { architecture, side, parameters, device, threads, precision };
     this.#addon = addon;
@@ -147,10 +147,11 @@ export class DepthEstimator implements AsyncDisposable {
       const { width, height } = networkSize(image, side, multiple);
       const whole = { x: 0, y: 0, width: image.width, height: image.height };
       const planes = await toPlanes(await resample(image, whole, width, height, cubic), 0);
-      const data = await callNative(this.#addon, controller.signal, (flag) =>
-        this.#network.evaluate(planes, [1, 3, height, width], flag),
+      const inputs = { image: { data: planes, shape: [1, 3, height, width] } };
+      const outputs = await callNative(this.#addon, controller.signal, (flag) =>
+        this.#network.evaluate('depth', inputs, {}, flag),
       );
-      return { width, height, data: requireFinite(data, 'the depth network') };
+      return { width, height, data: requireFinite(outputs.image as Float32Array, 'the depth network') };
     } finally {
       unfollow();
     }

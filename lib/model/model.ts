@@ -17,6 +17,7 @@ import { callNative } from '../native/call.ts';
 import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { Networks } from '../native/networks.ts';
+import { OpenControlNets } from '../native/open-control-nets.ts';
 import { type NoiseModel, type SigmaTable, tableOf } from '../noise-model/index.ts';
 import { depth2img } from '../pipeline/depth2img.ts';
 import { checkDepth2ImgOptions, type Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
@@ -110,6 +111,7 @@ export class Model implements AsyncDisposable {
   readonly #tokenizer: ClipTokenizer;
   readonly #words: readonly ModelWord[];
   readonly #queue = new SerialQueue();
+  readonly #controlNets = new OpenControlNets();
   readonly #depth: DepthSource;
   readonly #warnings: Warnings;
   readonly #disposal = createAbortController();
@@ -246,7 +248,7 @@ export class Model implements AsyncDisposable {
    */
   async unloadControlNets(): Promise<void> {
     const { signal } = this.#disposal;
-    await this.#queue.run(signal, () => new Networks(this.#addon, this.#native, signal).setControlNets([]));
+    await this.#queue.run(signal, () => this.#controlNets.close());
   }
 
   /**
@@ -286,7 +288,7 @@ export class Model implements AsyncDisposable {
     }
     return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
       this.#warnings.gather(async (inTurn) => {
-        const networks = new Networks(this.#addon, this.#native, signal, checked.tileable);
+        const networks = new Networks(this.#addon, this.#native, signal, this.#controlNets, checked.tileable);
         const task = untilAborted(prepare(checked, limits), signal);
         const prompts = untilAborted(
           readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, checked, signal),
@@ -295,18 +297,22 @@ export class Model implements AsyncDisposable {
         const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
         const second = untilAborted(this.#prepareSecond(checked, signal), signal);
         const drawing = this.#queue.run(signal, () =>
-          inTurn(async () =>
-            generate(
-              networks,
-              { name: this.info.name, family: this.#family, noiseModel: this.noiseModel },
-              checked,
-              await prompts,
-              await task,
-              await controls,
-              await second,
-              emit,
-            ),
-          ),
+          inTurn(async () => {
+            try {
+              return await generate(
+                networks,
+                { name: this.info.name, family: this.#family, noiseModel: this.noiseModel },
+                checked,
+                await prompts,
+                await task,
+                await controls,
+                await second,
+                emit,
+              );
+            } finally {
+              await networks.close();
+            }
+          }),
         );
         // An image or an embedding that cannot be read is told of at once, not when its turn comes.
         const [result] = await Promise.all([drawing, task, prompts, controls, second]);

@@ -2,7 +2,7 @@
 
 import { onAbort, throwIfAborted } from '../async/abort.ts';
 import { DiffusionError, type DiffusionErrorCode } from '../core/errors.ts';
-import type { NativeAddon, NativeCancellation } from './contract.ts';
+import type { NativeAddon, NativeCancellation, NativeHandle } from './contract.ts';
 
 /**
  * Runs native work that the signal can end.
@@ -45,4 +45,13 @@ function toDiffusionError(error: unknown): unknown {
   const { code, message } = error as { code?: string; message: string };
   if (code === undefined || !code.startsWith('ERR_') || code.startsWith('ERR_INVALID_ARG')) return error;
   return new DiffusionError(code as DiffusionErrorCode, message, { cause: error });
+}
+
+/** Lets go of what a handle is for. A model that was disposed of has done so already. */
+export async function closeHandle(handle: NativeHandle | undefined): Promise<void> {
+  try {
+    await handle?.close();
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ERR_DISPOSED') throw error;
+  }
 }

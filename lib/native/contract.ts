@@ -55,6 +55,12 @@ export interface NativeOpenOptions {
   readonly precision?: 'auto' | 'f32' | 'bf16';
   /** Weights of large files are read from the mapped file where the device can. Default true; `false` copies them. */
   readonly mmap?: boolean;
+  /**
+   * When the weights of a component go that is not being evaluated: `keep` (default) for never; `unload`: when another one is
+   * evaluated; a number: when those of all would take more bytes, copies and packed panels together. But with `keep`, nothing is loaded
+   * before it is evaluated.
+   */
+  readonly residency?: 'keep' | 'unload' | number;
   /** Take the time of every operation, see {@link NativeModel.profile}. Default false. */
   readonly profile?: boolean;
   readonly cancellation: NativeCancellation;
@@ -69,6 +75,8 @@ export interface NativeOpenOptions {
 
 /** A text encoder of an open model. */
 export interface NativeTextEncoder {
+  /** The name of its component. */
+  readonly component: 'text_encoder' | 'text_encoder_2';
   /** `clip` for those of OpenAI, `openclip` for those of OpenCLIP, which take prompts padded with token 0. */
   readonly kind: 'clip' | 'openclip';
   /** Tokens of one chunk (77), vocabulary size, number of layers and width of the hidden states. */
@@ -143,45 +151,74 @@ export interface NativeProfileEntry {
   readonly bytes: number;
 }
 
-/** What a text encoder makes of chunks of tokens. */
-export interface NativeTextEncoding {
-  /** `[chunks, positions, width]`, after the final layer norm but for SDXL. */
-  readonly hidden: Float32Array;
-  /** `[chunks, projection]`: the last layer's output at each chunk's first end token, normed and projected. */
-  readonly pooled: Float32Array;
-}
-
 /** Along which axes convolutions are circular, so that copies of the result can be laid side by side. */
 export type NativeTileable = 'x' | 'y' | 'xy';
 
-/** What a UNet is conditioned with. */
-export interface NativeCondition {
-  /** `[batch, contextTokens, context size]`: hidden states, of two text encoders side by side. */
-  readonly context: Float32Array;
-  readonly contextTokens: number;
-  /** `[batch, vectorSize]`; left out where that is 0. */
-  readonly vector?: Float32Array;
-  /** `[batch, guidanceSize]`; left out where that is 0. */
-  readonly guidance?: Float32Array;
-  /**
-   * Makes the self-attention of the middle block the identity: what each pixel has to say goes to itself alone (perturbed-attention
-   * guidance). Default false. `ERR_MODEL_UNSUPPORTED` where the UNet has none there, see {@link NativeModelInfo.middleAttention}.
-   */
-  readonly identityAttention?: boolean;
-  /** At most 64. */
-  readonly controls?: readonly NativeControl[];
-  readonly tileable?: NativeTileable;
+/** An input of a component: numbers in the order of their shape, ids as an `Int32Array`. */
+export interface NativeArray {
+  readonly data: Float32Array | Int32Array;
+  readonly shape: readonly number[];
 }
 
-/** An image that a ControlNet leads the UNet by. */
+/** An input or an output that a component declares. */
+export interface NativePort {
+  readonly name: string;
+  readonly type: 'f32' | 'i32';
+  /** Each side is a number, a size that is the same wherever its name stands (`batch`, `height`), or a multiple of one (`8 height`). */
+  readonly shape: readonly (number | string)[];
+  readonly optional: boolean;
+}
+
+/** What a component declares. Nothing else is needed to evaluate it. */
+export interface NativeSignature {
+  readonly device: string;
+  readonly inputs: readonly NativePort[];
+  readonly outputs: readonly NativePort[];
+  /** Integers that choose among its graphs. */
+  readonly settings: Readonly<
+    Record<string, { readonly least: number; readonly most: number; readonly default: number }>
+  >;
+}
+
+/** What a caller holds of something that a model has open for it. The garbage collector closes it too. */
+export interface NativeHandle {
+  /** Lets it go: what nobody holds any more is freed once the calls before are done. Any number of calls. */
+  close(): Promise<void>;
+}
+
+/** An image that a ControlNet conditions the UNet on. */
 export interface NativeControl {
-  /** Index into the paths given to {@link NativeModel.setControlNets}. */
-  readonly net: number;
-  /** `[1, 3, height, width]` of the image that is drawn, 0..1; all images of a batch follow it. */
-  readonly hint: Float32Array;
-  readonly shape: readonly [number, number, number, number];
+  /** From {@link NativeModel.openControlNet}. */
+  readonly net: NativeHandle;
+  /** `[1, 3, height, width]` of the image that is generated, 0..1; all images of a batch follow it. */
+  readonly hint: NativeArray;
   /** Factor of what the ControlNet adds to the UNet. */
   readonly strength: number;
+}
+
+/** What an evaluation is asked for beside its inputs. */
+export interface NativeEvaluation {
+  /** Those that are left out are the component's defaults. */
+  readonly settings?: Readonly<Record<string, number | boolean>>;
+  readonly tileable?: NativeTileable | undefined;
+  /** From {@link NativeModel.openLoras}; none by default. */
+  readonly loras?: NativeHandle | undefined;
+  /** At most 64. */
+  readonly controls?: readonly NativeControl[];
+}
+
+/** The memory of a component, in bytes. */
+export interface NativeMemory {
+  /** Whether its weights are in memory. */
+  readonly loaded: boolean;
+  /** Weights that are read from the mapped files. */
+  readonly mappedBytes: number;
+  /** Weights that the device holds copies of. */
+  readonly allocatedBytes: number;
+  /** Weights in the order of the CPU's kernels that stay after the first evaluation. */
+  readonly packedBytes: number;
+  /** What evaluations compute in. */
+  readonly computeBytes: number;
 }
 
 /** A LoRA to apply. */
@@ -202,81 +239,55 @@ export interface NativeLoraReport extends NativeLora {
   readonly tensors: number;
 }
 
-/** A model on its own worker thread. Calls queue and run in order; none blocks the event loop. */
-export interface NativeModel {
-  readonly info: NativeModelInfo;
+/** A set of LoRAs, read and fitted to a model. */
+export interface NativeLoras extends NativeHandle {
+  readonly reports: readonly NativeLoraReport[];
+}
+
+/**
+ * The components of one model, or one network from images to images, on a worker thread of their own. Calls queue and run in order;
+ * none blocks the event loop, and none changes what another one gives.
+ */
+export interface NativeModel<Info = NativeModelInfo> {
+  readonly info: Info;
   /**
-   * Replaces the LoRAs in force. The same files with the same weights again cost nothing; otherwise the layers concerned are
-   * computed from the model's file anew when they are next evaluated. Where it rejects, those before stay in force.
+   * By name. Of models: `text_encoder` and `text_encoder_2`, `unet`, `vae_decoder`, `vae_encoder`, and `tiny_decoder` for previews; of
+   * networks from images to images their kind.
+   */
+  readonly components: Readonly<Record<string, NativeSignature>>;
+  /**
+   * Evaluates a component, which is loaded where it is not.
+   *
+   * The LoRAs of the last evaluation again cost nothing; for others the layers concerned are computed from the model's file anew.
+   *
+   * @returns its outputs.
+   */
+  evaluate(
+    component: string,
+    inputs: Readonly<Record<string, NativeArray | undefined>>,
+    options: NativeEvaluation,
+    cancellation: NativeCancellation,
+  ): Promise<Record<string, Float32Array>>;
+  /** The memory that an evaluation takes with inputs of these shapes, without one. */
+  estimate(
+    component: string,
+    shapes: Readonly<Record<string, readonly number[]>>,
+    options?: NativeEvaluation,
+  ): Promise<NativeMemory>;
+  /** Reads the weights of a component into memory, where they are not there. */
+  load(component: string, cancellation: NativeCancellation): Promise<void>;
+  /** Frees the weights of a component and the memory that it computes in. The next evaluation loads it again. */
+  unload(component: string): Promise<void>;
+  /** The memory of every component now. */
+  memory(): Promise<Record<string, NativeMemory>>;
+  /**
+   * Reads LoRAs for evaluations. Files that were read and are in use are not read again.
+   *
    * @param all whether tensors that are not applied are refused (`ERR_MODEL_MISMATCH`). By default `onLog` hears of them, each time.
    */
-  setLoras(loras: readonly NativeLora[], cancellation: NativeCancellation, all?: boolean): Promise<NativeLoraReport[]>;
-  /**
-   * @param encoder index into `info.textEncoders`
-   * @param tokens `[chunks, positions]`
-   * @param clipSkip 1 = the last layer's output, 2 = the one before, ... at most `layers`
-   * @param vectors `[n, width]`: what takes the place of tokens `vocabulary` to `vocabulary + n - 1`, which are none
-   */
-  encodeText(
-    encoder: number,
-    tokens: Int32Array,
-    clipSkip: number,
-    cancellation: NativeCancellation,
-    vectors?: Float32Array,
-  ): Promise<NativeTextEncoding>;
-  /**
-   * Makes these the open ControlNets: files, or diffusers folders, of the model's family, each path once and at most 64. One that
-   * is open under its path stays open, others are freed. Nothing changes where one of them is refused or memory is short (but on
-   * a GPU without room for those before and those after at once: then none stays open).
-   */
-  setControlNets(paths: readonly string[], cancellation: NativeCancellation): Promise<void>;
-  /**
-   * One UNet evaluation of a whole batch.
-   * @param latent `[batch, inChannels, height, width]`, already scaled for the network
-   * @param shape `[batch, inChannels, height, width]`
-   * @param timesteps `[batch]`, may be fractional
-   * @returns the raw prediction `[batch, latentChannels, height, width]`
-   */
-  predict(
-    latent: Float32Array,
-    shape: readonly [number, number, number, number],
-    timesteps: Float32Array,
-    condition: NativeCondition,
-    cancellation: NativeCancellation,
-  ): Promise<Float32Array>;
-  /**
-   * VAE decoder.
-   * @param latent `[batch, latentChannels, height, width]`, already divided by the scaling factor
-   * @returns `[batch, 3, height * vaeScaleFactor, width * vaeScaleFactor]`, about -1..1, not clamped
-   */
-  decode(
-    latent: Float32Array,
-    shape: readonly [number, number, number, number],
-    cancellation: NativeCancellation,
-    tileable?: NativeTileable,
-  ): Promise<Float32Array>;
-  /**
-   * VAE encoder.
-   * @param image `[batch, 3, height, width]`, -1..1; sides multiples of `vaeScaleFactor`
-   * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]`: mean, then log variance, not scaled
-   */
-  encode(
-    image: Float32Array,
-    shape: readonly [number, number, number, number],
-    cancellation: NativeCancellation,
-    tileable?: NativeTileable,
-  ): Promise<Float32Array>;
-  /**
-   * Decodes by the tiny autoencoder; only where `info.tinyAutoencoder` says that there is one.
-   * @param latent `[batch, latentChannels, height, width]` of the diffusion
-   * @returns as {@link decode}
-   */
-  preview(
-    latent: Float32Array,
-    shape: readonly [number, number, number, number],
-    cancellation: NativeCancellation,
-    tileable?: NativeTileable,
-  ): Promise<Float32Array>;
+  openLoras(loras: readonly NativeLora[], cancellation: NativeCancellation, all?: boolean): Promise<NativeLoras>;
+  /** Opens a ControlNet for evaluations: a file, or a diffusers folder, of the model's family. One that is open is not read again. */
+  openControlNet(path: string, cancellation: NativeCancellation): Promise<NativeHandle>;
   /** What the evaluations so far cost, the most expensive operations first; empty without the option `profile`. */
   profile(): Promise<readonly NativeProfileEntry[]>;
   /** Cancels what runs and what waits (`ERR_DISPOSED`), frees everything; resolves when all is freed. Any number of calls. */
@@ -313,22 +324,6 @@ export interface NativeImageNetworkInfo {
   readonly device: string;
   readonly threads: number;
   readonly precision: string;
-}
-
-/** A network from images to images on its own worker thread, otherwise as {@link NativeModel}. */
-export interface NativeImageNetwork {
-  readonly info: NativeImageNetworkInfo;
-  /**
-   * @param image `[batch, 3, height, width]`, 0..1; sides multiples of `multiple`
-   * @returns `[batch, outputChannels, height * scale, width * scale]`, not clamped; depth: how near, from 0 on, in no unit
-   */
-  evaluate(
-    image: Float32Array,
-    shape: readonly [number, number, number, number],
-    cancellation: NativeCancellation,
-  ): Promise<Float32Array>;
-  profile(): Promise<readonly NativeProfileEntry[]>;
-  dispose(): Promise<void>;
 }
 
 /** How fast the CPU multiplies two matrices of 3840x3840. */
@@ -368,6 +363,14 @@ export interface NativeConversion {
   readonly types: Readonly<Record<string, number>>;
 }
 
+/**
+ * The path of a network from images to images: a safetensors, GGUF or PyTorch file. Depth: also one of a model that takes depth, whose
+ * network for that is taken, or a folder of transformers or diffusers.
+ */
+export interface NativeNetworkSource {
+  readonly network: string;
+}
+
 export interface NativeAddon {
   /** `CONTRACT_VERSION` of the sources that it was built from. */
   readonly contract: string;
@@ -395,6 +398,11 @@ export interface NativeAddon {
   ): Promise<NativeGemmRate>;
   open(source: NativeSource, options: NativeOpenOptions & NativeNoiseOptions): Promise<NativeModel>;
   /**
+   * Opens a network from images to images, of a kind recognised by its tensors: one component `upscaler` or `depth`, from `image`
+   * `[batch, 3, height, width]` of 0..1 to `image`, not clamped; depth: how near, from 0 on, in no unit.
+   */
+  open(source: NativeNetworkSource, options: NativeOpenOptions): Promise<NativeModel<NativeImageNetworkInfo>>;
+  /**
    * Reads a small file as a whole, or a part of a larger one: its tensors of floating-point or quantized numbers, in float32; others
    * are left out.
    * @param mostValues more numbers than this in all are refused, before any is read
@@ -406,10 +414,4 @@ export interface NativeAddon {
     cancellation: NativeCancellation,
     prefix?: string,
   ): Promise<NativeTensor[]>;
-  /**
-   * Opens a network from images to images, of a kind recognised by its tensors.
-   * @param path of a safetensors, GGUF or PyTorch file. Depth: also one of a model that draws with depth, whose network for that is
-   *   taken, or a folder of transformers or diffusers.
-   */
-  openImageNetwork(path: string, options: NativeOpenOptions): Promise<NativeImageNetwork>;
 }

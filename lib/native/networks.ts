@@ -1,23 +1,61 @@
 // The networks of an open model as a pipeline calls them: cancellable, with typed errors, and never silent about NaN.
 
 import { DiffusionError } from '../core/errors.ts';
-import { callNative } from './call.ts';
+import { callNative, closeHandle } from './call.ts';
 import type {
   NativeAddon,
-  NativeCondition,
+  NativeArray,
+  NativeEvaluation,
+  NativeHandle,
   NativeLora,
   NativeLoraReport,
+  NativeLoras,
   NativeModel,
   NativeModelInfo,
-  NativeTextEncoding,
+  NativeTextEncoder,
   NativeTileable,
 } from './contract.ts';
+import type { OpenControlNets } from './open-control-nets.ts';
 
 /** Shape of a latent or an image: `[batch, channels, height, width]`. */
 export type Shape = readonly [batch: number, channels: number, height: number, width: number];
 
+/** What a text encoder makes of chunks of tokens. */
+export interface TextEncoding {
+  /** `[chunks, positions, width]`, after the final layer norm but for SDXL. */
+  readonly hidden: Float32Array;
+  /** `[chunks, projection]`: the last layer's output at each chunk's first end token, normed and projected; empty without a projection. */
+  readonly pooled: Float32Array;
+}
+
+/** What a UNet is conditioned with. */
+export interface Condition {
+  /** `[batch, contextTokens, context size]`: hidden states, of two text encoders side by side. */
+  readonly context: Float32Array;
+  readonly contextTokens: number;
+  /** `[batch, vectorSize]`; left out where that is 0. */
+  readonly vector?: Float32Array;
+  /** `[batch, guidanceSize]`; left out where that is 0. */
+  readonly guidance?: Float32Array;
+  /**
+   * Makes the self-attention of the middle block the identity: each pixel attends to itself alone (perturbed-attention guidance).
+   * Default false. `ERR_MODEL_UNSUPPORTED` where the UNet has none there.
+   */
+  readonly identityAttention?: boolean;
+  readonly controls?: readonly ControlImage[];
+}
+
+/** An image that an open ControlNet conditions the UNet on. */
+export interface ControlImage {
+  readonly net: NativeHandle;
+  /** `[1, 3, height, width]`, 0..1. */
+  readonly hint: Float32Array;
+  readonly shape: Shape;
+  readonly strength: number;
+}
+
 /**
- * The networks for the length of one run.
+ * The networks for the length of one run, with its LoRAs.
  *
  * Every method rejects with `signal.reason` once the run's signal has fired, and with `ERR_NON_FINITE` when a network
  * returns NaN or infinity.
@@ -28,29 +66,55 @@ export class Networks {
   readonly signal: AbortSignal;
   readonly #addon: NativeAddon;
   readonly #model: NativeModel;
+  readonly #controlNets: OpenControlNets;
   readonly #tileable: NativeTileable | undefined;
+  #loras: NativeLoras | undefined;
 
-  /** @param tileable sides along which all of them but the text encoders take an image for joined. */
-  constructor(addon: NativeAddon, model: NativeModel, signal: AbortSignal, tileable?: NativeTileable) {
+  /**
+   * @param controlNets those that earlier runs left open.
+   * @param tileable axes along which convolutions are circular.
+   */
+  constructor(
+    addon: NativeAddon,
+    model: NativeModel,
+    signal: AbortSignal,
+    controlNets: OpenControlNets,
+    tileable?: NativeTileable,
+  ) {
     this.info = model.info;
     this.#addon = addon;
     this.#model = model;
     this.signal = signal;
+    this.#controlNets = controlNets;
     this.#tileable = tileable;
   }
 
   /**
-   * Puts these LoRAs in force, and no others.
+   * Adds these LoRAs to the networks of this run, and no others.
    *
    * @param all whether tensors that are not applied are refused.
    */
-  async setLoras(loras: readonly NativeLora[], all: boolean): Promise<NativeLoraReport[]> {
-    return callNative(this.#addon, this.signal, (flag) => this.#model.setLoras(loras, flag, all));
+  async setLoras(loras: readonly NativeLora[], all: boolean): Promise<readonly NativeLoraReport[]> {
+    const before = this.#loras;
+    this.#loras =
+      loras.length > 0
+        ? await callNative(this.#addon, this.signal, (flag) => this.#model.openLoras(loras, flag, all))
+        : undefined;
+    await closeHandle(before);
+    return this.#loras?.reports ?? [];
   }
 
-  /** Opens these ControlNets, files or folders, each once, and frees others that are open. */
-  async setControlNets(paths: readonly string[]): Promise<void> {
-    await callNative(this.#addon, this.signal, (flag) => this.#model.setControlNets(paths, flag));
+  /** Lets go of what the run has open. */
+  async close(): Promise<void> {
+    await closeHandle(this.#loras);
+    this.#loras = undefined;
+  }
+
+  /** Opens ControlNets, files or folders; others that earlier runs left open are closed. */
+  async openControlNets(paths: readonly string[]): Promise<ReadonlyMap<string, NativeHandle>> {
+    const open = (path: string) =>
+      callNative(this.#addon, this.signal, (flag) => this.#model.openControlNet(path, flag));
+    return this.#controlNets.use(paths, open, this.info.device !== 'cpu');
   }
 
   /**
@@ -63,44 +127,57 @@ export class Networks {
     tokens: Int32Array,
     clipSkip: number,
     vectors?: Float32Array,
-  ): Promise<NativeTextEncoding> {
-    const encoding = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.encodeText(encoder, tokens, clipSkip, flag, vectors),
-    );
-    for (const values of [encoding.hidden, encoding.pooled]) requireFinite(values, 'the text encoder');
-    return encoding;
+  ): Promise<TextEncoding> {
+    const { component, positions, width } = this.info.textEncoders[encoder] as NativeTextEncoder;
+    const inputs = {
+      tokens: { data: tokens, shape: [tokens.length / positions, positions] },
+      vectors: vectors?.length ? { data: vectors, shape: [vectors.length / width, width] } : undefined,
+    };
+    const outputs = await this.#evaluate(component, inputs, { settings: { clipSkip } }, 'the text encoder');
+    return { hidden: outputs.hidden as Float32Array, pooled: outputs.pooled ?? new Float32Array() };
   }
 
   /**
    * One UNet evaluation of a whole batch.
    *
+   * @param latent `[batch, inChannels, height, width]`, already scaled for the network.
+   * @param timesteps `[batch]`, may be fractional.
    * @param when what to call the evaluation in an error message, for example `step 3 of 20`.
+   * @returns the raw prediction `[batch, latentChannels, height, width]`.
    */
   async predict(
     latent: Float32Array,
     shape: Shape,
     timesteps: Float32Array,
-    condition: NativeCondition,
+    { context, contextTokens, vector, guidance, identityAttention = false, controls = [] }: Condition,
     when: string,
   ): Promise<Float32Array> {
-    const circular = this.#tileable ? { ...condition, tileable: this.#tileable } : condition;
-    const prediction = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.predict(latent, shape, timesteps, circular, flag),
-    );
-    return requireFinite(prediction, `the UNet at ${when}`);
+    const [batch] = shape;
+    const rows = (data: Float32Array | undefined) => data && { data, shape: [batch, data.length / batch] };
+    const inputs = {
+      latent: { data: latent, shape },
+      timesteps: { data: timesteps, shape: [batch] },
+      context: { data: context, shape: [batch, contextTokens, context.length / (batch * contextTokens)] },
+      vector: rows(vector),
+      guidance: rows(guidance),
+    };
+    const options = {
+      settings: { identityAttention },
+      controls: controls.map(({ net, hint, shape, strength }) => ({ net, hint: { data: hint, shape }, strength })),
+    };
+    const outputs = await this.#evaluate('unet', inputs, options, `the UNet at ${when}`);
+    return outputs.prediction as Float32Array;
   }
 
   /**
    * Encodes images.
    *
-   * @param planes `[batch, 3, height, width]` of -1..1.
+   * @param planes `[batch, 3, height, width]` of -1..1; sides multiples of `vaeScaleFactor`.
    * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]` of the VAE's latent: mean, then log variance.
    */
   async encode(planes: Float32Array, shape: Shape): Promise<Float32Array> {
-    const moments = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.encode(planes, shape, flag, this.#tileable),
-    );
-    return requireFinite(moments, 'the VAE encoder');
+    const outputs = await this.#evaluate('vae_encoder', { image: { data: planes, shape } }, {}, 'the VAE encoder');
+    return outputs.moments as Float32Array;
   }
 
   /**
@@ -109,18 +186,29 @@ export class Networks {
    * @returns planes `[batch, 3, height, width]` of about -1..1.
    */
   async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
-    const planes = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.decode(latent, shape, flag, this.#tileable),
-    );
-    return requireFinite(planes, 'the VAE decoder');
+    const outputs = await this.#evaluate('vae_decoder', { latent: { data: latent, shape } }, {}, 'the VAE decoder');
+    return outputs.image as Float32Array;
   }
 
-  /** Decodes diffusion latents by the tiny autoencoder, as {@link decode}. */
+  /** Decodes diffusion latents by the tiny autoencoder, beside the VAE or in its place, as {@link decode}. */
   async preview(latent: Float32Array, shape: Shape): Promise<Float32Array> {
-    const planes = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.preview(latent, shape, flag, this.#tileable),
+    const component = 'tiny_decoder' in this.#model.components ? 'tiny_decoder' : 'vae_decoder';
+    const outputs = await this.#evaluate(component, { latent: { data: latent, shape } }, {}, 'the tiny autoencoder');
+    return outputs.image as Float32Array;
+  }
+
+  async #evaluate(
+    component: string,
+    inputs: Readonly<Record<string, NativeArray | undefined>>,
+    options: NativeEvaluation,
+    origin: string,
+  ): Promise<Record<string, Float32Array>> {
+    const all = { ...options, tileable: this.#tileable, loras: this.#loras };
+    const outputs = await callNative(this.#addon, this.signal, (flag) =>
+      this.#model.evaluate(component, inputs, all, flag),
     );
-    return requireFinite(planes, 'the tiny autoencoder');
+    for (const values of Object.values(outputs)) requireFinite(values, origin);
+    return outputs;
   }
 }
 

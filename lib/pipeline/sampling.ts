@@ -14,8 +14,8 @@ import {
   type Predict,
   type PredictEach,
 } from '../guidance/index.ts';
-import type { NativeCondition, NativeControl, NativeModelInfo } from '../native/contract.ts';
-import { type Networks, requireFinite, type Shape } from '../native/networks.ts';
+import type { NativeModelInfo } from '../native/contract.ts';
+import { type Condition, type ControlImage, type Networks, requireFinite, type Shape } from '../native/networks.ts';
 import { type NoiseModel, tableOf } from '../noise-model/index.ts';
 import { createBatchNoise } from '../rng/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
@@ -145,7 +145,7 @@ function keeping(denoise: Denoiser, { sigmas, keep }: InitialLatents): Denoiser 
 interface Moment {
   /** What to call it in an error message. */
   readonly when: string;
-  readonly controls: readonly NativeControl[];
+  readonly controls: readonly ControlImage[];
 }
 
 /** How far a run is. Evaluations are numbered so that each step has as many numbers as its sampler takes evaluations. */
@@ -211,7 +211,7 @@ function sideBySide(latents: Float32Array, concatChannels: Float32Array, images:
 }
 
 /** Each condition as often as there are images. */
-function batchOf(conditions: readonly Conditioning[], images: number): NativeCondition {
+function batchOf(conditions: readonly Conditioning[], images: number): Condition {
   const all = (part: (condition: Conditioning) => Float32Array | undefined) => {
     const parts = conditions.map(part).filter((values) => values !== undefined);
     return parts.length > 0 ? concat(parts.map((values) => repeat(values, images))) : undefined;

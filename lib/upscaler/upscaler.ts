@@ -12,7 +12,7 @@ import { joinTiles, type TileRow, tilesAlong } from '../image/tiles.ts';
 import { type ComputeOptions, checkNetworkOptions } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeAddon, NativeImageNetwork, NativeImageNetworkInfo } from '../native/contract.ts';
+import type { NativeAddon, NativeImageNetworkInfo, NativeModel } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { requireFinite } from '../native/networks.ts';
 import { checkPath, OptionCheck } from '../options/check.ts';
@@ -54,7 +54,7 @@ export async function loadUpscaler(path: string, options: ComputeOptions = {}): 
   const file = checkPath(path);
   const addon = loadAddon();
   const checked = checkNetworkOptions(options, addon);
-  const native = await openNative(addon, checked, (opening) => addon.openImageNetwork(file, opening));
+  const native = await openNative(addon, checked, (opening) => addon.open({ network: file }, opening));
   const { kind } = native.info;
   if (kind === 'upscaler') return new Upscaler(addon, native);
   await native.dispose();
@@ -65,11 +65,11 @@ export async function loadUpscaler(path: string, options: ComputeOptions = {}): 
 export class Upscaler implements AsyncDisposable {
   readonly info: UpscalerInfo;
   readonly #addon: NativeAddon;
-  readonly #native: NativeImageNetwork;
+  readonly #native: NativeModel<NativeImageNetworkInfo>;
   readonly #disposal = createAbortController();
 
   /** @internal */
-  constructor(addon: NativeAddon, native: NativeImageNetwork) {
+  constructor(addon: NativeAddon, native: NativeModel<NativeImageNetworkInfo>) {
     this.info = native.info;
     this.#addon = addon;
     this.#native = native;
@@ -114,11 +114,13 @@ export class Upscaler implements AsyncDisposable {
       const tile = { width: columns.length, height: rows.length };
       const planes = await cutTile(image, columns.starts[column] as number, rows.starts[row] as number, tile);
       const shape = [1, 3, tile.height, tile.width] as const;
-      const drawn = await callNative(this.#addon, signal, (flag) => this.#native.evaluate(planes, shape, flag));
-      requireFinite(drawn, 'the upscaler');
+      const outputs = await callNative(this.#addon, signal, (flag) =>
+        this.#native.evaluate('upscaler', { image: { data: planes, shape } }, {}, flag),
+      );
+      const enlarged = requireFinite(outputs.image as Float32Array, 'the upscaler');
       options.onProgress?.({ done: ++done, total });
       signal.throwIfAborted();
-      return drawn;
+      return enlarged;
     });
   }
 

@@ -10,7 +10,7 @@
 #include "addon/convert.h"
 #include "addon/environment.h"
 #include "addon/failure.h"
-#include "addon/image_network_class.h"
+#include "addon/handle_class.h"
 #include "addon/model_class.h"
 #include "addon/values.h"
 #include "addon/worker.h"
@@ -19,6 +19,7 @@
 #include "ggml-backend.h"
 #include "ggml.h"
 #include "runtime/engine.h"
+#include "runtime/inspection.h"
 #include "runtime/measure_gemm.h"
 #include "source/tensor_values.h"
 
@@ -100,7 +101,7 @@ Napi::Value read_small_file(const Napi::CallbackInfo & info) {
 Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     auto & environment = Environment::create(env);
     environment.model_class = Napi::Persistent(ModelClass::define(env));
-    environment.image_network_class = Napi::Persistent(ImageNetworkClass::define(env));
+    environment.handle_class = Napi::Persistent(HandleClass::define(env));
     environment.float32_array = Napi::Persistent(env.Global().Get("Float32Array").As<Napi::Function>());
     exports.Set("build", build_info(env));
     exports.Set("contract", DIFFUSION_CONTRACT);
@@ -112,7 +113,6 @@ Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     exports.Set("measureGemm", Napi::Function::New<measure>(env, "measureGemm"));
     exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
     exports.Set("readTensors", Napi::Function::New<read_small_file>(env, "readTensors"));
-    exports.Set("openImageNetwork", Napi::Function::New<&ImageNetworkClass::open>(env, "openImageNetwork"));
     return exports;
 }
 

@@ -3,8 +3,11 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <variant>
 
 #include "addon/cancellation_class.h"
+#include "addon/handle_class.h"
 #include "ggml.h"
 
 namespace diffusion::addon {
@@ -37,42 +40,134 @@ const char * type_name(const Napi::Value & value) {
     throw error;
 }
 
-template <typename T>
-std::vector<T> copy_array(const Napi::Value & value, napi_typedarray_type wanted, const char * type,
-                          const char * name) {
-    // A kind of array that this host's Node-API does not know leaves `actual` alone.
-    auto actual = static_cast<napi_typedarray_type>(-1);
+constexpr uint32_t most_entries = 64; // of an array or an object
+
+// The numbers of a Float32Array or an Int32Array.
+std::variant<std::vector<float>, std::vector<int32_t>> copy_array(const Napi::Value & value, const std::string & name) {
+    // A kind of array that this host's Node-API does not know leaves `type` alone.
+    auto type = static_cast<napi_typedarray_type>(-1);
     void * data = nullptr;
     size_t length = 0;
-    const bool known = value.IsTypedArray() && napi_get_typedarray_info(value.Env(), value, &actual, &length, &data,
-                                                                        nullptr, nullptr) == napi_ok;
-    if (!known || actual != wanted) throw_unexpected(value, type, name);
-    const auto * first = static_cast<const T *>(data);
-    if (first == nullptr) return {}; // empty or detached
-    return std::vector<T>(first, first + length);
+    if (value.IsTypedArray() &&
+        napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) == napi_ok) {
+        if (data == nullptr) length = 0; // empty or detached
+        const auto * floats = static_cast<const float *>(data);
+        if (type == napi_float32_array) return std::vector<float>(floats, floats + length);
+        const auto * integers = static_cast<const int32_t *>(data);
+        if (type == napi_int32_array) return std::vector<int32_t>(integers, integers + length);
+    }
+    throw_unexpected(value, "a Float32Array or an Int32Array", name);
 }
 
-Control read_control(const Napi::Value & value) {
+std::vector<int64_t> read_shape(const Napi::Value & value, const std::string & name) {
+    constexpr uint32_t most_sides = 4;
+    if (!value.IsArray()) throw_unexpected(value, "an array of sizes", "the shape of " + name);
+    const auto array = value.As<Napi::Array>();
+    const uint32_t length = array.Length();
+    if (length < 1 || length > most_sides) {
+        throw_range_error(value.Env(), "Expected 1 to 4 sizes for the shape of " + name + " but received " +
+                                           std::to_string(length) + ".");
+    }
+    std::vector<int64_t> shape;
+    for (uint32_t i = 0; i < length; i++) {
+        shape.push_back(read_integer(array.Get(i), "a size in a shape", 1, std::numeric_limits<int32_t>::max()));
+    }
+    return shape;
+}
+
+// An array of a shape whose product is the length of its numbers.
+Array read_shaped(const Napi::Value & value, const std::string & name) {
+    const auto object = read_object(value, name.c_str());
+    Array array;
+    array.values = copy_array(object.Get("data"), name);
+    array.shape = read_shape(object.Get("shape"), name);
+    const size_t n_elements = std::visit([](const auto & values) { return values.size(); }, array.values);
+    // With every factor at most the product that is left, nothing overflows.
+    auto left = static_cast<int64_t>(n_elements);
+    bool fits = left > 0;
+    for (const int64_t side : array.shape) {
+        fits = fits && left % side == 0;
+        left /= side;
+    }
+    if (!fits || left != 1) {
+        throw_range_error(value.Env(), "Expected sizes in the shape of " + name + " whose product is its length, " +
+                                           std::to_string(n_elements) + ".");
+    }
+    return array;
+}
+
+// Calls `read(name, value)` for the own properties of an object; those that are undefined are as if they were not there.
+template <typename Read> void each_property(const Napi::Value & value, const char * name, Read read) {
+    const auto object = read_object(value, name);
+    napi_value keys = nullptr;
+    const napi_status status = napi_get_all_property_names(
+        value.Env(), object, napi_key_own_only,
+        static_cast<napi_key_filter>(napi_key_enumerable | napi_key_skip_symbols), napi_key_numbers_to_strings, &keys);
+    if (status != napi_ok) throw Napi::Error::New(value.Env());
+    const auto names = Napi::Array(value.Env(), keys);
+    const uint32_t length = names.Length();
+    if (length > most_entries) {
+        throw_range_error(value.Env(),
+                          "Expected at most " + std::to_string(most_entries) + " entries in " + name + ".");
+    }
+    for (uint32_t i = 0; i < length; i++) {
+        const auto key = names.Get(i);
+        const auto property = object.Get(key);
+        if (!property.IsUndefined()) read(key.As<Napi::String>().Utf8Value(), property);
+    }
+}
+
+Handle read_handle(const Napi::Value & value, const char * name) {
+    const auto * found = HandleClass::from(value);
+    if (found == nullptr) throw_unexpected(value, "a handle of this thread", name);
+    if (!found->handle())
+        throw_range_error(value.Env(), std::string("Expected a handle that is open for ") + name + ".");
+    return found->handle();
+}
+
+ControlCall read_control(const Napi::Value & value) {
     const auto object = read_object(value, "a control");
-    Control control;
-    control.net = read_integer(object.Get("net"), "net", 0, std::numeric_limits<int32_t>::max());
-    control.hint = read_floats(object.Get("hint"), "hint");
-    control.shape = read_shape(object.Get("shape"), control.hint.size());
+    ControlCall control;
+    control.net = read_handle(object.Get("net"), "net");
+    control.hint = read_shaped(object.Get("hint"), "hint");
     const auto strength = object.Get("strength");
     if (!strength.IsNumber()) throw_unexpected(strength, "a number", "strength");
     control.strength = strength.As<Napi::Number>().FloatValue();
     return control;
 }
 
+// `x`, `y`, `xy`, or undefined for none.
+Tileable read_tileable(const Napi::Value & value) {
+    if (value.IsUndefined()) return {};
+    const std::string sides = read_string(value, "tileable");
+    if (sides != "x" && sides != "y" && sides != "xy") {
+        throw_range_error(value.Env(), "Expected x, y or xy for tileable but received '" + sides + "'.");
+    }
+    return {sides.front() == 'x', sides.back() == 'y'};
+}
+
+// `keep`, `unload`, a number of bytes, or undefined for `keep`.
+ResidencyPolicy read_residency(const Napi::Value & value) {
+    if (value.IsUndefined()) return {};
+    if (value.IsNumber()) {
+        constexpr int64_t most = (int64_t{1} << 53) - 1;
+        return {ResidencyPolicy::budget, read_integer(value, "residency", 0, most)};
+    }
+    const std::string name = read_string(value, "residency");
+    if (name == "keep") return {ResidencyPolicy::keep};
+    if (name == "unload") return {ResidencyPolicy::unload};
+    throw_range_error(value.Env(), "Expected keep, unload or bytes for residency but received '" + name + "'.");
+}
+
 template <typename Read>
 auto read_array(const Napi::Value & value, const char * name, Read read) -> std::vector<decltype(read(value))> {
-    constexpr uint32_t most = 64;
     if (!value.IsArray()) throw_unexpected(value, "an array", name);
     const auto array = value.As<Napi::Array>();
     std::vector<decltype(read(value))> read_values;
     const uint32_t length = array.Length();
-    if (length > most) {
-        throw_range_error(value.Env(), "Expected at most " + std::to_string(most) + " entries in " + name + ".");
+    if (length > most_entries) {
+        throw_range_error(value.Env(),
+                          "Expected at most " + std::to_string(most_entries) + " entries in " + name + ".");
     }
     for (uint32_t i = 0; i < length; i++) read_values.push_back(read(array.Get(i)));
     return read_values;
@@ -84,14 +179,6 @@ void throw_type_error(Napi::Env env, const std::string & message) {
     auto error = Napi::TypeError::New(env, message);
     error.Set("code", Napi::String::New(env, "ERR_INVALID_ARG_TYPE"));
     throw error;
-}
-
-std::vector<float> read_floats(const Napi::Value & value, const char * name) {
-    return copy_array<float>(value, napi_float32_array, "a Float32Array", name);
-}
-
-std::vector<int32_t> read_int32s(const Napi::Value & value, const char * name) {
-    return copy_array<int32_t>(value, napi_int32_array, "an Int32Array", name);
 }
 
 int64_t read_integer(const Napi::Value & value, const char * name, int64_t least, int64_t most) {
@@ -107,55 +194,50 @@ int64_t read_integer(const Napi::Value & value, const char * name, int64_t least
     return static_cast<int64_t>(number);
 }
 
-Shape4 read_shape(const Napi::Value & value, size_t n_elements) {
-    const auto env = value.Env();
-    if (!value.IsArray()) throw_unexpected(value, "an array of 4 sizes", "shape");
-    const auto array = value.As<Napi::Array>();
-    Shape4 shape = {};
-    if (array.Length() != shape.size()) {
-        throw_range_error(env, "Expected 4 sizes for shape but received " + std::to_string(array.Length()) + ".");
-    }
-    // With every factor at most the product that is left, nothing overflows.
-    auto left = static_cast<int64_t>(n_elements);
-    bool fits = left > 0;
-    for (uint32_t i = 0; i < shape.size(); i++) {
-        shape[i] = read_integer(array.Get(i), "a size in shape", 1, std::numeric_limits<int32_t>::max());
-        fits = fits && left % shape[i] == 0;
-        left /= shape[i];
-    }
-    if (!fits || left != 1) {
-        throw_range_error(env, "Expected sizes in shape whose product is the length of the array, " +
-                                   std::to_string(n_elements) + ".");
-    }
-    return shape;
+Arrays read_arrays(const Napi::Value & value) {
+    Arrays arrays;
+    each_property(value, "inputs", [&](const std::string & name, const Napi::Value & property) {
+        arrays.emplace(name, read_shaped(property, name));
+    });
+    return arrays;
 }
 
-Condition read_condition(const Napi::Value & value) {
-    const auto object = read_object(value, "condition");
-    const auto floats_or_none = [&](const char * name) {
-        const auto part = object.Get(name);
-        return part.IsUndefined() ? std::vector<float>() : read_floats(part, name);
-    };
-    Condition condition;
-    condition.context = read_floats(object.Get("context"), "context");
-    condition.context_tokens =
-        read_integer(object.Get("contextTokens"), "contextTokens", 1, std::numeric_limits<int32_t>::max());
-    condition.vector = floats_or_none("vector");
-    condition.guidance = floats_or_none("guidance");
-    const auto controls = object.Get("controls");
-    if (!controls.IsUndefined()) condition.controls = read_array(controls, "controls", read_control);
-    condition.identity_attention = object.Get("identityAttention").ToBoolean();
-    condition.tileable = read_tileable(object.Get("tileable"));
-    return condition;
+Arrays read_shapes(const Napi::Value & value) {
+    Arrays arrays;
+    each_property(value, "shapes", [&](const std::string & name, const Napi::Value & property) {
+        arrays.emplace(name, Array{read_shape(property, name), {}});
+    });
+    return arrays;
 }
 
-Tileable read_tileable(const Napi::Value & value) {
-    if (value.IsUndefined()) return {};
-    const std::string sides = read_string(value, "tileable");
-    if (sides != "x" && sides != "y" && sides != "xy") {
-        throw_range_error(value.Env(), "Expected x, y or xy for tileable but received '" + sides + "'.");
+CallOptions read_call_options(const Napi::Value & value) {
+    CallOptions options;
+    if (value.IsUndefined()) return options;
+    const auto object = read_object(value, "options");
+    const auto settings = object.Get("settings");
+    if (!settings.IsUndefined()) {
+        each_property(settings, "settings", [&](const std::string & name, const Napi::Value & property) {
+            constexpr int64_t most = std::numeric_limits<int32_t>::max();
+            options.settings[name] = property.IsBoolean() ? static_cast<int64_t>(property.As<Napi::Boolean>().Value())
+                                                          : read_integer(property, name.c_str(), -most, most);
+        });
     }
-    return {sides.front() == 'x', sides.back() == 'y'};
+    options.tileable = read_tileable(object.Get("tileable"));
+    const auto loras = object.Get("loras"), controls = object.Get("controls");
+    if (!loras.IsUndefined()) options.loras = read_handle(loras, "loras");
+    if (!controls.IsUndefined()) options.controls = read_array(controls, "controls", read_control);
+    return options;
+}
+
+EngineOptions read_engine_options(const Napi::Object & object) {
+    EngineOptions options;
+    options.device = read_string(object.Get("device"), "device");
+    options.threads = read_threads(object.Get("threads"));
+    options.profile = object.Get("profile").ToBoolean();
+    options.precision = read_precision(object.Get("precision"));
+    if (object.Get("mmap").StrictEquals(Napi::Boolean::New(object.Env(), false))) options.placement = Placement::copied;
+    options.residency = read_residency(object.Get("residency"));
+    return options;
 }
 
 Cancellation read_cancellation(const Napi::Value & value) {
@@ -187,10 +269,6 @@ Source read_source(const Napi::Value & value) {
 Napi::Object read_object(const Napi::Value & value, const char * name) {
     if (!value.IsObject()) throw_unexpected(value, "an object", name);
     return value.As<Napi::Object>();
-}
-
-std::vector<std::string> read_strings(const Napi::Value & value, const char * name) {
-    return read_array(value, name, [&](const Napi::Value & entry) { return read_string(entry, name); });
 }
 
 std::string read_string(const Napi::Value & value, const char * name) {

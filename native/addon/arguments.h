@@ -13,20 +13,18 @@
 
 namespace diffusion::addon {
 
-std::vector<float> read_floats(const Napi::Value & value, const char * name);
-std::vector<int32_t> read_int32s(const Napi::Value & value, const char * name);
 int64_t read_integer(const Napi::Value & value, const char * name, int64_t least, int64_t most);
-// Four sizes whose product is `n_elements`, the length of the array of that shape.
-Shape4 read_shape(const Napi::Value & value, size_t n_elements);
-Condition read_condition(const Napi::Value & value);
-// `x`, `y`, `xy`, or undefined for none.
-Tileable read_tileable(const Napi::Value & value);
+// An object of arrays by their names, each { data, shape }.
+Arrays read_arrays(const Napi::Value & value);
+// An object of shapes by the names of arrays, which have no values.
+Arrays read_shapes(const Napi::Value & value);
+CallOptions read_call_options(const Napi::Value & value);
+EngineOptions read_engine_options(const Napi::Object & object);
 Cancellation read_cancellation(const Napi::Value & value);
 Source read_source(const Napi::Value & value);
 Napi::Object read_object(const Napi::Value & value, const char * name);
-std::vector<std::string> read_strings(const Napi::Value & value, const char * name);
 std::string read_string(const Napi::Value & value, const char * name);
-// An array of { path, weight }.
+// An array of { path, weight, textEncoderWeight }.
 std::vector<LoraFile> read_loras(const Napi::Value & value);
 // 1 to GGML_MAX_N_THREADS.
 int read_threads(const Napi::Value & value);

@@ -78,7 +78,7 @@ void Environment::end() {
     for (const auto & worker : workers_) worker->drop_references();
     workers_.clear();
     model_class.Reset();
-    image_network_class.Reset();
+    handle_class.Reset();
     float32_array.Reset();
     line_.Release();
 }

@@ -45,7 +45,7 @@ public:
     // Rejects the calls whose flag was raised while they waited for their turn.
     void reject_cancelled(Napi::Env env);
 
-    Napi::FunctionReference model_class, image_network_class;
+    Napi::FunctionReference model_class, handle_class;
     Napi::FunctionReference float32_array; // the constructor
     // Set while an instance of these is constructed: the worker that it takes.
     std::shared_ptr<Worker> opened;

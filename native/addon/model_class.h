@@ -1,32 +1,43 @@
-// The model that JavaScript holds: each method is a call to the worker that owns its engine.
+// The open model, or network, that JavaScript holds: each method is a call to the worker that owns its engine.
 #pragma once
+
+#include <memory>
 
 #include <napi.h>
 
-#include "addon/engine_class.h"
+#include "addon/environment.h"
+#include "addon/worker.h"
 #include "runtime/engine.h"
 
 namespace diffusion::addon {
 
-class ModelClass : public EngineClass<ModelClass, Engine> {
+class ModelClass : public Napi::ObjectWrap<ModelClass> {
 public:
-    static constexpr const char * class_name = "A Model";
-    static constexpr auto class_reference = &Environment::model_class;
-
     // `open` of the contract: the engine is opened by the worker that will own it.
     static Napi::Value open(const Napi::CallbackInfo & info);
     static Napi::Function define(Napi::Env env);
 
-    using EngineClass::EngineClass;
+    explicit ModelClass(const Napi::CallbackInfo & info);
+    // The garbage collector frees an engine that was never disposed; its thread ends by itself.
+    ~ModelClass() override;
 
 private:
-    Napi::Value set_loras(const Napi::CallbackInfo & info);
-    Napi::Value encode_text(const Napi::CallbackInfo & info);
-    Napi::Value set_control_nets(const Napi::CallbackInfo & info);
-    Napi::Value predict(const Napi::CallbackInfo & info);
-    Napi::Value decode(const Napi::CallbackInfo & info);
-    Napi::Value encode(const Napi::CallbackInfo & info);
-    Napi::Value preview(const Napi::CallbackInfo & info);
+    Napi::Value evaluate(const Napi::CallbackInfo & info);
+    Napi::Value estimate(const Napi::CallbackInfo & info);
+    Napi::Value load(const Napi::CallbackInfo & info);
+    Napi::Value unload(const Napi::CallbackInfo & info);
+    Napi::Value memory(const Napi::CallbackInfo & info);
+    Napi::Value open_loras(const Napi::CallbackInfo & info);
+    Napi::Value open_control_net(const Napi::CallbackInfo & info);
+    Napi::Value profile(const Napi::CallbackInfo & info);
+    Napi::Value dispose(const Napi::CallbackInfo & info);
+
+    // Queues `work(engine, cancellation) -> Result`.
+    template <typename Work>
+    Napi::Value call(const Napi::CallbackInfo & info, const Cancellation & cancellation, const char * purpose,
+                     Work work);
+
+    std::shared_ptr<Worker> worker_;
 };
 
 } // namespace diffusion::addon

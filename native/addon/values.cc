@@ -54,7 +54,7 @@ Napi::Value config_value_to_js(Napi::Env env, const ConfigValue & config) {
         config);
 }
 
-Napi::Value component_to_js(Napi::Env env, const ComponentInfo & component) {
+Napi::Value part_to_js(Napi::Env env, const PartInfo & component) {
     auto types = Napi::Object::New(env);
     for (const auto & [type, count] : component.types) define(types, type, number_to_js(env, count));
     auto config = Napi::Object::New(env);
@@ -68,8 +68,8 @@ Napi::Value component_to_js(Napi::Env env, const ComponentInfo & component) {
     return object;
 }
 
-Napi::Value components_to_js(Napi::Env env, const std::vector<ComponentInfo> & components) {
-    return array_to_js(env, components, [&](const auto & component) { return component_to_js(env, component); });
+Napi::Value parts_to_js(Napi::Env env, const std::vector<PartInfo> & parts) {
+    return array_to_js(env, parts, [&](const auto & part) { return part_to_js(env, part); });
 }
 
 void set_compute_info(Napi::Object object, const ComputeInfo & info) {
@@ -125,7 +125,7 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection) {
     const auto & noise = inspection.noise;
     object.Set("prediction", noise ? string_or_undefined(env, noise->prediction) : env.Undefined());
     object.Set("noise", noise ? noise_to_js(env, *noise) : env.Undefined());
-    object.Set("components", components_to_js(env, inspection.components));
+    object.Set("components", parts_to_js(env, inspection.parts));
     object.Set("absent", strings_to_js(env, inspection.absent));
     object.Set("missing", strings_to_js(env, inspection.missing));
     object.Set("mismatched", strings_to_js(env, inspection.mismatched));
@@ -134,7 +134,7 @@ Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection) {
     return object;
 }
 
-Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info) {
+static Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info) {
     auto object = Napi::Object::New(env);
     object.Set("kind", info.kind);
     object.Set("architecture", info.architecture);
@@ -147,7 +147,9 @@ Napi::Value info_to_js(Napi::Env env, const ImageNetworkInfo & info) {
     return object;
 }
 
-Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
+static Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
+    const VaeFacts & vae = info.facts.decoders.at("vae_decoder");
+    const DenoiserFacts & denoiser = info.facts.denoiser;
     auto object = Napi::Object::New(env);
     object.Set("family", info.family);
     object.Set("prediction", info.noise.prediction);
@@ -157,17 +159,18 @@ Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
         object.Set("alphasCumprod",
                    array_to_js(env, alphas, [&](double alpha) { return Napi::Number::New(env, alpha); }));
     }
-    object.Set("components", components_to_js(env, info.components));
-    object.Set("latentChannels", number_to_js(env, info.latent_channels));
-    object.Set("vaeScaleFactor", number_to_js(env, info.vae_scale_factor));
+    object.Set("components", parts_to_js(env, info.parts));
+    object.Set("latentChannels", number_to_js(env, vae.latent_channels));
+    object.Set("vaeScaleFactor", number_to_js(env, vae.scale_factor));
     object.Set("scalingFactor", info.scaling_factor);
-    object.Set("tinyAutoencoder", info.tiny_autoencoder);
-    object.Set("inChannels", number_to_js(env, info.in_channels));
-    object.Set("vectorSize", number_to_js(env, info.vector_size));
-    object.Set("guidanceSize", number_to_js(env, info.guidance_size));
-    object.Set("middleAttention", info.middle_attention);
-    object.Set("textEncoders", array_to_js(env, info.text_encoders, [&](const TextEncoderInfo & text) {
+    object.Set("tinyAutoencoder", vae.tiny || info.facts.decoders.contains("tiny_decoder"));
+    object.Set("inChannels", number_to_js(env, denoiser.in_channels));
+    object.Set("vectorSize", number_to_js(env, denoiser.vector_size));
+    object.Set("guidanceSize", number_to_js(env, denoiser.guidance_size));
+    object.Set("middleAttention", denoiser.middle_attention);
+    object.Set("textEncoders", array_to_js(env, info.facts.text_encoders, [&](const TextEncoderFacts & text) {
                    auto item = Napi::Object::New(env);
+                   item.Set("component", text.component);
                    item.Set("kind", text.kind);
                    item.Set("positions", number_to_js(env, text.positions));
                    item.Set("vocabulary", number_to_js(env, text.vocabulary));
@@ -179,6 +182,47 @@ Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
                }));
     object.Set("metadata", metadata_to_js(env, info.metadata));
     set_compute_info(object, info.compute);
+    return object;
+}
+
+Napi::Value info_to_js(Napi::Env env, const Engine::Info & info) {
+    return std::visit([&](const auto & one) { return info_to_js(env, one); }, info);
+}
+
+// A side is a number, or "height" or "8 height" for a size that has a name.
+static Napi::Value ports_to_js(Napi::Env env, const std::vector<Port> & ports) {
+    return array_to_js(env, ports, [&](const Port & port) {
+        auto item = Napi::Object::New(env);
+        item.Set("name", port.name);
+        item.Set("type", ggml_type_name(port.type));
+        item.Set("shape", array_to_js(env, port.shape, [&](const Side & side) -> Napi::Value {
+                     if (side.size.empty()) return number_to_js(env, side.factor);
+                     const std::string factor = side.factor > 1 ? std::to_string(side.factor) + ' ' : "";
+                     return Napi::String::New(env, factor + side.size);
+                 }));
+        item.Set("optional", port.optional);
+        return item;
+    });
+}
+
+Napi::Value component_infos_to_js(Napi::Env env, const std::vector<ComponentInfo> & components) {
+    auto object = Napi::Object::New(env);
+    for (const ComponentInfo & component : components) {
+        auto settings = Napi::Object::New(env);
+        for (const Setting & setting : component.signature.settings) {
+            auto range = Napi::Object::New(env);
+            range.Set("least", number_to_js(env, setting.least));
+            range.Set("most", number_to_js(env, setting.most));
+            range.Set("default", number_to_js(env, setting.fallback));
+            settings.Set(setting.name, range);
+        }
+        auto item = Napi::Object::New(env);
+        item.Set("device", component.device);
+        item.Set("inputs", ports_to_js(env, component.signature.inputs));
+        item.Set("outputs", ports_to_js(env, component.signature.outputs));
+        item.Set("settings", settings);
+        object.Set(component.name, item);
+    }
     return object;
 }
 
@@ -229,10 +273,26 @@ Napi::Value gemm_rate_to_js(Napi::Env env, const GemmRate & rate) {
     return object;
 }
 
-Napi::Value text_encoding_to_js(Napi::Env env, TextEncoding & encoding) {
+Napi::Value outputs_to_js(Napi::Env env, Outputs & outputs) {
     auto object = Napi::Object::New(env);
-    object.Set("hidden", floats_to_js(env, encoding.hidden));
-    object.Set("pooled", floats_to_js(env, encoding.pooled));
+    for (auto & [name, values] : outputs) object.Set(name, floats_to_js(env, values));
+    return object;
+}
+
+Napi::Value memory_to_js(Napi::Env env, const ComponentMemory & memory) {
+    auto object = Napi::Object::New(env);
+    object.Set("loaded", memory.loaded);
+    object.Set("mappedBytes", number_to_js(env, memory.weights.mapped));
+    object.Set("allocatedBytes", number_to_js(env, memory.weights.allocated));
+    object.Set("packedBytes", number_to_js(env, memory.packed_bytes));
+    object.Set("computeBytes", number_to_js(env, memory.compute_bytes));
+    return object;
+}
+
+Napi::Value memories_to_js(Napi::Env env, const std::vector<ComponentInfo> & components,
+                           const std::vector<ComponentMemory> & memory) {
+    auto object = Napi::Object::New(env);
+    for (size_t i = 0; i < memory.size(); i++) object.Set(components[i].name, memory_to_js(env, memory[i]));
     return object;
 }
 

@@ -88,10 +88,10 @@ void Contents::take_parts(ModelTensors model) {
         add(stored, known_name(stored.name), stored.name, names.components[i]);
     }
     marks_ = std::move(model.noise.marks);
-    for (const StoredTensor & mark : marks_) add(mark, mark.name, mark.name, Component::none);
+    for (const StoredTensor & mark : marks_) add(mark, mark.name, mark.name, ModelPart::none);
 }
 
-void Contents::add(const StoredTensor & stored, std::string name, std::string canonical, Component component) {
+void Contents::add(const StoredTensor & stored, std::string name, std::string canonical, ModelPart component) {
     if (!is_of_use(canonical)) return;
     tensors_.push_back({std::move(name), std::move(canonical), component, &stored});
 }

@@ -16,7 +16,7 @@ namespace diffusion {
 struct NamedTensor {
     std::string name;      // in the converted file
     std::string canonical; // see names.h
-    Component component = Component::none;
+    ModelPart component = ModelPart::none;
     const StoredTensor * stored = nullptr;
 };
 
@@ -36,7 +36,7 @@ public:
 private:
     void take_file(NamedTensors file);
     void take_parts(ModelTensors model);
-    void add(const StoredTensor & stored, std::string name, std::string canonical, Component component);
+    void add(const StoredTensor & stored, std::string name, std::string canonical, ModelPart component);
     void collect_metadata();
 
     TensorTable table_;

@@ -7,9 +7,9 @@
 #include "convert/headers.h"
 #include "convert/output_file.h"
 #include "convert/tensor_writer.h"
+#include "family/model.h"
 #include "io/file_error.h"
 #include "io/mapped_file.h"
-#include "runtime/engine.h"
 
 namespace diffusion {
 
@@ -42,9 +42,7 @@ void require_room(uint64_t bytes, const ConversionOptions & options) {
 
 // As programs for GGUF call it; empty where the source is no model that is known.
 std::string architecture_of(const Source & source, const Cancellation & cancellation) {
-    const std::string family = inspect(source, cancellation).family;
-    const bool refiner = family.starts_with("sdxl-refiner");
-    return refiner ? "sdxl-refiner" : family.substr(0, family.find('-'));
+    return bind_model(source, {}, cancellation)->family->name;
 }
 
 class Conversion {

@@ -144,10 +144,10 @@ bool TypeChoice::is_sensitive(const NamedTensor & tensor) const {
         default: return true;
     }
     switch (tensor.component) {
-        case Component::unet: return is_at_an_end_of_unet(behind(unet_prefix));
-        case Component::control_net: return is_at_an_end_of_unet(behind(control_prefix));
-        case Component::text_encoder:
-        case Component::text_encoder_2:
+        case ModelPart::unet: return is_at_an_end_of_unet(behind(unet_prefix));
+        case ModelPart::control_net: return is_at_an_end_of_unet(behind(control_prefix));
+        case ModelPart::text_encoder:
+        case ModelPart::text_encoder_2:
             return name.find("embeddings.") != name.npos || name.find("text_projection") != name.npos;
         default: return true;
     }

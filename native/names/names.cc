@@ -18,100 +18,100 @@ constexpr std::string_view transformer_2_prefix = "conditioner.embedders.1.trans
 
 struct Prefix {
     std::string_view text;
-    Component component;
+    ModelPart component;
 };
 
 // What stands before the names of a component in a file that holds several: first those of the original checkpoints, SD 1
 // and 2 before SDXL and its refiner (whose only encoder is SDXL's second), then those of stable-diffusion.cpp, diffusers' own
 // joint exports and ComfyUI.
 constexpr std::array<Prefix, 18> prefixes = {{
-    {unet_prefix, Component::unet},
-    {vae_prefix, Component::vae},
-    {control_prefix, Component::control_net},
-    {transformer_prefix, Component::text_encoder},
-    {"cond_stage_model.model.", Component::text_encoder},
-    {"conditioner.embedders.0.transformer.", Component::text_encoder},
-    {"conditioner.embedders.0.model.", Component::text_encoder_2},
-    {transformer_2_prefix, Component::text_encoder_2},
-    {"conditioner.embedders.1.model.", Component::text_encoder_2},
-    {"cond_stage_model.1.transformer.", Component::text_encoder_2},
-    {"unet.", Component::unet},
-    {"diffusion_model.", Component::unet},
-    {"vae.", Component::vae},
-    {"text_encoder.", Component::text_encoder},
-    {"text_encoder_2.", Component::text_encoder_2},
-    {"te.", Component::text_encoder},
-    {"text_encoders.clip_l.transformer.", Component::text_encoder},
-    {"text_encoders.clip_g.transformer.", Component::text_encoder_2},
+    {unet_prefix, ModelPart::unet},
+    {vae_prefix, ModelPart::vae},
+    {control_prefix, ModelPart::control_net},
+    {transformer_prefix, ModelPart::text_encoder},
+    {"cond_stage_model.model.", ModelPart::text_encoder},
+    {"conditioner.embedders.0.transformer.", ModelPart::text_encoder},
+    {"conditioner.embedders.0.model.", ModelPart::text_encoder_2},
+    {transformer_2_prefix, ModelPart::text_encoder_2},
+    {"conditioner.embedders.1.model.", ModelPart::text_encoder_2},
+    {"cond_stage_model.1.transformer.", ModelPart::text_encoder_2},
+    {"unet.", ModelPart::unet},
+    {"diffusion_model.", ModelPart::unet},
+    {"vae.", ModelPart::vae},
+    {"text_encoder.", ModelPart::text_encoder},
+    {"text_encoder_2.", ModelPart::text_encoder_2},
+    {"te.", ModelPart::text_encoder},
+    {"text_encoders.clip_l.transformer.", ModelPart::text_encoder},
+    {"text_encoders.clip_g.transformer.", ModelPart::text_encoder_2},
 }};
 
 // Beginnings of names that, in a file without prefixes, only one component has.
 constexpr std::array<Prefix, 18> evidence = {{
-    {"down_blocks.", Component::unet},
-    {"up_blocks.", Component::unet},
-    {"input_blocks.", Component::unet},
-    {"output_blocks.", Component::unet},
-    {"input_hint_block.", Component::control_net},
-    {"zero_convs.", Component::control_net},
-    {"controlnet_", Component::control_net},
-    {"encoder.down.", Component::vae},
-    {"encoder.mid", Component::vae},
-    {"encoder.down_blocks.", Component::vae},
-    {"decoder.up.", Component::vae},
-    {"decoder.mid", Component::vae},
-    {"decoder.up_blocks.", Component::vae},
-    {"text_model.", Component::text_encoder},
-    {"embeddings.token_embedding.", Component::text_encoder},
-    {"embeddings.position_embedding.", Component::text_encoder},
-    {"encoder.layers.0.self_attn.", Component::text_encoder},
-    {"transformer.resblocks.", Component::text_encoder},
+    {"down_blocks.", ModelPart::unet},
+    {"up_blocks.", ModelPart::unet},
+    {"input_blocks.", ModelPart::unet},
+    {"output_blocks.", ModelPart::unet},
+    {"input_hint_block.", ModelPart::control_net},
+    {"zero_convs.", ModelPart::control_net},
+    {"controlnet_", ModelPart::control_net},
+    {"encoder.down.", ModelPart::vae},
+    {"encoder.mid", ModelPart::vae},
+    {"encoder.down_blocks.", ModelPart::vae},
+    {"decoder.up.", ModelPart::vae},
+    {"decoder.mid", ModelPart::vae},
+    {"decoder.up_blocks.", ModelPart::vae},
+    {"text_model.", ModelPart::text_encoder},
+    {"embeddings.token_embedding.", ModelPart::text_encoder},
+    {"embeddings.position_embedding.", ModelPart::text_encoder},
+    {"encoder.layers.0.self_attn.", ModelPart::text_encoder},
+    {"transformer.resblocks.", ModelPart::text_encoder},
 }};
 
 // Beginnings of all names of a component, prefixes aside, in the original spelling.
 constexpr std::array<Prefix, 29> original_names = {{
-    {"time_embed.", Component::unet},
-    {"label_emb.", Component::unet},
-    {"input_blocks.", Component::unet},
-    {"middle_block.", Component::unet},
-    {"output_blocks.", Component::unet},
-    {"out.", Component::unet},
-    {"input_hint_block.", Component::control_net},
-    {"zero_convs.", Component::control_net},
-    {"middle_block_out.", Component::control_net},
-    {"encoder.conv_in.", Component::vae},
-    {"encoder.down.", Component::vae},
-    {"encoder.mid.", Component::vae},
-    {"encoder.norm_out.", Component::vae},
-    {"encoder.conv_out.", Component::vae},
-    {"decoder.conv_in.", Component::vae},
-    {"decoder.mid.", Component::vae},
-    {"decoder.up.", Component::vae},
-    {"decoder.norm_out.", Component::vae},
-    {"decoder.conv_out.", Component::vae},
-    {"quant_conv.", Component::vae},
-    {"post_quant_conv.", Component::vae},
-    {"text_model.", Component::text_encoder},
-    {"embeddings.", Component::text_encoder},
-    {"encoder.layers.", Component::text_encoder},
-    {"final_layer_norm.", Component::text_encoder},
-    {"text_projection", Component::text_encoder},
-    {"logit_scale", Component::text_encoder},
-    {"vision_model.", Component::text_encoder},
-    {"visual_projection.", Component::text_encoder},
+    {"time_embed.", ModelPart::unet},
+    {"label_emb.", ModelPart::unet},
+    {"input_blocks.", ModelPart::unet},
+    {"middle_block.", ModelPart::unet},
+    {"output_blocks.", ModelPart::unet},
+    {"out.", ModelPart::unet},
+    {"input_hint_block.", ModelPart::control_net},
+    {"zero_convs.", ModelPart::control_net},
+    {"middle_block_out.", ModelPart::control_net},
+    {"encoder.conv_in.", ModelPart::vae},
+    {"encoder.down.", ModelPart::vae},
+    {"encoder.mid.", ModelPart::vae},
+    {"encoder.norm_out.", ModelPart::vae},
+    {"encoder.conv_out.", ModelPart::vae},
+    {"decoder.conv_in.", ModelPart::vae},
+    {"decoder.mid.", ModelPart::vae},
+    {"decoder.up.", ModelPart::vae},
+    {"decoder.norm_out.", ModelPart::vae},
+    {"decoder.conv_out.", ModelPart::vae},
+    {"quant_conv.", ModelPart::vae},
+    {"post_quant_conv.", ModelPart::vae},
+    {"text_model.", ModelPart::text_encoder},
+    {"embeddings.", ModelPart::text_encoder},
+    {"encoder.layers.", ModelPart::text_encoder},
+    {"final_layer_norm.", ModelPart::text_encoder},
+    {"text_projection", ModelPart::text_encoder},
+    {"logit_scale", ModelPart::text_encoder},
+    {"vision_model.", ModelPart::text_encoder},
+    {"visual_projection.", ModelPart::text_encoder},
 }};
 
-template <size_t size> Component component_of(std::string_view name, const std::array<Prefix, size> & table) {
+template <size_t size> ModelPart component_of(std::string_view name, const std::array<Prefix, size> & table) {
     for (const Prefix & entry : table) {
         if (name.starts_with(entry.text)) return entry.component;
     }
-    return Component::none;
+    return ModelPart::none;
 }
 
 // A name cut into the prefix that was recognised (empty where none) and the name within the component.
 struct Split {
     std::string_view prefix;
     std::string_view local;
-    Component component = Component::none;
+    ModelPart component = ModelPart::none;
 };
 
 Split split(std::string_view name) {
@@ -120,17 +120,17 @@ Split split(std::string_view name) {
             return {prefix.text, name.substr(prefix.text.size()), prefix.component};
         }
     }
-    return {{}, name, Component::none};
+    return {{}, name, ModelPart::none};
 }
 
-bool is_text_encoder(Component component) {
-    return component == Component::text_encoder || component == Component::text_encoder_2;
+bool is_text_encoder(ModelPart component) {
+    return component == ModelPart::text_encoder || component == ModelPart::text_encoder_2;
 }
 
 // The text model of transformers 5 and later has no `text_model.` before its names; projection, scale and vision tower
 // never had.
-std::string text_encoder_name(Component component, std::string_view local) {
-    const bool first = component == Component::text_encoder;
+std::string text_encoder_name(ModelPart component, std::string_view local) {
+    const bool first = component == ModelPart::text_encoder;
     // stable-diffusion.cpp's converter put both into the text model.
     constexpr std::string_view model = "text_model.";
     for (const std::string_view beside : {"text_projection", "logit_scale"}) {
@@ -143,24 +143,24 @@ std::string text_encoder_name(Component component, std::string_view local) {
     return std::string(first ? transformer_prefix : transformer_2_prefix) + std::string(local);
 }
 
-std::string canonical_prefix(Component component) {
-    if (component == Component::unet) return unet_prefix;
-    return component == Component::vae ? vae_prefix : control_prefix;
+std::string canonical_prefix(ModelPart component) {
+    if (component == ModelPart::unet) return unet_prefix;
+    return component == ModelPart::vae ? vae_prefix : control_prefix;
 }
 
 class Namer {
 public:
-    Namer(const std::vector<std::string> & names, Component expected) {
+    Namer(const std::vector<std::string> & names, ModelPart expected) {
         bare_.at(static_cast<size_t>(expected)) = true;
         bool takes_vector = false, pools = false, has_second = false;
         for (const std::string & name : names) {
             const Split parts = split(name);
-            takes_vector |= parts.component == Component::unet && parts.local.starts_with("label_emb.");
+            takes_vector |= parts.component == ModelPart::unet && parts.local.starts_with("label_emb.");
             pools |=
-                parts.component == Component::text_encoder && parts.local.starts_with("text_model.text_projection");
-            has_second |= parts.component == Component::text_encoder_2;
+                parts.component == ModelPart::text_encoder && parts.local.starts_with("text_model.text_projection");
+            has_second |= parts.component == ModelPart::text_encoder_2;
             if (parts.prefix.empty()) {
-                const Component evident = component_of(name, evidence);
+                const ModelPart evident = component_of(name, evidence);
                 // Names alone do not tell one text encoder from another.
                 const bool expected_text = is_text_encoder(evident) && is_text_encoder(expected);
                 bare_.at(static_cast<size_t>(expected_text ? expected : evident)) = true;
@@ -170,18 +170,18 @@ public:
             vae_.note(parts.local);
         }
         // It has most names in common with a UNet, and a file cannot hold both without prefixes.
-        if (is_bare(Component::control_net)) bare_.at(static_cast<size_t>(Component::unet)) = false;
+        if (is_bare(ModelPart::control_net)) bare_.at(static_cast<size_t>(ModelPart::unet)) = false;
         is_refiner_ = takes_vector && pools && !has_second;
     }
 
     void add(const std::string & name, CanonicalNames & result) {
         const Split parts = split(name);
-        Component component = parts.component;
-        if (is_refiner_ && component == Component::text_encoder) component = Component::text_encoder_2;
+        ModelPart component = parts.component;
+        if (is_refiner_ && component == ModelPart::text_encoder) component = ModelPart::text_encoder_2;
         std::optional<std::string> canonical;
         bool diffusers = false;
-        for (const Component candidate : {Component::unet, Component::control_net, Component::vae,
-                                          Component::text_encoder, Component::text_encoder_2}) {
+        for (const ModelPart candidate : {ModelPart::unet, ModelPart::control_net, ModelPart::vae,
+                                          ModelPart::text_encoder, ModelPart::text_encoder_2}) {
             const bool possible = parts.prefix.empty() ? is_bare(candidate) : component == candidate;
             if (!possible || canonical) continue;
             canonical = is_text_encoder(candidate) ? convert_text(candidate, parts, diffusers, result)
@@ -199,34 +199,34 @@ public:
     }
 
 private:
-    bool is_bare(Component component) const { return bare_.at(static_cast<size_t>(component)); }
+    bool is_bare(ModelPart component) const { return bare_.at(static_cast<size_t>(component)); }
 
     // Nothing where `local` is no name of the component in any spelling.
-    std::optional<std::string> convert(Component component, std::string_view local, bool & diffusers) const {
+    std::optional<std::string> convert(ModelPart component, std::string_view local, bool & diffusers) const {
         std::optional<std::string> name;
-        if (component == Component::unet) name = unet_.convert(local);
-        if (component == Component::control_net) name = control_net_.convert(local);
-        if (component == Component::vae) name = vae_.convert(local);
+        if (component == ModelPart::unet) name = unet_.convert(local);
+        if (component == ModelPart::control_net) name = control_net_.convert(local);
+        if (component == ModelPart::vae) name = vae_.convert(local);
         diffusers = name.has_value();
-        const Component original = component_of(local, original_names);
-        const bool shared = component == Component::control_net && original == Component::unet;
+        const ModelPart original = component_of(local, original_names);
+        const bool shared = component == ModelPart::control_net && original == ModelPart::unet;
         if (!name && (original == component || shared)) name = std::string(local);
         if (!name) return std::nullopt;
         return canonical_prefix(component) + *name;
     }
 
-    static std::optional<std::string> convert_text(Component component, const Split & parts, bool & diffusers,
+    static std::optional<std::string> convert_text(ModelPart component, const Split & parts, bool & diffusers,
                                                    CanonicalNames & result) {
         std::optional<std::string> name = from_open_clip(parts.local);
         // The projection has the same name in both.
         if (name && *name != parts.local) result.open_clip.at(static_cast<size_t>(component)) = true;
         const bool original = parts.prefix.starts_with("cond_stage_model.") || parts.prefix.starts_with("conditioner.");
         diffusers = !original && !name;
-        if (!name && component_of(parts.local, original_names) == Component::text_encoder) name = parts.local;
+        if (!name && component_of(parts.local, original_names) == ModelPart::text_encoder) name = parts.local;
         return name ? std::optional(text_encoder_name(component, *name)) : std::nullopt;
     }
 
-    std::array<bool, component_count> bare_ = {}; // by Component: names without a prefix may be of it
+    std::array<bool, part_count> bare_ = {}; // by ModelPart: names without a prefix may be of it
     bool is_refiner_ = false; // SDXL's, whose only encoder stable-diffusion.cpp's converter named like a first one
     DiffusersUnet unet_;
     DiffusersControlNet control_net_;
@@ -236,20 +236,20 @@ private:
 
 } // namespace
 
-const char * component_name(Component component) {
+const char * part_name(ModelPart component) {
     switch (component) {
-        case Component::unet: return "UNet";
-        case Component::text_encoder: return "text encoder";
-        case Component::text_encoder_2: return "second text encoder";
-        case Component::vae: return "VAE";
-        case Component::control_net: return "ControlNet";
-        case Component::tiny_autoencoder: return "tiny autoencoder";
-        case Component::none: break;
+        case ModelPart::unet: return "UNet";
+        case ModelPart::text_encoder: return "text encoder";
+        case ModelPart::text_encoder_2: return "second text encoder";
+        case ModelPart::vae: return "VAE";
+        case ModelPart::control_net: return "ControlNet";
+        case ModelPart::tiny_autoencoder: return "tiny autoencoder";
+        case ModelPart::none: break;
     }
     return "model";
 }
 
-CanonicalNames canonical_names(const std::vector<std::string> & names, Component expected) {
+CanonicalNames canonical_names(const std::vector<std::string> & names, ModelPart expected) {
     Namer namer(names, expected);
     CanonicalNames result;
     result.names.reserve(names.size());

@@ -37,13 +37,13 @@ bool in_places(const std::vector<std::string> & names) {
 
 } // namespace
 
-std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::string> & names, Component expected) {
-    const bool asked = expected == Component::vae || expected == Component::tiny_autoencoder;
+std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::string> & names, ModelPart expected) {
+    const bool asked = expected == ModelPart::vae || expected == ModelPart::tiny_autoencoder;
     const bool halves = in_halves(names), places = !halves && asked && in_places(names);
     if (!halves && !places) return std::nullopt;
     // The decoder's sequence begins with a layer without weights, which squeezes the latent.
     const bool decoder = std::ranges::find(names, "0.weight") == names.end();
-    const bool preview = expected == Component::tiny_autoencoder;
+    const bool preview = expected == ModelPart::tiny_autoencoder;
     CanonicalNames result;
     for (const std::string & name : names) {
         std::string local = name;
@@ -53,7 +53,7 @@ std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::stri
             local = (decoder ? "decoder.layers." : "encoder.layers.") + std::to_string(place) + name.substr(n);
         }
         result.names.push_back((preview ? tiny_preview_prefix : tiny_vae_prefix) + local);
-        result.components.push_back(preview ? Component::tiny_autoencoder : Component::vae);
+        result.components.push_back(preview ? ModelPart::tiny_autoencoder : ModelPart::vae);
     }
     result.layout = "diffusers";
     return result;

@@ -15,6 +15,6 @@ inline constexpr const char * tiny_preview_prefix = "tiny_autoencoder.";
 
 // The names of a file that is a tiny autoencoder; nothing where it is none. `expected` is what the file is taken for; plain
 // places alone are only understood where that is one of both.
-std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::string> & names, Component expected);
+std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::string> & names, ModelPart expected);
 
 } // namespace diffusion

@@ -22,9 +22,51 @@ std::string block_name(const std::string & half, int64_t level, int64_t block) {
     return level_name(half, level) + "block." + std::to_string(block) + ".";
 }
 
+using ResBlock = AutoencoderHalf::ResBlock;
+using Middle = AutoencoderHalf::Middle;
+
+ResBlock bind_residual(WeightBinder & weights, const std::string & p, int64_t in, int64_t out) {
+    ResBlock block;
+    block.norm1 = weights.norm(p + "norm1", in);
+    block.conv1 = weights.conv(p + "conv1", in, out, 3);
+    block.norm2 = weights.norm(p + "norm2", out);
+    block.conv2 = weights.conv(p + "conv2", out, out, 3);
+    if (in != out) block.skip = weights.linear(p + "nin_shortcut", in, out);
+    return block;
+}
+
+Middle bind_middle(WeightBinder & weights, const std::string & p, int64_t channels) {
+    Middle middle;
+    middle.block1 = bind_residual(weights, p + "block_1.", channels, channels);
+    middle.attention.norm = weights.norm(p + "attn_1.norm", channels);
+    middle.attention.q = weights.linear(p + "attn_1.q", channels, channels);
+    middle.attention.k = weights.linear(p + "attn_1.k", channels, channels);
+    middle.attention.v = weights.linear(p + "attn_1.v", channels, channels);
+    middle.attention.out = weights.linear(p + "attn_1.proj_out", channels, channels);
+    middle.block2 = bind_residual(weights, p + "block_2.", channels, channels);
+    return middle;
+}
+
+Tensor residual(Layers & layers, const ResBlock & block, Tensor x) {
+    Epilogue epilogue;
+    epilogue.residual = block.skip ? layers.pointwise(*block.skip, x) : x;
+    Tensor y = layers.norm_conv2d(block.norm1, eps, block.conv1, x);
+    return layers.norm_conv2d(block.norm2, eps, block.conv2, y, epilogue);
+}
+
+Tensor middle(Layers & layers, const Middle & m, Tensor x) {
+    Epilogue for_gemm;
+    for_gemm.for_gemm = true;
+    x = residual(layers, m.block1, x);
+    Tensor y = layers.norm_tokens(m.attention.norm, eps, x);
+    y = layers.attention(layers.linear(m.attention.q, y, for_gemm), layers.linear(m.attention.k, y, for_gemm),
+                         layers.linear(m.attention.v, y, for_gemm), 1);
+    return residual(layers, m.block2, layers.add_tokens(m.attention.out, y, x));
+}
+
 } // namespace
 
-AutoencoderConfig Autoencoder::read_config(const WeightBinder & weights) {
+AutoencoderConfig AutoencoderConfig::read(const WeightBinder & weights) {
     AutoencoderConfig c;
     c.latent_channels = weights.size(prefix + "decoder.conv_in.weight", 2);
     const int64_t levels = weights.count(prefix + "decoder.up.");
@@ -54,123 +96,80 @@ AutoencoderConfig Autoencoder::read_config(const WeightBinder & weights) {
     return c;
 }
 
-Autoencoder::ResBlock Autoencoder::bind_residual(WeightBinder & weights, const std::string & p, int64_t in,
-                                                 int64_t out) {
-    ResBlock block;
-    block.norm1 = weights.norm(p + "norm1", in);
-    block.conv1 = weights.conv(p + "conv1", in, out, 3);
-    block.norm2 = weights.norm(p + "norm2", out);
-    block.conv2 = weights.conv(p + "conv2", out, out, 3);
-    if (in != out) block.skip = weights.linear(p + "nin_shortcut", in, out);
-    return block;
-}
-
-Autoencoder::Middle Autoencoder::bind_middle(WeightBinder & weights, const std::string & p, int64_t channels) {
-    Middle middle;
-    middle.block1 = bind_residual(weights, p + "block_1.", channels, channels);
-    middle.attention.norm = weights.norm(p + "attn_1.norm", channels);
-    middle.attention.q = weights.linear(p + "attn_1.q", channels, channels);
-    middle.attention.k = weights.linear(p + "attn_1.k", channels, channels);
-    middle.attention.v = weights.linear(p + "attn_1.v", channels, channels);
-    middle.attention.out = weights.linear(p + "attn_1.proj_out", channels, channels);
-    middle.block2 = bind_residual(weights, p + "block_2.", channels, channels);
-    return middle;
-}
-
-void Autoencoder::bind_decoder(WeightBinder & weights) {
-    const std::string p = prefix + "decoder.";
-    int64_t channels = config_.level_channels.back();
-    decoder_.first = weights.conv(p + "conv_in", config_.latent_channels, channels, 3);
-    decoder_.middle = bind_middle(weights, p + "mid.", channels);
-    for (int64_t l = static_cast<int64_t>(config_.level_channels.size()) - 1; l >= 0; l--) {
-        Level level;
-        for (int64_t b = 0; b < config_.decoder_blocks; b++) {
-            level.blocks.push_back(
-                bind_residual(weights, block_name("decoder", l, b), channels, config_.level_channels[l]));
-            channels = config_.level_channels[l];
-        }
-        if (l > 0) level.resample = weights.conv(level_name("decoder", l) + "upsample.conv", channels, channels, 3);
-        decoder_.levels.push_back(level);
-    }
-    decoder_.last_norm = weights.norm(p + "norm_out", channels);
-    decoder_.last = weights.conv(p + "conv_out", channels, image_channels, 3);
-    from_latent_ = weights.linear(prefix + "post_quant_conv", config_.latent_channels, config_.latent_channels);
-}
-
-void Autoencoder::bind_encoder(WeightBinder & weights) {
-    const std::string p = prefix + "encoder.";
-    const int64_t moments = 2 * config_.latent_channels;
-    int64_t channels = config_.level_channels.front();
-    encoder_.first = weights.conv(p + "conv_in", image_channels, channels, 3);
-    for (size_t l = 0; l < config_.level_channels.size(); l++) {
-        Level level;
-        for (int64_t b = 0; b < config_.encoder_blocks; b++) {
-            level.blocks.push_back(
-                bind_residual(weights, block_name("encoder", l, b), channels, config_.level_channels[l]));
-            channels = config_.level_channels[l];
-        }
-        if (l + 1 < config_.level_channels.size()) {
-            level.resample = weights.conv(level_name("encoder", l) + "downsample.conv", channels, channels, 3);
-        }
-        encoder_.levels.push_back(level);
-    }
-    encoder_.middle = bind_middle(weights, p + "mid.", channels);
-    encoder_.last_norm = weights.norm(p + "norm_out", channels);
-    encoder_.last = weights.conv(p + "conv_out", channels, moments, 3);
-    to_moments_ = weights.linear(prefix + "quant_conv", moments, moments);
-}
-
-Autoencoder::Autoencoder(WeightBinder & weights, const AutoencoderConfig & config) : config_(config) {
-    bind_decoder(weights);
-    if (config.has_encoder) bind_encoder(weights);
-}
-
-VaeSizes Autoencoder::sizes() const {
+VaeSizes AutoencoderConfig::sizes() const {
     VaeSizes sizes;
-    sizes.latent_channels = config_.latent_channels;
-    sizes.scale_factor = config_.scale_factor();
-    sizes.has_encoder = config_.has_encoder;
-    sizes.level_channels = config_.level_channels;
+    sizes.latent_channels = latent_channels;
+    sizes.scale_factor = int64_t{1} << (level_channels.size() - 1);
+    sizes.has_encoder = has_encoder;
+    sizes.level_channels = level_channels;
     return sizes;
 }
 
-Tensor Autoencoder::residual(Layers & layers, const ResBlock & block, Tensor x) {
-    Epilogue epilogue;
-    epilogue.residual = block.skip ? layers.pointwise(*block.skip, x) : x;
-    Tensor y = layers.norm_conv2d(block.norm1, eps, block.conv1, x);
-    return layers.norm_conv2d(block.norm2, eps, block.conv2, y, epilogue);
+AutoencoderDecoder::AutoencoderDecoder(WeightBinder & weights, const AutoencoderConfig & config)
+    : VaeDecoder(config.sizes()) {
+    const std::string p = prefix + "decoder.";
+    int64_t channels = config.level_channels.back();
+    half_.first = weights.conv(p + "conv_in", config.latent_channels, channels, 3);
+    half_.middle = bind_middle(weights, p + "mid.", channels);
+    for (int64_t l = static_cast<int64_t>(config.level_channels.size()) - 1; l >= 0; l--) {
+        AutoencoderHalf::Level level;
+        for (int64_t b = 0; b < config.decoder_blocks; b++) {
+            level.blocks.push_back(
+                bind_residual(weights, block_name("decoder", l, b), channels, config.level_channels[l]));
+            channels = config.level_channels[l];
+        }
+        if (l > 0) level.resample = weights.conv(level_name("decoder", l) + "upsample.conv", channels, channels, 3);
+        half_.levels.push_back(level);
+    }
+    half_.last_norm = weights.norm(p + "norm_out", channels);
+    half_.last = weights.conv(p + "conv_out", channels, image_channels, 3);
+    half_.quant = weights.linear(prefix + "post_quant_conv", config.latent_channels, config.latent_channels);
 }
 
-Tensor Autoencoder::middle(Layers & layers, const Middle & m, Tensor x) {
-    Epilogue for_gemm;
-    for_gemm.for_gemm = true;
-    x = residual(layers, m.block1, x);
-    Tensor y = layers.norm_tokens(m.attention.norm, eps, x);
-    y = layers.attention(layers.linear(m.attention.q, y, for_gemm), layers.linear(m.attention.k, y, for_gemm),
-                         layers.linear(m.attention.v, y, for_gemm), 1);
-    return residual(layers, m.block2, layers.add_tokens(m.attention.out, y, x));
-}
-
-Tensor Autoencoder::build_decoder(Layers & layers, Tensor latent) const {
-    Tensor x = layers.conv2d(decoder_.first, layers.pointwise(from_latent_, layers.to_image(latent)));
-    x = middle(layers, decoder_.middle, x);
-    for (const Level & level : decoder_.levels) {
+Tensor AutoencoderDecoder::decode(Layers & layers, Tensor latent) const {
+    Tensor x = layers.conv2d(half_.first, layers.pointwise(half_.quant, layers.to_image(latent)));
+    x = middle(layers, half_.middle, x);
+    for (const AutoencoderHalf::Level & level : half_.levels) {
         for (const ResBlock & block : level.blocks) x = residual(layers, block, x);
         if (!level.resample) continue;
         x = layers.conv2d(*level.resample, x,
                           {Geometry::resized, 2 * layers.image_width(x), 2 * layers.image_height(x)});
     }
-    return layers.from_image(layers.norm_conv2d(decoder_.last_norm, eps, decoder_.last, x));
+    return layers.from_image(layers.norm_conv2d(half_.last_norm, eps, half_.last, x));
 }
 
-Tensor Autoencoder::build_encoder(Layers & layers, Tensor image) const {
-    Tensor x = layers.conv2d(encoder_.first, layers.to_image(image));
-    for (const Level & level : encoder_.levels) {
+AutoencoderEncoder::AutoencoderEncoder(WeightBinder & weights, const AutoencoderConfig & config)
+    : VaeEncoder(config.sizes()) {
+    const std::string p = prefix + "encoder.";
+    const int64_t moments = 2 * config.latent_channels;
+    int64_t channels = config.level_channels.front();
+    half_.first = weights.conv(p + "conv_in", image_channels, channels, 3);
+    for (size_t l = 0; l < config.level_channels.size(); l++) {
+        AutoencoderHalf::Level level;
+        for (int64_t b = 0; b < config.encoder_blocks; b++) {
+            level.blocks.push_back(
+                bind_residual(weights, block_name("encoder", l, b), channels, config.level_channels[l]));
+            channels = config.level_channels[l];
+        }
+        if (l + 1 < config.level_channels.size()) {
+            level.resample = weights.conv(level_name("encoder", l) + "downsample.conv", channels, channels, 3);
+        }
+        half_.levels.push_back(level);
+    }
+    half_.middle = bind_middle(weights, p + "mid.", channels);
+    half_.last_norm = weights.norm(p + "norm_out", channels);
+    half_.last = weights.conv(p + "conv_out", channels, moments, 3);
+    half_.quant = weights.linear(prefix + "quant_conv", moments, moments);
+}
+
+Tensor AutoencoderEncoder::encode(Layers & layers, Tensor image) const {
+    Tensor x = layers.conv2d(half_.first, layers.to_image(image));
+    for (const AutoencoderHalf::Level & level : half_.levels) {
         for (const ResBlock & block : level.blocks) x = residual(layers, block, x);
         if (level.resample) x = layers.conv2d(*level.resample, x, {Geometry::strided_asymmetric});
     }
-    x = layers.norm_conv2d(encoder_.last_norm, eps, encoder_.last, middle(layers, encoder_.middle, x));
-    return layers.from_image(layers.pointwise(to_moments_, x));
+    x = layers.norm_conv2d(half_.last_norm, eps, half_.last, middle(layers, half_.middle, x));
+    return layers.from_image(layers.pointwise(half_.quant, x));
 }
 
 } // namespace diffusion

@@ -18,24 +18,14 @@ struct AutoencoderConfig {
     bool has_encoder = false;
     int64_t encoder_blocks = 0;
 
-    // Pixels along one side of a latent's cell.
-    int64_t scale_factor() const { return int64_t{1} << (level_channels.size() - 1); }
+    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no autoencoder has.
+    static AutoencoderConfig read(const WeightBinder & weights);
+
+    VaeSizes sizes() const;
 };
 
-class Autoencoder : public Vae {
-public:
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no autoencoder has.
-    static AutoencoderConfig read_config(const WeightBinder & weights);
-
-    Autoencoder(WeightBinder & weights, const AutoencoderConfig & config);
-
-    const AutoencoderConfig & config() const { return config_; }
-
-    VaeSizes sizes() const override;
-    Tensor build_decoder(Layers & layers, Tensor latent) const override;
-    Tensor build_encoder(Layers & layers, Tensor image) const override;
-
-private:
+// What both halves are made of.
+struct AutoencoderHalf {
     struct ResBlock {
         Norm norm1, norm2;
         Conv2d conv1, conv2;
@@ -53,24 +43,32 @@ private:
         std::vector<ResBlock> blocks;
         std::optional<Conv2d> resample;
     };
-    struct Half {
-        Conv2d first, last;
-        std::vector<Level> levels; // in the order of evaluation
-        Middle middle;
-        Norm last_norm;
-    };
 
-    static ResBlock bind_residual(WeightBinder & weights, const std::string & prefix, int64_t in, int64_t out);
-    static Middle bind_middle(WeightBinder & weights, const std::string & prefix, int64_t channels);
-    void bind_decoder(WeightBinder & weights);
-    void bind_encoder(WeightBinder & weights);
+    Conv2d first, last;
+    std::vector<Level> levels; // in the order of evaluation
+    Middle middle;
+    Norm last_norm;
+    Linear quant; // quant_conv or post_quant_conv
+};
 
-    static Tensor residual(Layers & layers, const ResBlock & block, Tensor x);
-    static Tensor middle(Layers & layers, const Middle & middle, Tensor x);
+class AutoencoderDecoder : public VaeDecoder {
+public:
+    AutoencoderDecoder(WeightBinder & weights, const AutoencoderConfig & config);
 
-    AutoencoderConfig config_;
-    Half encoder_, decoder_;
-    Linear to_moments_, from_latent_; // quant_conv and post_quant_conv
+private:
+    Tensor decode(Layers & layers, Tensor latent) const override;
+
+    AutoencoderHalf half_;
+};
+
+class AutoencoderEncoder : public VaeEncoder {
+public:
+    AutoencoderEncoder(WeightBinder & weights, const AutoencoderConfig & config);
+
+private:
+    Tensor encode(Layers & layers, Tensor image) const override;
+
+    AutoencoderHalf half_;
 };
 
 } // namespace diffusion

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "network/model_facts.h"
+
 namespace diffusion {
 
 namespace {
@@ -18,6 +20,19 @@ constexpr int64_t sd2_layers = 24;
 
 std::string layer_name(const std::string & prefix, int64_t i) {
     return prefix + "encoder.layers." + std::to_string(i) + ".";
+}
+
+// Where in all tokens each chunk has its first end token, which has the highest number in CLIP's vocabulary. Words of the model's own
+// have those behind.
+std::vector<int32_t> first_ends(const std::vector<int32_t> & tokens, int64_t positions) {
+    constexpr int32_t clip_vocabulary = 49408;
+    const auto rank = [](int32_t id) { return id < clip_vocabulary ? id : -1; };
+    std::vector<int32_t> ends;
+    for (auto chunk = tokens.begin(); chunk != tokens.end(); chunk += positions) {
+        const auto end = std::ranges::max_element(chunk, chunk + positions, {}, rank);
+        ends.push_back(static_cast<int32_t>(end - tokens.begin()));
+    }
+    return ends;
 }
 
 // The projection is beside the text model.
@@ -105,19 +120,67 @@ Tensor ClipText::pool(Layers & layers, Tensor x, Tensor ends) const {
     return ggml_mul_mat(ctx, ggml_cont(ctx, ggml_transpose(ctx, transposed_projection_)), rows);
 }
 
-Tensor ClipText::build(Layers & layers, const Inputs & in, int64_t clip_skip) const {
+Signature ClipText::signature() const {
+    const ClipTextConfig & c = config_;
+    constexpr int64_t most_chunks = 4096;
+    const Side chunks("chunks", 1, most_chunks);
+    Signature s;
+    s.inputs = {{"tokens", {chunks, c.positions}, false, GGML_TYPE_I32, c.vocabulary, "vectors"},
+                {"vectors", {"vectors", c.width}, true}};
+    s.outputs = {{"hidden", {chunks, c.positions, c.width}}};
+    if (c.projection) s.outputs.push_back({"pooled", {chunks, c.projection}});
+    s.settings = {{"clipSkip", 1, c.layers, c.clip_skip, ""}};
+    return s;
+}
+
+// Tokens with others in place of those that stand for a vector; where there are vectors, `places`: the row that each token has among
+// those of all tokens and the vectors behind them; and where there is a projection, `ends`.
+Arrays ClipText::derived(const Arrays & inputs) const {
+    const Array & given = inputs.at("tokens");
+    std::vector<int32_t> tokens = std::get<std::vector<int32_t>>(given.values);
+    const auto n = static_cast<int64_t>(tokens.size());
+    Arrays derived;
+    if (inputs.contains("vectors")) {
+        std::vector<int32_t> places(tokens.size());
+        for (size_t i = 0; i < tokens.size(); i++) {
+            const bool stands = tokens[i] >= config_.vocabulary;
+            places[i] = static_cast<int32_t>(stands ? n + tokens[i] - config_.vocabulary : static_cast<int64_t>(i));
+            if (stands) tokens[i] = 0;
+        }
+        derived["places"] = {{n}, std::move(places)};
+    }
+    if (config_.projection) derived["ends"] = {{given.shape[0]}, first_ends(tokens, config_.positions)};
+    derived["tokens"] = {given.shape, std::move(tokens)};
+    return derived;
+}
+
+std::vector<Tensor> ClipText::build(Layers & layers, const Evaluation & evaluation) const {
     ggml_context * ctx = layers.context();
-    const int64_t positions = in.tokens->ne[0], chunks = in.tokens->ne[1];
-    Tensor x = ggml_get_rows(ctx, token_embedding_, ggml_reshape_1d(ctx, in.tokens, positions * chunks));
-    if (in.vectors) x = ggml_get_rows(ctx, ggml_concat(ctx, x, in.vectors, 1), in.places);
+    const GraphInputs & in = evaluation.inputs;
+    const Tensor tokens = in["tokens"], vectors = in["vectors"];
+    const int64_t positions = tokens->ne[0], chunks = tokens->ne[1];
+    Tensor x = ggml_get_rows(ctx, token_embedding_, ggml_reshape_1d(ctx, tokens, positions * chunks));
+    if (vectors) x = ggml_get_rows(ctx, ggml_concat(ctx, x, vectors, 1), in["places"]);
     x = ggml_add(ctx, ggml_reshape_3d(ctx, x, config_.width, positions, chunks), position_embedding_);
-    const int64_t last = config_.layers - clip_skip;
+    const int64_t last = config_.layers - evaluation.settings.at("clipSkip");
     for (int64_t i = 0; i <= last; i++) x = layer(layers, layers_[i], x);
     Tensor hidden = config_.last_norm ? layers.layer_norm(final_norm_, x, true) : x;
-    if (!config_.projection) return hidden;
+    if (!config_.projection) return {hidden};
     for (int64_t i = last + 1; i < config_.layers; i++) x = layer(layers, layers_[i], x);
-    const auto row = [&](Tensor t) { return ggml_reshape_1d(ctx, t, ggml_nelements(t)); };
-    return ggml_concat(ctx, row(hidden), row(pool(layers, x, in.ends)), 0);
+    return {hidden, pool(layers, x, in["ends"])};
+}
+
+Config ClipText::config() const {
+    const ClipTextConfig & c = config_;
+    return {{"width", c.width},         {"layers", c.layers},         {"heads", c.heads},
+            {"positions", c.positions}, {"vocabulary", c.vocabulary}, {"intermediate", c.intermediate},
+            {"openClip", c.open_clip}};
+}
+
+void ClipText::describe(const std::string & name, ModelFacts & facts) const {
+    const ClipTextConfig & c = config_;
+    facts.text_encoders.push_back({name, c.open_clip ? "openclip" : "clip", c.positions, c.vocabulary, c.layers,
+                                   c.width, c.projection, c.clip_skip});
 }
 
 } // namespace diffusion

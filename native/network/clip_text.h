@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graph/layers.h"
+#include "network/component.h"
 #include "weights/weight_binder.h"
 
 namespace diffusion {
@@ -24,13 +25,13 @@ struct ClipTextConfig {
 
 // What the use of a text encoder decides about it.
 struct ClipTextUse {
-    std::string prefix; // of its tensors
+    std::string prefix{}; // of its tensors
     bool open_clip = false;
     bool xl = false;     // in SDXL: penultimate layer without the final layer norm
     bool pooled = false; // its pooled output is wanted
 };
 
-class ClipText {
+class ClipText : public Component {
 public:
     // Sizes from shapes; a tensor that is missing gives a size of 0. Throws Error (model_unsupported) for sizes that no
     // text encoder has.
@@ -38,20 +39,14 @@ public:
 
     ClipText(WeightBinder & weights, const ClipTextUse & use);
 
-    const ClipTextConfig & config() const { return config_; }
-
-    struct Inputs {
-        Tensor tokens; // i32 [positions, chunks]
-        Tensor ends =
-            nullptr; // i32 [chunks], where each chunk's first end token is among all tokens; where there is a projection
-        Tensor vectors = nullptr; // [width, n] of words that have no token, or nothing
-        Tensor places =
-            nullptr; // i32 [positions * chunks], the row of each token among those of all tokens and the vectors behind
-    };
-
-    // One row of numbers: the hidden states [width, positions, chunks] of the layer `clip_skip - 1` before the last, then the
-    // pooled output [projection, chunks] of the end tokens.
-    Tensor build(Layers & layers, const Inputs & inputs, int64_t clip_skip) const;
+    // tokens [chunks, positions]; one beyond the vocabulary stands for one of `vectors` [vectors, width], in their order.
+    // -> hidden [chunks, positions, width] of the layer `clipSkip - 1` before the last, and where there is a projection pooled
+    // [chunks, projection], of the last layer at each chunk's first end token.
+    Signature signature() const override;
+    Arrays derived(const Arrays & inputs) const override;
+    std::vector<Tensor> build(Layers & layers, const Evaluation & evaluation) const override;
+    Config config() const override;
+    void describe(const std::string & name, ModelFacts & facts) const override;
 
 private:
     struct Layer {

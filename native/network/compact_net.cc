@@ -49,7 +49,7 @@ ImageNetworkKind CompactNet::kind() const {
     return kind;
 }
 
-Tensor CompactNet::build(Layers & layers, Tensor planes) const {
+Tensor CompactNet::build_image(Layers & layers, Tensor planes) const {
     ggml_context * ctx = layers.context();
     Tensor x = layers.to_image(planes);
     for (const Layer & layer : layers_) {

@@ -17,7 +17,7 @@ public:
     explicit CompactNet(WeightBinder & weights);
 
     ImageNetworkKind kind() const override;
-    Tensor build(Layers & layers, Tensor planes) const override;
+    Tensor build_image(Layers & layers, Tensor planes) const override;
 
 private:
     struct Layer {

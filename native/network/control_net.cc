@@ -55,6 +55,11 @@ ControlNet::ControlNet(WeightBinder & weights, const ControlNetConfig & config)
     middle_ = bind_zero("middle_block_out", skips.back());
 }
 
+std::vector<Port> ControlNet::inputs() const {
+    const int64_t factor = config_.hint_factor();
+    return {{"hint", {1, hint_planes, {"height", factor}, {"width", factor}}}, {"strength", {1}}};
+}
+
 Tensor ControlNet::embed_hint(Layers & layers, Tensor hint) const {
     Tensor x = layers.to_image(hint);
     for (size_t i = 0; i < hint_.size(); i++) {

@@ -24,6 +24,8 @@ public:
 
     const ControlNetConfig & config() const { return config_; }
 
+    // What it takes beside the inputs of the UNet: hint [1, 3, image height, image width], 0 to 1, and strength [1].
+    std::vector<Port> inputs() const;
     // in: those of the UNet, whose latent may have more channels. hint [hint width, hint height, 3, 1], 0 to 1; strength [1].
     UnetResiduals build(Layers & layers, UnetEncoder::Inputs in, Tensor hint, Tensor strength) const;
 

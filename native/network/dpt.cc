@@ -288,7 +288,7 @@ Tensor Dpt::decode(Layers & layers, const std::array<Tensor, 4> & levels) const 
     return layers.conv2d(head_[2], y, {}, relu());
 }
 
-Tensor Dpt::build(Layers & layers, Tensor planes) const {
+Tensor Dpt::build_image(Layers & layers, Tensor planes) const {
     const int64_t columns = planes->ne[0] / patch, rows = planes->ne[1] / patch;
     planes = ggml_scale_bias(layers.context(), planes, 2.0f, -1.0f);
     std::array<Tensor, 4> levels{};

@@ -21,7 +21,7 @@ public:
 
     ImageNetworkKind kind() const override;
     // [width, height, 3, batch] of 0..1, sides multiples of 32 -> [width, height, 1, batch]: how near, from 0 on, in no unit
-    Tensor build(Layers & layers, Tensor planes) const override;
+    Tensor build_image(Layers & layers, Tensor planes) const override;
 
 private:
     struct Bottleneck {

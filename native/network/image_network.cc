@@ -12,6 +12,16 @@
 
 namespace diffusion {
 
+Signature ImageNetwork::signature() const {
+    const ImageNetworkKind k = kind();
+    constexpr int64_t image_channels = 3;
+    const int64_t in = k.multiple, out = k.multiple * k.scale;
+    Signature s;
+    s.inputs = {{"image", {"batch", image_channels, {"height", in}, {"width", in}}}};
+    s.outputs = {{"image", {"batch", k.output_channels, {"height", out}, {"width", out}}}};
+    return s;
+}
+
 TensorTable canonical_image_network(const TensorTable & table) {
     const TensorTable bare = unwrap(table, [](const TensorTable & t) { return is_told_by_names(file_kind(t)); });
     return holds_dpt(bare) ? canonical_dpt(bare) : canonical_upscaler(bare);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "graph/layers.h"
+#include "network/component.h"
 #include "weights/weight_binder.h"
 
 namespace diffusion {
@@ -19,12 +20,17 @@ struct ImageNetworkKind {
     int64_t side = 0; // of the images that it was made for; 0 where that does not matter
 };
 
-class ImageNetwork {
+// image [batch, 3, height, width], sides multiples of `multiple` -> image [batch, output channels, height * scale, width * scale]
+class ImageNetwork : public Component {
 public:
-    virtual ~ImageNetwork() = default;
     virtual ImageNetworkKind kind() const = 0;
     // [width, height, 3, batch] -> [width * scale, height * scale, output channels, batch]
-    virtual Tensor build(Layers & layers, Tensor planes) const = 0;
+    virtual Tensor build_image(Layers & layers, Tensor planes) const = 0;
+
+    Signature signature() const override;
+    std::vector<Tensor> build(Layers & layers, const Evaluation & evaluation) const override {
+        return {build_image(layers, evaluation.inputs["image"])};
+    }
 };
 
 // `table` under canonical names of the networks that are known.

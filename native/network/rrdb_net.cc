@@ -79,7 +79,7 @@ Tensor RrdbNet::dense_block(Layers & layers, const DenseBlock & block, Tensor x)
     return layers.conv2d(block[4], all, {}, epilogue);
 }
 
-Tensor RrdbNet::build(Layers & layers, Tensor planes) const {
+Tensor RrdbNet::build_image(Layers & layers, Tensor planes) const {
     ggml_context * ctx = layers.context();
     if (unshuffle_ > 1) planes = layers.pixel_unshuffle(planes, unshuffle_);
     const Tensor start = layers.conv2d(first_, layers.to_image(planes));

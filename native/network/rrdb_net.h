@@ -18,7 +18,7 @@ public:
     explicit RrdbNet(WeightBinder & weights);
 
     ImageNetworkKind kind() const override;
-    Tensor build(Layers & layers, Tensor planes) const override;
+    Tensor build_image(Layers & layers, Tensor planes) const override;
 
 private:
     using DenseBlock = std::array<Conv2d, 5>;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t most_layers = 64; // published models have 19
 constexpr int64_t most_resamples = 5;
+constexpr float log_variance = -30;
 constexpr float latent_magnitude = 3; // a latent beyond it is squeezed
 
 [[noreturn]] void fail(const std::string & what) {
@@ -21,23 +22,49 @@ Epilogue activated() {
     return epilogue;
 }
 
+// Places of the layers of a half.
+std::vector<int64_t> places(const WeightBinder & weights, const std::string & prefix) {
+    std::vector<int64_t> found = weights.indices(prefix);
+    if (found.size() < 3 || found.size() > most_layers) {
+        fail("a half of it has " + std::to_string(found.size()) + " layers, not 3 to " + std::to_string(most_layers));
+    }
+    return found;
+}
+
+bool is_block(const WeightBinder & weights, const std::string & layer) {
+    return weights.has(layer + ".conv.0.weight");
+}
+
+// How often a half changes the size.
+int64_t count_resamples(const WeightBinder & weights, const std::string & prefix) {
+    const std::vector<int64_t> layers = places(weights, prefix);
+    const auto count = std::count_if(layers.begin() + 1, layers.end() - 1,
+                                     [&](int64_t i) { return !is_block(weights, prefix + std::to_string(i)); });
+    if (count > most_resamples) fail("it changes the size " + std::to_string(count) + " times");
+    return count;
+}
+
+Tensor residual(Layers & layers, const TinyHalf::Block & block, Tensor x) {
+    Epilogue sum = activated();
+    sum.activate_last = true;
+    sum.residual = block.skip ? layers.pointwise(*block.skip, x) : x;
+    Tensor y = layers.conv2d(block.conv1, x, {}, activated());
+    return layers.conv2d(block.conv3, layers.conv2d(block.conv2, y, {}, activated()), {}, sum);
+}
+
 } // namespace
 
 // The first layer and the last are plain convolutions, and so are those between that change the size; they have no bias.
-TinyAutoencoder::Half TinyAutoencoder::bind(WeightBinder & weights, const std::string & prefix) {
-    const std::vector<int64_t> layers = weights.indices(prefix);
-    if (layers.size() < 3 || layers.size() > most_layers) {
-        fail("a half of it has " + std::to_string(layers.size()) + " layers, not 3 to " + std::to_string(most_layers));
-    }
+TinyHalf::TinyHalf(WeightBinder & weights, const std::string & prefix) {
+    const std::vector<int64_t> indices = places(weights, prefix);
     const auto name = [&](int64_t i) { return prefix + std::to_string(i); };
     const auto size = [&](const std::string & conv, int i) { return weights.size(conv + ".weight", i); };
-    Half half;
-    int64_t channels = size(name(layers.front()), 3);
-    half.first = weights.conv(name(layers.front()), size(name(layers.front()), 2), channels, 3);
-    for (size_t i = 1; i + 1 < layers.size(); i++) {
-        const std::string place = name(layers[i]);
+    int64_t channels = size(name(indices.front()), 3);
+    first = weights.conv(name(indices.front()), size(name(indices.front()), 2), channels, 3);
+    for (size_t i = 1; i + 1 < indices.size(); i++) {
+        const std::string place = name(indices[i]);
         Layer layer;
-        if (weights.has(place + ".conv.0.weight")) {
+        if (is_block(weights, place)) {
             const int64_t out = size(place + ".conv.0", 3);
             Block block{weights.conv(place + ".conv.0", channels, out, 3), weights.conv(place + ".conv.2", out, out, 3),
                         weights.conv(place + ".conv.4", out, out, 3), std::nullopt};
@@ -48,16 +75,13 @@ TinyAutoencoder::Half TinyAutoencoder::bind(WeightBinder & weights, const std::s
             const int64_t out = size(place, 3);
             layer.resample = weights.conv(place, channels, out, 3, false);
             channels = out;
-            half.n_resamples++;
         }
-        half.layers.push_back(layer);
+        layers.push_back(layer);
     }
-    if (half.n_resamples > most_resamples) fail("it changes the size " + std::to_string(half.n_resamples) + " times");
-    half.last = weights.conv(name(layers.back()), channels, size(name(layers.back()), 3), 3);
-    return half;
+    last = weights.conv(name(indices.back()), channels, size(name(indices.back()), 3), 3);
 }
 
-TinyAutoencoder::TinyAutoencoder(WeightBinder & weights, const std::string & prefix) {
+VaeSizes read_tiny_sizes(const WeightBinder & weights, const std::string & prefix) {
     const std::string encoder = prefix + "encoder.layers.", decoder = prefix + "decoder.layers.";
     constexpr int64_t image_channels = 3;
     if (weights.indices(decoder).empty()) fail("it has no decoder");
@@ -65,54 +89,48 @@ TinyAutoencoder::TinyAutoencoder(WeightBinder & weights, const std::string & pre
         const std::vector<int64_t> layers = weights.indices(half);
         return weights.size(half + std::to_string(last ? layers.back() : layers.front()) + ".weight", i);
     };
-    latent_channels_ = channels(decoder, false, 2);
+    VaeSizes sizes;
+    sizes.latent_channels = channels(decoder, false, 2);
+    sizes.has_encoder = !weights.indices(encoder).empty();
+    sizes.tiny = true;
     if (channels(decoder, true, 3) != image_channels) fail("its decoder gives no image of 3 channels");
-    decoder_ = bind(weights, decoder);
-    if (weights.indices(encoder).empty()) return;
-    if (channels(encoder, false, 2) != image_channels || channels(encoder, true, 3) != latent_channels_) {
+    const int64_t resamples = count_resamples(weights, decoder);
+    sizes.scale_factor = int64_t{1} << resamples;
+    if (!sizes.has_encoder) return sizes;
+    if (channels(encoder, false, 2) != image_channels || channels(encoder, true, 3) != sizes.latent_channels) {
         fail("its encoder makes something else of an image than the decoder takes");
     }
-    encoder_ = bind(weights, encoder);
-    if (encoder_->n_resamples != decoder_.n_resamples) fail("its halves differ in the size of a latent");
-}
-
-VaeSizes TinyAutoencoder::sizes() const {
-    VaeSizes sizes;
-    sizes.latent_channels = latent_channels_;
-    sizes.scale_factor = int64_t{1} << decoder_.n_resamples;
-    sizes.has_encoder = encoder_.has_value();
-    sizes.tiny = true;
+    if (count_resamples(weights, encoder) != resamples) fail("its halves differ in the size of a latent");
     return sizes;
 }
 
-Tensor TinyAutoencoder::residual(Layers & layers, const Block & block, Tensor x) {
-    Epilogue sum = activated();
-    sum.activate_last = true;
-    sum.residual = block.skip ? layers.pointwise(*block.skip, x) : x;
-    Tensor y = layers.conv2d(block.conv1, x, {}, activated());
-    return layers.conv2d(block.conv3, layers.conv2d(block.conv2, y, {}, activated()), {}, sum);
-}
+TinyDecoder::TinyDecoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes)
+    : VaeDecoder(sizes), half_(weights, prefix + "decoder.layers.") {}
 
-Tensor TinyAutoencoder::build_decoder(Layers & layers, Tensor latent) const {
+TinyEncoder::TinyEncoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes)
+    : VaeEncoder(sizes), half_(weights, prefix + "encoder.layers.") {}
+
+Tensor TinyDecoder::decode(Layers & layers, Tensor latent) const {
     ggml_context * ctx = layers.context();
     Tensor squeezed = ggml_tanh(ctx, ggml_scale(ctx, latent, 1 / latent_magnitude));
     Tensor x = layers.to_image(ggml_scale(ctx, squeezed, latent_magnitude));
-    x = layers.conv2d(decoder_.first, x, {}, activated());
-    for (const Layer & layer : decoder_.layers) {
+    x = layers.conv2d(half_.first, x, {}, activated());
+    for (const TinyHalf::Layer & layer : half_.layers) {
         const Geometry doubled{Geometry::resized, 2 * layers.image_width(x), 2 * layers.image_height(x)};
         x = layer.block ? residual(layers, *layer.block, x) : layers.conv2d(layer.resample, x, doubled);
     }
     // From 0..1 to -1..1.
-    return ggml_scale_bias(ctx, layers.from_image(layers.conv2d(decoder_.last, x)), 2, -1);
+    return ggml_scale_bias(ctx, layers.from_image(layers.conv2d(half_.last, x)), 2, -1);
 }
 
-Tensor TinyAutoencoder::build_encoder(Layers & layers, Tensor image) const {
+Tensor TinyEncoder::encode(Layers & layers, Tensor image) const {
     Tensor x = layers.to_image(ggml_scale_bias(layers.context(), image, 0.5f, 0.5f));
-    x = layers.conv2d(encoder_->first, x);
-    for (const Layer & layer : encoder_->layers) {
+    x = layers.conv2d(half_.first, x);
+    for (const TinyHalf::Layer & layer : half_.layers) {
         x = layer.block ? residual(layers, *layer.block, x) : layers.conv2d(layer.resample, x, {Geometry::strided});
     }
-    return layers.from_image(layers.conv2d(encoder_->last, x));
+    const Tensor latent = layers.from_image(layers.conv2d(half_.last, x));
+    return ggml_concat(layers.context(), latent, ggml_scale_bias(layers.context(), latent, 0, log_variance), 2);
 }
 
 } // namespace diffusion

@@ -12,17 +12,8 @@
 
 namespace diffusion {
 
-class TinyAutoencoder : public Vae {
-public:
-    // Of tensors `<prefix>encoder.layers.*` and `<prefix>decoder.layers.*`. Throws Error (model_unsupported) for layers that no
-    // such network has.
-    TinyAutoencoder(WeightBinder & weights, const std::string & prefix);
-
-    VaeSizes sizes() const override;
-    Tensor build_decoder(Layers & layers, Tensor latent) const override;
-    Tensor build_encoder(Layers & layers, Tensor image) const override;
-
-private:
+// One of both halves.
+struct TinyHalf {
     struct Block {
         Conv2d conv1, conv2, conv3;
         std::optional<Linear> skip; // where the number of channels changes
@@ -32,18 +23,36 @@ private:
         std::optional<Block> block;
         Conv2d resample;
     };
-    struct Half {
-        Conv2d first, last;
-        std::vector<Layer> layers;
-        int64_t n_resamples = 0;
-    };
 
-    static Half bind(WeightBinder & weights, const std::string & prefix);
-    static Tensor residual(Layers & layers, const Block & block, Tensor x);
+    TinyHalf(WeightBinder & weights, const std::string & prefix);
 
-    int64_t latent_channels_ = 0;
-    Half decoder_;
-    std::optional<Half> encoder_;
+    Conv2d first, last;
+    std::vector<Layer> layers;
+};
+
+// The sizes of tensors `<prefix>encoder.layers.*` and `<prefix>decoder.layers.*`. Throws Error (model_unsupported) for layers that no
+// such network has.
+VaeSizes read_tiny_sizes(const WeightBinder & weights, const std::string & prefix);
+
+class TinyDecoder : public VaeDecoder {
+public:
+    TinyDecoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes);
+
+private:
+    Tensor decode(Layers & layers, Tensor latent) const override;
+
+    TinyHalf half_;
+};
+
+// Its latents have no variance: the log of it is -30, as LDM cuts it off.
+class TinyEncoder : public VaeEncoder {
+public:
+    TinyEncoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes);
+
+private:
+    Tensor encode(Layers & layers, Tensor image) const override;
+
+    TinyHalf half_;
 };
 
 } // namespace diffusion

@@ -1,6 +1,9 @@
 // See unet.h. Names and structure are those of the original checkpoints (`model.diffusion_model.*`).
 #include "network/unet.h"
 
+#include "network/control_net.h"
+#include "network/model_facts.h"
+
 #include "names/names.h"
 
 namespace diffusion {
@@ -83,7 +86,47 @@ Unet::Unet(WeightBinder & weights, const UnetConfig & config) : config_(config),
     last_ = weights.conv(prefix + "out.2", channels, config.out_channels, 3);
 }
 
-Tensor Unet::build(Layers & layers, const Inputs & in, const std::vector<UnetResiduals> & added) const {
+Signature Unet::signature() const {
+    const UnetConfig & c = config_;
+    constexpr int64_t most_tokens = 1 << 20;
+    Signature s;
+    s.inputs = {{"latent", {"batch", c.in_channels, "height", "width"}},
+                {"timesteps", {"batch"}},
+                {"context", {"batch", {"tokens", 1, most_tokens}, c.context_size}}};
+    if (c.vector_size) s.inputs.push_back({"vector", {"batch", c.vector_size}});
+    if (c.guidance_size) s.inputs.push_back({"guidance", {"batch", c.guidance_size}});
+    s.outputs = {{"prediction", {"batch", c.out_channels, "height", "width"}}};
+    s.settings = {
+        {"identityAttention", 0, c.middle_transformers > 0 ? 1 : 0, 0,
+         c.middle_transformers > 0 ? "" : "The UNet of this model has no attention in its middle block to perturb."}};
+    s.takes_controls = true;
+    return s;
+}
+
+Config Unet::config() const {
+    const UnetConfig & c = config_;
+    std::vector<int64_t> channels;
+    for (const UnetStage & stage : c.inputs) channels.push_back(stage.channels);
+    return {{"inChannels", c.in_channels},      {"outChannels", c.out_channels}, {"modelChannels", c.model_channels},
+            {"contextSize", c.context_size},    {"vectorSize", c.vector_size},   {"guidanceSize", c.guidance_size},
+            {"downsampling", c.downsampling()}, {"blockChannels", channels}};
+}
+
+void Unet::describe(const std::string &, ModelFacts & facts) const {
+    const UnetConfig & c = config_;
+    facts.denoiser = {c.in_channels, c.out_channels,  c.context_size,
+                      c.vector_size, c.guidance_size, c.middle_transformers > 0};
+}
+
+std::vector<Tensor> Unet::build(Layers & layers, const Evaluation & evaluation) const {
+    const GraphInputs & given = evaluation.inputs;
+    UnetEncoder::Inputs in{given["latent"], given["timesteps"], given["context"], given["vector"], given["guidance"]};
+    if (evaluation.settings.at("identityAttention") != 0) in.middle = SelfAttention::identity;
+    std::vector<UnetResiduals> added;
+    for (const Control & control : evaluation.controls) {
+        added.push_back(
+            control.net->build(layers, in, given[control.prefix + "hint"], given[control.prefix + "strength"]));
+    }
     auto [time, skips, x] = encoder_.build(layers, in);
     for (const UnetResiduals & residuals : added) {
         const auto add = [&](Tensor & to, Tensor residual) {
@@ -100,7 +143,7 @@ Tensor Unet::build(Layers & layers, const Inputs & in, const std::vector<UnetRes
         const Tensor next = skips.back();
         x = layers.conv2d(*s.upsample, x, {Geometry::resized, layers.image_width(next), layers.image_height(next)});
     }
-    return layers.from_image(layers.norm_conv2d(last_norm_, unet_norm_eps, last_, x));
+    return {layers.from_image(layers.norm_conv2d(last_norm_, unet_norm_eps, last_, x))};
 }
 
 } // namespace diffusion

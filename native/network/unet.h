@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "network/component.h"
 #include "network/unet_encoder.h"
 
 namespace diffusion {
@@ -13,7 +14,7 @@ struct UnetConfig : UnetEncoderConfig {
     std::vector<UnetStage> outputs;
 };
 
-class Unet {
+class Unet : public Component {
 public:
     // Sizes from shapes. Throws Error (model_unsupported) for sizes that no UNet has. `open_clip`: its text encoder is one of
     // OpenCLIP, which counts where the width of the hidden states is that of no published model.
@@ -21,11 +22,13 @@ public:
 
     Unet(WeightBinder & weights, const UnetConfig & config);
 
-    const UnetConfig & config() const { return config_; }
-
-    using Inputs = UnetEncoder::Inputs;
-    // -> [width, height, out channels, batch]
-    Tensor build(Layers & layers, const Inputs & in, const std::vector<UnetResiduals> & added = {}) const;
+    // latent [batch, in channels, height, width], timesteps [batch], context [batch, tokens, context size], and where the network takes
+    // them vector [batch, vector size] and guidance [batch, guidance size] -> prediction [batch, out channels, height, width].
+    // The setting `identityAttention` makes self-attention in the middle the identity.
+    Signature signature() const override;
+    std::vector<Tensor> build(Layers & layers, const Evaluation & evaluation) const override;
+    Config config() const override;
+    void describe(const std::string & name, ModelFacts & facts) const override;
 
 private:
     struct Stage {

@@ -1,30 +1,50 @@
-// What all autoencoders of images do: images to latents and back.
+// What all autoencoders of images do, a component a half: images to latents and back.
 #pragma once
 
 #include <vector>
 
-#include "graph/layers.h"
+#include "network/component.h"
+#include "network/model_facts.h"
 
 namespace diffusion {
 
-struct VaeSizes {
-    int64_t latent_channels = 0;
-    int64_t scale_factor = 1; // pixels along one side of a latent's cell
+struct VaeSizes : VaeFacts {
     bool has_encoder = false;
-    bool tiny = false; // its latents are those of the diffusion, without a factor and without variance
     std::vector<int64_t> level_channels; // finest level first; empty for a tiny one
 };
 
-class Vae {
+// latent [batch, latent channels, height, width] -> image [batch, 3, height * f, width * f], about -1 to 1
+class VaeDecoder : public Component {
 public:
-    virtual ~Vae() = default;
-    virtual VaeSizes sizes() const = 0;
+    explicit VaeDecoder(VaeSizes sizes) : sizes_(std::move(sizes)) {}
 
-    // [width, height, latent channels, batch] -> [width * f, height * f, 3, batch], about -1 to 1
-    virtual Tensor build_decoder(Layers & layers, Tensor latent) const = 0;
-    // [width, height, 3, batch] of -1 to 1 -> mean and log variance [width / f, height / f, 2 * latent channels, batch]; of a
-    // tiny one the latent itself [.., latent channels, batch]
-    virtual Tensor build_encoder(Layers & layers, Tensor image) const = 0;
+    Signature signature() const override;
+    std::vector<Tensor> build(Layers & layers, const Evaluation & evaluation) const override {
+        return {decode(layers, evaluation.inputs["latent"])};
+    }
+    Config config() const override;
+    void describe(const std::string & name, ModelFacts & facts) const override { facts.decoders[name] = sizes_; }
+
+private:
+    virtual Tensor decode(Layers & layers, Tensor latent) const = 0;
+
+    VaeSizes sizes_;
+};
+
+// image [batch, 3, height * f, width * f] of -1 to 1 -> moments [batch, 2 * latent channels, height, width]: mean and log variance
+class VaeEncoder : public Component {
+public:
+    explicit VaeEncoder(VaeSizes sizes) : sizes_(std::move(sizes)) {}
+
+    Signature signature() const override;
+    std::vector<Tensor> build(Layers & layers, const Evaluation & evaluation) const override {
+        return {encode(layers, evaluation.inputs["image"])};
+    }
+
+private:
+    virtual Tensor encode(Layers & layers, Tensor image) const = 0;
+
+    VaeSizes sizes_;
 };
 
 } // namespace diffusion

@@ -13,9 +13,9 @@ constexpr const char * exact_gelu = "gelu";
 constexpr std::array<const char *, 2> prediction_keys = {"modelspec.prediction_type", "modelspec.predict_key"};
 
 // Empty for what has no activation to tell of.
-std::string activation_key(Component component) {
-    if (component == Component::text_encoder) return "diffusers.text_encoder.hidden_act";
-    return component == Component::text_encoder_2 ? "diffusers.text_encoder_2.hidden_act" : "";
+std::string activation_key(ModelPart component) {
+    if (component == ModelPart::text_encoder) return "diffusers.text_encoder.hidden_act";
+    return component == ModelPart::text_encoder_2 ? "diffusers.text_encoder_2.hidden_act" : "";
 }
 
 // Of the first file that has it.
@@ -33,7 +33,7 @@ Metadata carried_configuration(const ModelTensors & model) {
     Metadata metadata;
     if (!model.noise.scheduler.empty()) metadata[scheduler_key] = write_json_values(model.noise.scheduler);
     if (!model.noise.prediction.empty()) metadata[prediction_keys.front()] = model.noise.prediction;
-    for (const Component component : {Component::text_encoder, Component::text_encoder_2}) {
+    for (const ModelPart component : {ModelPart::text_encoder, ModelPart::text_encoder_2}) {
         if (model.open_clip.at(static_cast<size_t>(component))) metadata[activation_key(component)] = exact_gelu;
     }
     return metadata;
@@ -44,7 +44,7 @@ JsonValues carried_scheduler(const TensorTable & table) {
     return text ? read_json_values(*text, table.files().front().path) : JsonValues();
 }
 
-bool is_carried_open_clip(const TensorTable & table, Component component) {
+bool is_carried_open_clip(const TensorTable & table, ModelPart component) {
     const std::string * activation = find_metadata(table, activation_key(component));
     return activation && *activation == exact_gelu;
 }

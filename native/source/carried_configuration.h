@@ -18,7 +18,7 @@ Metadata carried_configuration(const ModelTensors & model);
 // The scheduler's configuration in the metadata of these files; empty where there is none. Throws Error (model_corrupt).
 JsonValues carried_scheduler(const TensorTable & table);
 
-bool is_carried_open_clip(const TensorTable & table, Component component);
+bool is_carried_open_clip(const TensorTable & table, ModelPart component);
 
 // What the metadata of these files says that the UNet predicts; empty where it says nothing.
 std::string metadata_prediction(const TensorTable & table);

@@ -31,26 +31,26 @@ constexpr size_t most_tensors = 100'000;
 
 // A component in a diffusers folder: its subfolder, and the stems of its weights as safetensors and as PyTorch pickle.
 struct FolderPlace {
-    Component component;
+    ModelPart component;
     const char * folder;
     const char * stem;
     const char * pickle_stem;
 };
 
 constexpr std::array<FolderPlace, 6> folder_places = {{
-    {Component::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
-    {Component::text_encoder, "text_encoder", "model", "pytorch_model"},
-    {Component::text_encoder_2, "text_encoder_2", "model", "pytorch_model"},
-    {Component::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
-    {Component::control_net, "controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
-    {Component::tiny_autoencoder, "taesd", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {ModelPart::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {ModelPart::text_encoder, "text_encoder", "model", "pytorch_model"},
+    {ModelPart::text_encoder_2, "text_encoder_2", "model", "pytorch_model"},
+    {ModelPart::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {ModelPart::control_net, "controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {ModelPart::tiny_autoencoder, "taesd", "diffusion_pytorch_model", "diffusion_pytorch_model"},
 }};
 
 // One file of the model, and what it is taken for.
 struct Part {
     TensorTable table;
     CanonicalNames names;
-    Component only = Component::none; // the one component that is taken from it; `none` for all
+    ModelPart only = ModelPart::none; // the one component that is taken from it; `none` for all
 };
 
 std::string utf8(const fs::path & path) {
@@ -68,15 +68,15 @@ bool is_there(const fs::path & path) {
     return fs::exists(path, ignored);
 }
 
-CanonicalNames name_tensors(const TensorTable & table, Component expected, Component only) {
+CanonicalNames name_tensors(const TensorTable & table, ModelPart expected, ModelPart only) {
     std::vector<std::string> names;
     names.reserve(table.tensors().size());
     for (const StoredTensor & tensor : table.tensors()) names.push_back(tensor.name);
-    const std::optional<CanonicalNames> tiny = tiny_autoencoder_names(names, only == Component::none ? expected : only);
+    const std::optional<CanonicalNames> tiny = tiny_autoencoder_names(names, only == ModelPart::none ? expected : only);
     return tiny ? *tiny : canonical_names(names, expected);
 }
 
-Part open_part(const std::string & path, Component expected, Component only, const Cancellation & cancellation) {
+Part open_part(const std::string & path, ModelPart expected, ModelPart only, const Cancellation & cancellation) {
     Part part;
     part.table = TensorTable::open(path, cancellation);
     if (part.table.tensors().size() > most_tensors) {
@@ -145,12 +145,12 @@ std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
 class Opener {
 public:
     Opener(const Source & source, const Cancellation & cancellation)
-        : cancellation_(cancellation), own_{{Component::unet, source.unet},
-                                            {Component::text_encoder, source.text_encoder},
-                                            {Component::text_encoder_2, source.text_encoder_2},
-                                            {Component::vae, source.vae},
-                                            {Component::tiny_autoencoder, source.tiny_autoencoder},
-                                            {Component::control_net, source.control_net}},
+        : cancellation_(cancellation), own_{{ModelPart::unet, source.unet},
+                                            {ModelPart::text_encoder, source.text_encoder},
+                                            {ModelPart::text_encoder_2, source.text_encoder_2},
+                                            {ModelPart::vae, source.vae},
+                                            {ModelPart::tiny_autoencoder, source.tiny_autoencoder},
+                                            {ModelPart::control_net, source.control_net}},
           model_(source.model) {
         std::erase_if(own_, [](const auto & entry) { return entry.second.empty(); });
     }
@@ -169,7 +169,7 @@ public:
 private:
     void open_model() {
         if (!is_directory(model_)) {
-            parts_.push_back(open_part(model_, Component::none, Component::none, cancellation_));
+            parts_.push_back(open_part(model_, ModelPart::none, ModelPart::none, cancellation_));
             return;
         }
         const fs::path folder = native_path(model_);
@@ -177,10 +177,10 @@ private:
         for (const FolderPlace & place : folder_places) {
             // A whole pipeline's folder may have one beside the model, which is not a part of it.
             const bool beside =
-                place.component == Component::control_net || place.component == Component::tiny_autoencoder;
+                place.component == ModelPart::control_net || place.component == ModelPart::tiny_autoencoder;
             if (beside || !is_there(folder / place.folder)) continue;
             found = true;
-            if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, Component::none);
+            if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, ModelPart::none);
         }
         if (!found) {
             throw unreadable_file(model_,
@@ -190,7 +190,7 @@ private:
         noise_.scheduler = read_scheduler(folder);
     }
 
-    void open_folder_place(const fs::path & folder, const FolderPlace & place, Component only) {
+    void open_folder_place(const fs::path & folder, const FolderPlace & place, ModelPart only) {
         const fs::path weights = find_weights(folder, place);
         if (weights.empty()) throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
         parts_.push_back(open_part(utf8(weights), place.component, only, cancellation_));
@@ -202,27 +202,27 @@ private:
     }
 
     // A part of its own: a file of that component, a file of several, the folder of the component or of a whole model.
-    void open_own(Component component, const std::string & path) {
+    void open_own(ModelPart component, const std::string & path) {
         if (!is_directory(path)) {
             // Names alone do not tell the second text encoder from the first.
-            const bool second = component == Component::text_encoder_2;
-            parts_.push_back(open_part(path, second ? component : Component::none, component, cancellation_));
+            const bool second = component == ModelPart::text_encoder_2;
+            parts_.push_back(open_part(path, second ? component : ModelPart::none, component, cancellation_));
         } else {
             const FolderPlace & place = *std::find_if(folder_places.begin(), folder_places.end(),
                                                       [&](const FolderPlace & p) { return p.component == component; });
             const fs::path folder = native_path(path);
             const bool whole = is_there(folder / place.folder);
             open_folder_place(whole ? folder / place.folder : folder, place, component);
-            if (whole && component == Component::unet) own_noise_.scheduler = read_scheduler(folder);
+            if (whole && component == ModelPart::unet) own_noise_.scheduler = read_scheduler(folder);
         }
         check_holds(component, path);
     }
 
-    void check_holds(Component component, const std::string & path) const {
+    void check_holds(ModelPart component, const std::string & path) const {
         const auto & components = parts_.back().names.components;
         if (std::find(components.begin(), components.end(), component) == components.end()) {
             const TensorTable & table = parts_.back().table;
-            throw unsupported_file(path, std::string("holds no tensor of a ") + component_name(component) +
+            throw unsupported_file(path, std::string("holds no tensor of a ") + part_name(component) +
                                              (table.tensors().empty()
                                                   ? "; it has no tensors at all"
                                                   : "; its first tensor is " + quote(table.tensors().front().name)));
@@ -230,11 +230,11 @@ private:
     }
 
     bool wanted(const Part & part, size_t i) const {
-        const Component component = part.names.components[i];
-        if (part.only == Component::none) return !own_.count(component);
+        const ModelPart component = part.names.components[i];
+        if (part.only == ModelPart::none) return !own_.count(component);
         // What a part of its own has beside its component is dropped where it is known, and left to be found unused
         // where not.
-        return component == part.only || (component == Component::none && !ignorable(part.names.names[i]));
+        return component == part.only || (component == ModelPart::none && !ignorable(part.names.names[i]));
     }
 
     void add(const Part & part) {
@@ -243,8 +243,8 @@ private:
             file.n_tensors = 0; // add() counts those that are taken
             result_.table.add_file(std::move(file));
         }
-        NoiseSources * noise = part.only == Component::unet   ? &own_noise_
-                               : part.only == Component::none ? &noise_
+        NoiseSources * noise = part.only == ModelPart::unet   ? &own_noise_
+                               : part.only == ModelPart::none ? &noise_
                                                               : nullptr;
         if (noise && noise->prediction.empty()) noise->prediction = metadata_prediction(part.table);
         if (noise && noise->scheduler.empty()) noise->scheduler = carried_scheduler(part.table);
@@ -260,17 +260,17 @@ private:
             if (!wanted(part, i)) continue;
             for (StoredTensor & one : split_projection(tensor)) result_.table.add(std::move(one));
         }
-        for (size_t i = 0; i < component_count; i++) {
-            const bool taken = part.only == Component::none ? !own_.count(static_cast<Component>(i))
-                                                            : part.only == static_cast<Component>(i);
+        for (size_t i = 0; i < part_count; i++) {
+            const bool taken = part.only == ModelPart::none ? !own_.count(static_cast<ModelPart>(i))
+                                                            : part.only == static_cast<ModelPart>(i);
             const bool open_clip =
-                part.names.open_clip[i] || is_carried_open_clip(part.table, static_cast<Component>(i));
+                part.names.open_clip[i] || is_carried_open_clip(part.table, static_cast<ModelPart>(i));
             if (taken && open_clip) result_.open_clip[i] = true;
         }
     }
 
     const Cancellation & cancellation_;
-    std::map<Component, std::string> own_; // parts given on their own
+    std::map<ModelPart, std::string> own_; // parts given on their own
     std::string model_;
     std::vector<Part> parts_;
     NoiseSources noise_, own_noise_; // of the model, and of a UNet given on its own
@@ -284,7 +284,7 @@ ModelTensors open_source(const Source & source, const Cancellation & cancellatio
 }
 
 NamedTensors open_tensors(const std::string & path, const Cancellation & cancellation) {
-    Part part = open_part(path, Component::none, Component::none, cancellation);
+    Part part = open_part(path, ModelPart::none, ModelPart::none, cancellation);
     return {std::move(part.table), std::move(part.names)};
 }
 
@@ -295,7 +295,7 @@ bool is_file_alone(const Source & source) {
 }
 
 std::string depth_estimator_file(const std::string & path) {
-    const FolderPlace place = {Component::none, "depth_estimator", "model", "pytorch_model"};
+    const FolderPlace place = {ModelPart::none, "depth_estimator", "model", "pytorch_model"};
     const fs::path folder = native_path(path);
     for (const fs::path & candidate : {folder / place.folder, folder}) {
         const fs::path weights = is_directory(path) ? find_weights(candidate, place) : fs::path();

@@ -26,8 +26,8 @@ struct ModelTensors {
     TensorTable table;  // canonical names
     std::string layout; // "ldm" or "diffusers", of the first file
     NoiseSources noise; // of the files that the UNet comes from
-    // By Component: a text encoder of OpenCLIP, by the names of its tensors or transformers' config.json.
-    std::array<bool, component_count> open_clip = {};
+    // By ModelPart: a text encoder of OpenCLIP, by the names of its tensors or transformers' config.json.
+    std::array<bool, part_count> open_clip = {};
 };
 
 // Opens all parts, resolves diffusers folders, renames to canonical names, and lets a part given on its own replace

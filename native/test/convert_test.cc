@@ -146,7 +146,7 @@ void test_early_ends() {
 }
 
 // The name of a type for each tensor of a model.
-std::string type_for(const std::string & name, FileKind kind, Component component, const std::vector<int64_t> & ne,
+std::string type_for(const std::string & name, FileKind kind, ModelPart component, const std::vector<int64_t> & ne,
                      const std::string & type, bool keep_convolutions = false) {
     StoredTensor stored;
     stored.name = name;
@@ -158,31 +158,31 @@ std::string type_for(const std::string & name, FileKind kind, Component componen
 }
 
 void test_choices() {
-    const auto model = [](const std::string & name, Component component, const std::vector<int64_t> & ne,
+    const auto model = [](const std::string & name, ModelPart component, const std::vector<int64_t> & ne,
                           const std::string & type,
                           bool keep = false) { return type_for(name, FileKind::model, component, ne, type, keep); };
     const std::string unet = "model.diffusion_model.";
-    check_equal(model(unet + "output_blocks.1.1.proj_in.weight", Component::unet, {320, 320}, "q4_0"), "q4_0",
+    check_equal(model(unet + "output_blocks.1.1.proj_in.weight", ModelPart::unet, {320, 320}, "q4_0"), "q4_0",
                 "matrix");
-    check_equal(model(unet + "output_blocks.1.1.proj_in.weight", Component::unet, {320, 320}, "q4_k"), "q5_0",
+    check_equal(model(unet + "output_blocks.1.1.proj_in.weight", ModelPart::unet, {320, 320}, "q4_k"), "q5_0",
                 "K-quant");
-    check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", Component::unet, {3, 3, 320, 320}, "q6_k"),
+    check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", ModelPart::unet, {3, 3, 320, 320}, "q6_k"),
                 "q6_k in rows", "kernel");
-    check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", Component::unet, {3, 3, 320, 320}, "q6_k", true),
+    check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", ModelPart::unet, {3, 3, 320, 320}, "q6_k", true),
                 "f16", "kernel that is kept");
-    check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", Component::unet, {3, 3, 4, 5}, "q4_0"), "f16",
+    check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", ModelPart::unet, {3, 3, 4, 5}, "q4_0"), "f16",
                 "kernel without whole rows");
-    check_equal(model(unet + "input_blocks.0.0.weight", Component::unet, {3, 3, 32, 320}, "q4_0"), "f16",
+    check_equal(model(unet + "input_blocks.0.0.weight", ModelPart::unet, {3, 3, 32, 320}, "q4_0"), "f16",
                 "first layer");
-    check_equal(model(unet + "out.2.weight", Component::unet, {3, 3, 320, 32}, "q4_0"), "f16", "last layer");
-    check_equal(model(unet + "out.2.weight", Component::unet, {3, 3, 320, 4}, "bf16"), "bf16", "last layer in bf16");
-    check_equal(model(unet + "out.0.weight", Component::unet, {320}, "q4_0"), "f32", "norm");
-    check_equal(model("first_stage_model.decoder.conv_in.weight", Component::vae, {3, 3, 32, 512}, "q4_0"), "f16",
+    check_equal(model(unet + "out.2.weight", ModelPart::unet, {3, 3, 320, 32}, "q4_0"), "f16", "last layer");
+    check_equal(model(unet + "out.2.weight", ModelPart::unet, {3, 3, 320, 4}, "bf16"), "bf16", "last layer in bf16");
+    check_equal(model(unet + "out.0.weight", ModelPart::unet, {320}, "q4_0"), "f32", "norm");
+    check_equal(model("first_stage_model.decoder.conv_in.weight", ModelPart::vae, {3, 3, 32, 512}, "q4_0"), "f16",
                 "VAE");
-    check_equal(model("depth_model.pretrained.x.weight", Component::none, {512, 512}, "q4_0"), "f16", "what is beside");
-    check_equal(model("alphas_cumprod", Component::none, {1000}, "f16"), "f32", "noise levels");
-    check_equal(type_for("x.weight", FileKind::upscaler, Component::none, {512, 512}, "q4_0"), "f16", "upscaler");
-    check_equal(type_for("x.weight", FileKind::lora, Component::none, {512, 512}, "q4_0"), "q4_0", "LoRA");
+    check_equal(model("depth_model.pretrained.x.weight", ModelPart::none, {512, 512}, "q4_0"), "f16", "what is beside");
+    check_equal(model("alphas_cumprod", ModelPart::none, {1000}, "f16"), "f32", "noise levels");
+    check_equal(type_for("x.weight", FileKind::upscaler, ModelPart::none, {512, 512}, "q4_0"), "f16", "upscaler");
+    check_equal(type_for("x.weight", FileKind::lora, ModelPart::none, {512, 512}, "q4_0"), "q4_0", "LoRA");
 }
 
 } // namespace

@@ -6,7 +6,7 @@
 #include "files.h"
 #include "names/tiny_autoencoder_names.h"
 #include "names/upscaler_names.h"
-#include "runtime/image_engine.h"
+#include "runtime/engine.h"
 
 using namespace diffusion;
 using namespace diffusion::test;
@@ -64,19 +64,23 @@ std::vector<Zeros> rrdb_net(int64_t in) {
     return tensors;
 }
 
-std::unique_ptr<ImageEngine> open(const std::string & path) {
+std::unique_ptr<Engine> open(const std::string & path) {
     EngineOptions options;
     options.threads = 2;
     options.precision = Precision::f32;
-    return ImageEngine::open(path, options, Cancellation());
+    return Engine::open_image_network(path, options, Cancellation());
+}
+
+std::vector<float> evaluate(Engine & engine, const std::vector<float> & image, const std::vector<int64_t> & shape) {
+    return engine.evaluate("upscaler", {{"image", {shape, image}}}, {}, Cancellation()).at("image");
 }
 
 void test_evaluation(const TemporaryFolder & folder) {
-    const Shape4 shape = {2, 3, 2, 4};
+    const std::vector<int64_t> shape = {2, 3, 2, 4};
     std::vector<float> image(2 * 3 * 2 * 4);
     std::iota(image.begin(), image.end(), 1.0f);
     const auto compact = open(folder.write("compact.safetensors", file_of(compact_net(3))));
-    const std::vector<float> large = compact->evaluate(image, shape, Cancellation());
+    const std::vector<float> large = evaluate(*compact, image, shape);
     check_equal(large.size(), image.size() * 9, "an image three times as large");
     size_t wrong = 0;
     for (size_t i = 0; i < large.size(); i++) {
@@ -87,12 +91,12 @@ void test_evaluation(const TemporaryFolder & folder) {
 
     for (const auto & [in, scale] : {std::pair{3, 4}, std::pair{12, 2}}) {
         const auto rrdb = open(folder.write("rrdb.safetensors", file_of(rrdb_net(in))));
-        check_equal(rrdb->info().scale, static_cast<int64_t>(scale), "the scale");
-        const std::vector<float> black = rrdb->evaluate(image, shape, Cancellation());
+        check_equal(std::get<ImageNetworkInfo>(rrdb->info()).scale, static_cast<int64_t>(scale), "the scale");
+        const std::vector<float> black = evaluate(*rrdb, image, shape);
         check_equal(black.size(), image.size() * scale * scale, "the size of the result");
         check(std::ranges::all_of(black, [](float value) { return value == 0; }), "nothing comes of nothing");
         check_throws("too few numbers", ErrorCode::invalid_argument, "does not fit", [&] {
-            rrdb->evaluate(image, {2, 3, 2, 2}, Cancellation());
+            evaluate(*rrdb, image, {2, 3, 2, 2});
         });
     }
 }
@@ -139,15 +143,15 @@ void test_names(const TemporaryFolder & folder) {
                        "RRDB_trunk.", "RRDB_trunk.1", "RRDB_trunk.1.RDB"};
     check_equal(canonical(odd).size(), odd.size(), "names that lead nowhere");
 
-    const auto tiny = [](const Names & names, Component expected) { return tiny_autoencoder_names(names, expected); };
+    const auto tiny = [](const Names & names, ModelPart expected) { return tiny_autoencoder_names(names, expected); };
     const Names places = {"1.weight", "3.conv.0.weight", "20.weight"};
-    check(tiny(places, Component::vae)->names.back() == std::string(tiny_vae_prefix) + "decoder.layers.19.weight",
+    check(tiny(places, ModelPart::vae)->names.back() == std::string(tiny_vae_prefix) + "decoder.layers.19.weight",
           "a decoder's places");
-    check(tiny(places, Component::tiny_autoencoder)->names.front() ==
+    check(tiny(places, ModelPart::tiny_autoencoder)->names.front() ==
               std::string(tiny_preview_prefix) + "decoder.layers.0.weight",
           "beside the VAE");
-    check(!tiny(places, Component::none) && !tiny({}, Component::vae), "places alone say nothing");
-    check(!tiny({"99999999999999999999.weight", "1.conv.0.weight"}, Component::vae), "a place beyond all numbers");
+    check(!tiny(places, ModelPart::none) && !tiny({}, ModelPart::vae), "places alone say nothing");
+    check(!tiny({"99999999999999999999.weight", "1.conv.0.weight"}, ModelPart::vae), "a place beyond all numbers");
 }
 
 } // namespace

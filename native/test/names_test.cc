@@ -56,14 +56,14 @@ std::string prefix_of(const std::string & component) {
     return component == "vae" ? vae_prefix : "cond_stage_model.transformer.";
 }
 
-Component kind_of(const std::string & component) {
-    if (component == "unet") return Component::unet;
-    return component == "vae" ? Component::vae : Component::text_encoder;
+ModelPart kind_of(const std::string & component) {
+    if (component == "unet") return ModelPart::unet;
+    return component == "vae" ? ModelPart::vae : ModelPart::text_encoder;
 }
 
 // Names one component, spelled in some way, and compares all of it.
 void check_names(const Golden & golden, const std::string & how, const std::function<std::string(const Pair &)> & spell,
-                 const std::string & layout, Component expected = Component::none) {
+                 const std::string & layout, ModelPart expected = ModelPart::none) {
     std::vector<std::string> names;
     for (const Pair & pair : golden.pairs) names.push_back(spell(pair));
     const CanonicalNames canonical = canonical_names(names, expected);
@@ -168,11 +168,11 @@ void knows_the_text_encoders_of_sd2_and_sdxl() {
     check_equal(
         canonical_names({norm, vector, "cond_stage_model.1.transformer.text_model.text_projection"}).names.at(0), norm,
         "nor is the first of SDXL");
-    const auto index = static_cast<size_t>(Component::text_encoder);
+    const auto index = static_cast<size_t>(ModelPart::text_encoder);
     check(canonical_names({"cond_stage_model.model.ln_final.bias"}).open_clip[index], "a text encoder of OpenCLIP");
     check(!canonical_names({"te.text_model.final_layer_norm.bias"}).open_clip[index], "a text encoder of OpenAI");
     const std::string bare = "text_model.final_layer_norm.bias";
-    check_equal(canonical_names({bare}, Component::text_encoder_2).names.at(0), second + "final_layer_norm.bias",
+    check_equal(canonical_names({bare}, ModelPart::text_encoder_2).names.at(0), second + "final_layer_norm.bias",
                 "names without a prefix are of the text encoder that is expected");
 }
 

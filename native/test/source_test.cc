@@ -221,7 +221,7 @@ void opens_open_clip(const TemporaryFolder & folder) {
     const StoredTensor *q = model.table.find(attention + "q_proj.weight"),
                        *v = model.table.find(attention + "v_proj.weight");
     check(q && v && v->data == q->data + 16 && v->n_bytes == 8 && v->ne[0] == 2 && v->ne[1] == 1, "in their order");
-    check(model.open_clip[static_cast<size_t>(Component::text_encoder_2)], "it is one of OpenCLIP");
+    check(model.open_clip[static_cast<size_t>(ModelPart::text_encoder_2)], "it is one of OpenCLIP");
 
     folder.write("xl/text_encoder_2/model.safetensors", diffusers_text);
     folder.write("xl/text_encoder_2/config.json", R"({"hidden_act": "gelu"})");
@@ -229,8 +229,8 @@ void opens_open_clip(const TemporaryFolder & folder) {
     const ModelTensors xl = open({folder.path("xl"), "", "", ""});
     const std::string second = std::string(text_2_prefix) + "final_layer_norm.bias";
     check(names(xl) == sorted({unet_tensor, second}), "the second text encoder of a diffusers folder");
-    check(xl.open_clip[static_cast<size_t>(Component::text_encoder_2)], "its configuration says OpenCLIP");
-    check(!xl.open_clip[static_cast<size_t>(Component::text_encoder)], "and nothing of the first");
+    check(xl.open_clip[static_cast<size_t>(ModelPart::text_encoder_2)], "its configuration says OpenCLIP");
+    check(!xl.open_clip[static_cast<size_t>(ModelPart::text_encoder)], "and nothing of the first");
     Source own{folder.path("pipeline"), "", "", "", folder.write("clip_g.safetensors", diffusers_text)};
     check(names(open(own)).size() == 4, "a second text encoder of its own beside those of a model");
 }

@@ -6,13 +6,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { loadModel, type Txt2ImgOptions } from '../../lib/index.ts';
-import type { NativeLora, NativeModel } from '../../lib/native/contract.ts';
-import { addon, never } from '../support/addon.ts';
+import type { NativeLora } from '../../lib/native/contract.ts';
+import { never } from '../support/addon.ts';
 import { assertClose, largestError } from '../support/compare.ts';
 import type { DiffusersNames } from '../support/diffusers-folder.ts';
 import { writeGguf } from '../support/gguf.ts';
 import { golden } from '../support/golden.ts';
 import { loraFolder, random, tensor } from '../support/loras.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { xlArchitecture } from '../support/tiny-architectures.ts';
 import { tinyModel } from '../support/tiny-model.ts';
@@ -41,11 +42,11 @@ const merged = (sums: ReadonlyMap<string, Float32Array>): string =>
 /** Without the type, `weight` or `bias`, of a tensor. */
 const layerOf = (name: string) => name.replace(/\.(weight|bias)$/, '');
 
-const open = (path: string): Promise<NativeModel> =>
-  addon.open({ model: path }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
+const open = (path: string): Promise<TestModel> =>
+  openModel({ model: path }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
 
 /** What the text encoder and the UNet say to fixed inputs. */
-async function answers(model: NativeModel): Promise<Float32Array[]> {
+async function answers(model: TestModel): Promise<Float32Array[]> {
   const tokens = Int32Array.from({ length: 77 }, (_, i) => (i * 37) % 1000);
   const context = Float32Array.from({ length: 77 * 64 }, (_, i) => Math.sin(i));
   const latent = Float32Array.from({ length: 4 * 6 * 4 }, (_, i) => Math.cos(i));
@@ -327,7 +328,7 @@ test('a change of the configuration is seen', async () => {
 
 describe('what is not applied', () => {
   const { tensors } = product(`unet.${layer}.lora_B.weight`, `unet.${layer}.lora_A.weight`);
-  let model: NativeModel;
+  let model: TestModel;
   before(async () => {
     model = await open(tinyPath);
   });
@@ -405,7 +406,7 @@ describe('what is not applied', () => {
 test('an adapter of PEFT without its configuration is told of', async () => {
   const { tensors } = product(`base_model.model.${layer}.lora_B.weight`, `base_model.model.${layer}.lora_A.weight`);
   const told: string[] = [];
-  const model = await addon.open(
+  const model = await openModel(
     { model: tinyPath },
     { device: 'cpu', threads: 1, cancellation: never, onLog: (level, message) => told.push(`${level}: ${message}`) },
   );

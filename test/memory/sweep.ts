@@ -10,9 +10,9 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { loadModel } from '../../lib/index.ts';
 import { callNative } from '../../lib/native/call.ts';
-import type { NativeCondition, NativeImageNetwork, NativeModel } from '../../lib/native/contract.ts';
 import { addon, never, openTiny, tiny } from '../support/addon.ts';
 import { goldenTensors } from '../support/golden.ts';
+import { evaluateImage, type TestCondition, type TestImageNetwork, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { tinyControlNet } from '../support/tiny-control-net.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
@@ -66,14 +66,14 @@ function writeLora(name: string, seed: number): string {
 }
 
 const latent = new Float32Array(4 * 8 * 8).fill(0.3);
-const condition: NativeCondition = { context: new Float32Array(77 * 64).fill(0.1), contextTokens: 77 };
-const predict = (model: NativeModel, more: Partial<NativeCondition> = {}): Promise<Float32Array> =>
+const condition: TestCondition = { context: new Float32Array(77 * 64).fill(0.1), contextTokens: 77 };
+const predict = (model: TestModel, more: Partial<TestCondition> = {}): Promise<Float32Array> =>
   model.predict(latent, [1, 4, 8, 8], new Float32Array([500]), { ...condition, ...more }, never);
-const text = async (model: NativeModel): Promise<Float32Array> =>
+const text = async (model: TestModel): Promise<Float32Array> =>
   (await model.encodeText(0, new Int32Array(tiny.sizes.textPositions).fill(7), 1, never)).hidden;
-const open = (): Promise<NativeModel> => openTiny({ threads: 2, onLog: () => {} });
-const dispose = (model: NativeModel): Promise<void> => model.dispose();
-const led = (model: NativeModel, net: number): Promise<Float32Array> =>
+const open = (): Promise<TestModel> => openTiny({ threads: 2, onLog: () => {} });
+const dispose = (model: TestModel): Promise<void> => model.dispose();
+const led = (model: TestModel, net: number): Promise<Float32Array> =>
   predict(model, {
     controls: [{ net, hint: new Float32Array(3 * 64 * 64).fill(0.5), shape: [1, 3, 64, 64], strength: 1 }],
   });
@@ -146,13 +146,16 @@ const trials: readonly Trial<unknown>[] = [
     name: 'upscaler',
     prepare: async () => undefined,
     call: async () => {
-      const network: NativeImageNetwork = await addon.openImageNetwork(upscaler, {
-        device: 'cpu',
-        threads: 2,
-        cancellation: never,
-      });
+      const network: TestImageNetwork = await addon.open(
+        { network: upscaler },
+        {
+          device: 'cpu',
+          threads: 2,
+          cancellation: never,
+        },
+      );
       try {
-        return await network.evaluate(new Float32Array(3 * 16 * 16).fill(0.5), [1, 3, 16, 16], never);
+        return await evaluateImage(network, new Float32Array(3 * 16 * 16).fill(0.5), [1, 3, 16, 16], never);
       } finally {
         await network.dispose();
       }

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { NativeModel } from '../../lib/native/contract.ts';
 import { addon, encodeText, never, openTiny, tiny } from '../support/addon.ts';
+import type { TestModel } from '../support/networks.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the point is to pass what the types forbid
 type Anything = any;
@@ -11,7 +11,7 @@ type Anything = any;
 const wrongType = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
 const wrongValue = { name: 'RangeError', code: 'ERR_INVALID_ARG_VALUE' };
 
-let model: NativeModel;
+let model: TestModel;
 before(async () => {
   model = await openTiny();
 });
@@ -21,9 +21,8 @@ const options = { device: 'cpu', threads: 1, cancellation: never };
 const path = tiny.path;
 const latent = new Float32Array(256);
 const shape = [1, 4, 8, 8];
-const time = new Float32Array([500]);
-const context = new Float32Array(77 * 64);
-const condition = { context, contextTokens: 77 };
+const time = { data: new Float32Array([500]), shape: [1] };
+const context = { data: new Float32Array(77 * 64), shape: [1, 77, 64] };
 const tokens = new Int32Array(77);
 
 function detached(): Float32Array {
@@ -114,66 +113,98 @@ test('a model is not a cancellation, whatever its prototype', async () => {
   assert.throws(() => (other as Anything).cancel(), TypeError);
 });
 
-const calls: [name: string, call: (model: Anything) => Promise<unknown>, error: object][] = [
-  ['encodeText of nothing', (m) => m.encodeText(), wrongType],
-  ['encodeText by an encoder that is not there', (m) => m.encodeText(1, tokens, 1, never), wrongValue],
-  ['encodeText of an array', (m) => m.encodeText(0, Array.from(tokens), 1, never), wrongType],
-  ['encodeText of unsigned tokens', (m) => m.encodeText(0, new Uint32Array(77), 1, never), wrongType],
-  ['encodeText of no token', (m) => m.encodeText(0, new Int32Array(0), 1, never), wrongValue],
-  ['encodeText of 78 tokens', (m) => m.encodeText(0, new Int32Array(78), 1, never), wrongValue],
-  ['encodeText of a token past the vocabulary', (m) => m.encodeText(0, tokens.with(3, 1000), 1, never), wrongValue],
-  ['encodeText of a negative token', (m) => m.encodeText(0, tokens.with(3, -1), 1, never), wrongValue],
-  ['a clip skip of 0', (m) => m.encodeText(0, tokens, 0, never), wrongValue],
-  ['a clip skip past the layers', (m) => m.encodeText(0, tokens, 3, never), wrongValue],
-  ['a clip skip of NaN', (m) => m.encodeText(0, tokens, Number.NaN, never), wrongValue],
-  ['no clip skip', (m) => m.encodeText(0, tokens, undefined, never), wrongType],
-  ['a latent in double precision', (m) => m.decode(new Float64Array(256), shape, never), wrongType],
-  ['a latent as bytes', (m) => m.decode(new DataView(latent.buffer), shape, never), wrongType],
-  ['a detached latent', (m) => m.decode(detached(), shape, never), wrongValue],
-  ['no shape', (m) => m.decode(latent, undefined, never), wrongType],
-  ['a shape of 3 sizes', (m) => m.decode(latent, [4, 8, 8], never), wrongValue],
-  ['a shape of a milliard sizes', (m) => m.decode(latent, new Array(1e9), never), wrongValue],
-  ['a shape with a hole', (m) => m.decode(latent, new Array(4), never), wrongType],
-  ['a shape of strings', (m) => m.decode(latent, ['1', '4', '8', '8'], never), wrongType],
-  ['a shape of another product', (m) => m.decode(latent, [1, 4, 8, 9], never), wrongValue],
-  ['a shape with a zero', (m) => m.decode(new Float32Array(0), [0, 4, 8, 8], never), wrongValue],
-  ['a negative shape', (m) => m.decode(latent, [1, 4, -8, -8], never), wrongValue],
-  ['a shape that overflows', (m) => m.decode(latent, [2 ** 31 - 1, 2 ** 31 - 1, 2 ** 31 - 1, 1], never), wrongValue],
-  ['a shape past 32 bits', (m) => m.decode(latent, [2 ** 32 + 1, 4, 8, 8], never), wrongValue],
-  ['three latent channels', (m) => m.decode(new Float32Array(192), [1, 3, 8, 8], never), wrongValue],
-  ['an image of four channels', (m) => m.encode(latent, shape, never), wrongValue],
-  ['an image that is no multiple of 8', (m) => m.encode(new Float32Array(243), [1, 3, 9, 9], never), wrongValue],
-  ['two timesteps', (m) => m.predict(latent, shape, new Float32Array(2), condition, never), wrongValue],
-  ['a number for timesteps', (m) => m.predict(latent, shape, 500, condition, never), wrongType],
-  [
-    'a short context',
-    (m) => m.predict(latent, shape, time, { ...condition, context: context.subarray(1) }, never),
-    wrongValue,
-  ],
-  ['no context token', (m) => m.predict(latent, shape, time, { ...condition, contextTokens: 0 }, never), wrongValue],
-  [
-    '2^53 context tokens',
-    (m) => m.predict(latent, shape, time, { ...condition, contextTokens: 2 ** 53 }, never),
-    wrongValue,
-  ],
-  ['no condition', (m) => m.predict(latent, shape, time, undefined, never), wrongType],
-  ['a condition without context', (m) => m.predict(latent, shape, time, { contextTokens: 77 }, never), wrongType],
-  [
-    'a vector for a UNet that takes none',
-    (m) => m.predict(latent, shape, time, { ...condition, vector: context }, never),
-    wrongValue,
-  ],
-  ['an array for guidance', (m) => m.predict(latent, shape, time, { ...condition, guidance: [1] }, never), wrongType],
-  ['no cancellation', (m) => m.predict(latent, shape, time, condition), wrongType],
+type Call = (model: Anything) => Promise<unknown>;
+
+const encode =
+  (data: Anything, shape: Anything = [1, 77], settings: Anything = { clipSkip: 1 }): Call =>
+  (m) =>
+    m.evaluate('text_encoder', { tokens: { data, shape } }, { settings }, never);
+const decode =
+  (data: Anything, shape: Anything, options: Anything = {}): Call =>
+  (m) =>
+    m.evaluate('vae_decoder', { latent: { data, shape } }, options, never);
+const encodeImage =
+  (data: Anything, shape: Anything): Call =>
+  (m) =>
+    m.evaluate('vae_encoder', { image: { data, shape } }, {}, never);
+const predict =
+  (more: Anything, options: Anything = {}): Call =>
+  (m) =>
+    m.evaluate('unet', { latent: { data: latent, shape }, timesteps: time, context, ...more }, options, never);
+
+const calls: [name: string, call: Call, error: object][] = [
+  ['nothing', (m) => m.evaluate(), wrongType],
+  ['a component that is not there', (m) => m.evaluate('unet_2', {}, {}, never), wrongValue],
+  ['a number for a component', (m) => m.evaluate(1, {}, {}, never), wrongType],
+  ['no inputs', (m) => m.evaluate('unet', undefined, {}, never), wrongType],
+  ['an input that is not there', predict({ noise: time }), wrongValue],
+  ['an input without data', predict({ timesteps: { shape: [1] } }), wrongType],
+  ['a hundred inputs', predict(Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`i${i}`, time]))), wrongValue],
+  ['an array of tokens', encode(Array.from(tokens)), wrongType],
+  ['unsigned tokens', encode(new Uint32Array(77)), wrongType],
+  ['tokens in floating point', encode(new Float32Array(77)), wrongValue],
+  ['no token', encode(new Int32Array(0)), wrongValue],
+  ['78 tokens', encode(new Int32Array(78), [1, 78]), wrongValue],
+  ['a token past the vocabulary', encode(tokens.with(3, 1000)), wrongValue],
+  ['a negative token', encode(tokens.with(3, -1)), wrongValue],
+  ['a clip skip of 0', encode(tokens, [1, 77], { clipSkip: 0 }), wrongValue],
+  ['a clip skip past the layers', encode(tokens, [1, 77], { clipSkip: 3 }), wrongValue],
+  ['a clip skip of NaN', encode(tokens, [1, 77], { clipSkip: Number.NaN }), wrongValue],
+  ['a string for the clip skip', encode(tokens, [1, 77], { clipSkip: '1' }), wrongType],
+  ['a setting that is not there', encode(tokens, [1, 77], { skip: 1 }), wrongValue],
+  ['an array of settings', encode(tokens, [1, 77], 1), wrongType],
+  ['a latent in double precision', decode(new Float64Array(256), shape), wrongType],
+  ['a latent as bytes', decode(new DataView(latent.buffer), shape), wrongType],
+  ['a latent of integers', decode(new Int32Array(256), shape), wrongValue],
+  ['a detached latent', (m) => decode(detached(), shape)(m), wrongValue],
+  ['no shape', (m) => m.evaluate('vae_decoder', { latent: { data: latent } }, {}, never), wrongType],
+  ['a shape of 3 sizes', decode(latent, [4, 8, 8]), wrongValue],
+  ['a shape of 5 sizes', decode(latent, [1, 1, 4, 8, 8]), wrongValue],
+  ['a shape of a milliard sizes', decode(latent, new Array(1e9)), wrongValue],
+  ['a shape with a hole', decode(latent, new Array(4)), wrongType],
+  ['a shape of strings', decode(latent, ['1', '4', '8', '8']), wrongType],
+  ['a shape of another product', decode(latent, [1, 4, 8, 9]), wrongValue],
+  ['a shape with a zero', decode(new Float32Array(0), [0, 4, 8, 8]), wrongValue],
+  ['a negative shape', decode(latent, [1, 4, -8, -8]), wrongValue],
+  ['a shape that overflows', decode(latent, [2 ** 31 - 1, 2 ** 31 - 1, 2 ** 31 - 1, 1]), wrongValue],
+  ['a shape past 32 bits', decode(latent, [2 ** 32 + 1, 4, 8, 8]), wrongValue],
+  ['three latent channels', decode(new Float32Array(192), [1, 3, 8, 8]), wrongValue],
+  ['another word for sides', decode(latent, shape, { tileable: 'yx' }), wrongValue],
+  ['a number for sides', decode(latent, shape, { tileable: 1 }), wrongType],
+  ['an image of four channels', encodeImage(latent, shape), wrongValue],
+  ['an image that is no multiple of 8', encodeImage(new Float32Array(243), [1, 3, 9, 9]), wrongValue],
+  ['two timesteps', predict({ timesteps: { data: new Float32Array(2), shape: [2] } }), wrongValue],
+  ['a number for timesteps', predict({ timesteps: 500 }), wrongType],
+  ['a short context', predict({ context: { data: context.data.subarray(1), shape: [1, 77, 64] } }), wrongValue],
+  ['a narrow context', predict({ context: { data: context.data, shape: [1, 154, 32] } }), wrongValue],
+  ['no context token', predict({ context: { data: context.data, shape: [1, 0, 64] } }), wrongValue],
+  ['2^53 context tokens', predict({ context: { data: context.data, shape: [1, 2 ** 53, 64] } }), wrongValue],
+  ['no context', predict({ context: undefined }), wrongValue],
+  ['a vector for a UNet that takes none', predict({ vector: context }), wrongValue],
+  ['an array for guidance', predict({ guidance: [1] }), wrongType],
+  ['a path for LoRAs', predict({}, { loras: path }), wrongType],
+  ['a cancellation for LoRAs', predict({}, { loras: never }), wrongType],
+  ['an object for controls', predict({}, { controls: {} }), wrongType],
+  ['null for a control', predict({}, { controls: [null] }), wrongType],
+  ['a control without a ControlNet', predict({}, { controls: [{ hint: time, strength: 1 }] }), wrongType],
+  ['a string for options', predict({}, 'x'), wrongType],
+  ['no cancellation', (m) => m.evaluate('vae_decoder', { latent: { data: latent, shape } }, {}), wrongType],
+  ['to load what is not there', (m) => m.load('clip', never), wrongValue],
+  ['to unload what is not there', (m) => m.unload('clip'), wrongValue],
+  ['to estimate without shapes', (m) => m.estimate('unet'), wrongType],
+  ['to estimate shapes that do not fit', (m) => m.estimate('vae_decoder', { latent: [1, 3, 8, 8] }), wrongValue],
+  ['to estimate with a size of 0', (m) => m.estimate('vae_decoder', { latent: [1, 4, 0, 8] }), wrongValue],
+  ['LoRAs that are no array', (m) => m.openLoras({}, never), wrongType],
+  ['a number for a ControlNet', (m) => m.openControlNet(1, never), wrongType],
 ];
 
 for (const [name, call, error] of calls) {
-  test(`a call refuses ${name.replace(/^encodeText of/, 'to encode')}`, () => assert.rejects(call(model), error));
+  test(`a call refuses ${name}`, () => assert.rejects(call(model.native), error));
 }
 
 test('a getter that detaches an array cannot spoil what was read before', async () => {
   const array = new Float32Array(256).fill(0.5);
-  const expected = await model.decode(array, [1, 4, 8, 8], never);
+  const expected = await model.decode(array, shape, never);
   const spoiling: Anything = [1, 4, 8];
   Object.defineProperty(spoiling, 3, { get: () => structuredClone(array, { transfer: [array.buffer] }) && 8 });
   assert.deepEqual(await model.decode(array, spoiling, never), expected);
@@ -194,18 +225,32 @@ test('a getter that disposes the model ends the call', async () => {
 
 test('an array over shared memory is taken as any other', async () => {
   const shared = new Float32Array(new SharedArrayBuffer(1024)).fill(0.5);
-  assert.deepEqual(
-    await model.decode(shared, [1, 4, 8, 8], never),
-    await model.decode(shared.slice(), [1, 4, 8, 8], never),
-  );
+  assert.deepEqual(await model.decode(shared, shape, never), await model.decode(shared.slice(), shape, never));
 });
 
 test('classes refuse wrong receivers and constructors', async () => {
-  assert.throws(() => Reflect.construct(model.constructor, []), wrongType);
+  const { native } = model;
+  const loras = await native.openLoras([], never);
+  assert.throws(() => Reflect.construct(native.constructor, []), wrongType);
+  assert.throws(() => Reflect.construct(loras.constructor, []), wrongType);
   assert.throws(() => (addon.Cancellation as Anything)(), TypeError);
-  assert.throws(() => never.cancel.call(model as Anything), TypeError);
-  assert.throws(() => model.dispose.call(never as Anything), TypeError);
-  assert.throws(() => model.encodeText.call(Object.create(model) as Anything, 0, tokens, 1, never), TypeError);
+  assert.throws(() => never.cancel.call(native as Anything), TypeError);
+  assert.throws(() => native.dispose.call(never as Anything), TypeError);
+  assert.throws(() => loras.close.call(native as Anything), TypeError);
+  assert.throws(() => native.evaluate.call(Object.create(native) as Anything, 'unet', {}, {}, never), TypeError);
+});
+
+test('a handle is taken by its own model, while it is open', async () => {
+  const other = await openTiny();
+  const loras = await other.native.openLoras([], never);
+  await assert.rejects(predict({}, { loras })(model.native), wrongValue);
+  const controls = [{ net: loras, hint: { data: new Float32Array(3 * 64 * 64), shape: [1, 3, 64, 64] }, strength: 1 }];
+  await assert.rejects(predict({}, { controls })(other.native), wrongValue);
+  assert.ok(await predict({}, { loras })(other.native));
+  await loras.close();
+  await loras.close();
+  await assert.rejects(predict({}, { loras })(other.native), wrongValue);
+  await other.dispose();
 });
 
 test('after all that the model still answers', async () => {

@@ -8,9 +8,10 @@ import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { NativeModel, NativeProgress } from '../../lib/native/contract.ts';
+import type { NativeProgress } from '../../lib/native/contract.ts';
 import { addon, DECODED_LENGTH, decode, encodeText, never, openTiny, predict, tiny } from '../support/addon.ts';
 import { bestBelow, longestBlock } from '../support/event-loop.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { moduleUrl } from '../support/places.ts';
 import { distilledArchitecture } from '../support/tiny-architectures.ts';
 import { tinyModel } from '../support/tiny-model.ts';
@@ -18,7 +19,7 @@ import { tinyModel } from '../support/tiny-model.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-let model: NativeModel;
+let model: TestModel;
 before(async () => {
   model = await openTiny();
 });
@@ -35,17 +36,18 @@ test('a model tells what its tensors say', () => {
   for (const size of ['latentChannels', 'vaeScaleFactor'] as const) assert.equal(info[size], tiny.sizes[size], size);
   const { textPositions, textVocabulary, textLayers, textWidth } = tiny.sizes;
   const sizes = { positions: textPositions, vocabulary: textVocabulary, layers: textLayers, width: textWidth };
-  assert.deepEqual(info.textEncoders, [{ kind: 'clip', ...sizes, projection: 0, clipSkip: 1 }]);
+  const component = 'text_encoder';
+  assert.deepEqual(info.textEncoders, [{ component, kind: 'clip', ...sizes, projection: 0, clipSkip: 1 }]);
   assert.deepEqual([info.inChannels, info.vectorSize, info.guidanceSize], [4, 0, 0]);
   const parameters = Object.fromEntries(info.components.map(({ kind, parameters }) => [kind, parameters]));
   assert.deepEqual(parameters, { ...tiny.sizes.parameters });
-  assert.throws(() => Object.assign(model, { info: 1 }), TypeError);
+  assert.throws(() => Object.assign(model.native, { info: 1 }), TypeError);
 });
 
 test('self-attention in the middle block can be the identity, where there is any', async () => {
   const latent = Float32Array.from({ length: 256 }, (_, i) => Math.sin(i));
   const context = { context: new Float32Array(77 * 64).fill(0.1), contextTokens: 77 };
-  const evaluate = (opened: NativeModel, identityAttention?: boolean) =>
+  const evaluate = (opened: TestModel, identityAttention?: boolean) =>
     opened.predict(latent, [1, 4, 8, 8], new Float32Array([500]), { ...context, identityAttention } as never, never);
   const plain = await evaluate(model);
   assert.deepEqual(await evaluate(model, false), plain);
@@ -55,7 +57,7 @@ test('self-attention in the middle block can be the identity, where there is any
   // The two graphs do not take each other's place.
   assert.deepEqual(await evaluate(model), plain);
   assert.equal(model.info.middleAttention, true);
-  const without = await addon.open(
+  const without = await openModel(
     { model: tinyModel({ architecture: distilledArchitecture }).path },
     { device: 'cpu', threads: 1, cancellation: never },
   );
@@ -154,7 +156,7 @@ test('the garbage collector frees a model that nobody disposed', { skip: process
   const before = mappings();
   await (async () => {
     for (let i = 0; i < 10; i++) {
-      const opened: NativeModel = await openTiny({ onLog: () => opened });
+      const opened: TestModel = await openTiny({ onLog: () => opened });
       await encodeText(opened);
     }
   })();
@@ -187,7 +189,7 @@ test('more threads than the system grants are refused', {
     const addon = loadAddon();
     const cancellation = new addon.Cancellation();
     await addon.open({ model: ${JSON.stringify(path)} }, { device: 'cpu', threads: 512, cancellation })
-      .then((model) => model.encodeText(0, new Int32Array(77), 1, cancellation))
+      .then((model) => model.load('unet', cancellation))
       .catch(({ code, message }) => console.log(code, message));`;
   const command = ['--nproc=100', process.execPath, '--input-type=module', '-e', script];
   const { stdout, stderr } = spawnSync('prlimit', command, { uid: 65534, gid: 65534, encoding: 'utf8' });

@@ -5,18 +5,19 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, test } from 'node:test';
-import type { NativeImageNetwork, NativeOpenOptions } from '../../lib/native/contract.ts';
+import type { NativeOpenOptions } from '../../lib/native/contract.ts';
 import { addon, never } from '../support/addon.ts';
 import { assertClose } from '../support/compare.ts';
 import { goldenTensors } from '../support/golden.ts';
+import { evaluateImage, type TestImageNetwork } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { midasNames, tinyDepthModel, tinyDpt } from '../support/tiny-depth.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 import { writeUpscaler } from '../support/tiny-upscalers.ts';
 import { writeCheckpoint } from '../support/torch-file.ts';
 
-const open = (path: string, options: Partial<NativeOpenOptions> = {}): Promise<NativeImageNetwork> =>
-  addon.openImageNetwork(path, { device: 'cpu', threads: 2, precision: 'f32', cancellation: never, ...options });
+const open = (path: string, options: Partial<NativeOpenOptions> = {}): Promise<TestImageNetwork> =>
+  addon.open({ network: path }, { device: 'cpu', threads: 2, precision: 'f32', cancellation: never, ...options });
 
 const goldens = goldenTensors('depth.safetensors');
 type Shape = [number, number, number, number];
@@ -53,7 +54,7 @@ describe('a depth network gives what its original gives', () => {
       assert.deepEqual([kind, architecture, scale, multiple, outputChannels], ['depth', golden, 1, 32, 1]);
       for (const size of ['own', 'wide']) {
         const { values, shape } = imageOf(size);
-        const depth = await network.evaluate(values, shape, never);
+        const depth = await evaluateImage(network, values, shape, never);
         assertClose(depth, goldens.get(`${golden} ${size}`)?.values as Float32Array, 1e-4);
       }
       await network.dispose();
@@ -63,13 +64,15 @@ describe('a depth network gives what its original gives', () => {
   it('and the same for each image of a batch', async () => {
     const network = await open(writeUpscaler(hybrid));
     const { values, shape } = imageOf('wide');
-    const two = await network.evaluate(
+    const two = await evaluateImage(
+      network,
       Float32Array.of(...values, ...values.map((x) => 1 - x)),
       [2, ...shape.slice(1)] as Shape,
       never,
     );
     assertClose(two.subarray(0, two.length / 2), goldens.get('dpt-hybrid wide')?.values as Float32Array, 1e-4);
-    const other = await network.evaluate(
+    const other = await evaluateImage(
+      network,
       values.map((x) => 1 - x),
       shape,
       never,
@@ -179,22 +182,22 @@ test('files that are no whole depth network are refused', async () => {
 test('images that a depth network cannot take are refused', async () => {
   const network = await open(writeUpscaler(large));
   const rows: readonly (readonly [shape: Shape, length: number, message: RegExp])[] = [
-    [[1, 3, 48, 64], 3 * 48 * 64, /multiples of 32/],
-    [[1, 3, 0, 64], 0, /a size in shape/],
-    [[1, 1, 32, 32], 32 * 32, /3 channels/],
-    [[1, 3, 32, 32], 7, /product is the length/],
+    [[1, 3, 48, 64], 3 * 48 * 64, /a multiple of 32/],
+    [[1, 3, 0, 64], 0, /a size in a shape/],
+    [[1, 1, 32, 32], 32 * 32, /\[batch, 3, /],
+    [[1, 3, 32, 32], 7, /product is its length/],
   ];
   for (const [shape, length, message] of rows) {
-    await assert.rejects(network.evaluate(new Float32Array(length), shape, never), {
+    await assert.rejects(evaluateImage(network, new Float32Array(length), shape, never), {
       code: 'ERR_INVALID_ARG_VALUE',
       message,
     });
   }
   const cancellation = new addon.Cancellation();
   cancellation.cancel();
-  await assert.rejects(network.evaluate(new Float32Array(3072), [1, 3, 32, 32], cancellation), {
+  await assert.rejects(evaluateImage(network, new Float32Array(3072), [1, 3, 32, 32], cancellation), {
     code: 'ERR_CANCELLED',
   });
-  assert.equal((await network.evaluate(new Float32Array(3072), [1, 3, 32, 32], never)).length, 1024);
+  assert.equal((await evaluateImage(network, new Float32Array(3072), [1, 3, 32, 32], never)).length, 1024);
   await network.dispose();
 });

@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import type { NativeModel } from '../../lib/native/contract.ts';
 import { addon, DECODED_LENGTH, decode, encodeText, never, openTiny, tiny } from '../support/addon.ts';
 import { bestBelow } from '../support/event-loop.ts';
+import type { TestModel } from '../support/networks.ts';
 
 const cancelled = { name: 'Error', code: 'ERR_CANCELLED' };
 const disposed = { name: 'Error', code: 'ERR_DISPOSED' };
 
-let model: NativeModel;
+let model: TestModel;
 before(async () => {
   model = await openTiny();
 });
@@ -83,7 +83,9 @@ test('dispose() ends the running and the waiting calls within 200 ms, before it 
         () => settled.push(`${name} resolved`),
         (error) => settled.push(`${name} ${error.code}`),
       );
-    const calls = [note('running', decode(opened)), note('waiting', encodeText(opened))];
+    const latent = { data: new Float32Array(4 * 80 * 80), shape: [1, 4, 80, 80] };
+    const evaluate = () => opened.native.evaluate('vae_decoder', { latent }, {}, never);
+    const calls = [note('running', evaluate()), note('waiting', evaluate())];
     await setTimeout(100);
     const start = performance.now();
     calls.push(note('first', opened.dispose()), note('second', opened.dispose()));

@@ -19,9 +19,11 @@ const prelude = `
     { model: ${JSON.stringify(model)} },
     { device: 'cpu', threads: 1, cancellation: never, ...options },
   );
-  const encodeText = (model) => model.encodeText(0, new Int32Array(77), 1, never);
+  const encodeText = (model) =>
+    model.evaluate('text_encoder', { tokens: { data: new Int32Array(77), shape: [1, 77] } }, {}, never);
   // Takes seconds.
-  const decode = (model) => model.decode(new Float32Array(4 * 48 * 48), [1, 4, 48, 48], never);
+  const decode = (model) =>
+    model.evaluate('vae_decoder', { latent: { data: new Float32Array(4 * 48 * 48), shape: [1, 4, 48, 48] } }, {}, never);
   const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 `;
 

@@ -3,11 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { NativeModel } from '../../lib/native/contract.ts';
 import { embedGuidance, embedNumbers } from '../../lib/pipeline/embeddings.ts';
-import { addon, never } from '../support/addon.ts';
+import { never } from '../support/addon.ts';
 import { assertClose } from '../support/compare.ts';
 import { goldenTensors } from '../support/golden.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import {
   distilledArchitecture,
   inpaintArchitecture,
@@ -106,9 +106,9 @@ function values(name: string): Float32Array {
   return found.values as Float32Array;
 }
 
-const open = ({ architecture }: Family, edit = STORED.original): Promise<NativeModel> => {
+const open = ({ architecture }: Family, edit = STORED.original): Promise<TestModel> => {
   const { path } = tinyModel({ architecture, edit });
-  return addon.open({ model: path }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
+  return openModel({ model: path }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
 };
 
 /** Hidden states of all text encoders side by side, from the goldens. */

@@ -5,12 +5,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { NativeModel, NativeSource } from '../../lib/native/contract.ts';
+import type { NativeSource } from '../../lib/native/contract.ts';
 import { loadAddon } from '../../lib/native/load.ts';
 import { assertClose, psnr } from '../support/compare.ts';
 import { type DiffusersNames, diffusersTensors, writeDiffusersFolder } from '../support/diffusers-folder.ts';
 import { q8Mix, writeGguf } from '../support/gguf.ts';
 import { golden, goldenTensors } from '../support/golden.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { deepArchitecture } from '../support/tiny-architectures.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
@@ -22,8 +23,8 @@ const never = new addon.Cancellation();
 const goldens = goldenTensors('networks.safetensors');
 const names = golden<DiffusersNames>('networks.json');
 
-const open = (source: NativeSource, threads = 1): Promise<NativeModel> =>
-  addon.open(source, { device: 'cpu', threads, precision: 'f32', cancellation: never });
+const open = (source: NativeSource, threads = 1): Promise<TestModel> =>
+  openModel(source, { device: 'cpu', threads, precision: 'f32', cancellation: never });
 
 function tensor(name: string): { shape: Shape; values: Float32Array } {
   const found = goldens.get(name);
@@ -33,12 +34,12 @@ function tensor(name: string): { shape: Shape; values: Float32Array } {
 
 const tokens = (checkpoint: string): Int32Array => goldens.get(`${checkpoint}.tokens`)?.values as Int32Array;
 
-async function encodeText(model: NativeModel, ids: Int32Array, clipSkip: number): Promise<Float32Array> {
+async function encodeText(model: TestModel, ids: Int32Array, clipSkip: number): Promise<Float32Array> {
   return (await model.encodeText(0, ids, clipSkip, never)).hidden;
 }
 
 /** The prediction for the golden inputs `name` under the context of `context`, of which a batch takes what it needs. */
-function predict(model: NativeModel, name: string, context: string, contextTokens: number): Promise<Float32Array> {
+function predict(model: TestModel, name: string, context: string, contextTokens: number): Promise<Float32Array> {
   const { shape, values } = tensor(`${name}.latent`);
   const hidden = tensor(context);
   const share = hidden.values.subarray(0, shape[0] * contextTokens * (hidden.shape.at(-1) as number));
@@ -46,7 +47,7 @@ function predict(model: NativeModel, name: string, context: string, contextToken
   return model.predict(values, shape, tensor(`${name}.timesteps`).values, condition, never);
 }
 
-async function withModel<T>(source: NativeSource, body: (model: NativeModel) => Promise<T>, threads = 1): Promise<T> {
+async function withModel<T>(source: NativeSource, body: (model: TestModel) => Promise<T>, threads = 1): Promise<T> {
   const model = await open(source, threads);
   try {
     return await body(model);
@@ -63,7 +64,7 @@ const keep = (all: TestTensor[]): TestTensor[] => {
 const tiny = tinyModel({ edit: keep }).path;
 
 describe('the networks of the tiny checkpoint agree with transformers and diffusers', () => {
-  let model: NativeModel;
+  let model: TestModel;
   before(async () => {
     model = await open({ model: tiny });
   });
@@ -111,7 +112,7 @@ describe('the networks of the tiny checkpoint agree with transformers and diffus
 });
 
 describe('the networks of a checkpoint of other sizes agree with transformers and diffusers', () => {
-  let model: NativeModel;
+  let model: TestModel;
   before(async () => {
     model = await open({ model: tinyModel({ architecture: deepArchitecture }).path });
   });
@@ -135,7 +136,7 @@ describe('the networks of a checkpoint of other sizes agree with transformers an
 });
 
 /** Everything that the networks say about the golden inputs. */
-async function answers(model: NativeModel): Promise<Float32Array[]> {
+async function answers(model: TestModel): Promise<Float32Array[]> {
   const latent = tensor('tiny.vae.latent');
   const image = tensor('tiny.vae.image');
   return [
@@ -159,7 +160,7 @@ describe('the answers do not depend on', () => {
     const context = tensor('tiny.hidden.skip1').values;
     const hidden = Float32Array.from({ length: 2 * 77 * 64 }, (_, i) => context[i % context.length] as number);
     const condition = { context: hidden, contextTokens: 77 };
-    const large = (model: NativeModel) => model.predict(latent, shape, Float32Array.of(10, 500), condition, never);
+    const large = (model: TestModel) => model.predict(latent, shape, Float32Array.of(10, 500), condition, never);
     const one = await withModel({ model: tiny }, large, 1);
     assert.deepEqual(await withModel({ model: tiny }, large, 2), one);
   });

@@ -5,9 +5,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { NativeModel, NativeSource } from '../../lib/native/contract.ts';
-import { addon, never } from '../support/addon.ts';
+import type { NativeSource } from '../../lib/native/contract.ts';
+import { never } from '../support/addon.ts';
 import { golden } from '../support/golden.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { sd2Architecture, type TinyModelArchitecture, xlArchitecture } from '../support/tiny-architectures.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
@@ -28,7 +29,7 @@ function write(architecture: TinyModelArchitecture, seed = 1): { path: string; t
 
 /** What the networks say to inputs of their sizes: text encoders, UNet, VAE. */
 async function answers(source: NativeSource): Promise<Record<'text' | 'unet' | 'vae', Float32Array[]>> {
-  const model: NativeModel = await addon.open(source, {
+  const model: TestModel = await openModel(source, {
     device: 'cpu',
     threads: 1,
     precision: 'f32',

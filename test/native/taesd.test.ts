@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { readImage } from '../../lib/image/input.ts';
 import { loadModel } from '../../lib/index.ts';
-import type { NativeModel, NativeSource } from '../../lib/native/contract.ts';
+import type { NativeSource } from '../../lib/native/contract.ts';
 import { diffuse } from '../cli/command.ts';
-import { addon, never, tiny } from '../support/addon.ts';
+import { never, tiny } from '../support/addon.ts';
 import { soundModel } from '../support/bad-models.ts';
 import { assertClose, psnr } from '../support/compare.ts';
 import { goldenTensors } from '../support/golden.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { placeNames, tinyAutoencoder, writeTinyAutoencoder } from '../support/tiny-autoencoder.ts';
 import { temporaryFolder } from '../support/tiny-model.ts';
@@ -22,8 +23,8 @@ const goldens = goldenTensors('taesd.safetensors');
 const values = (name: string) => goldens.get(name)?.values as Float32Array;
 const shapeOf = (name: string) => goldens.get(name)?.shape as Shape;
 
-const open = (source: NativeSource): Promise<NativeModel> =>
-  addon.open({ model: tiny.path, ...source }, { device: 'cpu', threads: 2, precision: 'f32', cancellation: never });
+const open = (source: NativeSource): Promise<TestModel> =>
+  openModel({ model: tiny.path, ...source }, { device: 'cpu', threads: 2, precision: 'f32', cancellation: never });
 
 const whole = writeTinyAutoencoder(tinyAutoencoder());
 const small = tinyAutoencoder({ encoderBlocks: [1, 2], decoderBlocks: [2, 1] });

@@ -4,17 +4,18 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { NativeImageNetwork, NativeOpenOptions } from '../../lib/native/contract.ts';
+import type { NativeOpenOptions } from '../../lib/native/contract.ts';
 import { addon, never, tiny } from '../support/addon.ts';
 import { assertClose } from '../support/compare.ts';
 import { goldenTensors } from '../support/golden.ts';
+import { evaluateImage, type TestImageNetwork } from '../support/networks.ts';
 import type { TestTensor } from '../support/safetensors.ts';
 import { temporaryFolder } from '../support/tiny-model.ts';
 import { releaseNames, sequenceNames, tinyCompactNet, tinyRrdbNet, writeUpscaler } from '../support/tiny-upscalers.ts';
 import { writeCheckpoint } from '../support/torch-file.ts';
 
-const open = (path: string, options: Partial<NativeOpenOptions> = {}): Promise<NativeImageNetwork> =>
-  addon.openImageNetwork(path, { device: 'cpu', threads: 2, precision: 'f32', cancellation: never, ...options });
+const open = (path: string, options: Partial<NativeOpenOptions> = {}): Promise<TestImageNetwork> =>
+  addon.open({ network: path }, { device: 'cpu', threads: 2, precision: 'f32', cancellation: never, ...options });
 
 const wrapped = (tensors: readonly TestTensor[], prefix: string): TestTensor[] =>
   tensors.map((tensor) => ({ ...tensor, name: prefix + tensor.name }));
@@ -52,7 +53,7 @@ describe('an upscaler gives what its original gives', () => {
     it(`${golden}, tensors spelled as ${spelling}`, async () => {
       const network = await open(writeUpscaler(tensors));
       assert.deepEqual([network.info.kind, network.info.scale], ['upscaler', scale]);
-      const values = await network.evaluate(image.values, image.shape as [number, number, number, number], never);
+      const values = await evaluateImage(network, image.values, image.shape as [number, number, number, number], never);
       assertClose(values, goldens.get(golden)?.values as Float32Array, 1e-5);
       await network.dispose();
     });
@@ -62,7 +63,7 @@ describe('an upscaler gives what its original gives', () => {
     const path = join(temporaryFolder(), 'upscaler.pth');
     writeCheckpoint(path, wrapped(tinyCompactNet(), 'params.'));
     const network = await open(path);
-    const values = await network.evaluate(image.values, image.shape as [number, number, number, number], never);
+    const values = await evaluateImage(network, image.values, image.shape as [number, number, number, number], never);
     assertClose(values, goldens.get('compact x3')?.values as Float32Array, 1e-5);
     await network.dispose();
   });
@@ -177,7 +178,12 @@ describe('an image is refused', () => {
   for (const [what, length, shape] of bad) {
     it(what, async () => {
       const network = await open(path);
-      const evaluation = network.evaluate(new Float32Array(length), shape as [number, number, number, number], never);
+      const evaluation = evaluateImage(
+        network,
+        new Float32Array(length),
+        shape as [number, number, number, number],
+        never,
+      );
       await assert.rejects(evaluation, { code: 'ERR_INVALID_ARG_VALUE' });
       await network.dispose();
     });
@@ -186,11 +192,11 @@ describe('an image is refused', () => {
   it('by a network that was disposed of, and a call that runs then ends', async () => {
     const network = await open(path, { threads: 1 });
     const shape = [1, 3, 512, 512] as const;
-    const running = network.evaluate(new Float32Array(3 * 512 * 512), shape, never);
+    const running = evaluateImage(network, new Float32Array(3 * 512 * 512), shape, never);
     const refused = assert.rejects(running, { code: 'ERR_DISPOSED' });
     await network.dispose();
     await refused;
-    await assert.rejects(network.evaluate(new Float32Array(12), [1, 3, 2, 2], never), { code: 'ERR_DISPOSED' });
+    await assert.rejects(evaluateImage(network, new Float32Array(12), [1, 3, 2, 2], never), { code: 'ERR_DISPOSED' });
   });
 
   it('by a constructor: networks are opened', async () => {

@@ -9,6 +9,7 @@ import { type EmbeddingOption, loadModel, type Model, type Txt2ImgOptions } from
 import { addon, never } from '../support/addon.ts';
 import { assertClose, psnr } from '../support/compare.ts';
 import { golden, goldenTensors } from '../support/golden.ts';
+import { openModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { sd2Architecture, tinyArchitecture, xlArchitecture } from '../support/tiny-architectures.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
@@ -58,7 +59,7 @@ function write(model: Name, word: string): EmbeddingOption {
 for (const name of ['sd2', 'xl'] as const) {
   test(`tokens behind the vocabulary stand for vectors, in the text encoders of ${name}`, async () => {
     const { path } = tinyModel({ architecture: ARCHITECTURES[name] });
-    const model = await addon.open(
+    const model = await openModel(
       { model: path },
       { device: 'cpu', threads: 1, precision: 'f32', cancellation: never },
     );

@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { NativeModel } from '../../lib/native/contract.ts';
 import { embedNumbers } from '../../lib/pipeline/embeddings.ts';
-import { addon, never } from '../support/addon.ts';
+import { never } from '../support/addon.ts';
 import { assertClose, largestError, psnr } from '../support/compare.ts';
 import { q8Mix, writeGguf } from '../support/gguf.ts';
 import { golden, goldenTensors } from '../support/golden.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import {
   sd2Architecture,
@@ -55,7 +55,7 @@ function writeLora(family: string, spelling: 'kohya' | 'peft'): { path: string; 
 
 /** Each answer of the networks to the golden inputs beside what diffusers' say. */
 async function answers(
-  model: NativeModel,
+  model: TestModel,
   family: string,
   numbers: readonly number[] | undefined,
 ): Promise<[received: Float32Array, expected: Float32Array][]> {
@@ -77,8 +77,8 @@ async function answers(
   return pairs;
 }
 
-const open = (path: string, threads = 1): Promise<NativeModel> =>
-  addon.open({ model: path }, { device: 'cpu', threads, precision: 'f32', profile: true, cancellation: never });
+const open = (path: string, threads = 1): Promise<TestModel> =>
+  openModel({ model: path }, { device: 'cpu', threads, precision: 'f32', profile: true, cancellation: never });
 
 for (const [family, architecture, numbers] of FAMILIES) {
   const { path } = tinyModel({
@@ -121,7 +121,7 @@ describe('LoRAs of convolutions that go the way of Winograd', () => {
   const layer = 'input_blocks.1.0.out_layers.3';
   const latent = Float32Array.from({ length: 4 * 32 * 32 }, (_, i) => Math.sin(i));
   const condition = { context: new Float32Array(77 * 128).fill(0.1), contextTokens: 77 };
-  const predict = (model: NativeModel): Promise<Float32Array> =>
+  const predict = (model: TestModel): Promise<Float32Array> =>
     model.predict(latent, [1, 4, 32, 32], Float32Array.of(500), condition, never);
 
   it('change what was packed before, and leave no trace when they are gone', async () => {

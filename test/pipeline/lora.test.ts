@@ -6,12 +6,12 @@ import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { loadModel, type Model } from '../../lib/index.ts';
-import type { NativeModel } from '../../lib/native/contract.ts';
 import { addon, never } from '../support/addon.ts';
 import { assertClose, largestError, psnr } from '../support/compare.ts';
 import type { DiffusersNames } from '../support/diffusers-folder.ts';
 import { q8Mix, writeGguf } from '../support/gguf.ts';
 import { golden, goldenTensors } from '../support/golden.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 
@@ -38,7 +38,7 @@ const tensor = (name: string, shape: number[], values: ArrayLike<number>): TestT
 const values = (name: string): Float32Array => goldens.get(name)?.values as Float32Array;
 
 /** What the text encoder and the UNet say about the golden inputs. */
-async function answers(model: NativeModel): Promise<Float32Array[]> {
+async function answers(model: TestModel): Promise<Float32Array[]> {
   const tokens = goldens.get('tokens')?.values as Int32Array;
   const context = values('context');
   return [
@@ -55,14 +55,14 @@ const tinyPath = tinyModel({
   },
 }).path;
 
-const openTiny = (path = tinyPath): Promise<NativeModel> =>
-  addon.open({ model: path }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
+const openTiny = (path = tinyPath): Promise<TestModel> =>
+  openModel({ model: path }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
 
 const equal = (a: readonly Float32Array[], b: readonly Float32Array[]): boolean =>
   a.every((one, i) => largestError(one, b[i] as Float32Array) === 0);
 
 describe('LoRAs of every form change the networks as their formulas say', () => {
-  let model: NativeModel;
+  let model: TestModel;
   let untouched: Float32Array[];
   before(async () => {
     model = await openTiny();
@@ -207,7 +207,7 @@ const pair = (name: string, out: number, inputs: number, scale = 0.3): TestTenso
 const good = () => write('good', pair(layer, 32, 64));
 
 describe('a file that does not fit is refused, and what was in force stays', () => {
-  let model: NativeModel;
+  let model: TestModel;
   before(async () => {
     model = await openTiny();
   });

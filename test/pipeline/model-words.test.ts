@@ -5,9 +5,10 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadModel, type ModelSource, type Txt2ImgOptions } from '../../lib/index.ts';
-import { addon, never } from '../support/addon.ts';
+import { never } from '../support/addon.ts';
 import { type DiffusersNames, writeDiffusersFolder } from '../support/diffusers-folder.ts';
 import { golden } from '../support/golden.ts';
+import { openModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { tinyArchitecture, xlArchitecture } from '../support/tiny-architectures.ts';
 import { normalNoise, temporaryFolder, tinyModel } from '../support/tiny-model.ts';
@@ -238,7 +239,7 @@ test('LongCLIP reads 248 tokens at once; its first 77 are those of the positions
     },
   });
   const encode = async (model: string, length: number) => {
-    const opened = await addon.open({ model }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
+    const opened = await openModel({ model }, { device: 'cpu', threads: 1, precision: 'f32', cancellation: never });
     const tokens = Int32Array.from({ length }, (_, i) => (i * 7919) % VOCABULARY);
     const { hidden } = await opened.encodeText(0, tokens, 1, never);
     await opened.dispose();

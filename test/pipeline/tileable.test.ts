@@ -4,12 +4,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { loadModel, type Model, SAMPLERS, type Sampler, type Txt2ImgOptions } from '../../lib/index.ts';
-import type { NativeModel, NativeTileable } from '../../lib/native/contract.ts';
+import type { NativeTileable } from '../../lib/native/contract.ts';
 import { diffuse } from '../cli/command.ts';
-import { addon, never } from '../support/addon.ts';
+import { never } from '../support/addon.ts';
 import { soundModel } from '../support/bad-models.ts';
 import { assertClose, psnr } from '../support/compare.ts';
 import { goldenTensors } from '../support/golden.ts';
+import { openModel, type TestModel } from '../support/networks.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 
 type Shape = [number, number, number, number];
@@ -18,10 +19,10 @@ describe('tileable networks give what those of diffusers give with circular padd
   const goldens = goldenTensors('tileable.safetensors');
   const values = (name: string) => goldens.get(name)?.values as Float32Array;
   const shape = goldens.get('latent')?.shape as Shape;
-  let native: NativeModel;
+  let native: TestModel;
   before(async () => {
     const options = { device: 'cpu', threads: 1, precision: 'f32', cancellation: never } as const;
-    native = await addon.open({ model: tinyModel().path }, options);
+    native = await openModel({ model: tinyModel().path }, options);
   });
   after(() => native.dispose());
 

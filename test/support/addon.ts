@@ -1,12 +1,9 @@
 // Calls to the native addon with a tiny model, for tests that are about the calls and not about the numbers.
 
-import type {
-  NativeCancellation,
-  NativeModel,
-  NativeOpenOptions,
-  NativeTextEncoding,
-} from '../../lib/native/contract.ts';
+import type { NativeCancellation, NativeOpenOptions } from '../../lib/native/contract.ts';
 import { loadAddon } from '../../lib/native/load.ts';
+import type { TextEncoding } from '../../lib/native/networks.ts';
+import { openModel, type TestModel } from './networks.ts';
 import { tinyModel } from './tiny-model.ts';
 
 export const addon = loadAddon();
@@ -14,11 +11,11 @@ export const addon = loadAddon();
 export const never = new addon.Cancellation();
 export const tiny = tinyModel({ dtype: 'f16' });
 
-export const openTiny = (options: Partial<NativeOpenOptions> = {}): Promise<NativeModel> =>
-  addon.open({ model: tiny.path }, { device: 'cpu', threads: 1, cancellation: never, ...options });
+export const openTiny = (options: Partial<NativeOpenOptions> = {}): Promise<TestModel> =>
+  openModel({ model: tiny.path }, { device: 'cpu', threads: 1, cancellation: never, ...options });
 
 /** Takes milliseconds. */
-export const encodeText = (model: NativeModel, cancellation: NativeCancellation = never): Promise<NativeTextEncoding> =>
+export const encodeText = (model: TestModel, cancellation: NativeCancellation = never): Promise<TextEncoding> =>
   model.encodeText(0, new Int32Array(tiny.sizes.textPositions), 1, cancellation);
 
 const SIDE = 640;
@@ -27,7 +24,7 @@ export const DECODED_LENGTH = 3 * SIDE * SIDE;
 
 /** A square image, which takes most of a second. */
 export const decode = (
-  model: NativeModel,
+  model: TestModel,
   cancellation: NativeCancellation = never,
   side = SIDE,
 ): Promise<Float32Array> =>
@@ -35,5 +32,5 @@ export const decode = (
 
 const context = { context: new Float32Array(77 * 64).fill(0.1), contextTokens: 77 };
 
-export const predict = (model: NativeModel, latent: Float32Array): Promise<Float32Array> =>
+export const predict = (model: TestModel, latent: Float32Array): Promise<Float32Array> =>
   model.predict(latent, [1, 4, 8, 8], new Float32Array([500]), context, never);

@@ -1,13 +1,9 @@
-// See prediction.h.
-#include "family/prediction.h"
-
+// Stable Diffusion 2: one text encoder of OpenCLIP, attention heads of 64 channels, and models that predict v without saying so.
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
-#include "io/mapped_file.h"
+#include "family/stable_diffusion.h"
 #include "io/read_numbers.h"
-#include "names/names.h"
 
 namespace diffusion {
 
@@ -37,14 +33,32 @@ double deviation(const StoredTensor & tensor) {
     return std::sqrt(std::max(squares / n - sum / n * (sum / n), 0.0));
 }
 
-} // namespace
-
-std::string likely_prediction(const TensorTable & table, const std::string & family) {
-    const StoredTensor * bias = family == "sd2" ? last_transformer_bias(table) : nullptr;
+// What ComfyUI reads off the biases of the last transformer's first norm, which are larger where v was predicted.
+std::string likely_prediction(const Model & model) {
+    const TensorTable & table = model.tensors.table;
+    const StoredTensor * bias = concat_variant(model).empty() ? last_transformer_bias(table) : nullptr;
     if (!bias) return "epsilon";
     const double spread = deviation(*bias);
     table.check_unchanged();
     return spread > least_v_deviation ? "v" : "epsilon";
+}
+
+} // namespace
+
+const Family & sd2() {
+    static const Family family = {
+        .name = "sd2",
+        .matches =
+            [](const Model & model) { return model.unet && model.unet->vector_size == 0 && model.unet->head_size > 0; },
+        .parts = {text_encoder_part("text encoder", {}), unet_part(), vae_part(), tiny_autoencoder_part()},
+        .absent = absent_halves(),
+        .variant = concat_variant,
+        .likely_prediction = likely_prediction,
+        .scaling_factor = sd_scaling_factor,
+        .require_fit = require_matching_sizes,
+        .bind_control_net = bind_unet_control_net,
+    };
+    return family;
 }
 
 } // namespace diffusion

@@ -1,0 +1,28 @@
+// Stable Diffusion XL (Podell et al. 2023): two text encoders, the pooled text of the second, and two sizes and a place.
+#include "family/stable_diffusion.h"
+
+namespace diffusion {
+
+namespace {
+
+constexpr int64_t numbers = 6;
+
+} // namespace
+
+const Family & sdxl() {
+    static const Family family = {
+        .name = "sdxl",
+        .matches = [](const Model & model) { return conditioning_numbers(model) == numbers; },
+        .parts = {text_encoder_part("text encoder", {.xl = true}),
+                  text_encoder_2_part("second text encoder", {.xl = true, .pooled = true}), unet_part(), vae_part(),
+                  tiny_autoencoder_part()},
+        .absent = absent_halves(),
+        .variant = concat_variant,
+        .scaling_factor = xl_scaling_factor,
+        .require_fit = require_matching_sizes,
+        .bind_control_net = bind_unet_control_net,
+    };
+    return family;
+}
+
+} // namespace diffusion

@@ -1,0 +1,168 @@
+// See residency.h.
+#include "runtime/residency.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "backend/memory.h"
+
+namespace diffusion {
+
+Residency::Residency(const WeightBinder & weights, const std::vector<BoundComponent> & components, Device & device,
+                     Runner & runner, Placement placement, ResidencyPolicy policy)
+    : weights_(weights), device_(device), runner_(runner), placement_(placement), policy_(policy) {
+    for (const BoundComponent & component : components) {
+        const auto bindings = weights.bindings().subspan(component.first, component.end - component.first);
+        entries_.push_back({&component, bindings, nullptr, std::nullopt});
+    }
+}
+
+void Residency::open(const PlacedWeights::Progress & progress, const Cancellation & cancellation) {
+    if (policy_.kind != ResidencyPolicy::keep) return;
+    int64_t total = 0, before = 0;
+    for (const auto & binding : weights_.bindings()) total += static_cast<int64_t>(binding.stored->n_bytes);
+    for (Entry & entry : entries_) {
+        int64_t done = 0;
+        const auto report = [&](int64_t done_here, int64_t) { progress(before + (done = done_here), total); };
+        load(entry, progress ? PlacedWeights::Progress(report) : nullptr, cancellation);
+        before += done;
+    }
+}
+
+void Residency::load(size_t component, const Cancellation & cancellation) {
+    load(entries_[component], nullptr, cancellation);
+}
+
+void Residency::load(Entry & entry, const PlacedWeights::Progress & progress, const Cancellation & cancellation) {
+    if (entry.placed) return;
+    entry.placed = std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, device_.backend(),
+                                                   device_.packed_weights(), placement_, progress, cancellation);
+}
+
+void Residency::unload(size_t component) noexcept {
+    Entry & entry = entries_[component];
+    if (!entry.placed) return;
+    runner_.forget(entry.component->label);
+    entry.last_packed = packed_bytes(entry);
+    entry.placed.reset();
+    entry.loras.reset();
+    return_freed_memory();
+}
+
+void Residency::prepare(size_t component, const std::shared_ptr<const LoraSet> & loras,
+                        const Cancellation & cancellation) {
+    Entry & entry = entries_[component];
+    entry.last_use = ++uses_;
+    const int64_t packed = std::max(entry.last_packed, packed_bytes(entry));
+    make_room(entry, weight_bytes(component).allocated + packed);
+    load(entry, nullptr, cancellation);
+    add(entry, loras);
+    entry.placed->update(cancellation);
+}
+
+void Residency::settle(size_t component) noexcept {
+    Entry & entry = entries_[component];
+    make_room(entry, weight_bytes(component).allocated + packed_bytes(entry));
+}
+
+// Unloads others, so that `needed` bytes of the user's are within the policy.
+void Residency::make_room(const Entry & user, int64_t needed) noexcept {
+    if (policy_.kind == ResidencyPolicy::keep) return;
+    int64_t used = needed;
+    std::vector<size_t> others;
+    for (size_t i = 0; i < entries_.size(); i++) {
+        const Entry & entry = entries_[i];
+        if (!entry.placed || &entry == &user) continue;
+        used += entry.placed->allocated_bytes() + packed_bytes(entry);
+        others.push_back(i);
+    }
+    std::ranges::sort(others, {}, [&](size_t i) { return entries_[i].last_use; });
+    for (const size_t i : others) {
+        if (policy_.kind == ResidencyPolicy::budget && used <= policy_.bytes) return;
+        used -= entries_[i].placed->allocated_bytes() + packed_bytes(entries_[i]);
+        unload(i);
+    }
+}
+
+// What is in force already costs nothing, and neither does what adds nothing to this component.
+void Residency::add(Entry & entry, const std::shared_ptr<const LoraSet> & loras) {
+    if (entry.loras == loras) return;
+    const auto *first = entry.bindings.data(), *end = first + entry.bindings.size();
+    PackedWeights * const packed = device_.packed_weights();
+    PackedWeights::Deltas in_panels = packed ? packed->deltas() : PackedWeights::Deltas();
+    for (const auto & binding : entry.bindings) in_panels.erase(binding.tensor);
+    PlacedWeights::Deltas in_tensors;
+    if (loras) {
+        const auto & deltas = loras->loras.deltas;
+        for (auto delta = deltas.lower_bound(first); delta != deltas.end() && delta->first < end; ++delta) {
+            if (packed && delta->first->for_gemm) {
+                in_panels.emplace(delta->first->tensor, delta->second);
+            } else {
+                in_tensors.emplace(delta->first, delta->second);
+            }
+        }
+    }
+    PlacedWeights::Change change = entry.placed->change_to(std::move(in_tensors));
+    const bool same = change.stale.empty() && (!packed || in_panels == packed->deltas());
+    // Nothing below throws: all of it is in force, or none.
+    if (!same) {
+        runner_.forget(entry.component->label);
+        entry.placed->apply(std::move(change));
+        if (packed) packed->set_deltas(std::move(in_panels));
+    }
+    entry.loras = loras;
+}
+
+void Residency::check_unchanged(size_t component) const {
+    entries_[component].placed->check_unchanged();
+}
+
+const StoredTensor * Residency::in_file(Tensor tensor) const {
+    for (const Entry & entry : entries_) {
+        const StoredTensor * stored = entry.placed ? entry.placed->in_file(tensor) : nullptr;
+        if (stored) return stored;
+    }
+    return nullptr;
+}
+
+int64_t Residency::packed_bytes(const Entry & entry) const {
+    const PackedWeights * packed = device_.packed_weights();
+    size_t bytes = 0;
+    if (packed) {
+        for (const auto & binding : entry.bindings) bytes += packed->packed_bytes(binding.tensor);
+    }
+    return static_cast<int64_t>(bytes);
+}
+
+WeightBytes Residency::weight_bytes(size_t component) const {
+    const Entry & entry = entries_[component];
+    WeightBytes bytes = measure_weights(weights_.table(), entry.bindings, device_.backend(),
+                                        device_.packed_weights() != nullptr, placement_);
+    if (entry.placed) bytes.allocated = entry.placed->allocated_bytes();
+    return bytes;
+}
+
+ComponentMemory Residency::memory(size_t component) const {
+    const Entry & entry = entries_[component];
+    ComponentMemory memory;
+    memory.loaded = entry.placed != nullptr;
+    if (memory.loaded) memory.weights = weight_bytes(component);
+    memory.packed_bytes = packed_bytes(entry);
+    memory.compute_bytes = static_cast<int64_t>(runner_.held_bytes(entry.component->label));
+    return memory;
+}
+
+ComponentMemory Residency::measure(size_t component, const std::string & variant,
+                                   const std::vector<GraphInput> & inputs, const Runner::Build & build) {
+    const Entry & entry = entries_[component];
+    std::optional<UnplacedWeights> standin;
+    if (!entry.placed) standin.emplace(entry.bindings, device_.backend(), device_.packed_weights());
+    ComponentMemory memory;
+    memory.loaded = entry.placed != nullptr;
+    memory.weights = weight_bytes(component);
+    memory.compute_bytes = static_cast<int64_t>(runner_.measure(entry.component->label, variant, inputs, build));
+    memory.packed_bytes = packed_bytes(entry);
+    return memory;
+}
+
+} // namespace diffusion
