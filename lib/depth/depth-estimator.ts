@@ -1,4 +1,4 @@
-// Estimating depth: opening a network for it, showing it images, giving it back.
+// Depth estimation: opens a network, runs it on images, and frees it.
 
 import { createAbortController, follow } from '../async/abort.ts';
 import { DiffusionError } from '../core/errors.ts';
@@ -25,9 +25,9 @@ import { networkSize } from './network-size.ts';
 
 /** What an open depth network is, read from its tensors. */
 export interface DepthEstimatorInfo {
-  /** `dpt` for DPT-Large and its kin, `dpt-hybrid`. */
+  /** `dpt` for DPT-Large and similar networks, `dpt-hybrid`. */
   readonly architecture: string;
-  /** Side in pixels of the images that it was made for. Others are brought near it before it sees them. */
+  /** Side in pixels of the images that it was made for. Other images are resized to about that size. */
   readonly side: number;
   readonly parameters: number;
   readonly device: string;
@@ -37,7 +37,7 @@ export interface DepthEstimatorInfo {
 
 /** Options of {@link DepthEstimator.estimate}. */
 export interface EstimateOptions extends ImageLimits {
-  /** Cancels the call, at any moment: it rejects with `signal.reason`. */
+  /** Cancels the call at any time: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
@@ -56,9 +56,9 @@ export interface EstimateDepthOptions extends ComputeOptions, ImageLimits {
  * await depth.save('room-depth.png');
  * ```
  *
- * @param path of a file of MiDaS (`.pt`) or transformers (safetensors, `.bin`), of a folder of transformers, or of a Stable Diffusion
- *   2 depth model, file or folder, whose own network is taken.
- * @throws as {@link loadModel}.
+ * @param path of a MiDaS file (`.pt`), a transformers file (safetensors, `.bin`) or folder, or a Stable Diffusion 2
+ *   depth model (file or folder), whose depth network is used.
+ * @throws like {@link loadModel}.
  */
 export async function loadDepthEstimator(path: string, options: ComputeOptions = {}): Promise<DepthEstimator> {
   const checkedPath = checkPath(path);
@@ -66,7 +66,7 @@ export async function loadDepthEstimator(path: string, options: ComputeOptions =
   return openDepthEstimator(addon, checkedPath, checkNetworkOptions(options, addon));
 }
 
-/** The same with options that are known to be right. */
+/** The same with validated options. */
 export async function openDepthEstimator(
   addon: NativeAddon,
   path: string,
@@ -81,7 +81,7 @@ export async function openDepthEstimator(
 }
 
 /**
- * Estimates the depth of one image, with a network that is opened for it and closed again. For several, see
+ * Estimates the depth of one image, with a network that is opened for it and closed again. For several images, use
  * {@link loadDepthEstimator}.
  *
  * ```ts
@@ -89,7 +89,7 @@ export async function openDepthEstimator(
  * await depth.save('room-depth.png');
  * ```
  *
- * @throws as {@link loadDepthEstimator} and {@link DepthEstimator.estimate}.
+ * @throws like {@link loadDepthEstimator} and {@link DepthEstimator.estimate}.
  */
 export async function estimateDepth(image: ImageInput, options: EstimateDepthOptions): Promise<DepthMap> {
   const addon = loadAddon();
@@ -103,7 +103,7 @@ export async function estimateDepth(image: ImageInput, options: EstimateDepthOpt
   return await estimator.estimateOf(pixels, checked.signal);
 }
 
-/** A depth network in memory, on a thread of its own. Made by {@link loadDepthEstimator}. */
+/** A depth network in memory, on its own thread. Created by {@link loadDepthEstimator}. */
 export class DepthEstimator implements AsyncDisposable {
   readonly info: DepthEstimatorInfo;
   readonly #addon: NativeAddon;
@@ -119,11 +119,11 @@ export class DepthEstimator implements AsyncDisposable {
   }
 
   /**
-   * Estimates how near everything in an image is. Calls follow each other in their order.
+   * Estimates how near everything in an image is. Calls execute in order.
    *
-   * @throws TypeError or RangeError for wrong arguments; `signal.reason` once the signal has fired; DiffusionError `ERR_FILE`,
-   *   `ERR_IMAGE`, `ERR_MISSING_PACKAGE` where the image cannot be read, `ERR_NON_FINITE`, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`,
-   *   `ERR_DISPOSED`.
+   * @throws TypeError or RangeError for invalid arguments; `signal.reason` once the signal has fired; DiffusionError
+   *   `ERR_FILE`, `ERR_IMAGE`, `ERR_MISSING_PACKAGE` if the image cannot be read, `ERR_NON_FINITE`,
+   *   `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, `ERR_DISPOSED`.
    */
   async estimate(image: ImageInput, options: EstimateOptions = {}): Promise<DepthMap> {
     const check = new OptionCheck(options, ['signal', 'maxPixels']);
@@ -138,7 +138,7 @@ export class DepthEstimator implements AsyncDisposable {
     return new DepthMap(await resizeNearness(await this.nearness(image, signal), image.width, image.height));
   }
 
-  /** @internal The same as the network gives it, which is of another size. */
+  /** @internal The network's own output, which has another size. */
   async nearness(image: Pixels, signal?: AbortSignal): Promise<Nearness> {
     const controller = createAbortController();
     const unfollow = follow(controller, [signal, this.#disposal.signal]);
@@ -157,7 +157,7 @@ export class DepthEstimator implements AsyncDisposable {
     }
   }
 
-  /** As {@link Model.dispose}. */
+  /** Like {@link Model.dispose}. */
   async dispose(): Promise<void> {
     const message = 'The depth estimator was disposed of. Load it again to use it';
     this.#disposal.abort(new DiffusionError('ERR_DISPOSED', message));
@@ -169,7 +169,7 @@ export class DepthEstimator implements AsyncDisposable {
   }
 }
 
-/** Checks an image and `maxPixels`; what it returns reads it once all is checked. */
+/** Checks an image and `maxPixels`; the returned function reads the image once everything is checked. */
 function imageReader(check: OptionCheck, image: unknown): () => Promise<Pixels> {
   const maxPixels = checkMaxPixels(check);
   const input = checkImageArgument(check, image, maxPixels);

@@ -7,14 +7,14 @@ import { namedFormat, writeImage } from '../image/write-image.ts';
 import { encodeGray16 } from '../image/write-png.ts';
 import type { Nearness } from './latent-depth.ts';
 
-/** A depth map, as a network estimated it. It may be given wherever depth is asked for. */
+/** A depth map estimated by a network. Accepted wherever an option asks for depth. */
 export class DepthMap implements Nearness {
-  /** Size in pixels: that of the image. */
+  /** Size in pixels, equal to that of the image. */
   readonly width: number;
   readonly height: number;
   /**
-   * `[height, width]`: how near each pixel is, larger is nearer. Up to a factor and a summand the inverse of its distance, in no unit;
-   * of two images the numbers cannot be compared.
+   * `[height, width]`: how near each pixel is; larger is nearer. The inverse of its distance up to scale and offset,
+   * without a unit; values of different images are not comparable.
    */
   readonly data: Float32Array;
 
@@ -25,12 +25,12 @@ export class DepthMap implements Nearness {
     this.data = data;
   }
 
-  /** Whether it is one: instances of other copies of this package are none. */
+  /** Also recognizes instances from other copies of this package. */
   static is(value: unknown): value is DepthMap {
     return typeof value === 'object' && value !== null && #shares in value;
   }
 
-  /** The depth map as an image: white is the nearest, black the farthest. */
+  /** The depth map as an image: white is nearest, black farthest. */
   async image(): Promise<RgbImage> {
     const shares = await this.#shares();
     const rgb = new Uint8Array(3 * shares.length);
@@ -40,7 +40,7 @@ export class DepthMap implements Nearness {
     return new RgbImage(rgb, this.width, this.height);
   }
 
-  /** The same as a PNG file of 16-bit gray. */
+  /** The depth map as a PNG file of 16-bit gray. */
   async png(): Promise<Buffer> {
     const shares = await this.#shares();
     const bytes = new Uint8Array(2 * shares.length);
@@ -53,17 +53,18 @@ export class DepthMap implements Nearness {
   }
 
   /**
-   * Writes {@link png} to a file, or {@link image} where its name ends in `.jpg` or `.webp`, whole or not at all.
+   * Writes {@link png} to a file, or {@link image} if its name ends in `.jpg` or `.webp`. The file is complete or not
+   * written at all.
    *
-   * @param path where to; its folder must exist, a file that is there is replaced.
-   * @throws as {@link RgbImage.save}.
+   * @param path of the file; its folder must exist, an existing file is replaced.
+   * @throws like {@link RgbImage.save}.
    */
   async save(path: string, options: LossyOptions = {}): Promise<void> {
     if (namedFormat(path) === 'png') await writeImage(path, await this.png());
     else await (await this.image()).save(path, options);
   }
 
-  /** From 0, the farthest, to 1, the nearest; 0 where all is equally near. */
+  /** From 0, the farthest, to 1, the nearest; 0 if everything is equally near. */
   async #shares(): Promise<Float32Array> {
     const { data } = this;
     let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];

@@ -1,4 +1,4 @@
-// What estimates depth for a model that draws: opened when it is first needed, and kept.
+// The depth estimator of a model: opened when first needed, and kept.
 
 import { createAbortController } from '../async/abort.ts';
 import { DiffusionError } from '../core/errors.ts';
@@ -8,13 +8,13 @@ import { type DepthEstimator, openDepthEstimator } from './depth-estimator.ts';
 
 /** Where the files of such a network may be. */
 export interface DepthPaths {
-  /** Those of a network that was asked for. */
+  /** The requested network. */
   readonly depthModel: string | undefined;
-  /** Those of the model that draws, which may have one beside it. */
+  /** The model itself, which may include such a network. */
   readonly model: string | undefined;
 }
 
-/** A depth estimator, once it is needed. */
+/** A depth estimator, opened on demand. */
 export class DepthSource {
   readonly #addon: NativeAddon;
   readonly #paths: DepthPaths;
@@ -22,7 +22,7 @@ export class DepthSource {
   readonly #disposal = createAbortController();
   #opened: Promise<DepthEstimator> | undefined;
 
-  /** @param options those that the model was loaded with. */
+  /** @param options the options that the model was loaded with. */
   constructor(addon: NativeAddon, paths: DepthPaths, options: CheckedComputeOptions) {
     this.#addon = addon;
     this.#paths = paths;
@@ -30,9 +30,10 @@ export class DepthSource {
   }
 
   /**
-   * The estimator, the same for all calls. One that did not open is tried again by the next call.
+   * The estimator, the same for all calls. If it did not open, the next call tries again.
    *
-   * @throws as {@link openDepthEstimator}; DiffusionError `ERR_MODEL_INCOMPLETE` where none was asked for and the model has none.
+   * @throws like {@link openDepthEstimator}; DiffusionError `ERR_MODEL_INCOMPLETE` if none was requested and the model
+   *   includes none.
    */
   async estimator(): Promise<DepthEstimator> {
     const opening = this.#opened ?? this.#open();
@@ -45,10 +46,10 @@ export class DepthSource {
     }
   }
 
-  /** Frees it, also while it is being opened. */
+  /** Frees it, even while it is being opened. */
   async dispose(): Promise<void> {
     this.#disposal.abort(new DiffusionError('ERR_DISPOSED', 'The model was disposed of. Load it again to use it'));
-    // That it did not open was said to whoever asked for it.
+    // The failure to open was reported to the caller who asked for it.
     const estimator = await this.#opened?.catch(() => undefined);
     await estimator?.dispose();
   }
@@ -64,13 +65,13 @@ export class DepthSource {
       if (!isOfAnotherKind(error)) throw error;
       cause = error;
     }
-    const message = 'The model has no network beside it that estimates depth';
+    const message = 'The model does not include a network that estimates depth';
     const remedy = 'Give the depth itself, or load the model with the option `depthModel`';
     throw new DiffusionError('ERR_MODEL_INCOMPLETE', `${message}. ${remedy}`, { cause });
   }
 }
 
-/** Whether a file or folder holds something else, and is not one that is damaged. */
+/** Whether a file or folder has another content, as opposed to being damaged. */
 function isOfAnotherKind(error: unknown): boolean {
   return error instanceof DiffusionError && ['ERR_MODEL_UNSUPPORTED', 'ERR_FILE'].includes(error.code);
 }

@@ -1,10 +1,12 @@
-// Depth as networks take it: nearness at the size of a latent.
+// Depth as input of networks: nearness at the size of a latent.
 
 import { eachRow } from '../async/slices.ts';
 import type { Pixels } from '../image/pixels.ts';
 import type { Placement } from '../image/resize.ts';
 
-/** How near each point of an image is, larger is nearer; only the order and the proportions of distances mean something. */
+/**
+ * How near each point of an image is; larger is nearer. Only the order and the proportions of distances are meaningful.
+ */
 export interface Nearness {
   readonly width: number;
   readonly height: number;
@@ -12,7 +14,7 @@ export interface Nearness {
   readonly data: Float32Array;
 }
 
-/** Nearness that a gray image shows, white is near. */
+/** Nearness from a gray image; white is near. */
 export async function nearnessOf({ width, height, data }: Pixels): Promise<Nearness> {
   const nearness = new Float32Array(data.length);
   await eachRow(height, (row) => nearness.set(data.subarray(row * width, (row + 1) * width), row * width));
@@ -20,12 +22,12 @@ export async function nearnessOf({ width, height, data }: Pixels): Promise<Nearn
 }
 
 /**
- * The nearness of what is drawn, at latent cells.
+ * The nearness of the generated image, at latent cells.
  *
- * @param image size of the image that the nearness is of; it may itself be of another.
- * @param placement of that image in what is drawn.
+ * @param image size of the image that the nearness belongs to; the nearness itself may have another size.
+ * @param placement of that image in the generated one.
  * @param factor pixels along one side of a cell.
- * @returns `[height / factor, width / factor]` from -1 to 1, far to near; 0 where all is equally near.
+ * @returns `[height / factor, width / factor]` from -1 to 1, far to near; 0 if everything is equally near.
  */
 export async function depthOfLatent(
   nearness: Nearness,
@@ -33,7 +35,7 @@ export async function depthOfLatent(
   { from, to, target }: Placement,
   factor: number,
 ): Promise<Float32Array> {
-  // What lies around the image in the target shows its border, as the image does.
+  // Outside the image its border is repeated, as for the image.
   const across = (nearness.width / image.width) * (from.width / to.width);
   const down = (nearness.height / image.height) * (from.height / to.height);
   const columns = await tapsOf(
@@ -52,20 +54,23 @@ export async function depthOfLatent(
   return normalize(cells);
 }
 
-/** Samples nearness anew at another size, bicubic as torch's `interpolate` does it. */
+/** Resamples nearness to another size, bicubic like torch's `interpolate`. */
 export async function resizeNearness(nearness: Nearness, width: number, height: number): Promise<Nearness> {
   const columns = await tapsOf(0, nearness.width / width, width, nearness.width);
   const rows = await tapsOf(0, nearness.height / height, height, nearness.height);
   return { width, height, data: await sampleCubic(nearness, columns, rows) };
 }
 
-/** The four values that one is made of, by their places and weights. */
+/** The four values that contribute to one, by index and weight. */
 interface Taps {
   readonly places: readonly number[];
   readonly weights: readonly number[];
 }
 
-/** Cubic convolution (Keys 1981) with torch's and OpenCV's coefficient; the filter stays as wide where the image shrinks. */
+/**
+ * Cubic convolution (Keys 1981) with torch's and OpenCV's coefficient; the filter does not widen when the image
+ * shrinks.
+ */
 async function tapsOf(start: number, step: number, count: number, limit: number): Promise<Taps[]> {
   const a = -0.75;
   const taps: Taps[] = [];

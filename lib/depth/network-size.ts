@@ -1,14 +1,14 @@
-// At which size a depth network sees an image.
+// The size at which a depth network sees an image.
 
 import type { Size } from '../image/resize.ts';
 
-/** Of the square that a network was made for, as many go into the largest image that it sees. */
+/** The maximum number of squares of the network's own size in the largest image that it sees. */
 const MOST_SQUARES = 4;
 
 /**
- * The rule of MiDaS ("minimal", which transformers has too): of the two scales that bring one side of the image to the side that the
- * network was made for, the one closer to 1; both sides are then rounded to multiples. An image of which little would be
- * scaled down, very long or very high, is made smaller than by that rule.
+ * The rule of MiDaS ("minimal", also in transformers): of the two scales that bring one side of the image to the
+ * network's side, the one closer to 1; both sides are then rounded to multiples. An image that this would scale down
+ * little because it is very long or very high is made smaller than by that rule.
  *
  * @param side that the network was made for.
  * @param multiple of which sides must be.
@@ -21,7 +21,7 @@ export function networkSize({ width, height }: Size, side: number, multiple: num
   return { width: round(width), height: round(height) };
 }
 
-/** As Python and NumPy round. */
+/** Like Python and NumPy. */
 function roundHalfToEven(x: number): number {
   const below = Math.floor(x);
   const half = x - below === 0.5;

@@ -1,5 +1,5 @@
-// Words that a model brings: those that its tokenizers add to CLIP's vocabulary, for rows that its text encoders have beyond it. diffusers
-// saves a pipeline so after textual inversion.
+// Words defined by a model: its tokenizers add them to CLIP's vocabulary, for rows that its text encoders have beyond
+// it. diffusers saves pipelines like this after textual inversion.
 
 import { dirname, join } from 'node:path';
 import { DiffusionError, quote } from '../core/errors.ts';
@@ -14,7 +14,7 @@ import { VOCABULARY_SIZE } from '../text/vocabulary.ts';
 /** A word of the model. */
 export interface ModelWord {
   readonly word: string;
-  /** For each text encoder equally many tokens, or places that are left out where it has none. */
+  /** The same number of tokens for each text encoder, or placeholders if it has none. */
   readonly tokens: readonly (readonly number[])[];
 }
 
@@ -23,13 +23,15 @@ const MAX_WORD_LENGTH = 256;
 /** Folder of the tokenizer of a second text encoder. */
 const SECOND_TOKENIZER = 'tokenizer_2';
 
-/** Under what a single file has the words of both tokenizers in its metadata, in the form of `added_tokens.json`. */
+/**
+ * The metadata keys under which a single file has the words of both tokenizers, in the format of `added_tokens.json`.
+ */
 const METADATA_KEYS = ['diffusers.tokenizer.added_tokens', 'diffusers.tokenizer_2.added_tokens'] as const;
 
 /**
  * The words of a model's tokenizers as metadata for a single file.
  *
- * @throws DiffusionError as {@link readModelWords}.
+ * @throws DiffusionError like {@link readModelWords}.
  */
 export async function carriedWords(source: NativeSource): Promise<Record<string, string>> {
   const metadata: Record<string, string> = {};
@@ -41,11 +43,13 @@ export async function carriedWords(source: NativeSource): Promise<Record<string,
 }
 
 /**
- * Reads the words of a model's tokenizers, where its text encoders have rows for them. Rows that no word reaches are warned of.
+ * Reads the words of a model's tokenizers, if its text encoders have rows for them. Warns about rows that no word
+ * reaches.
  *
  * @param tokenizers folder of the tokenizer of each text encoder.
- * @throws DiffusionError `ERR_FILE` where a file is there and cannot be read, `ERR_MODEL_CORRUPT` where it is not what a tokenizer has,
- *   `ERR_MODEL_UNSUPPORTED` where it is too long, `ERR_MODEL_MISMATCH` where it has a word for a row that the text encoder lacks.
+ * @throws DiffusionError `ERR_FILE` if a file exists and cannot be read, `ERR_MODEL_CORRUPT` if it is not a valid
+ *   tokenizer file, `ERR_MODEL_UNSUPPORTED` if it is too long, `ERR_MODEL_MISMATCH` if it has a word for a row that the
+ *   text encoder lacks.
  */
 export async function readModelWords(
   source: NativeSource,
@@ -63,8 +67,8 @@ export async function readModelWords(
     if (unreached > 0) {
       const rows = unreached === 1 ? '1 row' : `${unreached} rows`;
       const which = `The ${encoderName(info.textEncoders, i)} has ${rows} beyond CLIP's vocabulary`;
-      const remedy = 'Words for them are read from the tokenizer in a folder of diffusers';
-      warn(`${which} that no word reaches; they are passed over. ${remedy}`);
+      const remedy = 'Words for them are read from the tokenizer in a diffusers folder';
+      warn(`${which} that no word reaches; they are ignored. ${remedy}`);
     }
     spelled.push(spellings(words));
   }
@@ -75,12 +79,12 @@ export async function readModelWords(
   });
 }
 
-/** What to call a text encoder in a message. */
+/** The name of a text encoder in messages. */
 export function encoderName(encoders: readonly NativeTextEncoder[], i: number): string {
   return encoders.length === 1 ? 'text encoder' : `${i === 0 ? 'first' : 'second'} text encoder`;
 }
 
-/** Where the tokenizer of a text encoder may be: in the model's folder, or beside the text encoder where that was given by itself. */
+/** Where the tokenizer of a text encoder may be: in the model's folder, or next to a text encoder given separately. */
 function tokenizerFolders(source: NativeSource, second: boolean): string[] {
   const name = second ? SECOND_TOKENIZER : 'tokenizer';
   const own = second ? source.textEncoder2 : source.textEncoder;
@@ -88,7 +92,7 @@ function tokenizerFolders(source: NativeSource, second: boolean): string[] {
   return source.model === undefined ? [] : [join(source.model, name)];
 }
 
-/** Words of the first file that names some, and of the next ones while rows are without. */
+/** Words of the first file that has some, and of the next ones while rows have no word. */
 async function wordsOf(folders: readonly string[], rows: number): Promise<Map<string, number>> {
   const words = new Map<string, number>();
   for (const folder of folders) {
@@ -101,7 +105,7 @@ async function wordsOf(folders: readonly string[], rows: number): Promise<Map<st
   return words;
 }
 
-/** Adds those that no word is there for yet. */
+/** Adds the entries whose word is new. */
 function addWords(words: Map<string, number>, entries: readonly AddedToken[], rows: number, path: string): void {
   for (const { word, token } of entries) {
     if (token < VOCABULARY_SIZE || word === '' || word.length > MAX_WORD_LENGTH || words.has(word)) continue;

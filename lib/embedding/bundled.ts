@@ -1,4 +1,4 @@
-// Embeddings that LoRA files carry: the words that were trained with them.
+// Embeddings inside LoRA files: words that were trained together with them.
 
 import { callNative } from '../native/call.ts';
 import type { NativeAddon, NativeTensor } from '../native/contract.ts';
@@ -6,14 +6,14 @@ import { normalize } from '../text/normalize.ts';
 import { type EmbeddingFile, MOST_VALUES } from './options.ts';
 
 const PREFIX = 'bundle_emb.';
-/** What comes behind a word: the name that the tensor would have in a file of its own. A word may have points. */
+/** What follows a word: the name that the tensor would have in its own file. A word may contain dots. */
 const NAME = /^(.+?)\.(string_to_param\..*|[^.]+)$/s;
 
 /**
- * The words in LoRA files, `bundle_emb.WORD.emb_params` and the like.
+ * The words in LoRA files, `bundle_emb.WORD.emb_params` and similar.
  *
  * @param paths of LoRAs.
- * @throws DiffusionError where a file cannot be read.
+ * @throws DiffusionError if a file cannot be read.
  */
 export async function bundledEmbeddings(
   addon: NativeAddon,

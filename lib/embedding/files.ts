@@ -1,4 +1,4 @@
-// From the folder of embeddings to the files that a prompt names.
+// Finds the files in the embedding folder that a prompt names.
 
 import { readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -14,7 +14,7 @@ import { type CheckedEmbeddings, type EmbeddingFile, wordOf } from './options.ts
 import { tensorsByWord } from './words.ts';
 
 const EXTENSIONS = new Set(['.safetensors', '.pt', '.bin', '.ckpt', '.pth']);
-/** What is wrong with a file itself. */
+/** Errors about a file itself. */
 const UNREADABLE: ReadonlySet<DiffusionErrorCode> = new Set(['ERR_FILE', 'ERR_MODEL_CORRUPT', 'ERR_MODEL_UNSUPPORTED']);
 
 /** Reads the tensors of a file. */
@@ -23,18 +23,19 @@ export type ReadTensors = (path: string) => Promise<readonly NativeTensor[]>;
 /** A word of the texts and where its vectors are. */
 export interface NamedEmbedding {
   readonly token: string;
-  /** Several where several files hold the word: diffusers saves one for each text encoder of SDXL. */
+  /** More than one if several files define the word: diffusers saves one for each of SDXL's text encoders. */
   readonly files: readonly EmbeddingFile[];
 }
 
 /**
- * The embeddings whose words stand in the texts: files by their names, and by the words that they hold. What a call gives by itself goes
- * before those that its LoRAs carry, and these before a file in the folder, whose subfolders are not looked into. In each, the name of a
- * file goes before words in files.
+ * The embeddings whose words occur in the texts: files by their names, and by the words stored in them. The call's own
+ * embeddings take precedence over those in its LoRAs, and these over files in the folder (not its subfolders). In each,
+ * file names take precedence over words in files.
  *
- * @param bundled those that LoRAs carry.
- * @throws DiffusionError `ERR_FILE` where the folder cannot be read, where a file in it that the texts name is a link out of it
- *   (unless prompts may give paths), and where two files in it, or two LoRAs, have a word of the texts for their name.
+ * @param bundled the embeddings inside LoRAs.
+ * @throws DiffusionError `ERR_FILE` if the folder cannot be read, if a file that the texts name is a link out of the
+ *   folder (unless prompts may contain paths), or if two files in it, or two LoRAs, have the same word of the texts as
+ *   their name.
  */
 export async function findEmbeddings(
   { embeddings, embeddingDirectory, loraTags }: CheckedEmbeddings & Pick<CheckedLoras, 'loraTags'>,
@@ -55,8 +56,8 @@ export async function findEmbeddings(
   return [...named].map((files) => {
     const [file, twin] = files as [EmbeddingFile, EmbeddingFile?];
     if (!twin || file.word !== undefined) return { token: file.token, files };
-    const expected = `one embedding by the name of ${quote(twin.token)}`;
-    const remedy = 'Rename one of them, or leave one out';
+    const expected = `one embedding named ${quote(twin.token)}`;
+    const remedy = 'Rename one of them, or omit one';
     throw new DiffusionError(
       'ERR_FILE',
       `Expected ${expected} but found ${quotePath(file.path)} and ${quotePath(twin.path)}. ${remedy}`,
@@ -64,7 +65,7 @@ export async function findEmbeddings(
   });
 }
 
-/** The words in files that may stand in the texts. A file that cannot be read has none: no prompt has asked for it. */
+/** The words in files that may occur in the texts. A file that cannot be read has none: no prompt has asked for it. */
 async function wordsInside(
   files: readonly EmbeddingFile[],
   texts: readonly string[],
@@ -99,7 +100,7 @@ function byWord(files: readonly EmbeddingFile[]): [word: string, files: Embeddin
 
 async function requireInside(folder: string, { token, path }: EmbeddingFile): Promise<void> {
   if (await isInside(folder, path)) return;
-  const message = `Expected the embedding ${quote(token)} in the folder of embeddings, but it is a link that leads out of it`;
+  const message = `Expected the embedding ${quote(token)} in the embedding folder, but it is a link that leads out of it`;
   throw new DiffusionError('ERR_FILE', `${message}. Give it in the option embeddings`);
 }
 
@@ -109,7 +110,7 @@ async function filesIn(folder: string): Promise<EmbeddingFile[]> {
     names = await readdir(folder);
   } catch (error) {
     const reason = `it cannot be read: ${systemMessage(error)}`;
-    const message = `Expected the folder of embeddings at ${quotePath(folder)}, but ${reason}`;
+    const message = `Expected the embedding folder at ${quotePath(folder)}, but ${reason}`;
     throw new DiffusionError('ERR_FILE', message, { cause: error });
   }
   return names

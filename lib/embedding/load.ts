@@ -1,5 +1,5 @@
-// Words that stand for vectors of their own (textual inversion, Gal et al. 2022), as the text encoders of a model take them: embeddings from
-// files, and words that the model itself brings.
+// Words that stand for their own vectors (textual inversion, Gal et al. 2022), as the text encoders of a model use
+// them: from embedding files, and from the model itself.
 
 import { concat } from '../core/arrays.ts';
 import { quote } from '../core/errors.ts';
@@ -20,27 +20,27 @@ export interface EmbeddingReport {
   /** The word that stands for it. */
   readonly token: string;
   readonly path: string;
-  /** How many tokens it takes the place of. */
+  /** The number of tokens that it replaces. */
   readonly vectors: number;
 }
 
 /** The embeddings of a call, ready for the text encoders of a model. */
 export interface Embeddings {
-  /** For each text encoder, what words stand for: tokens behind CLIP's vocabulary, or places that are left out. */
+  /** For each text encoder, what words stand for: tokens after CLIP's vocabulary, or placeholders. */
   readonly triggers: readonly WordFinder<Trigger>[];
-  /** For each text encoder the vectors of the tokens behind its own vocabulary, `[n, width]`. */
+  /** For each text encoder, the vectors of the tokens after its own vocabulary, `[n, width]`. */
   readonly vectors: readonly Float32Array[];
   readonly reports: readonly EmbeddingReport[];
 }
 
 /**
- * Reads the embeddings whose words stand in the texts. They go before words of the model.
+ * Reads the embeddings whose words occur in the texts. They take precedence over words of the model.
  *
- * @param own the words that the model itself brings.
- * @param texts what the prompts say, without any syntax.
- * @param bundled those that the LoRAs in force carry.
- * @throws DiffusionError `ERR_FILE` where a file is not there, `ERR_MODEL_CORRUPT` or `ERR_MODEL_UNSUPPORTED` where it is no sound
- *   embedding, `ERR_MODEL_MISMATCH` where it was made for another text encoder.
+ * @param own the words that the model defines.
+ * @param texts the prompts without any syntax.
+ * @param bundled the embeddings inside the active LoRAs.
+ * @throws DiffusionError `ERR_FILE` if a file does not exist, `ERR_MODEL_CORRUPT` or `ERR_MODEL_UNSUPPORTED` if it is
+ *   not a valid embedding, `ERR_MODEL_MISMATCH` if it was made for another text encoder.
  */
 export async function loadEmbeddings(
   addon: NativeAddon,
@@ -54,7 +54,7 @@ export async function loadEmbeddings(
   const read: ReadTensors = (path) => callNative(addon, signal, (flag) => addon.readTensors(path, MOST_VALUES, flag));
   const named = await findEmbeddings(options, bundled, texts, read);
   const words: LoadedWord[] = [];
-  // One after the other: each is read by a thread of its own.
+  // One after the other: each is read by its own thread.
   for (const one of named) words.push(await loadWord(encoders, one, read));
   const triggers = encoders.map(({ vocabulary }, i) => {
     let next = vocabulary;
@@ -75,7 +75,7 @@ interface LoadedWord extends WordVectors {
   readonly reports: readonly EmbeddingReport[];
 }
 
-/** Reads a word from its file, or from several: for each text encoder from the first that has vectors for it. */
+/** Reads a word from its files: for each text encoder from the first one with vectors for it. */
 async function loadWord(
   encoders: readonly NativeTextEncoder[],
   { token, files }: NamedEmbedding,
@@ -96,9 +96,9 @@ async function loadWord(
   const used = encoders.map((_, i) => found.find(({ values, vectors }) => values[i] && vectors === first.vectors));
   const [another] = found.filter((one) => !used.includes(one));
   if (another) {
-    const remedy = 'To take the other, give it in the option embeddings';
+    const remedy = 'To use the other, give it in the option embeddings';
     const both = `${quotePath(first.path)} and ${quotePath(another.path)}`;
-    warn(`${both} both hold the word ${quote(token)}; the first is taken. ${remedy}`);
+    warn(`${both} both define the word ${quote(token)}; the first is used. ${remedy}`);
   }
   if (unfit) warn((unfit as Error).message);
   const { vectors } = first;
@@ -106,7 +106,7 @@ async function loadWord(
   return { token, vectors, values: used.map((one, i) => one?.values[i]), reports };
 }
 
-/** What a text encoder has no vectors for is left out of what it reads, as ComfyUI does. */
+/** A text encoder without vectors for a word reads the prompt without it, as in ComfyUI. */
 function warnOfLeftOut(
   encoders: readonly NativeTextEncoder[],
   triggers: readonly WordFinder<Trigger>[],

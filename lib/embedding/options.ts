@@ -1,4 +1,4 @@
-// The options of a call that concern embeddings of textual inversion.
+// The options of a call for textual inversion embeddings.
 
 import { basename, extname } from 'node:path';
 import { describe } from '../core/errors.ts';
@@ -11,8 +11,8 @@ export interface EmbeddingOption {
   /** A safetensors or PyTorch file. */
   path: string;
   /**
-   * The word in a prompt that stands for it, in any case. Default: the name of the file without its extension. Words that the file
-   * itself holds stand for their vectors beside it.
+   * The word in a prompt that stands for it, in any case. Default: the name of the file without its extension. Words
+   * stored in the file work too.
    */
   token?: string | undefined;
 }
@@ -21,9 +21,9 @@ export interface EmbeddingOption {
 export interface EmbeddingFile {
   readonly token: string;
   readonly path: string;
-  /** The word in the file that it is, where the file is not named for it. */
+  /** The word in the file, if the file is not used by its own name. */
   readonly word?: string;
-  /** Its tensors, under the names that they have in files of their own, where it is a part of another file. */
+  /** Its tensors, under the names that they would have in their own file, if it is part of another file. */
   readonly tensors?: readonly NativeTensor[];
 }
 
@@ -32,12 +32,12 @@ export interface CheckedEmbeddings {
   readonly embeddingDirectory: string | undefined;
 }
 
-/** More numbers than any embedding has: a chunk of vectors for each of several encoders. */
+/** More values than any embedding has: a chunk of vectors for each of several encoders. */
 export const MOST_VALUES = 2 ** 20;
 const MAX_EMBEDDINGS = 256;
 const MAX_TOKEN_LENGTH = 256;
 
-/** Checks `embeddings` and `embeddingDirectory`; problems stay with `check`. */
+/** Checks `embeddings` and `embeddingDirectory`; `check` collects the problems. */
 export function checkEmbeddings(check: OptionCheck): CheckedEmbeddings {
   const expected = `an array of at most ${MAX_EMBEDDINGS} { path, token }`;
   const given = check.list('embeddings', expected, MAX_EMBEDDINGS) ?? [];
@@ -47,8 +47,8 @@ export function checkEmbeddings(check: OptionCheck): CheckedEmbeddings {
     if (!checked) continue;
     const twin = embeddings.find(({ token }) => token.toLowerCase() === checked.token.toLowerCase());
     if (twin) {
-      const expected = 'a word of its own';
-      const received = `${describe(checked.token)}, which stands for ${describe(twin.path)} too`;
+      const expected = 'a unique word';
+      const received = `${describe(checked.token)}, which also stands for ${describe(twin.path)}`;
       check.problem({ name: `embeddings[${i}].token`, expected, received });
     }
     embeddings.push(checked);
@@ -68,7 +68,7 @@ function checkEmbedding(value: unknown, name: string): EmbeddingFile {
   return { token, path };
 }
 
-/** The word that stands for a file unless another is given. */
+/** The word that stands for a file by default. */
 export function wordOf(path: string): string {
   return normalize(basename(path, extname(path))).trim();
 }

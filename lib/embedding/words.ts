@@ -1,4 +1,4 @@
-// The words that a file of textual inversion holds, and their vectors for the text encoders of a model.
+// The words in a textual inversion file, and their vectors for the text encoders of a model.
 
 import { concat } from '../core/arrays.ts';
 import { DiffusionError, quote } from '../core/errors.ts';
@@ -12,21 +12,24 @@ import type { EmbeddingFile } from './options.ts';
 /** What a word stands for. */
 export interface WordVectors {
   readonly vectors: number;
-  /** For each text encoder `[vectors, width]`; undefined for one that the file has none for. */
+  /** For each text encoder `[vectors, width]`; undefined if the file has none for it. */
   readonly values: readonly (Float32Array | undefined)[];
 }
 
-/** Tensors under one word; those of a file that names none are under `''`. */
+/** Tensors by word; those without a word are under `''`. */
 export type TensorsByWord = ReadonlyMap<string, readonly NativeTensor[]>;
 
-/** What tensors for one of several text encoders are called, by kind of encoder: by most programs, and by diffusers' pivotal tuning. */
+/**
+ * Names of the tensors for one of several text encoders, by encoder: in most programs, and in diffusers' pivotal
+ * tuning.
+ */
 const TENSORS_OF = { clip: ['clip_l', 'text_encoders_0'], openclip: ['clip_g', 'text_encoders_1'] } as const;
-/** AUTOMATIC1111 puts its words into a dictionary, where `*` is the file's name. */
+/** AUTOMATIC1111 stores its words in a dictionary, where `*` stands for the file's name. */
 const DICTIONARY = 'string_to_param.';
-/** Names of tensors that are no words: a bare tensor, that of kohya-ss, and those for one encoder. */
+/** Names of tensors that are not words: a bare tensor, kohya-ss's, and those for one encoder. */
 const NO_WORDS: ReadonlySet<string> = new Set(['', '*', 'emb_params', ...TENSORS_OF.clip, ...TENSORS_OF.openclip]);
 
-/** Sorts the tensors of a file by the words that they are for. diffusers names each after its word. */
+/** Groups the tensors of a file by word. diffusers names each tensor after its word. */
 export function tensorsByWord(tensors: readonly NativeTensor[]): TensorsByWord {
   const inDictionary = tensors
     .filter(({ name }) => name.startsWith(DICTIONARY))
@@ -46,8 +49,8 @@ export function tensorsByWord(tensors: readonly NativeTensor[]): TensorsByWord {
 /**
  * The vectors of a file, or of a word in it.
  *
- * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where that is no embedding, or the file stands for several words; `ERR_MODEL_CORRUPT`;
- *   `ERR_MODEL_MISMATCH` where it has nothing for any of the encoders, or vectors of another width.
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if it is not an embedding, or the file has several words;
+ *   `ERR_MODEL_CORRUPT`; `ERR_MODEL_MISMATCH` if it has nothing for any of the encoders, or vectors of another width.
  */
 export function wordVectors(
   encoders: readonly NativeTextEncoder[],
@@ -67,26 +70,22 @@ export function wordVectors(
   return { vectors, values };
 }
 
-/** The tensors of a word, in order: a word of several vectors may be written as several words. */
+/** The tensors of a word, in order: a word with several vectors may be written as several words. */
 function partsOf(words: TensorsByWord, { path, token, word }: EmbeddingFile): readonly (readonly NativeTensor[])[] {
   const spelled = spellings(words);
   if (word !== undefined) return spelled.get(word) ?? [];
   if (words.size === 0) {
-    throw refused('ERR_MODEL_UNSUPPORTED', path, 'vectors of textual inversion, found no tensor of numbers');
+    throw refused('ERR_MODEL_UNSUPPORTED', path, 'vectors of textual inversion, found no numeric tensor');
   }
   const whole = [...spelled.values()].find(({ length }) => length === words.size);
   if (whole) return whole;
   const some = [...words.keys()].slice(0, 3).map((name) => quote(name));
   const found = `those of ${words.size}: ${some.join(', ')}${words.size > some.length ? ', ...' : ''}`;
   const message = `vectors of textual inversion for one word, ${quote(token)}, found ${found}`;
-  throw refused(
-    'ERR_MODEL_UNSUPPORTED',
-    path,
-    `${message}. If it holds several words, write them, not ${quote(token)}`,
-  );
+  throw refused('ERR_MODEL_UNSUPPORTED', path, `${message}. If it has several words, use those, not ${quote(token)}`);
 }
 
-/** Gives each text encoder the tensor that is for it: by the name of the tensor, otherwise by the width of its vectors. */
+/** Assigns each text encoder its tensor: by the name of the tensor, otherwise by the width of its vectors. */
 function vectorsOf(
   encoders: readonly NativeTextEncoder[],
   tensors: readonly NativeTensor[],
@@ -103,7 +102,7 @@ function vectorsOf(
   for (const [i, tensor] of own.entries()) if (tensor) requireShape(encoders[i] as NativeTextEncoder, tensor, path);
   const counts = new Set(found.map(({ shape }) => (shape.length > 1 ? (shape[0] as number) : 1)));
   if (counts.size > 1) {
-    const message = `as many vectors for each text encoder, found ${[...counts].join(' and ')}`;
+    const message = `the same number of vectors for each text encoder, found ${[...counts].join(' and ')}`;
     throw refused('ERR_MODEL_CORRUPT', path, message);
   }
   const [vectors = 0] = counts;
@@ -128,7 +127,7 @@ function requireShape({ width }: NativeTextEncoder, { shape }: NativeTensor, pat
   if (length !== width) throw wrongWidth(`${width}`, length, path);
 }
 
-/** Why none of the tensors is for any of the encoders. */
+/** Why no tensor fits any of the encoders. */
 function unfit(encoders: readonly NativeTextEncoder[], tensors: readonly NativeTensor[], path: string): DiffusionError {
   const [{ name, shape } = { name: '', shape: [] }] = tensors;
   const widths = encoders.map(({ width }) => width).join(' or ');
@@ -141,14 +140,14 @@ function unfit(encoders: readonly NativeTextEncoder[], tensors: readonly NativeT
     return refused(
       'ERR_MODEL_MISMATCH',
       path,
-      `${wanted} for a text encoder of the model, found tensors such as ${quote(name)}`,
+      `${wanted} for one of the model's text encoders, found tensors such as ${quote(name)}`,
     );
   }
   return wrongWidth(widths, length, path);
 }
 
 function wrongWidth(expected: string, found: number, path: string): DiffusionError {
-  const message = `vectors of ${expected} numbers for the text encoder of the model, found some of ${found}`;
+  const message = `vectors of ${expected} values for the model's text encoder, found ${found}`;
   return refused('ERR_MODEL_MISMATCH', path, `${message}. It was made for another model family`);
 }
 
@@ -156,7 +155,7 @@ function refused(code: DiffusionError['code'], path: string, expectedAndFound: s
   return new DiffusionError(code, `${quotePath(path)}: expected ${expectedAndFound}`);
 }
 
-/** What the tensor for an encoder is called. */
+/** The name of the tensor for an encoder. */
 export function tensorName({ kind }: NativeTextEncoder): string {
   return TENSORS_OF[kind][0];
 }

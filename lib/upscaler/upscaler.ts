@@ -1,4 +1,4 @@
-// An open upscaler: a network that enlarges images, tile by tile.
+// An upscaler: a network that enlarges images, tile by tile.
 
 import { createAbortController, follow } from '../async/abort.ts';
 import { eachRow } from '../async/slices.ts';
@@ -22,24 +22,24 @@ export type UpscalerInfo = NativeImageNetworkInfo;
 
 /** Options of {@link Upscaler.upscale}. */
 export interface UpscaleOptions extends ImageLimits {
-  /** Side in pixels of the squares that the network sees at a time, 32 to 2048. Memory grows with it. Default 128. */
+  /** Side in pixels of the square tiles that the network sees, 32 to 2048. Memory grows with it. Default 128. */
   tileSize?: number | undefined;
-  /** Pixels by which they overlap at least, 0 to half the side. Default 16, or half the side where that is less. */
+  /** Minimum overlap of tiles in pixels, 0 to half the side. Default 16, or half the side if that is less. */
   tileOverlap?: number | undefined;
   /** Cancels the call: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
-  /** Called after each tile. What it throws ends the call. */
+  /** Called after each tile. If it throws, the call fails with that error. */
   onProgress?: ((progress: UpscaleProgress) => void) | undefined;
 }
 
-/** How far an image is: `done` of `total` tiles. */
+/** Progress of an image: `done` of `total` tiles. */
 export interface UpscaleProgress {
   readonly done: number;
   readonly total: number;
 }
 
 /**
- * Opens an upscaler: a file of ESRGAN or Real-ESRGAN (RRDBNet or SRVGGNetCompact, of any scale).
+ * Opens an upscaler: an ESRGAN or Real-ESRGAN file (RRDBNet or SRVGGNetCompact, any scale).
  *
  * ```ts
  * await using upscaler = await loadUpscaler('RealESRGAN_x4plus.pth');
@@ -48,7 +48,7 @@ export interface UpscaleProgress {
  * ```
  *
  * @param path of a `.pth`, `.safetensors` or `.gguf` file.
- * @throws as {@link loadModel}.
+ * @throws like {@link loadModel}.
  */
 export async function loadUpscaler(path: string, options: ComputeOptions = {}): Promise<Upscaler> {
   const file = checkPath(path);
@@ -58,10 +58,10 @@ export async function loadUpscaler(path: string, options: ComputeOptions = {}): 
   const { kind } = native.info;
   if (kind === 'upscaler') return new Upscaler(addon, native);
   await native.dispose();
-  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected an upscaler but '${file}' holds a ${kind} network`);
+  throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected an upscaler but '${file}' is a ${kind} network`);
 }
 
-/** An upscaler in memory, on a thread of its own. Made by {@link loadUpscaler}. */
+/** An upscaler in memory, on its own thread. Created by {@link loadUpscaler}. */
 export class Upscaler implements AsyncDisposable {
   readonly info: UpscalerInfo;
   readonly #addon: NativeAddon;
@@ -75,19 +75,20 @@ export class Upscaler implements AsyncDisposable {
     this.#native = native;
   }
 
-  /** Whether it is one: instances of other copies of this package are none. */
+  /** Also recognizes instances from other copies of this package. */
   static is(value: unknown): value is Upscaler {
     return typeof value === 'object' && value !== null && #native in value;
   }
 
   /**
-   * Enlarges an image by the network's scale. What is transparent in it shows white.
+   * Enlarges an image by the network's scale. Transparent pixels become white.
    *
-   * The network sees one tile after the other; where they overlap, one fades into the next. The result may have up to 2^26 pixels.
+   * The network processes one tile after the other; where tiles overlap, they are blended. The result may have up to
+   * 2^26 pixels.
    *
-   * @throws TypeError or RangeError for wrong options and for an image whose result would be too large; DiffusionError
-   *   `ERR_FILE`, `ERR_IMAGE` or `ERR_MISSING_PACKAGE` where it cannot be read, `ERR_NON_FINITE`, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`
-   *   or `ERR_DISPOSED`; `signal.reason` once the signal has fired.
+   * @throws TypeError or RangeError for invalid options and for an image whose result would be too large;
+   *   DiffusionError `ERR_FILE`, `ERR_IMAGE` or `ERR_MISSING_PACKAGE` if it cannot be read, `ERR_NON_FINITE`,
+   *   `ERR_OUT_OF_MEMORY`, `ERR_DEVICE` or `ERR_DISPOSED`; `signal.reason` once the signal has fired.
    */
   async upscale(image: ImageInput, options: UpscaleOptions = {}): Promise<RgbImage> {
     const { signal, image: given, maxPixels, ...checked } = checkUpscaleOptions(image, options);
@@ -125,8 +126,8 @@ export class Upscaler implements AsyncDisposable {
   }
 
   /**
-   * Ends what runs and what waits with `ERR_DISPOSED` and frees all memory; resolves when it is free. May be called at any
-   * moment and any number of times; `await using` calls it at the end of its block.
+   * Stops running and waiting calls with `ERR_DISPOSED` and frees all memory; resolves when it is freed. You can call
+   * it at any time and any number of times; `await using` calls it at the end of its block.
    */
   async dispose(): Promise<void> {
     this.#disposal.abort(new DiffusionError('ERR_DISPOSED', 'The upscaler was disposed of. Load it again to use it'));
@@ -148,7 +149,7 @@ const TILE_SIZE = { min: 32, max: 2048, integer: true } as const;
 const DEFAULT_TILE_SIZE = 128;
 const DEFAULT_OVERLAP = 16;
 
-/** @throws TypeError or RangeError with every problem that was found. */
+/** @throws TypeError or RangeError with all problems. */
 export function checkUpscaleOptions(
   image: unknown,
   options: unknown,
@@ -181,7 +182,9 @@ function checkResult({ width, height }: Size, scale: number): Size {
   throw argumentError([{ name: 'image', expected, received: `${width} x ${height}`, code }]);
 }
 
-/** Tiles along a side, all of a length and at places that are multiples; the last may reach beyond the image. */
+/**
+ * Tiles along a side, all of the same length and at positions that are multiples; the last may extend beyond the image.
+ */
 function tileRow(side: number, multiple: number, { tileSize, tileOverlap }: CheckedUpscaleOptions): TileRow {
   const inMultiples = (pixels: number) => Math.ceil(pixels / multiple);
   const length = Math.floor(tileSize / multiple);
@@ -192,7 +195,7 @@ function scaled({ length, starts }: TileRow, scale: number): TileRow {
   return { length: length * scale, starts: starts.map((start) => start * scale) };
 }
 
-/** A tile of an image as planes of 0..1; beyond its border the border is repeated. */
+/** A tile of an image as planes of 0..1; beyond the image its border is repeated. */
 async function cutTile(image: Pixels, left: number, top: number, { width, height }: Size): Promise<Float32Array> {
   const planes = new Float32Array(3 * width * height);
   await eachRow(height, (y) => {

@@ -37,9 +37,9 @@ test('--embd-dir is where the words of both prompts are looked for', async () =>
 });
 
 for (const [what, prompt, directory, message] of [
-  ['an embedding of another width', 'wide', '.', /vectors of 64 numbers .* found some of 768/],
+  ['an embedding of another width', 'wide', '.', /vectors of 64 values .* found 768/],
   ['a broken one', 'broken', '.', /broken\.pt/],
-  ['a folder that is not there', 'x', 'nowhere', /Expected the folder of embeddings at '.*nowhere'/],
+  ['a folder that is not there', 'x', 'nowhere', /Expected the embedding folder at '.*nowhere'/],
 ] as const) {
   test(`${what} is refused`, async () => {
     const output = join(folder, 'refused.png');

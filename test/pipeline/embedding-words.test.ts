@@ -102,9 +102,9 @@ describe('words in files for a model with one text encoder', () => {
     assert.deepEqual(image, await expected());
     assert.match(
       warnings.join(),
-      /first\.safetensors' and .*second\.safetensors' both hold the word '<two>'; the first is taken/,
+      /first\.safetensors' and .*second\.safetensors' both define the word '<two>'; the first is used/,
     );
-    assert.match(warnings.join(), /third\.safetensors': expected vectors of 128 numbers .* found some of 64/);
+    assert.match(warnings.join(), /third\.safetensors': expected vectors of 128 values .* found 64/);
     assert.equal(embeddings.length, 2);
     const given = await draw({ ...all, embeddings: [{ path: join(library, 'second.safetensors') }] });
     assert.notDeepEqual(given.image, image, 'what is given by itself goes before');
@@ -156,7 +156,7 @@ describe('words in files for a model with one text encoder', () => {
       'a two',
       () => two,
       'ERR_MODEL_UNSUPPORTED',
-      /for one word, 'two', found those of 2: '<one>', '<two>'\. If it holds several words, write them, not 'two'/,
+      /for one word, 'two', found those of 2: '<one>', '<two>'\. If it has several words, use those, not 'two'/,
     ],
     [
       'NaN in the word that is named',
@@ -174,7 +174,7 @@ describe('words in files for a model with one text encoder', () => {
       '<b>',
       () => file('wide.safetensors', rows('<a>', three, 0), tensor('<b>', 1, 768)),
       'ERR_MODEL_MISMATCH',
-      /vectors of 128 numbers .* found some of 768/,
+      /vectors of 128 values .* found 768/,
     ],
     [
       'a word of more vectors than fit a chunk, in parts',

@@ -187,7 +187,7 @@ describe('embeddings of a model with one text encoder', () => {
     assert.equal(new Set(images.map((image) => Buffer.from(image).toString('hex'))).size, 4);
     const twin = join(library, 'shiny.pt');
     writeFileSync(twin, '');
-    await assert.rejects(draw(all), { code: 'ERR_FILE', message: /one embedding by the name of 'shiny'/i });
+    await assert.rejects(draw(all), { code: 'ERR_FILE', message: /one embedding named 'shiny'/i });
     assert.deepEqual(await draw({ ...all, ...own }), await draw(own), 'what is given by itself goes before');
   });
 
@@ -209,7 +209,7 @@ describe('embeddings of a model with one text encoder', () => {
       'vectors of another width',
       () => file('wide.safetensors', tensor('emb_params', zeros(2, 768))),
       'ERR_MODEL_MISMATCH',
-      /expected vectors of 128 numbers .* found some of 768/,
+      /expected vectors of 128 values .* found 768/,
     ],
     [
       'an embedding for SDXL without a part for OpenCLIP',
@@ -223,7 +223,7 @@ describe('embeddings of a model with one text encoder', () => {
       'ERR_MODEL_UNSUPPORTED',
       /vectors of textual inversion|more than 1048576/,
     ],
-    ['no tensors', () => file('empty.safetensors'), 'ERR_MODEL_UNSUPPORTED', /found no tensor/],
+    ['no tensors', () => file('empty.safetensors'), 'ERR_MODEL_UNSUPPORTED', /found no numeric tensor/],
     [
       'names that a terminal obeys',
       () => file('bell.safetensors', tensor('\x1b[2J', zeros(1, 128)), tensor('x'.repeat(200), zeros(1, 128))),
@@ -234,7 +234,7 @@ describe('embeddings of a model with one text encoder', () => {
       'two tensors',
       () => file('two.safetensors', tensor('a', zeros(1, 128)), tensor('b', zeros(1, 128))),
       'ERR_MODEL_UNSUPPORTED',
-      /for one word, 'shiny', found those of 2: 'a', 'b'\. If it holds several words, write them/,
+      /for one word, 'shiny', found those of 2: 'a', 'b'\. If it has several words, use those/,
     ],
     [
       'three axes',
@@ -310,7 +310,7 @@ describe('embeddings of a model with one text encoder', () => {
       'two of one word',
       { embeddings: [{ path: 'a/x.pt' }, { path: 'b', token: 'X' }] },
       'ERR_INVALID_ARG_VALUE',
-      /embeddings\[1\]\.token .*'X', which stands for 'a\/x\.pt' too/,
+      /embeddings\[1\]\.token .*'X', which also stands for 'a\/x\.pt'/,
     ],
     ['too many', { embeddings: Array(257).fill({ path: 'x' }) }, 'ERR_INVALID_ARG_VALUE', /at most 256/],
     ['a folder that is none', { embeddingDirectory: 5 }, 'ERR_INVALID_ARG_TYPE', /embeddingDirectory/],
@@ -337,8 +337,8 @@ test('an embedding for neither of its text encoders does not fit SDXL, nor one w
   const single = place('single.safetensors');
   writeSafetensors(single, [tensor('emb_params', { shape: [1, 100], values: new Float32Array(100) })]);
   for (const [path, code, message] of [
-    [uneven, 'ERR_MODEL_CORRUPT', /as many vectors for each text encoder, found 3 and 1/],
-    [single, 'ERR_MODEL_MISMATCH', /expected vectors of 64 or 128 numbers .* found some of 100/],
+    [uneven, 'ERR_MODEL_CORRUPT', /the same number of vectors for each text encoder, found 3 and 1/],
+    [single, 'ERR_MODEL_MISMATCH', /expected vectors of 64 or 128 values .* found 100/],
   ] as const) {
     const prompt = basename(path, '.safetensors');
     await assert.rejects(model.txt2img({ ...drawing, prompt, embeddings: [{ path }] }), { code, message });
