@@ -67,18 +67,6 @@ export {
   SigmaTable,
   stableDiffusionTable,
 } from './noise-model/index.ts';
-export type { Depth2ImgOptions } from './pipeline/depth2img-options.ts';
-export type { EditOptions } from './pipeline/edit-options.ts';
-export type { GenerationOptions } from './pipeline/generation-options.ts';
-export type { HiresOptions } from './pipeline/hires-options.ts';
-export type { HiresUpscaler } from './pipeline/hires-upscalers.ts';
-export type { ImageOptions } from './pipeline/image-options.ts';
-export type { Img2ImgOptions } from './pipeline/img2img-options.ts';
-export type { Convention, MaskedContent } from './pipeline/initial-latents.ts';
-export type { InpaintOptions } from './pipeline/inpaint-options.ts';
-export type { PreviewKind } from './pipeline/preview.ts';
-export type { GenerationResult, GenerationStep, Timings } from './pipeline/result.ts';
-export type { Txt2ImgOptions } from './pipeline/txt2img-options.ts';
 export type { RngName } from './rng/index.ts';
 export {
   type Denoiser,
@@ -90,6 +78,20 @@ export {
   type SamplerStep,
 } from './sampler/index.ts';
 export { SCHEDULERS, type Schedule, type SchedulerName } from './schedule/index.ts';
+export type { HiresUpscaler } from './task/hires-upscalers.ts';
+export type { Convention, MaskedContent } from './task/image-rows.ts';
+export type {
+  Depth2ImgOptions,
+  EditOptions,
+  GenerationOptions,
+  HiresOptions,
+  ImageOptions,
+  Img2ImgOptions,
+  InpaintOptions,
+  Txt2ImgOptions,
+} from './task/options.ts';
+export type { GenerationResult, GenerationStep, Timings } from './task/result.ts';
+export type { PreviewKind } from './task/run-rows.ts';
 export {
   loadUpscaler,
   type UpscaleOptions,

@@ -4,11 +4,7 @@ import type { ControlOptions } from '../control/options.ts';
 import type { ConvertOptions } from '../convert/options.ts';
 import type { LoadOptions } from '../loading/load-options.ts';
 import type { ModelSource } from '../loading/source.ts';
-import type { Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
-import type { EditOptions } from '../pipeline/edit-options.ts';
-import type { HiresOptions } from '../pipeline/hires-options.ts';
-import type { InpaintOptions } from '../pipeline/inpaint-options.ts';
-import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import type { Depth2ImgOptions, EditOptions, HiresOptions, InpaintOptions, Txt2ImgOptions } from '../task/options.ts';
 import type { UpscaleOptions } from '../upscaler/upscaler.ts';
 
 /** The commands that draw. */

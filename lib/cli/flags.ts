@@ -2,7 +2,7 @@
 
 import { CONVERSION_TYPES } from '../convert/options.ts';
 import { PRECISIONS } from '../loading/load-options.ts';
-import { PREVIEW_KINDS } from '../pipeline/preview.ts';
+import { PREVIEW_KINDS } from '../task/run-rows.ts';
 import { type CommandName, type Flag, GENERATION_COMMANDS } from './flag.ts';
 import { CONTROL_FLAGS, GENERATION_FLAGS, HIRES_FLAGS, IMAGE_FLAGS, SDXL_FLAGS } from './generation-flags.ts';
 import { PROGRESS_KINDS } from './progress.ts';

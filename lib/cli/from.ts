@@ -1,6 +1,6 @@
 // Images drawn again: what one says of how it was made, as options under those of the flags, and written out as a command line.
 
-import type { Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
+import type { Txt2ImgOptions } from '../task/options.ts';
 import { type CommandLine, textOf } from './command-line.ts';
 import { type AnyGenerationOptions, type Flag, type GenerationCommand, hasFlag } from './flag.ts';
 import { FLAGS } from './flags.ts';

@@ -10,14 +10,10 @@ import { checkLoadOptions } from '../loading/load-options.ts';
 import { checkSource } from '../loading/source.ts';
 import { loadModel, type Model, type ModelInfo } from '../model/model.ts';
 import { loadAddon } from '../native/load.ts';
-import { checkDepth2ImgOptions } from '../pipeline/depth2img-options.ts';
-import { checkEditOptions } from '../pipeline/edit-options.ts';
-import { ANY_MODEL, type CheckedGenerationOptions, type ModelLimits } from '../pipeline/generation-options.ts';
-import { checkImg2ImgOptions } from '../pipeline/img2img-options.ts';
-import { checkInpaintOptions } from '../pipeline/inpaint-options.ts';
-import type { GenerationResult, Timings } from '../pipeline/result.ts';
-import { checkTxt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { seedAfter } from '../rng/seed.ts';
+import { checkOptions } from '../task/check.ts';
+import type { GenerationResult, Timings } from '../task/result.ts';
+import { ANY_MODEL } from '../task/task.ts';
 import type { CommandLine } from './command-line.ts';
 import type { GenerationCommand } from './flag.ts';
 import { type Ground, over, readGround } from './from.ts';
@@ -33,15 +29,6 @@ import { CommandWarnings } from './warnings.ts';
 
 /** Whether to print what the operations of the networks cost. */
 const PROFILED = process.env.DIFFUSE_PROFILE === '1';
-
-/** The checks of each command's options. */
-const CHECKS: Record<GenerationCommand, (options: unknown, limits: ModelLimits) => CheckedGenerationOptions> = {
-  txt2img: checkTxt2ImgOptions,
-  img2img: checkImg2ImgOptions,
-  inpaint: checkInpaintOptions,
-  edit: checkEditOptions,
-  depth2img: checkDepth2ImgOptions,
-};
 
 /** @param signal ends the command at any moment, before an image is written or after, never within. */
 export async function runGenerate(
@@ -116,7 +103,7 @@ function checkCommand(commandLine: CommandLine, command: GenerationCommand, grou
   const { source, load, options, count, previewPath } = request;
   problems.attempt(() => checkSource(source ?? EMBEDDED_MODEL));
   problems.attempt(() => checkLoadOptions(load, loadAddon()));
-  problems.attempt(() => CHECKS[command](options, ANY_MODEL));
+  problems.attempt(() => checkOptions(command, options, ANY_MODEL));
   checkLastSeed(options.seed, count, problems);
   if (previewPath === undefined && (options.preview || options.previewNoisy)) {
     problems.add('Expected --preview-path for --preview and --preview-noisy');

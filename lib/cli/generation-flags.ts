@@ -1,11 +1,11 @@
 // The flags that say what is drawn: prompts, images to start from, ControlNets, sampling, guidance, SDXL, the second pass.
 
 import { RESIZE_MODES } from '../image/resize.ts';
-import { HIRES_UPSCALERS } from '../pipeline/hires-upscalers.ts';
-import { CONVENTIONS, MASKED_CONTENTS } from '../pipeline/initial-latents.ts';
 import { RNG_NAMES } from '../rng/index.ts';
 import { SAMPLER_NAMES } from '../sampler/index.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
+import { HIRES_UPSCALERS } from '../task/hires-upscalers.ts';
+import { CONVENTIONS, MASKED_CONTENTS } from '../task/image-rows.ts';
 import type { CommandName, Flag } from './flag.ts';
 
 const FROM_IMAGE: readonly CommandName[] = ['img2img', 'inpaint', 'edit', 'depth2img'];

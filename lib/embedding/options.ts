@@ -37,8 +37,8 @@ export const MOST_VALUES = 2 ** 20;
 const MAX_EMBEDDINGS = 256;
 const MAX_TOKEN_LENGTH = 256;
 
-/** Checks `embeddings` and `embeddingDirectory`; `check` collects the problems. */
-export function checkEmbeddings(check: OptionCheck): CheckedEmbeddings {
+/** Checks the option `embeddings`; `check` collects the problems. */
+export function checkEmbeddings(check: OptionCheck): readonly EmbeddingFile[] {
   const expected = `an array of at most ${MAX_EMBEDDINGS} { path, token }`;
   const given = check.list('embeddings', expected, MAX_EMBEDDINGS) ?? [];
   const embeddings: EmbeddingFile[] = [];
@@ -53,9 +53,7 @@ export function checkEmbeddings(check: OptionCheck): CheckedEmbeddings {
     }
     embeddings.push(checked);
   }
-  const embeddingDirectory =
-    check.value('embeddingDirectory') === undefined ? undefined : check.path('embeddingDirectory');
-  return { embeddings, embeddingDirectory };
+  return embeddings;
 }
 
 function checkEmbedding(value: unknown, name: string): EmbeddingFile {

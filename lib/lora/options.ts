@@ -1,8 +1,7 @@
 // The options of a call for LoRAs.
 
-import { isArgumentError } from '../core/errors.ts';
 import { type OptionCheck, within } from '../options/check.ts';
-import { readLoraTags } from './tags.ts';
+import type { LoraTag } from './tags.ts';
 
 /** One LoRA of a call. */
 export interface LoraOption {
@@ -30,42 +29,26 @@ export interface CheckedLoras {
   readonly loras: readonly LoraRequest[];
   readonly loraDirectory: string | undefined;
   readonly loraTags: LoraTags;
-  readonly strictLoras: boolean;
 }
 
-const LORA_TAGS = ['names', 'paths'] as const;
+export const LORA_TAGS = ['names', 'paths'] as const;
 /** What tags in a prompt may refer to: names of files in `loraDirectory`, or any path. */
 export type LoraTags = (typeof LORA_TAGS)[number];
 
 const MAX_LORAS = 64;
 const TOO_MANY = `at most ${MAX_LORAS} LoRAs, including those in the prompt,`;
 
-/** Checks the options for LoRAs, and adds those named in the prompt; `check` collects the problems. */
-export function checkLoras(check: OptionCheck): CheckedLoras {
-  const tags = tagsOf(check.value('prompt'));
-  const loras = [...checkList(check), ...tags];
+/** Checks the option `loras`, and adds those named in the prompt; `check` collects the problems. */
+export function checkLoras(check: OptionCheck, tags: readonly LoraTag[]): readonly LoraRequest[] {
+  const loras = [...checkList(check), ...tags.map((tag) => ({ ...tag, fromPrompt: true }))];
   if (loras.length > MAX_LORAS) check.problem({ name: 'loras', expected: TOO_MANY, received: String(loras.length) });
-  const loraDirectory = check.value('loraDirectory') === undefined ? undefined : check.path('loraDirectory');
-  const loraTags = check.name<LoraTags>('loraTags', 'names', LORA_TAGS);
-  if (tags.length > 0 && loraTags === 'names' && loraDirectory === undefined) {
-    const remedy =
-      "Give the LoRAs in the option loras, or set loraTags: 'paths' if the authors of prompts may read any file";
-    const expected = 'the folder of the LoRAs named in the prompt';
-    check.problem({ name: 'loraDirectory', expected, received: 'undefined', remedy });
-  }
-  return { loras, loraDirectory, loraTags, strictLoras: check.boolean('strictLoras', false) };
+  return loras;
 }
 
 function checkList(check: OptionCheck): LoraRequest[] {
   const given = check.list('loras', 'an array of { path, weight }', MAX_LORAS, TOO_MANY) ?? [];
   const checked = given.map((lora, i) => check.attempt(() => checkLora(lora, `loras[${i}]`)));
   return checked.filter((lora) => lora !== undefined);
-}
-
-/** Problems with tags were reported when the prompt was checked. */
-function tagsOf(prompt: unknown): readonly LoraRequest[] {
-  const tags = typeof prompt === 'string' ? (quietly(() => readLoraTags(prompt).tags) ?? []) : [];
-  return tags.map((tag) => ({ ...tag, fromPrompt: true }));
 }
 
 function checkLora(value: unknown, name: string): LoraRequest {
@@ -76,13 +59,4 @@ function checkLora(value: unknown, name: string): LoraRequest {
   const textEncoderWeight = check.number(`${name}.textEncoderWeight`, weight, finite);
   check.done();
   return { name: path, weight, textEncoderWeight, fromPrompt: false };
-}
-
-function quietly<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (!isArgumentError(error)) throw error;
-    return undefined;
-  }
 }

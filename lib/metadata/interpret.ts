@@ -3,13 +3,14 @@
 import { type ArgumentProblem, describe, isArgumentError } from '../core/errors.ts';
 import { toNumber, withoutUndefined } from '../core/values.ts';
 import { hasLoraTag } from '../lora/tags.ts';
-import { ANY_MODEL } from '../pipeline/generation-options.ts';
-import { findHiresUpscaler } from '../pipeline/hires-upscalers.ts';
-import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { readSeed } from '../rng/seed.ts';
 import type { SamplerName } from '../sampler/index.ts';
 import { adviceOnName, findSampler, findScheduler, isAutomatic } from '../sampler/names.ts';
 import type { SchedulerName } from '../schedule/index.ts';
+import { checkOptions } from '../task/check.ts';
+import { findHiresUpscaler } from '../task/hires-upscalers.ts';
+import type { Txt2ImgOptions } from '../task/options.ts';
+import { ANY_MODEL } from '../task/task.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
 /** What an image says about how it was made. Fields that it does not state, or that no call takes, are undefined. */
@@ -181,7 +182,7 @@ function keepValid(given: Record<string, unknown>, warnings: string[]): Txt2ImgO
 
 function problemsOf(options: unknown): readonly ArgumentProblem[] {
   try {
-    checkTxt2ImgOptions(options, ANY_MODEL);
+    checkOptions('txt2img', options, ANY_MODEL);
     return [];
   } catch (error) {
     if (!isArgumentError(error)) throw error;

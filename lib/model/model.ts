@@ -20,23 +20,19 @@ import { Networks } from '../native/networks.ts';
 import { OpenControlNets } from '../native/open-control-nets.ts';
 import { type NoiseModel, type SigmaTable, tableOf } from '../noise-model/index.ts';
 import { depth2img } from '../pipeline/depth2img.ts';
-import { checkDepth2ImgOptions, type Depth2ImgOptions } from '../pipeline/depth2img-options.ts';
 import { edit } from '../pipeline/edit.ts';
-import { checkEditOptions, type EditOptions } from '../pipeline/edit-options.ts';
-import { requireFit, requireLatentAlone, requireReaders, type TaskName } from '../pipeline/fit.ts';
+import { requireFit, requireLatentAlone } from '../pipeline/fit.ts';
 import { generate, type SecondPass, type Task } from '../pipeline/generation.ts';
-import type { CheckedGenerationOptions, ModelLimits } from '../pipeline/generation-options.ts';
 import { secondSteps } from '../pipeline/hires.ts';
-import type { CheckedHires } from '../pipeline/hires-options.ts';
 import { img2img } from '../pipeline/img2img.ts';
-import { checkImg2ImgOptions, type Img2ImgOptions } from '../pipeline/img2img-options.ts';
 import { inpaint } from '../pipeline/inpaint.ts';
-import { checkInpaintOptions, type InpaintOptions } from '../pipeline/inpaint-options.ts';
 import { readPrompts } from '../pipeline/prompts.ts';
-import type { GenerationResult, GenerationStep } from '../pipeline/result.ts';
 import { txt2img } from '../pipeline/txt2img.ts';
-import { checkTxt2ImgOptions, type Txt2ImgOptions } from '../pipeline/txt2img-options.ts';
 import { type SchedulerName, schedulerFor } from '../schedule/index.ts';
+import { type CheckedGenerationOptions, type CheckedOptions, checkOptions, requireReaders } from '../task/check.ts';
+import type { Depth2ImgOptions, EditOptions, Img2ImgOptions, InpaintOptions, Txt2ImgOptions } from '../task/options.ts';
+import type { GenerationResult, GenerationStep } from '../task/result.ts';
+import type { ModelLimits, TaskName } from '../task/task.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
 
 /** What is told of most folders of diffusers, and so is no warning. */
@@ -161,7 +157,7 @@ export class Model implements AsyncDisposable {
    *   `ERR_NON_FINITE` where a network returns NaN or infinity, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, or `ERR_DISPOSED`.
    */
   txt2img(options: Txt2ImgOptions): Run<GenerationStep, GenerationResult> {
-    return this.#generate('txt2img', (limits) => checkTxt2ImgOptions(options, limits), txt2img);
+    return this.#generate('txt2img', options, txt2img);
   }
 
   /**
@@ -176,7 +172,7 @@ export class Model implements AsyncDisposable {
    *   be read, and `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
    */
   img2img(options: Img2ImgOptions): Run<GenerationStep, GenerationResult> {
-    return this.#generate('img2img', (limits) => checkImg2ImgOptions(options, limits), img2img);
+    return this.#generate('img2img', options, img2img);
   }
 
   /**
@@ -189,7 +185,7 @@ export class Model implements AsyncDisposable {
    * @returns a run as of {@link img2img}.
    */
   inpaint(options: InpaintOptions): Run<GenerationStep, GenerationResult> {
-    return this.#generate('inpaint', (limits) => checkInpaintOptions(options, limits), inpaint);
+    return this.#generate('inpaint', options, inpaint);
   }
 
   /**
@@ -203,7 +199,7 @@ export class Model implements AsyncDisposable {
    * @returns a run as of {@link img2img}.
    */
   edit(options: EditOptions): Run<GenerationStep, GenerationResult> {
-    return this.#generate('edit', (limits) => checkEditOptions(options, limits), edit);
+    return this.#generate('edit', options, edit);
   }
 
   /**
@@ -217,11 +213,7 @@ export class Model implements AsyncDisposable {
    * @returns a run as of {@link img2img}.
    */
   depth2img(options: Depth2ImgOptions): Run<GenerationStep, GenerationResult> {
-    return this.#generate(
-      'depth2img',
-      (limits) => checkDepth2ImgOptions(options, limits),
-      (checked, limits) => depth2img(checked, limits, this.#depth),
-    );
+    return this.#generate('depth2img', options, (checked, limits) => depth2img(checked, limits, this.#depth));
   }
 
   /**
@@ -254,14 +246,14 @@ export class Model implements AsyncDisposable {
   /**
    * Starts a run.
    *
-   * @param task the name of the method.
-   * @param check the options.
+   * @param name of the method.
+   * @param options as they were given, or as {@link checkOptions} returned them before the model was loaded.
    * @param prepare what the run does with them; it starts at once, while earlier runs still go on.
    */
-  #generate<Checked extends CheckedGenerationOptions>(
-    task: TaskName,
-    check: (limits: ModelLimits) => Checked,
-    prepare: (checked: Checked, limits: ModelLimits) => Promise<Task>,
+  #generate<Name extends TaskName>(
+    name: Name,
+    options: unknown,
+    prepare: (checked: CheckedOptions<Name>, limits: ModelLimits) => Promise<Task>,
   ): Run<GenerationStep, GenerationResult> {
     const {
       vaeScaleFactor,
@@ -277,12 +269,12 @@ export class Model implements AsyncDisposable {
     const limits = {
       ...{ vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height, steps, cfgScale },
     };
-    let checked: Checked;
+    let checked: CheckedOptions<Name> & CheckedGenerationOptions;
     try {
-      checked = check(limits);
-      requireFit(this.info, task);
-      requireReaders(this.info, this.#family, checked);
-      if (hiresOf(checked)) requireLatentAlone(this.info, 'hires');
+      checked = checkOptions(name, options, limits);
+      requireFit(this.info, name);
+      requireReaders({ info: this.info, family: this.#family }, checked);
+      if (checked.hires) requireLatentAlone(this.info, 'hires');
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
@@ -323,7 +315,7 @@ export class Model implements AsyncDisposable {
 
   /** Prompts and controls of a second pass, where there is one. */
   async #prepareSecond(checked: CheckedGenerationOptions, signal: AbortSignal): Promise<SecondPass | undefined> {
-    const hires = hiresOf(checked);
+    const { hires } = checked;
     if (!hires) return undefined;
     const options = { ...checked, steps: secondSteps(checked, hires) };
     const [prompts, controls] = await Promise.all([
@@ -345,13 +337,6 @@ export class Model implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
-}
-
-/** The second pass, which one way of drawing may have. */
-function hiresOf(
-  checked: CheckedGenerationOptions & { readonly hires?: CheckedHires | undefined },
-): CheckedHires | undefined {
-  return checked.hires;
 }
 
 function describeModel(info: NativeModelInfo, family: Family, name: string): ModelInfo {

@@ -6,11 +6,11 @@ import type { Guided } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
 import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
+import type { CheckedGenerationOptions } from '../task/check.ts';
 import type { PromptChunk } from '../text/chunks.ts';
 import { stageAt } from '../text/editing.ts';
 import { applyWeights } from '../text/weights.ts';
 import { embedGuidance, embedNumbers } from './embeddings.ts';
-import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { ChunkStage, Prompts } from './prompts.ts';
 
 /** What the UNet is conditioned with, for one image. */

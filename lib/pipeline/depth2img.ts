@@ -5,9 +5,9 @@ import type { DepthSource } from '../depth/depth-source.ts';
 import { depthOfLatent, type Nearness, nearnessOf } from '../depth/latent-depth.ts';
 import { type ImageInput, readImage } from '../image/input.ts';
 import { toGray } from '../image/pixels.ts';
-import type { CheckedDepth2ImgOptions } from './depth2img-options.ts';
+import type { CheckedOptions } from '../task/check.ts';
+import type { ModelLimits } from '../task/task.ts';
 import type { Task } from './generation.ts';
-import type { ModelLimits } from './generation-options.ts';
 import { imageParameters, readSized } from './img2img.ts';
 import { fromImage, withConcatChannels } from './initial-latents.ts';
 import { encodeImage } from './latents.ts';
@@ -19,7 +19,7 @@ import { encodeImage } from './latents.ts';
  * @throws as {@link readSized} and {@link DepthSource.estimator}.
  */
 export async function depth2img(
-  { depth, ...options }: CheckedDepth2ImgOptions,
+  { depth, ...options }: CheckedOptions<'depth2img'>,
   limits: ModelLimits,
   source: DepthSource,
 ): Promise<Task> {

@@ -1,8 +1,8 @@
 // Editing an image by an instruction, with models made for that (InstructPix2Pix, Brooks et al. 2022, arXiv:2211.09800).
 
-import type { CheckedEditOptions } from './edit-options.ts';
+import type { CheckedOptions } from '../task/check.ts';
+import type { ModelLimits } from '../task/task.ts';
 import type { Task } from './generation.ts';
-import type { ModelLimits } from './generation-options.ts';
 import { readSized } from './img2img.ts';
 import { fromNoise, withConcatChannels } from './initial-latents.ts';
 import { encodeImage, meanLatent } from './latents.ts';
@@ -12,7 +12,7 @@ import { encodeImage, meanLatent } from './latents.ts';
  *
  * @throws as {@link readSized}.
  */
-export async function edit(options: CheckedEditOptions, limits: ModelLimits): Promise<Task> {
+export async function edit(options: CheckedOptions<'edit'>, limits: ModelLimits): Promise<Task> {
   const { image, size } = await readSized(options, limits);
   return {
     size,

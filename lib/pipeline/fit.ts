@@ -1,12 +1,8 @@
 // Which ways of drawing and which options fit a model: what its UNet takes tells what it was trained for.
 
-import { type ArgumentProblem, argumentError, DiffusionError } from '../core/errors.ts';
-import type { Family, FamilyOption } from '../family/index.ts';
+import { DiffusionError } from '../core/errors.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
-import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
-
-/** A way of drawing: the name of a method of a model. */
-export type TaskName = 'txt2img' | 'img2img' | 'inpaint' | 'edit' | 'depth2img';
+import type { TaskName } from '../task/task.ts';
 
 /** What a UNet takes beside the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
 export type ConcatConditioning = 'nothing' | 'mask' | 'image' | 'depth';
@@ -58,36 +54,4 @@ export function requireFit(info: NativeModelInfo, task: TaskName): void {
   const received = `the UNet of this one (${info.family}) ${concat ? DESCRIPTIONS[concat] : `takes ${taken}`}`;
   const remedy = concat ? `. Draw with ${TASKS[concat].join(', ')}` : '';
   throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}${remedy}`);
-}
-
-/** @throws RangeError `ERR_INVALID_ARG_VALUE` for options that nothing in a model reads, so that none is silently without effect. */
-export function requireReaders(
-  info: Pick<NativeModelInfo, 'family' | 'middleAttention'>,
-  family: Family,
-  options: CheckedGenerationOptions,
-): void {
-  const problems: ArgumentProblem[] = [];
-  const refuse = (name: string, expected: string, received: string) =>
-    problems.push({ name, expected, received, code: 'ERR_INVALID_ARG_VALUE' });
-  if (options.pagScale !== 0 && !info.middleAttention) {
-    const expected = '0, since the UNet of this model has no attention in its middle block,';
-    refuse('pagScale', expected, String(options.pagScale));
-  }
-  for (const name of givenOf(options)) {
-    if (!family.options.includes(name)) refuse(name, `none, since this model (${info.family}) takes none,`, 'one');
-  }
-  if (problems.length > 0) throw argumentError(problems);
-}
-
-/** Those that are not what they are by default. */
-function givenOf(options: CheckedGenerationOptions): FamilyOption[] {
-  const { originalSize, cropTopLeft, targetSize, aestheticScore, negativeAestheticScore } = options;
-  const given: Record<FamilyOption, boolean> = {
-    originalSize: originalSize !== undefined,
-    cropTopLeft: cropTopLeft.top !== 0 || cropTopLeft.left !== 0,
-    targetSize: targetSize !== undefined,
-    aestheticScore: aestheticScore !== DEFAULT_SCORES.positive,
-    negativeAestheticScore: negativeAestheticScore !== DEFAULT_SCORES.negative,
-  };
-  return (Object.keys(given) as FamilyOption[]).filter((name) => given[name]);
 }

@@ -14,15 +14,16 @@ import type { Networks, Shape } from '../native/networks.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
 import { seedAfter } from '../rng/seed.ts';
 import type { SamplerStep } from '../sampler/index.ts';
+import type { CheckedGenerationOptions } from '../task/check.ts';
+import type { CheckedHires } from '../task/hires-rows.ts';
+import type { GenerationResult, GenerationStep, Timings } from '../task/result.ts';
+import { SDXL_ROWS } from '../task/sdxl-rows.ts';
 import { encodePrompts } from './conditioning.ts';
-import { type CheckedGenerationOptions, DEFAULT_SCORES } from './generation-options.ts';
 import { enlargeLatents, fromLatents, secondOptions, secondSteps } from './hires.ts';
-import type { CheckedHires } from './hires-options.ts';
 import type { MakeInitialLatents } from './initial-latents.ts';
 import { decodeLatents } from './latents.ts';
 import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
-import type { GenerationResult, GenerationStep, Timings } from './result.ts';
 import { sampleLatents } from './sampling.ts';
 
 /** What the stages must know of a model besides its networks. */
@@ -224,11 +225,11 @@ function parametersOf(
 ): GenerationParameters {
   const { prompt, negativePrompt, steps, cfgScale, clipSkip, rng, eta, scheduler } = options;
   return {
-    ...{ prompt, negativePrompt, steps, cfgScale, clipSkip, rng, eta },
+    ...{ prompt: prompt.raw, negativePrompt: negativePrompt.raw, steps, cfgScale, clipSkip, rng, eta },
     ...steeringParameters(options),
     ...task.size,
     ...task.parameters,
-    sampler: options.samplerName,
+    sampler: options.sampler.samplerName,
     ...(typeof scheduler === 'string' ? { scheduler } : { sigmas: [...scheduler] }),
     seed: seedAfter(options.seed, index),
     model: model.name,
@@ -241,7 +242,9 @@ function steeringParameters(options: CheckedGenerationOptions): Partial<Generati
   const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize, tileable } = options;
   const { aestheticScore, negativeAestheticScore } = options;
   const size = (given: Size | undefined) => given && `${given.width}x${given.height}`;
-  const usualScores = aestheticScore === DEFAULT_SCORES.positive && negativeAestheticScore === DEFAULT_SCORES.negative;
+  const usualScores =
+    SDXL_ROWS.aestheticScore.rule.isDefault(aestheticScore) &&
+    SDXL_ROWS.negativeAestheticScore.rule.isDefault(negativeAestheticScore);
   return {
     cfgRescale: cfgRescale || undefined,
     pagScale: pagScale || undefined,

@@ -5,10 +5,10 @@ import { type Pixels, toRgb } from '../image/pixels.ts';
 import { lanczos3 } from '../image/resample.ts';
 import { type Placement, place, resize, type Size } from '../image/resize.ts';
 import type { GenerationParameters } from '../metadata/parameters.ts';
+import { type CheckedOptions, sizeOf } from '../task/check.ts';
+import { DEFAULT_CONVENTION } from '../task/image-rows.ts';
+import type { ModelLimits } from '../task/task.ts';
 import type { Task } from './generation.ts';
-import type { ModelLimits } from './generation-options.ts';
-import { type CheckedImageOptions, sizeOf } from './image-options.ts';
-import { type CheckedImg2ImgOptions, DEFAULT_CONVENTION } from './img2img-options.ts';
 import { fromImage } from './initial-latents.ts';
 import { encodeImage } from './latents.ts';
 import { concatWholeMask, seesMask } from './whole-mask.ts';
@@ -18,7 +18,7 @@ import { concatWholeMask, seesMask } from './whole-mask.ts';
  *
  * @throws as {@link readSized}.
  */
-export async function img2img(options: CheckedImg2ImgOptions, limits: ModelLimits): Promise<Task> {
+export async function img2img(options: CheckedOptions<'img2img'>, limits: ModelLimits): Promise<Task> {
   const { strength, convention } = options;
   const { image, size } = await readSized(options, limits);
   return {
@@ -33,7 +33,7 @@ export async function img2img(options: CheckedImg2ImgOptions, limits: ModelLimit
 }
 
 /** Generation parameters of every call that draws an image anew. */
-export function imageParameters({ strength, convention }: CheckedImg2ImgOptions): Partial<GenerationParameters> {
+export function imageParameters({ strength, convention }: CheckedOptions<'img2img'>): Partial<GenerationParameters> {
   return { strength, convention: convention === DEFAULT_CONVENTION ? undefined : convention };
 }
 
@@ -50,7 +50,7 @@ export interface SizedImage {
  *
  * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}.
  */
-export async function readSized(options: CheckedImageOptions, limits: ModelLimits): Promise<SizedImage> {
+export async function readSized(options: CheckedOptions<'img2img' | 'edit'>, limits: ModelLimits): Promise<SizedImage> {
   const original = await toRgb(await readImage(options.image, 'image', options.maxPixels));
   const size = sizeOf(original, options, limits.vaeScaleFactor);
   const placement = place(original, size, options.resizeMode);

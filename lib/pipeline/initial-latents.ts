@@ -2,6 +2,7 @@
 
 import { linear } from '../core/arrays.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
+import type { Convention, MaskedContent } from '../task/image-rows.ts';
 import { type Posterior, sampleLatent } from './latents.ts';
 
 /** What sampling starts with. */
@@ -40,15 +41,6 @@ export interface Draws {
  */
 export type MakeInitialLatents = (sigmas: Float64Array, draws: Draws, noiseModel: NoiseModel) => InitialLatents;
 
-/** What the masked part of an image holds before noise is added: see `InpaintOptions.maskedContent`. */
-export type MaskedContent = 'original' | 'fill' | 'noise' | 'nothing';
-
-/** The names in the order in which they are listed to users. */
-export const MASKED_CONTENTS: readonly MaskedContent[] = ['original', 'fill', 'noise', 'nothing'];
-
-/** Whose image a seed gives where an image is the start: see `Img2ImgOptions.convention`. */
-export type Convention = 'webui' | 'diffusers';
-
 /** What a start from an image and its strength are, by convention. */
 interface Rules {
   /** Where the samples of images' latents take their numbers from. */
@@ -69,9 +61,6 @@ const RULES: Readonly<Record<Convention, Rules>> = {
     stepsTaken: (total, strength) => Math.max(Math.floor(total * strength), 1),
   },
 };
-
-/** The names in the order in which they are listed to users. */
-export const CONVENTIONS = Object.keys(RULES) as readonly Convention[];
 
 /** Text alone: pure noise at the first noise level. */
 export const fromNoise: MakeInitialLatents = (sigmas, draws) => pureNoise(sigmas, draws.next());

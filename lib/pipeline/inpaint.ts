@@ -8,12 +8,11 @@ import { crop, type Pixels, toGray, toPlanes, toRgb } from '../image/pixels.ts';
 import { lanczos3, resample, triangle } from '../image/resample.ts';
 import { place, resize } from '../image/resize.ts';
 import type { Networks } from '../native/networks.ts';
+import { type CheckedOptions, sizeOf } from '../task/check.ts';
+import type { ModelLimits } from '../task/task.ts';
 import type { Task } from './generation.ts';
-import type { ModelLimits } from './generation-options.ts';
-import { sizeOf } from './image-options.ts';
 import { imageParameters } from './img2img.ts';
 import { concatMaskedImage, fromMaskedImage, type MakeInitialLatents } from './initial-latents.ts';
-import type { CheckedInpaintOptions } from './inpaint-options.ts';
 import { encodeImage, encodePlanes } from './latents.ts';
 import { seesMask } from './whole-mask.ts';
 
@@ -40,7 +39,7 @@ interface Scene {
  *
  * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}; RangeError for a mask that covers nothing.
  */
-export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimits): Promise<Task> {
+export async function inpaint(options: CheckedOptions<'inpaint'>, limits: ModelLimits): Promise<Task> {
   const { maskBlur, maskedContent, paddingMaskCrop } = options;
   const [image, gray] = await Promise.all([
     readImage(options.image, 'image', options.maxPixels).then(toRgb),
@@ -62,7 +61,7 @@ export async function inpaint(options: CheckedInpaintOptions, limits: ModelLimit
 
 async function beginMasked(
   networks: Networks,
-  { strength, convention, maskedContent: content }: CheckedInpaintOptions,
+  { strength, convention, maskedContent: content }: CheckedOptions<'inpaint'>,
   { image, mask }: Scene,
   cells: Uint8Array,
 ): Promise<MakeInitialLatents> {
@@ -78,7 +77,7 @@ async function beginMasked(
 /** The whole image is drawn, and the result has the size that is drawn. */
 async function wholeScene(
   { image, mask, soft }: Masked,
-  options: CheckedInpaintOptions,
+  options: CheckedOptions<'inpaint'>,
   limits: ModelLimits,
 ): Promise<Scene> {
   const placement = place(image, sizeOf(image, options, limits.vaeScaleFactor), options.resizeMode);
@@ -95,7 +94,7 @@ async function wholeScene(
 /** The region around the mask is drawn at a size of its own, and the result is the image with that put back. */
 async function regionScene(
   { image, mask, soft }: Masked,
-  options: CheckedInpaintOptions,
+  options: CheckedOptions<'inpaint'>,
   limits: ModelLimits,
 ): Promise<Scene> {
   const size = sizeOf(limits, { ...options, resizeMode: 'fit' }, limits.vaeScaleFactor);

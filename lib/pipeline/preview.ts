@@ -5,15 +5,11 @@ import type { Family, Projection } from '../family/index.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
 import type { Networks, Shape } from '../native/networks.ts';
+import type { PreviewKind } from '../task/run-rows.ts';
 import { decodeLatents } from './latents.ts';
 
 /** Metadata entry by which a model with a latent space of its own brings its projection, as JSON. */
 const METADATA_KEY = 'latent_rgb_projection';
-
-/** How previews are made: by the linear projection, by the tiny autoencoder, or by the one that decodes the result. */
-export type PreviewKind = 'proj' | 'tae' | 'vae';
-
-export const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae', 'vae'];
 
 /** Makes the function that shows what latents look like, the images of a batch side by side. */
 export function createPreview(

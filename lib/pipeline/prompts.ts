@@ -8,14 +8,13 @@ import { bundledEmbeddings } from '../embedding/bundled.ts';
 import { type EmbeddingReport, loadEmbeddings } from '../embedding/load.ts';
 import { conditionsUsed, type Guidance, type Guided } from '../guidance/index.ts';
 import { type FoundLora, findLoras } from '../lora/files.ts';
-import { readLoraTags } from '../lora/tags.ts';
 import { withholdContents } from '../lora/withhold.ts';
 import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
+import type { CheckedGenerationOptions } from '../task/check.ts';
 import { parseAttention } from '../text/attention.ts';
 import { type EncodePromptOptions, encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
-import { type PromptStage, schedulePrompt, stageAt } from '../text/editing.ts';
+import { type PromptStage, stageAt } from '../text/editing.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
-import type { CheckedGenerationOptions } from './generation-options.ts';
 
 /** The prompts as they are up to and with an evaluation of the UNet, counted from 0. */
 export interface ChunkStage {
@@ -59,7 +58,7 @@ export function guidanceOf({ guidanceSize }: NativeModelInfo, options: CheckedGe
  *
  * @param words those that the model brings.
  * @throws DiffusionError `ERR_FILE` for a LoRA that is nowhere; RangeError `ERR_INVALID_ARG_VALUE` for malformed weights, for more than
- *   64 chunks in a text or 1024 in all, and as {@link schedulePrompt}; DiffusionError for embeddings that cannot be had, see
+ *   64 chunks in a text or 1024 in all, and as {@link CheckedPrompt.stages}; DiffusionError for embeddings that cannot be had, see
  *   {@link loadEmbeddings}.
  */
 export async function readPrompts(
@@ -70,10 +69,10 @@ export async function readPrompts(
   options: CheckedGenerationOptions,
   signal: AbortSignal,
 ): Promise<Prompts> {
-  const evaluations = options.steps * options.evaluationsPerStep;
+  const evaluations = options.steps * options.sampler.evaluationsPerStep;
   const stages = {
-    conditional: schedulePrompt(readLoraTags(options.prompt).text, evaluations, 'prompt'),
-    unconditional: schedulePrompt(options.negativePrompt, evaluations, 'negativePrompt'),
+    conditional: options.prompt.stages(evaluations),
+    unconditional: options.negativePrompt.stages(evaluations),
   };
   const texts = new Set([...stages.conditional, ...stages.unconditional].map(({ text }) => text));
   if ([...texts].some((text) => COMPOSITION.test(text))) {

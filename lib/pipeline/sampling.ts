@@ -20,8 +20,8 @@ import { type NoiseModel, tableOf } from '../noise-model/index.ts';
 import { createBatchNoise } from '../rng/index.ts';
 import type { Denoiser, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS } from '../schedule/index.ts';
+import type { CheckedGenerationOptions } from '../task/check.ts';
 import type { Conditioning } from './conditioning.ts';
-import type { CheckedGenerationOptions } from './generation-options.ts';
 import type { InitialLatents, MakeInitialLatents } from './initial-latents.ts';
 import { guidanceOf } from './prompts.ts';
 
@@ -60,7 +60,7 @@ export async function sampleLatents(
   if (sigmas.length === 1) return start.latent;
 
   const total = sigmas.length - 1;
-  const progress = new Progress(options.evaluationsPerStep);
+  const progress = new Progress(options.sampler.evaluationsPerStep);
   const predictEach = predictTogether(networks, shape, () => ({
     when: `step ${progress.finished + 1} of ${total}`,
     controls: controlsAt(progress.finished, total),
@@ -73,7 +73,7 @@ export async function sampleLatents(
     return guide(predictEach, conditions, guidance, options.batchSize)(latent, timestep);
   };
   const denoise = keeping(denoiserFor(predict, noiseModel), start);
-  const sampling = options.sampler(
+  const sampling = options.sampler.sampler(
     async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
     start.latent,
     sigmas,

@@ -1,13 +1,13 @@
 // Text to image.
 
+import type { CheckedOptions } from '../task/check.ts';
 import type { Task } from './generation.ts';
 import { checkHiresUpscaler, hiresParameters } from './hires.ts';
 import { fromNoise } from './initial-latents.ts';
-import type { CheckedTxt2ImgOptions } from './txt2img-options.ts';
 import { concatWholeMask, seesMask } from './whole-mask.ts';
 
 /** The work of a text-to-image call: it starts from noise alone. A model for inpainting is shown that everything is masked. */
-export async function txt2img({ width, height, hires }: CheckedTxt2ImgOptions): Promise<Task> {
+export async function txt2img({ width, height, hires }: CheckedOptions<'txt2img'>): Promise<Task> {
   const size = { width, height };
   if (hires) await checkHiresUpscaler(hires);
   return {

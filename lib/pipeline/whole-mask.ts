@@ -3,9 +3,9 @@
 import type { Size } from '../image/resize.ts';
 import type { NativeModelInfo } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
+import { type Convention, DEFAULT_CONVENTION } from '../task/image-rows.ts';
 import { concatConditioningOf } from './fit.ts';
-import { DEFAULT_CONVENTION } from './img2img-options.ts';
-import { type Convention, concatMaskedImage, type MakeInitialLatents } from './initial-latents.ts';
+import { concatMaskedImage, type MakeInitialLatents } from './initial-latents.ts';
 import { encodePlanes, type Posterior } from './latents.ts';
 
 /** Whether a model is one for inpainting, whose UNet sees a mask and the masked image. */

@@ -1,4 +1,4 @@
-// The options that say by what method is drawn: the sampler and the schedule of its noise levels.
+// The options that say by what method images are made: the sampler and the schedule of its noise levels.
 
 import { describe } from '../core/errors.ts';
 import type { OptionCheck } from '../options/check.ts';
@@ -11,6 +11,8 @@ export type OtherName = string & Record<never, never>;
 
 /** A sampler that was asked for, and the schedule where its name says that. */
 export interface AskedSampler extends SamplerEntry {
+  /** Evaluations of the network in a step, but for the last; 1 for a sampler of the user's. */
+  readonly evaluationsPerStep: number;
   /** Undefined for one of the user's own. */
   readonly name: SamplerName | undefined;
   readonly samplerName: string;
@@ -22,12 +24,19 @@ export function checkSampler(check: OptionCheck): AskedSampler {
   const value = check.value('sampler');
   if (typeof value === 'function') {
     const samplerName = value.name || 'custom';
-    return { name: undefined, sampler: value as Sampler, samplerName, defaultScheduler: 'discrete' };
+    return {
+      name: undefined,
+      sampler: value as Sampler,
+      samplerName,
+      evaluationsPerStep: 1,
+      defaultScheduler: 'discrete',
+    };
   }
   const found = checkMethod(check, 'sampler', findSampler) ?? { sampler: 'euler_a' };
   return {
     name: found.sampler,
     samplerName: found.sampler,
+    evaluationsPerStep: 1,
     ...SAMPLERS[found.sampler],
     ...(found.scheduler && { scheduler: found.scheduler }),
   };

@@ -5,17 +5,6 @@ import type { OptionCheck } from '../options/check.ts';
 const MAX_SIDE = 16_384;
 const MAX_PIXELS = 2 ** 26;
 
-/** Checks `width` and `height`; each is the fallback where it is not given. */
-export function checkSides<T extends number | undefined>(
-  check: OptionCheck,
-  factor: number,
-  fallback: { readonly width: T; readonly height: T },
-): { width: number | T; height: number | T } {
-  const side = (name: 'width' | 'height') =>
-    check.value(name) === undefined ? fallback[name] : checkSide(check, name, factor);
-  return { width: side('width'), height: side('height') };
-}
-
 /** Checks that the images of a batch are not too large together, and none of them on its own. */
 export function checkPixels(check: OptionCheck, width: number, height: number, batchSize: number): void {
   const tooLong = Math.max(width, height) > MAX_SIDE;
@@ -24,7 +13,9 @@ export function checkPixels(check: OptionCheck, width: number, height: number, b
   check.problem({ name: 'width x height x batchSize', expected, received: `${width} x ${height} x ${batchSize}` });
 }
 
-function checkSide(check: OptionCheck, name: 'width' | 'height', factor: number): number {
+/** A side, undefined where it is not given. */
+export function checkSide(check: OptionCheck, name: 'width' | 'height', factor: number): number | undefined {
+  if (check.value(name) === undefined) return undefined;
   const side = check.number(name, factor, { min: factor, max: MAX_SIDE, integer: true });
   if (side % factor === 0) return side;
   const below = side - (side % factor);
