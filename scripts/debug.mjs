@@ -2,7 +2,7 @@
 //
 //   npm run debug                                    builds, and says how to attach to a process
 //   npm run debug -- noise_test                      a native test
-//   npm run debug -- test/native/calls.test.ts       Node with a file (a compiled one in dist/test before Node 22.18)
+//   npm run debug -- test/native/calls.test.ts       Node with a file (a compiled one in dist/test before Node 24.3)
 //   npm run debug -- dist/lib/cli/main.js -p "a cat" the command line
 
 import { spawnSync } from 'node:child_process';
