@@ -1,11 +1,11 @@
-// Texts in JPEG and WebP files that say how an image was made: in EXIF, in a JPEG's comment, in a WebP's XMP.
+// Texts about how an image was made in JPEG and WebP files: in EXIF, in a JPEG comment, or in WebP XMP.
 
 import { Buffer } from 'node:buffer';
 import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { EXIF_DIRECTORY, EXIF_HEADER, USER_COMMENT } from './exif.ts';
 import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
 
-/** Tags of EXIF that hold such texts (EXIF 2.32). */
+/** EXIF tags that hold such texts (EXIF 2.32). */
 const IMAGE_DESCRIPTION = 0x010e;
 const MAKE = 0x010f;
 const MODEL = 0x0110;
@@ -17,8 +17,8 @@ const BYTE_TYPES = [1, 2, 7];
 const ENTRY_BYTES = 12;
 
 /**
- * Reads the texts under the keywords that PNG files have for them. A file that is cut short has those of its intact part. A text
- * that is too long, beside those before it, is passed over.
+ * Reads the texts under the keywords that PNG files use for them. A truncated file has those of its intact part. A text
+ * that is too long in addition to those before it is ignored.
  *
  * @param file copied before the call returns.
  */
@@ -86,7 +86,7 @@ function startsWithHeader(data: Buffer): boolean {
   return data.subarray(0, EXIF_HEADER.length).equals(EXIF_HEADER);
 }
 
-/** stable-diffusion.cpp writes into JPEG files what it writes into PNG files: keyword, zero, text. */
+/** stable-diffusion.cpp writes the same into JPEG files as into PNG files: keyword, zero, text. */
 function addComment(data: Buffer, add: Add): void {
   const zero = data.indexOf(0);
   if (zero > 0) add(data.toString('latin1', 0, zero), withoutZeros(decodeText(data.subarray(zero + 1))));
@@ -106,7 +106,7 @@ function unescapeXml(text: string): string {
   return text.replace(/&(lt|gt|quot|apos|amp);/g, (_entity, name: string) => characters[name] as string);
 }
 
-/** The first directory of a TIFF structure and that of EXIF, which an entry of the first leads to. */
+/** The first directory of a TIFF structure and the EXIF directory, which an entry of the first points to. */
 function readDirectories(tiff: Buffer, seen: Set<number>, add: Add): void {
   if (tiff.length < 8) return;
   const littleEndian = tiff.toString('latin1', 0, 2) === 'II';
@@ -116,8 +116,8 @@ function readDirectories(tiff: Buffer, seen: Set<number>, add: Add): void {
 }
 
 /**
- * @param seen tags that were read; the first of each counts, so that many that point to one place cost no more than one.
- * @returns where the directory of EXIF is, if an entry says that.
+ * @param seen tags that were read; the first of each counts, so that many pointing to one place cost no more than one.
+ * @returns the offset of the EXIF directory, if an entry has it.
  */
 function readDirectory(
   tiff: Buffer,
@@ -146,7 +146,7 @@ function readDirectory(
 
 const TEXT_TAGS = new Set([IMAGE_DESCRIPTION, MAKE, MODEL, SOFTWARE, MAKER_NOTE, USER_COMMENT]);
 
-/** What PNG files call the text of a tag. In the maker's note Fooocus keeps the name of its scheme. */
+/** The PNG keyword for the text of a tag. Fooocus stores the name of its scheme in the maker's note. */
 const KEYWORD_OF_TAG: Readonly<Record<number, string>> = {
   [SOFTWARE]: 'Software',
   [MAKER_NOTE]: 'fooocus_scheme',
@@ -156,13 +156,13 @@ const KEYWORD_OF_TAG: Readonly<Record<number, string>> = {
 function addEntry(tag: number, data: Buffer, add: Add): void {
   const text = tag === USER_COMMENT ? userComment(data) : withoutZeros(decodeText(data));
   const keyword = KEYWORD_OF_TAG[tag];
-  // ComfyUI and nodes for it put the keyword before the text, whatever the tag.
+  // ComfyUI and its nodes put the keyword before the text, whatever the tag.
   const [, named, rest] = /^(parameters|prompt): ?(.*)$/s.exec(text) ?? [];
   if (keyword !== undefined) add(keyword, text);
   else if (named !== undefined) add(named, rest as string);
 }
 
-/** UserComment begins with eight bytes that name its encoding; some programs leave them out. */
+/** UserComment begins with eight bytes that name its encoding; some programs omit them. */
 function userComment(data: Buffer): string {
   const code = data.toString('latin1', 0, 8);
   const rest = data.subarray(8);
@@ -171,8 +171,8 @@ function userComment(data: Buffer): string {
 }
 
 /**
- * The web UI writes the upper byte first, others the lower, whatever the order of the file. The upper bytes of ASCII, which every such
- * text has, are zeros; without any it is UTF-8.
+ * The web UI writes the upper byte first, others the lower, regardless of the file's byte order. ASCII, which every
+ * such text contains, has upper bytes of zero; without any zeros it is UTF-8.
  */
 function decodeUtf16(bytes: Buffer): string {
   const zeros = [0, 0];

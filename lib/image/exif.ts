@@ -1,4 +1,5 @@
-// Writing the generation parameters into JPEG and WebP files, where AUTOMATIC1111's web UI has them: the user comment of EXIF.
+// Writes the generation parameters into JPEG and WebP files where AUTOMATIC1111's web UI has them: the EXIF user
+// comment.
 
 import { Buffer } from 'node:buffer';
 
@@ -8,16 +9,16 @@ export const USER_COMMENT = 0x9286;
 const LONG = 4;
 const UNDEFINED = 7;
 
-/** What stands before EXIF in a JPEG; WebP has it as it is. */
+/** The prefix of EXIF in a JPEG; WebP has none. */
 export const EXIF_HEADER = Buffer.from('Exif\0\0', 'latin1');
-/** A segment of a JPEG gives its length, itself included, in two bytes. */
+/** A JPEG segment gives its length in two bytes, including those. */
 const MAX_SEGMENT = 0xffff;
 const LENGTH_BYTES = 2;
 
 /**
  * Adds a text to a JPEG file.
  *
- * @returns undefined where the text is too long for one: it has room for some 32,000 characters, twice that in ASCII.
+ * @returns undefined if the text does not fit: there is room for about 32,000 characters, twice that in ASCII.
  */
 export function withJpegComment(jpeg: Buffer, text: string): Buffer | undefined {
   const data = Buffer.concat([EXIF_HEADER, exif(text)]);
@@ -28,7 +29,8 @@ export function withJpegComment(jpeg: Buffer, text: string): Buffer | undefined 
 }
 
 /**
- * Adds a text to a WebP file of one image without more (WebP container specification, "Extended file format").
+ * Adds a text to a WebP file with a single image and nothing else (WebP container specification, "Extended file
+ * format").
  *
  * @param webp a file that begins with its VP8 or VP8L chunk.
  */
@@ -50,7 +52,7 @@ function chunk(name: string, data: Buffer): Buffer {
   return Buffer.concat([head, data, Buffer.alloc(data.length % 2)]);
 }
 
-/** EXIF that holds a user comment and nothing else: a directory with another in it, as TIFF has them. */
+/** EXIF with only a user comment: a directory inside another one, as TIFF structures them. */
 function exif(text: string): Buffer {
   const comment = userComment(text);
   const DIRECTORY_BYTES = 2 + 12 + 4;
@@ -63,7 +65,7 @@ function exif(text: string): Buffer {
   return Buffer.concat([bytes, comment]);
 }
 
-/** A directory of one entry; the four bytes behind it say that none follows. */
+/** A directory of one entry; the four bytes after it say that none follows. */
 function writeDirectory(bytes: Buffer, at: number, tag: number, type: number, count: number, value: number): void {
   bytes.writeUInt16BE(1, at);
   bytes.writeUInt16BE(tag, at + 2);
@@ -72,7 +74,7 @@ function writeDirectory(bytes: Buffer, at: number, tag: number, type: number, co
   bytes.writeUInt32BE(value, at + 10);
 }
 
-/** Eight bytes name the character code. The web UI writes UTF-16 with the high byte first, and reads both. */
+/** Eight bytes name the character code. The web UI writes UTF-16 with the high byte first, and reads both orders. */
 function userComment(text: string): Buffer {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what they belong to.
   if (/^[\x00-\x7f]*$/.test(text)) return Buffer.from(`ASCII\0\0\0${text}`, 'latin1');

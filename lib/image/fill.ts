@@ -1,9 +1,10 @@
-// Filling the masked part of an image with the colours around it: pull and push (Gortler et al. 1996, "The Lumigraph", section 3.4).
+// Fills the masked part of an image with the colors around it: pull and push (Gortler et al. 1996, "The Lumigraph",
+// section 3.4).
 
 import { eachRow } from '../async/slices.ts';
 import type { Pixels } from './pixels.ts';
 
-/** Colours with a weight: how much of each is known. Premultiplied, `[height, width, 4]`. */
+/** Colors with a weight: how much of each is known. Premultiplied, `[height, width, 4]`. */
 interface Level {
   readonly width: number;
   readonly height: number;
@@ -14,9 +15,10 @@ interface Level {
 const UNKNOWN = 127.5;
 
 /**
- * Averages what is not masked over ever larger squares, and fills each hole from the smallest square that knows a colour.
+ * Averages what is not masked over ever larger squares, and fills each hole from the smallest square with a known
+ * color.
  *
- * @param mask of the image's size; what it covers in part is filled in part.
+ * @param mask of the image's size; what it covers partly is filled partly.
  */
 export async function fillMasked(image: Pixels, mask: Pixels): Promise<Pixels> {
   const { width, height } = image;
@@ -53,7 +55,7 @@ async function knownColors({ width, height, data }: Pixels, mask: Pixels): Promi
   return { width, height, data: known };
 }
 
-/** A level of half the size: sums over squares of 2x2, of a weight of at most 1. */
+/** A level of half the size: sums over squares of 2x2, with a weight of at most 1. */
 async function pull({ width, height, data }: Level): Promise<Level> {
   const half = { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };
   const sums = new Float32Array(4 * half.width * half.height);
@@ -73,16 +75,16 @@ async function pull({ width, height, data }: Level): Promise<Level> {
   return { ...half, data: sums };
 }
 
-/** Adds to a level what it does not know, from the coarser one, interpolated linearly. */
+/** Adds to a level what it does not know, interpolated linearly from the coarser one. */
 async function push({ width, height, data }: Level, coarse: Level): Promise<Level> {
   const filled = data.slice();
   await eachRow(height, (y) => {
-    const [top, bottom, down] = neighbours(y, coarse.height);
+    const [top, bottom, down] = neighbors(y, coarse.height);
     for (let x = 0; x < width; x++) {
       const target = 4 * (y * width + x);
       const missing = 1 - (data[target + 3] as number);
       if (missing <= 0) continue;
-      const [left, right, across] = neighbours(x, coarse.width);
+      const [left, right, across] = neighbors(x, coarse.width);
       for (let k = 0; k < 4; k++) {
         const at = (row: number, column: number) => coarse.data[4 * (row * coarse.width + column) + k] as number;
         const above = (1 - across) * at(top, left) + across * at(top, right);
@@ -94,8 +96,8 @@ async function push({ width, height, data }: Level, coarse: Level): Promise<Leve
   return { width, height, data: filled };
 }
 
-/** The two coarse pixels around a fine one, and the share of the second. */
-function neighbours(fine: number, limit: number): [first: number, second: number, share: number] {
+/** The two coarse pixels around a fine one, and the weight of the second. */
+function neighbors(fine: number, limit: number): [first: number, second: number, share: number] {
   const position = (fine - 0.5) / 2;
   const first = Math.floor(position);
   return [Math.max(first, 0), Math.min(first + 1, limit - 1), position - first];

@@ -1,9 +1,9 @@
-// Formats of images, told by the first bytes of a file.
+// Recognizes image formats by the first bytes of a file.
 
 import type { ReadLimits } from '../files/user-file.ts';
 import { MAX_FILE_BYTES } from './limits.ts';
 
-/** What files begin with. */
+/** The first bytes of files. */
 const FORMATS = {
   PNG: (bytes: Uint8Array) => begins(bytes, 0, [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
   JPEG: (bytes: Uint8Array) => begins(bytes, 0, [0xff, 0xd8, 0xff]),
@@ -14,12 +14,12 @@ export type ImageFormat = keyof typeof FORMATS;
 
 const NAMES = Object.keys(FORMATS) as readonly ImageFormat[];
 
-/** @returns undefined for a file of no format that is read. */
+/** @returns undefined for a file in another format. */
 export function formatOf(bytes: Uint8Array): ImageFormat | undefined {
   return NAMES.find((name) => FORMATS[name](bytes));
 }
 
-/** How the file of an image is read: a path may lead to a model of many gigabytes, of which the beginning is enough. */
+/** Limits on reading an image file: a path may lead to a model of many gigabytes, whose beginning is enough. */
 export const IMAGE_FILE: ReadLimits = {
   maxBytes: MAX_FILE_BYTES,
   tooLarge: 'ERR_IMAGE',

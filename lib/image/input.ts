@@ -1,4 +1,4 @@
-// Images that users give: what they may be, and how each becomes pixels.
+// Images given by users: what is accepted, and how it becomes pixels.
 
 import { types } from 'node:util';
 import { DiffusionError, describe } from '../core/errors.ts';
@@ -12,19 +12,20 @@ import { checkRawImage, type RawImage, rawPixels } from './raw.ts';
 import { decodePng } from './read-png.ts';
 
 /**
- * An image: the path of a PNG, JPEG or WebP file, the bytes of such a file, or pixels. JPEG and WebP need the package `sharp`,
- * which is installed apart (`npm install sharp`). An {@link RgbImage} and the `ImageData` of a canvas are pixels.
+ * An image: the path of a PNG, JPEG or WebP file, the bytes of such a file, or pixels. JPEG and WebP need the package
+ * `sharp`, installed separately (`npm install sharp`). An {@link RgbImage} and the `ImageData` of a canvas count as
+ * pixels.
  *
- * An image may have up to 65,536 pixels a side and `maxPixels` in all, and a file 256 MiB. It is turned as its EXIF orientation
- * says, and reduced to 8 bits a channel.
+ * An image may have up to 65,536 pixels per side and `maxPixels` in all, and a file up to 256 MiB. Its EXIF orientation
+ * is applied, and it is reduced to 8 bits per channel.
  */
 export type ImageInput = string | Uint8Array | RawImage;
 
-/** What an image may be, for messages. */
+/** A description of valid images, for messages. */
 export const IMAGE_INPUT = 'the path of an image, the bytes of one, or pixels { width, height, data }';
 
 /**
- * Checks an option that is an image as far as that goes without reading it.
+ * Checks an image option as far as possible without reading the image.
  *
  * @returns the image; pixels as they were when they were checked.
  */
@@ -47,7 +48,7 @@ function hasPixels(value: unknown): value is object {
   }
 }
 
-/** The same of an image that is an argument of its own, beside the options that `check` is of. */
+/** The same for an image that is a separate argument, next to the options of `check`. */
 export function checkImageArgument(check: OptionCheck, image: unknown, maxPixels: number): ImageInput {
   const checked = check.attempt(() => {
     const alone = new OptionCheck({ image }, ['image']);
@@ -59,12 +60,12 @@ export function checkImageArgument(check: OptionCheck, image: unknown, maxPixels
 }
 
 /**
- * Reads an image that {@link checkImage} has seen. Bytes and pixels are copied before the call returns.
+ * Reads an image that {@link checkImage} accepted. Bytes and pixels are copied before the call returns.
  *
  * @param name of the option, for messages.
- * @param maxPixels most that a file may claim to have.
+ * @param maxPixels the maximum that a file may claim to have.
  * @returns RGBA.
- * @throws DiffusionError `ERR_FILE`, `ERR_IMAGE`, or `ERR_MISSING_PACKAGE` where JPEG or WebP meets no `sharp`.
+ * @throws DiffusionError `ERR_FILE`, `ERR_IMAGE`, or `ERR_MISSING_PACKAGE` for JPEG or WebP without `sharp`.
  * @throws RangeError `ERR_INVALID_ARG_VALUE` for pixels out of range.
  */
 export async function readImage(
@@ -76,7 +77,7 @@ export async function readImage(
   const source = typeof input === 'string' ? quotePath(input) : `the bytes of ${name}`;
   const bytes = typeof input === 'string' ? await readUserFile(input, IMAGE_FILE) : input;
   const format = formatOf(bytes);
-  if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP image but ${source} is none`);
+  if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP image but ${source} is not one`);
   checkFileSize(bytes.length, source);
   if (format === 'PNG') return decodePng(bytes, source, maxPixels);
   return decodeByLibrary(bytes, format, source, maxPixels);

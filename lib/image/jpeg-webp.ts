@@ -1,11 +1,11 @@
-// JPEG and WebP files to pixels and back, by the package `sharp` where the user has installed it.
+// Converts JPEG and WebP files to pixels and back, with the package `sharp` if the user has installed it.
 
 import type { Buffer } from 'node:buffer';
 import { DiffusionError } from '../core/errors.ts';
 import { checkImageSize } from './limits.ts';
 import { type Pixels, withAlpha } from './pixels.ts';
 
-/** What is used of `sharp`. Its own types cannot be named, since it need not be there. */
+/** The used part of `sharp`. Its own types cannot be imported, since it may not be installed. */
 interface Sharp {
   (
     bytes: Uint8Array,
@@ -27,8 +27,8 @@ interface SharpImage {
 
 /**
  * @param bytes of a JPEG or WebP file; copied before the call returns.
- * @returns RGBA, turned as EXIF says, in sRGB.
- * @throws DiffusionError `ERR_MISSING_PACKAGE` where `sharp` is not installed, `ERR_IMAGE` where it cannot read the bytes.
+ * @returns RGBA in sRGB, with the EXIF orientation applied.
+ * @throws DiffusionError `ERR_MISSING_PACKAGE` if `sharp` is not installed, `ERR_IMAGE` if it cannot read the bytes.
  */
 export async function decodeByLibrary(
   bytes: Uint8Array,
@@ -39,7 +39,7 @@ export async function decodeByLibrary(
   const copy = new Uint8Array(bytes);
   const sharp = await loadSharp(format, source);
   try {
-    // The header alone. The library's own limit would say less of it.
+    // Reads only the header. The library's own limit would give a less useful message.
     const { width, height, hasAlpha } = await sharp(copy, { limitInputPixels: false }).metadata();
     checkImageSize(width, height, maxPixels, source);
     const { data, info } = await sharp(copy, { limitInputPixels: maxPixels })
@@ -49,7 +49,8 @@ export async function decodeByLibrary(
       .toBuffer({ resolveWithObject: true });
     if (info.channels !== (hasAlpha ? 4 : 3)) throw new Error(`it has ${info.channels} channels`);
     const image = { width: info.width, height: info.height, data };
-    // The library would add alpha while it holds what it decodes, which of a progressive JPEG is twice as much as the pixels.
+    // The library would add alpha while holding the decoded image, which for a progressive JPEG takes twice as much as
+    // the pixels.
     return hasAlpha ? { ...image, channels: 4 } : await withAlpha({ ...image, channels: 3 });
   } catch (cause) {
     if (cause instanceof DiffusionError) throw cause;
@@ -59,11 +60,12 @@ export async function decodeByLibrary(
 }
 
 /**
- * Pixels to a file.
+ * Encodes pixels as a file.
  *
  * @param data `[height, width, 3]`
  * @param quality 1 to 100.
- * @throws DiffusionError `ERR_MISSING_PACKAGE` where `sharp` is not installed, `ERR_WRITE` where it refuses, as WebP does sides over 16,383.
+ * @throws DiffusionError `ERR_MISSING_PACKAGE` if `sharp` is not installed, `ERR_WRITE` if it refuses, as WebP does for
+ *   sides over 16,383.
  */
 export async function encodeByLibrary(
   { data, width, height }: { readonly data: Uint8Array; readonly width: number; readonly height: number },
@@ -74,7 +76,7 @@ export async function encodeByLibrary(
   try {
     const image = sharp(data, { raw: { width, height, channels: 3 } });
     if (format === 'WebP') return await image.webp({ quality }).toBuffer();
-    // As libvips decides by itself: what is to be good keeps its colours at their whole size.
+    // libvips' own rule: high quality keeps colors at full resolution.
     return await image.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' }).toBuffer();
   } catch (cause) {
     const message = `Cannot write ${width} x ${height} pixels as ${format}: ${firstOf((cause as Error).message)}`;
@@ -82,21 +84,21 @@ export async function encodeByLibrary(
   }
 }
 
-/** The library repeats what it found for every row that it could not read. */
+/** The library repeats its message for every row that it could not read. */
 function firstOf(message: string): string {
   return [...new Set(message.split('\n').map((line) => line.trim()))].filter((line) => line !== '').join('; ');
 }
 
 /**
- * @param source what it is for, in words.
- * @throws DiffusionError `ERR_MISSING_PACKAGE` where it is not installed.
+ * @param source what it is needed for, in words.
+ * @throws DiffusionError `ERR_MISSING_PACKAGE` if it is not installed.
  */
 export async function loadSharp(format: string, source: string): Promise<Sharp> {
   const name: string = 'sharp';
   try {
     return ((await import(name)) as { default: Sharp }).default;
   } catch (cause) {
-    const remedy = `Install it with \`npm install sharp\`, or give a PNG. It says: ${(cause as Error).message}`;
+    const remedy = `Install it with \`npm install sharp\`, or use PNG. Its error: ${(cause as Error).message}`;
     const message = `Expected the package sharp for the ${format} image ${source} but it does not load. ${remedy}`;
     throw new DiffusionError('ERR_MISSING_PACKAGE', message, { cause });
   }

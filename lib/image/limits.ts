@@ -1,35 +1,35 @@
-// How large an image may be that users give.
+// Limits on the size of images given by users.
 
 import { DiffusionError } from '../core/errors.ts';
 import { OptionCheck } from '../options/check.ts';
 
-/** Pixels along one side: what JPEG can have, and what can be worked on row by row. */
+/** Pixels along one side: JPEG's maximum, and what can be processed row by row. */
 export const MAX_IMAGE_SIDE = 2 ** 16;
 
-/** Pixels of one image that are never too many. */
+/** Pixels of one image that are always allowed. */
 export const MAX_IMAGE_PIXELS = 2 ** 26;
 
-/** Pixels of one image unless the user says otherwise: 8K. A file of some kilobytes may claim any number. */
+/** Default maximum of pixels in one image: 8K. A file of a few kilobytes may claim any number. */
 export const DEFAULT_MAX_PIXELS = 2 ** 25;
 
-/** Bytes of a file, which may be more than those of its pixels. */
+/** Bytes of a file, which may be larger than its pixels. */
 export const MAX_FILE_BYTES = 2 ** 28;
 
 /** The option of every call that reads images. */
 export interface ImageLimits {
   /**
-   * Most pixels that an image which is given may have, 1 to 2^26. Default 2^25 (8K): a small file may claim to be a huge image, and
-   * reading one takes up to 12 bytes a pixel.
+   * The maximum number of pixels in an input image, 1 to 2^26. Default 2^25 (8K): a small file may claim to be a huge
+   * image, and reading one takes up to 12 bytes per pixel.
    */
   maxPixels?: number | undefined;
 }
 
-/** @param name of the option, where it has another in messages. */
+/** @param name of the option, if it is called differently in messages. */
 export function checkMaxPixels(check: OptionCheck, name = 'maxPixels'): number {
   return check.number(name, DEFAULT_MAX_PIXELS, { min: 1, max: MAX_IMAGE_PIXELS, integer: true });
 }
 
-/** The same alone. */
+/** The same, without an options object. */
 export function checkedMaxPixels(maxPixels: unknown): number {
   const check = new OptionCheck({ maxPixels }, ['maxPixels']);
   const checked = checkMaxPixels(check);
@@ -42,14 +42,14 @@ export function fitsLimits(width: number, height: number, maxPixels: number): bo
   return width > 0 && height > 0 && Math.max(width, height) <= MAX_IMAGE_SIDE && width * height <= maxPixels;
 }
 
-/** What a size must be, for messages. */
+/** A description of valid sizes, for messages. */
 function describeLimits(maxPixels: number): string {
   return `an image of 1 to ${maxPixels} pixels and at most ${MAX_IMAGE_SIDE} a side`;
 }
 
 /**
- * @param source what to call the image in an error message.
- * @throws DiffusionError `ERR_IMAGE` for an image without pixels, and for one of too many.
+ * @param source the name of the image in error messages.
+ * @throws DiffusionError `ERR_IMAGE` for an image with no pixels or too many.
  */
 export function checkImageSize(width: number, height: number, maxPixels: number, source: string): void {
   if (fitsLimits(width, height, maxPixels)) return;
@@ -61,10 +61,13 @@ export function checkImageSize(width: number, height: number, maxPixels: number,
 }
 
 /**
- * @param source what to call the file in an error message.
+ * @param source the name of the file in error messages.
  * @throws DiffusionError `ERR_IMAGE` for a file that is too large.
  */
 export function checkFileSize(bytes: number, source: string): void {
   if (bytes <= MAX_FILE_BYTES) return;
-  throw new DiffusionError('ERR_IMAGE', `Expected at most ${MAX_FILE_BYTES} bytes of an image but ${source} has more`);
+  throw new DiffusionError(
+    'ERR_IMAGE',
+    `Expected an image file of at most ${MAX_FILE_BYTES} bytes but ${source} has more`,
+  );
 }

@@ -1,17 +1,17 @@
-// Masks: which part of an image is drawn anew.
+// Masks: which part of an image is regenerated.
 
 import { eachRow } from '../async/slices.ts';
 import { crop, type Pixels } from './pixels.ts';
 import { gaussian, type Rectangle, resample, triangle } from './resample.ts';
 import { place, resize, type Size } from './resize.ts';
 
-/** A pixel of this much and more is drawn anew, less is only blended (diffusers' threshold of a half). */
+/** A pixel of this value or more is regenerated, one below is only blended (diffusers' threshold of a half). */
 const THRESHOLD = 128;
 
 /**
- * Brings a mask to the size of its image, and inverts it where that is asked for.
+ * Resizes a mask to its image, and inverts it on request.
  *
- * @param mask gray of any size; white is drawn anew.
+ * @param mask gray, of any size; white is regenerated.
  */
 export async function fitMask(mask: Pixels, image: Size, invert: boolean): Promise<Pixels> {
   const fitted = await resize(mask, place(mask, image, 'stretch'), triangle);
@@ -21,7 +21,7 @@ export async function fitMask(mask: Pixels, image: Size, invert: boolean): Promi
 /**
  * Softens the edges of a mask.
  *
- * @param blur standard deviation in pixels; 0 leaves them as they are.
+ * @param blur standard deviation in pixels; 0 leaves them unchanged.
  */
 export async function soften(mask: Pixels, blur: number): Promise<Pixels> {
   const { width, height } = mask;
@@ -38,7 +38,7 @@ async function inverted({ width, height, channels, data }: Pixels): Promise<Pixe
 }
 
 /**
- * The latent cells that are drawn anew: those with a pixel of at least a half, as in stable-diffusion.cpp.
+ * The latent cells to regenerate: those with a pixel of at least a half, as in stable-diffusion.cpp.
  *
  * @param factor pixels along one side of a cell.
  * @returns `[height / factor, width / factor]` of 0 and 1.
@@ -55,7 +55,7 @@ export async function latentMask({ width, height, data }: Pixels, factor: number
   return cells;
 }
 
-/** Network input with 0, a gray, where a mask is drawn anew: what models for inpainting are shown. Changes `planes`. */
+/** Sets network input to 0, a gray, where the mask is white: the input of inpainting models. Changes `planes`. */
 export async function hideMasked(planes: Float32Array, { width, height, data }: Pixels): Promise<Float32Array> {
   const pixels = width * height;
   await eachRow(height, (row) => {
@@ -68,11 +68,11 @@ export async function hideMasked(planes: Float32Array, { width, height, data }: 
 }
 
 /**
- * The part of an image that is drawn where only the masked region is: all that the mask covers, `padding` pixels around it,
- * and then as much more as brings it to the proportions of `drawn`, as far as the image goes (the rule of AUTOMATIC1111's web
- * UI and of diffusers).
+ * The region to generate if only the masked region is: everything that the mask covers, `padding` pixels around it, and
+ * then as much more as gives it the proportions of `drawn`, within the image (the rule of AUTOMATIC1111's web UI and of
+ * diffusers).
  *
- * @returns whole pixels; undefined where the mask covers nothing.
+ * @returns integer pixels; undefined if the mask covers nothing.
  */
 export async function maskedRegion(mask: Pixels, padding: number, drawn: Size): Promise<Rectangle | undefined> {
   const box = await boundingBox(mask);
@@ -95,14 +95,14 @@ function padded(begin: number, end: number, padding: number, limit: number): [be
   return [Math.max(begin - padding, 0), Math.min(end + padding, limit)];
 }
 
-/** Grows an interval on both sides, and is moved where it would leave the image. */
+/** Grows an interval on both sides, and moves it if it would leave the image. */
 function grown(start: number, length: number, wanted: number, limit: number): [start: number, length: number] {
   const longer = Math.min(Math.max(wanted, length), limit);
   const moved = start - Math.floor((longer - length) / 2);
   return [Math.min(Math.max(moved, 0), limit - longer), longer];
 }
 
-/** Where a mask is not 0; ends are exclusive. */
+/** The range where a mask is not 0; ends are exclusive. */
 async function boundingBox({ width, height, data }: Pixels) {
   let [left, right, top, bottom] = [width, 0, height, 0];
   await eachRow(height, (y) => {
@@ -118,7 +118,7 @@ async function boundingBox({ width, height, data }: Pixels) {
 }
 
 /**
- * Lays what was drawn over an image, as much as the mask says. Where the mask is 0 the image keeps every bit.
+ * Blends a generated image over another one by the mask. Where the mask is 0 the image does not change at all.
  *
  * @param image RGB, not changed.
  * @param drawn RGB of the size of `region`.

@@ -1,4 +1,4 @@
-// EXIF orientation: how an image must be turned and mirrored to stand upright (EXIF 2.3, tag 0x0112).
+// EXIF orientation: how to rotate and mirror an image to make it upright (EXIF 2.3, tag 0x0112).
 
 import { eachRow } from '../async/slices.ts';
 import type { Pixels } from './pixels.ts';
@@ -7,7 +7,7 @@ const ORIENTATION_TAG = 0x0112;
 const SHORT = 3;
 const ENTRY_BYTES = 12;
 
-/** The orientation in EXIF data, 1 to 8: that of the first directory of its TIFF structure, or 1 where it has none. */
+/** The orientation in EXIF data, 1 to 8: from the first directory of its TIFF structure, or 1 if it has none. */
 export function orientationOf(exif: Uint8Array): number {
   if (exif.length < 8) return 1;
   const view = new DataView(exif.buffer, exif.byteOffset, exif.byteLength);
@@ -25,7 +25,7 @@ export function orientationOf(exif: Uint8Array): number {
   return 1;
 }
 
-/** Turns RGBA upright. */
+/** Rotates and mirrors RGBA to make it upright. */
 export async function orient(image: Pixels, orientation: number): Promise<Pixels> {
   if (orientation === 1) return image;
   const { width, height, channels } = image;

@@ -1,4 +1,4 @@
-// Pixels in memory, and how their number of channels is changed.
+// Pixels in memory, and conversions between numbers of channels.
 
 import { eachRow } from '../async/slices.ts';
 
@@ -11,7 +11,7 @@ export interface Pixels {
   readonly data: Uint8Array;
 }
 
-/** RGB of RGBA: what is transparent shows white, as in AUTOMATIC1111's web UI. */
+/** RGB of RGBA: transparent pixels become white, as in AUTOMATIC1111's web UI. */
 export async function toRgb({ width, height, data }: Pixels): Promise<Pixels> {
   const rgb = new Uint8Array(3 * width * height);
   await eachRow(height, (row) => {
@@ -26,7 +26,7 @@ export async function toRgb({ width, height, data }: Pixels): Promise<Pixels> {
   return { width, height, channels: 3, data: rgb };
 }
 
-/** RGBA of RGB, all of it opaque. */
+/** RGBA of RGB, fully opaque. */
 export async function withAlpha({ width, height, data }: Pixels): Promise<Pixels> {
   const rgba = new Uint8Array(4 * width * height);
   await eachRow(height, (row) => {
@@ -38,7 +38,7 @@ export async function withAlpha({ width, height, data }: Pixels): Promise<Pixels
   return { width, height, channels: 4, data: rgba };
 }
 
-/** Luma (ITU-R BT.601) of RGBA: what is transparent counts as black. */
+/** Luma (ITU-R BT.601) of RGBA: transparent pixels count as black. */
 export async function toGray({ width, height, data }: Pixels): Promise<Pixels> {
   const gray = new Uint8Array(width * height);
   await eachRow(height, (row) => {
@@ -52,9 +52,9 @@ export async function toGray({ width, height, data }: Pixels): Promise<Pixels> {
 }
 
 /**
- * Network input of RGB: 0..255 to `low`..1.
+ * Network input from RGB: 0..255 to `low`..1.
  *
- * @param low -1, as the VAE takes it, or 0.
+ * @param low -1 for the VAE, or 0.
  * @returns planes `[3, height, width]`
  */
 export async function toPlanes({ width, height, data }: Pixels, low: -1 | 0 = -1): Promise<Float32Array> {

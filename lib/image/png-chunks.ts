@@ -1,20 +1,20 @@
-// The chunks that a PNG file is made of (PNG specification, third edition, section 5).
+// The chunks of a PNG file (PNG specification, third edition, section 5).
 
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { DiffusionError } from '../core/errors.ts';
 
-/** What a PNG begins with. */
+/** The signature of PNG. */
 export const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
-/** Bytes of a chunk besides its data: length and name before it, checksum behind it. */
+/** Bytes of a chunk in addition to its data: length and name before it, checksum after it. */
 const CHUNK_OVERHEAD = 12;
 
-/** Bytes whose checksum is made between two looks at the clock: a fraction of a millisecond. */
+/** Bytes checksummed between two checks of the clock: a fraction of a millisecond. */
 const CHECKSUM_PART = 2 ** 18;
 
-/** A chunk of a file, and where its data lies. */
+/** A chunk of a file, and where its data is. */
 export interface PngChunk {
   /** Four letters. */
   readonly name: string;
@@ -23,10 +23,11 @@ export interface PngChunk {
 }
 
 /**
- * Walks the chunks up to the last, IEND, which is left out. A file may have millions of them: who walks gives the event loop its turn.
+ * Iterates over the chunks up to the last, IEND, which is omitted. A file may have millions of them: the caller must
+ * yield to the event loop.
  *
- * @param source what to call the file in an error message.
- * @throws DiffusionError `ERR_IMAGE` where the signature or the length of a chunk is wrong.
+ * @param source the name of the file in error messages.
+ * @throws DiffusionError `ERR_IMAGE` if the signature or the length of a chunk is wrong.
  */
 export function* chunksOf(png: Buffer, source: string): Generator<PngChunk, void, undefined> {
   if (!png.subarray(0, PNG_SIGNATURE.length).equals(PNG_SIGNATURE)) throw corrupt(source, 'it has another signature');
@@ -43,13 +44,13 @@ export function* chunksOf(png: Buffer, source: string): Generator<PngChunk, void
   }
 }
 
-/** @throws DiffusionError `ERR_IMAGE` where a chunk's checksum is wrong. */
+/** @throws DiffusionError `ERR_IMAGE` if a chunk's checksum is wrong. */
 export async function checkChunk(png: Buffer, { name, start, end }: PngChunk, source: string): Promise<void> {
   const checksum = await checksumOf(png.subarray(start - 4, end));
   if (checksum !== png.readUInt32BE(end)) throw corrupt(source, `the checksum of its chunk ${name} is wrong`);
 }
 
-/** A chunk as it stands in a file. */
+/** A chunk as bytes of a file. */
 export async function encodeChunk(name: string, data: Uint8Array): Promise<Buffer> {
   const chunk = Buffer.alloc(CHUNK_OVERHEAD + data.length);
   chunk.writeUInt32BE(data.length, 0);
@@ -59,7 +60,7 @@ export async function encodeChunk(name: string, data: Uint8Array): Promise<Buffe
   return chunk;
 }
 
-/** The error for a file that is none, or not whole. */
+/** The error for a file that is not a PNG, or incomplete. */
 export function corrupt(source: string, reason: string, cause?: unknown): DiffusionError {
   return new DiffusionError('ERR_IMAGE', `Expected an intact PNG file but ${source} is not one: ${reason}`, { cause });
 }

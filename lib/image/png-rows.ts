@@ -1,9 +1,10 @@
-// The rows of a PNG to pixels: filters, interlacing, bit depths and colour types (PNG specification, sections 7 to 9, 11.3.1).
+// Converts the rows of a PNG to pixels: filters, interlacing, bit depths and color types (PNG specification, sections 7
+// to 9, 11.3.1).
 
 import { isTurnOver, nextTurn } from '../async/slices.ts';
 import type { Pixels } from './pixels.ts';
 
-/** What the chunks of a file say of its pixels. */
+/** What the chunks of a file say about its pixels. */
 export interface PngImage {
   readonly width: number;
   readonly height: number;
@@ -16,11 +17,11 @@ export interface PngImage {
   readonly interlaced: boolean;
   /** RGB of each index. */
   readonly palette: Uint8Array | undefined;
-  /** Alpha of each index, or the colour that is transparent, 16 bits a sample. */
+  /** Alpha of each index, or the color that is transparent, 16 bits per sample. */
   readonly transparency: Uint8Array | undefined;
 }
 
-/** Samples of a pixel by colour type. */
+/** Samples per pixel by color type. */
 export const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 /** An image of every `stepX`-th pixel of every `stepY`-th row. */
@@ -43,7 +44,7 @@ const PASSES: readonly Pass[] = [
 ];
 const WHOLE: readonly Pass[] = [{ x: 0, y: 0, stepX: 1, stepY: 1 }];
 
-/** The passes of an image, with the columns, the rows and the bytes of a row of each; none that are empty. */
+/** The passes of an image, each with its columns, rows and bytes per row; empty ones are omitted. */
 function passesOf({ width, height, depth, channels, interlaced }: PngImage) {
   return (interlaced ? PASSES : WHOLE)
     .map((pass) => {
@@ -54,13 +55,13 @@ function passesOf({ width, height, depth, channels, interlaced }: PngImage) {
     .filter(({ columns, rows }) => columns > 0 && rows > 0);
 }
 
-/** Makes the error for what a file should not hold. */
+/** Creates the error for invalid content. */
 type Fail = (reason: string, cause?: unknown) => Error;
 
 /**
- * Paints the rows while they are inflated, so that no more than a row is held of them.
+ * Converts rows while they are inflated, so that only one is held in memory.
  *
- * @param inflated all rows, each with its filter in front, in parts of any length.
+ * @param inflated all rows, each with its filter byte first, in parts of any length.
  * @returns RGBA.
  */
 export async function toRgba(image: PngImage, inflated: AsyncIterable<Uint8Array>, fail: Fail): Promise<Pixels> {
@@ -88,7 +89,7 @@ export async function toRgba(image: PngImage, inflated: AsyncIterable<Uint8Array
   return { width, height, channels: 4, data };
 }
 
-/** Bytes that come in parts, as many as are asked for at a time. */
+/** Bytes that arrive in parts, read in requested amounts. */
 class Reader {
   readonly #parts: AsyncIterator<Uint8Array>;
   readonly #total: number;
@@ -96,7 +97,7 @@ class Reader {
   #part: Uint8Array = new Uint8Array(0);
   #read = 0;
 
-  /** @param total how many there must be. */
+  /** @param total the expected number. */
   constructor(parts: AsyncIterable<Uint8Array>, total: number, fail: Fail) {
     this.#parts = parts[Symbol.asyncIterator]();
     this.#total = total;
@@ -116,7 +117,7 @@ class Reader {
     }
   }
 
-  /** Sees that nothing is left, which also has the checksum of all of them compared. */
+  /** Checks that nothing is left, which also makes zlib compare the checksum. */
   async end(): Promise<void> {
     if (this.#part.length > 0 || (await this.#next())) {
       throw this.#fail(`it has more than ${this.#total} bytes of pixels`);
@@ -134,7 +135,7 @@ class Reader {
   }
 }
 
-/** Adds to each byte what its filter predicts of it from the bytes before and above. */
+/** Reverses the filter: adds to each byte its prediction from the bytes before and above. */
 function unfilter(filter: number, line: Uint8Array, above: Uint8Array, distance: number): void {
   const add = (i: number, predicted: number) => {
     line[i] = (line[i] as number) + predicted;
@@ -173,14 +174,14 @@ function palettePainter({ depth, palette, transparency }: PngImage, data: Uint8A
   return (line, columns, first, step) => {
     for (let column = 0, target = first; column < columns; column++, target += step) {
       const index = sample(line, column, depth);
-      if (!palette || index >= colors) throw fail(`it uses colour ${index}, which its palette lacks`);
+      if (!palette || index >= colors) throw fail(`it uses color ${index}, which its palette lacks`);
       for (let k = 0; k < 3; k++) data[target + k] = palette[3 * index + k] as number;
       data[target + 3] = transparency?.[index] ?? 255;
     }
   };
 }
 
-/** For the most frequent forms, whose samples are bytes as they are. */
+/** For the most common formats, whose samples are plain bytes. */
 function bytePainter({ channels }: PngImage, data: Uint8Array): Paint {
   const colors = channels > 2 ? 3 : 1;
   return (line, columns, first, step) => {

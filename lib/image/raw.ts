@@ -1,4 +1,4 @@
-// Pixels that users hand over in memory.
+// Raw pixels given by users.
 
 import { types } from 'node:util';
 import { eachRow } from '../async/slices.ts';
@@ -13,15 +13,15 @@ export interface RawImage {
   readonly width: number;
   readonly height: number;
   /**
-   * `[height, width, channels]`: gray, RGB, or RGB and alpha, by its length. Bytes are 0..255, 16-bit numbers
-   * 0..65535, floats 0..1; alpha is not premultiplied. Copied when the call is made.
+   * `[height, width, channels]`: gray, RGB, or RGB and alpha, depending on its length. Bytes are 0..255, 16-bit
+   * integers 0..65535, floats 0..1; alpha is not premultiplied. Copied when the call is made.
    */
   readonly data: Uint8Array | Uint8ClampedArray | Uint16Array | Float32Array;
 }
 
 /**
- * What each type of data is told by, and its largest value. Not by its class: in a DOM's environment, a vm context or another frame there
- * are others of that name.
+ * How each data type is recognized, and its largest value. Not by class: in a DOM environment, a vm context or another
+ * frame there are different classes of the same name.
  */
 const TYPES = [
   [types.isUint8Array, 255],
@@ -32,7 +32,7 @@ const TYPES = [
 
 /**
  * @returns the image as it was when it was checked.
- * @throws TypeError or RangeError where the sizes and the type of the data are not those of an image.
+ * @throws TypeError or RangeError if the sizes and the data type are not those of an image.
  */
 export function checkRawImage(image: RawImage, name: string, maxPixels: number): RawImage {
   const [width, height, data] = (['width', 'height', 'data'] as const).map((key) =>
@@ -56,9 +56,9 @@ export function checkRawImage(image: RawImage, name: string, maxPixels: number):
 }
 
 /**
- * @param image one that {@link checkRawImage} has seen; its data is copied before the call returns.
+ * @param image one that {@link checkRawImage} accepted; its data is copied before the call returns.
  * @returns RGBA.
- * @throws RangeError `ERR_INVALID_ARG_VALUE` for floats that are not from 0 to 1.
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for floats outside 0 to 1.
  */
 export async function rawPixels({ width, height, data }: RawImage, name: string): Promise<Pixels> {
   // A Buffer's own slice would be a view.

@@ -1,5 +1,5 @@
-// PNG files to pixels (PNG specification, third edition): the chunks and the inflating. Libraries that were tried hold up the event
-// loop, take pixels that are missing for zeros, or end the process where a file is cut short.
+// Reads PNG files (PNG specification, third edition): chunks and inflating. The libraries tried block the event loop,
+// treat missing pixels as zeros, or end the process on a truncated file.
 
 import { Buffer } from 'node:buffer';
 import { createInflate } from 'node:zlib';
@@ -11,10 +11,10 @@ import { checkChunk, chunksOf, corrupt } from './png-chunks.ts';
 import { CHANNELS, type PngImage, toRgba } from './png-rows.ts';
 
 const HEADER_LENGTH = 13;
-/** Bytes that are inflated ahead, on the thread pool. */
+/** Bytes inflated ahead, on the thread pool. */
 const INFLATED_PART = 2 ** 18;
 
-/** The bit depths of each colour type: gray, RGB, palette, gray and alpha, RGB and alpha. */
+/** The bit depths of each color type: gray, RGB, palette, gray and alpha, RGB and alpha. */
 const DEPTHS: Readonly<Record<number, readonly number[]>> = {
   0: [1, 2, 4, 8, 16],
   2: [8, 16],
@@ -24,10 +24,10 @@ const DEPTHS: Readonly<Record<number, readonly number[]>> = {
 };
 
 /**
- * @param png bytes that begin with the signature of PNG; copied before the call returns.
- * @param source what to call the file in an error message.
- * @returns RGBA, turned as its EXIF orientation says. Gamma and colour profiles are left out of account.
- * @throws DiffusionError `ERR_IMAGE` where they are no intact PNG, or one of too many pixels.
+ * @param png bytes that begin with the PNG signature; copied before the call returns.
+ * @param source the name of the file in error messages.
+ * @returns RGBA with the EXIF orientation applied. Gamma and color profiles are ignored.
+ * @throws DiffusionError `ERR_IMAGE` if it is not an intact PNG, or has too many pixels.
  */
 export async function decodePng(png: Uint8Array, source: string, maxPixels: number): Promise<Pixels> {
   const { IHDR, PLTE, tRNS, orientation, data } = await readChunks(Buffer.from(png), source);
@@ -42,28 +42,29 @@ export async function decodePng(png: Uint8Array, source: string, maxPixels: numb
   }
 }
 
-/** Begins when it is asked for the first part: an error of a stream that nobody listens to yet would end the process. */
+/** Starts when the first part is requested: an error of a stream that nobody listens to yet would end the process. */
 async function* inflated(data: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
   const stream = createInflate({ chunkSize: INFLATED_PART });
   stream.end(data);
   yield* stream;
 }
 
-/** What is read of a file; of the chunks that it need not have, those that are there. */
+/** The content of a file; optional chunks only if it has them. */
 interface Chunks {
   readonly IHDR: Buffer;
   readonly PLTE?: Buffer;
   readonly tRNS?: Buffer;
-  /** As EXIF says, 1 where it does not. */
+  /** From EXIF, otherwise 1. */
   readonly orientation: number;
-  /** That of all IDAT chunks. */
+  /** The data of all IDAT chunks. */
   readonly data: Buffer;
 }
 
 /**
- * The pixels have a checksum of their own; that of the other chunks is checked here.
+ * The pixels have their own checksum; those of the other chunks are checked here.
  *
- * @param png a copy that may be changed: the data of its IDAT chunks, of which there may be millions, is moved together in it.
+ * @param png a copy that may be changed: the data of its IDAT chunks, of which there may be millions, is moved together
+ *   in it.
  */
 async function readChunks(png: Buffer, source: string): Promise<Chunks> {
   const chunks: Record<string, Buffer> = {};

@@ -1,9 +1,9 @@
-// Changing the number of pixels, and blurring: separable filters.
+// Resizing and blurring with separable filters.
 
 import { eachRow, isTurnOver, nextTurn } from '../async/slices.ts';
 import type { Pixels } from './pixels.ts';
 
-/** A part of an image in pixels, which need not be whole. */
+/** A part of an image in pixels, which may be fractional. */
 export interface Rectangle {
   readonly x: number;
   readonly y: number;
@@ -11,7 +11,7 @@ export interface Rectangle {
   readonly height: number;
 }
 
-/** A filter: its weight at a distance, and the distance from which on it is 0; in pixels of the coarser image. */
+/** A filter: its weight at a distance, and the distance from which it is 0; in pixels of the coarser image. */
 export interface Kernel {
   readonly radius: number;
   weight(distance: number): number;
@@ -22,7 +22,10 @@ const sinc = (x: number) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)
 /** Lanczos's filter with three lobes, for images. */
 export const lanczos3: Kernel = { radius: 3, weight: (x) => sinc(x) * sinc(x / 3) };
 
-/** Cubic convolution (Keys 1981), with Pillow's and MATLAB's coefficient: for images that networks were trained on so. */
+/**
+ * Cubic convolution (Keys 1981), with Pillow's and MATLAB's coefficient: for networks trained on images resized with
+ * it.
+ */
 export const cubic: Kernel = {
   radius: 2,
   weight: (distance) => {
@@ -34,15 +37,15 @@ export const cubic: Kernel = {
 /** Linear interpolation, for masks: it does not overshoot. */
 export const triangle: Kernel = { radius: 1, weight: (x) => 1 - Math.abs(x) };
 
-/** Gaussian blur of a standard deviation above 0, cut off at three of them. */
+/** Gaussian blur with a standard deviation above 0, cut off at three of them. */
 export function gaussian(deviation: number): Kernel {
   return { radius: 3 * deviation, weight: (x) => Math.exp((-x * x) / (2 * deviation * deviation)) };
 }
 
 /**
- * Samples a rectangle of an image anew. Where it shrinks, the filter widens by as much, so that every pixel counts (the rule
- * of Pillow's `resize`, whose results this gives within a level). At the border of the image the filter is cut off and its
- * weights are made to sum to 1 again.
+ * Resamples a rectangle of an image. When it shrinks, the filter widens by the same factor, so that every pixel counts
+ * (the rule of Pillow's `resize`; results agree within one level). At the image border the filter is cut off and its
+ * weights are renormalized to sum to 1.
  */
 export async function resample(
   source: Pixels,
@@ -52,7 +55,7 @@ export async function resample(
   kernel: Kernel,
 ): Promise<Pixels> {
   if (width < from.width && height > from.height) {
-    // Rows are mixed first below, which would make many rows of all the columns that are to go.
+    // Rows are mixed first below, which would produce many rows with all the columns that are then dropped.
     const narrow = await resample(source, { ...from, y: 0, height: source.height }, width, source.height, kernel);
     return resample(narrow, { ...from, x: 0, width }, width, height, kernel);
   }
@@ -61,7 +64,7 @@ export async function resample(
   const rows = await tapsOf(from.y, from.height, height, source.height, kernel);
   const [left, right] = reach(columns);
   const mixed = new Float64Array((right - left) * channels);
-  // Clamped arrays clamp and round on their own.
+  // Clamped arrays clamp and round by themselves.
   const data = new Uint8ClampedArray(height * width * channels);
   for (const [y, { first, weights }] of rows.entries()) {
     mixed.fill(0);
@@ -79,7 +82,7 @@ export async function resample(
   return { width, height, channels, data: new Uint8Array(data.buffer) };
 }
 
-/** Columns of a row that are mixed between two looks at the clock. */
+/** Columns of a row mixed between two checks of the clock. */
 const COLUMNS_AT_A_TIME = 4096;
 
 function addRow(mixed: Float64Array, row: Uint8Array, weight: number): void {
@@ -87,9 +90,9 @@ function addRow(mixed: Float64Array, row: Uint8Array, weight: number): void {
 }
 
 /**
- * Makes the columns from `begin` to `end` of a row.
+ * Computes the columns from `begin` to `end` of a row.
  *
- * @param mixed the row that they are made of, from column `left` on.
+ * @param mixed the source row, from column `left` on.
  */
 function mixColumns(
   mixed: Float64Array,
@@ -112,19 +115,19 @@ function mixColumns(
   }
 }
 
-/** The pixels that one pixel is made of: `weights[k]` of pixel `first + k`. */
+/** The pixels that contribute to one pixel: `weights[k]` of pixel `first + k`. */
 interface Taps {
   readonly first: number;
   readonly weights: Float64Array;
 }
 
-/** The pixels that any of the taps is of, end exclusive. */
+/** The pixels used by any of the taps, end exclusive. */
 function reach(taps: readonly Taps[]): [first: number, end: number] {
   const last = taps.at(-1) as Taps;
   return [(taps[0] as Taps).first, last.first + last.weights.length];
 }
 
-/** The taps of `count` pixels that share `length` pixels from `start` on; of `limit` pixels there are. */
+/** The taps of `count` pixels that share `length` pixels from `start` on, out of `limit`. */
 async function tapsOf(
   start: number,
   length: number,
@@ -140,7 +143,7 @@ async function tapsOf(
     const center = start + (i + 0.5) * step;
     const first = Math.max(Math.trunc(center - radius * widening + 0.5), 0);
     const end = Math.min(Math.trunc(center + radius * widening + 0.5), limit);
-    // Where nothing is scaled, as in a blur, all but those at the border are alike.
+    // Without scaling, as in a blur, all but those at the border are alike.
     const alike = last && first - center === last.first - last.center && end - first === last.weights.length;
     const weights = alike && last ? last.weights : weightsOf(end - first, first + 0.5 - center, widening, weight);
     last = { first, weights, center };

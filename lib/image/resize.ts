@@ -1,13 +1,13 @@
-// Fitting an image of any size into the size that is drawn.
+// Fits an image of any size into the generated size.
 
 import { eachRow } from '../async/slices.ts';
 import type { Pixels } from './pixels.ts';
 import { type Kernel, type Rectangle, resample } from './resample.ts';
 
-/** How an image is brought to a size: see `Img2ImgOptions.resizeMode`. */
+/** How an image is resized: see `Img2ImgOptions.resizeMode`. */
 export type ResizeMode = 'fill' | 'fit' | 'stretch' | 'none';
 
-/** The names in the order in which they are listed to users. */
+/** The names, in the order in which users see them. */
 export const RESIZE_MODES: readonly ResizeMode[] = ['fill', 'fit', 'stretch', 'none'];
 
 /** A size in pixels. */
@@ -20,16 +20,17 @@ export interface Size {
 export interface Placement {
   /** In pixels of the image. */
   readonly from: Rectangle;
-  /** In whole pixels of the target; around it the border is repeated. */
+  /** In integer pixels of the target; around it the border is repeated. */
   readonly to: Rectangle;
   readonly target: Size;
 }
 
-/** Places an image in a target, in whole pixels as diffusers does. `none` asks for equal sizes. */
+/** Places an image in a target, in integer pixels as in diffusers. `none` requires equal sizes. */
 export function place({ width, height }: Size, target: Size, mode: ResizeMode): Placement {
   const whole = { x: 0, y: 0, width: target.width, height: target.height };
   if (mode === 'stretch' || mode === 'none') return { from: { x: 0, y: 0, width, height }, to: whole, target };
-  // The image at the target's width, or at its height: the larger of the two fills the target, the smaller fits into it.
+  // The image at the target's width, or at its height: the larger of the two fills the target, the smaller fits into
+  // it.
   const byWidth = target.width * height > target.height * width === (mode === 'fill');
   const scaled = byWidth
     ? { width: target.width, height: Math.max(Math.floor((target.width * height) / width), 1) }
@@ -45,7 +46,7 @@ export function place({ width, height }: Size, target: Size, mode: ResizeMode): 
   };
 }
 
-/** Brings an image to the size of a target. An image that has it already comes back as it is. */
+/** Resizes an image to the size of a target. An image that already has it is returned unchanged. */
 export async function resize(image: Pixels, { from, to, target }: Placement, kernel: Kernel): Promise<Pixels> {
   const isWhole = from.width === image.width && from.height === image.height;
   const keepsSize = to.width === image.width && to.height === image.height;
@@ -54,7 +55,7 @@ export async function resize(image: Pixels, { from, to, target }: Placement, ker
   return fills ? inner : repeatBorder(inner, to, target);
 }
 
-/** Puts an image at its place in a larger one and repeats its outermost pixels around it. */
+/** Puts an image at its place in a larger one and repeats its border pixels around it. */
 async function repeatBorder({ width, height, channels, data }: Pixels, to: Rectangle, target: Size): Promise<Pixels> {
   const large = new Uint8Array(channels * target.width * target.height);
   await eachRow(target.height, (y) => {

@@ -11,13 +11,13 @@ import { withText } from './text-chunks.ts';
 import { checkQuality, namedFormat, writeImage } from './write-image.ts';
 import { encodePng } from './write-png.ts';
 
-/** How JPEG and WebP files are made. */
+/** Options for writing JPEG and WebP files. */
 export interface LossyOptions {
   /** From 1, the smallest file, to 100, the best image. Default 90. */
   quality?: number | undefined;
 }
 
-/** An image of 8-bit RGB pixels in sRGB, as the model drew it. */
+/** A generated image of 8-bit RGB pixels in sRGB. */
 export class RgbImage {
   /** Size in pixels. */
   readonly width: number;
@@ -36,7 +36,7 @@ export class RgbImage {
   }
 
   /**
-   * The image as a PNG file, with its generation parameters as text in the form of AUTOMATIC1111's web UI, which
+   * The image as a PNG file, with its generation parameters as text in the format of AUTOMATIC1111's web UI, which
    * {@link readMetadata} reads back. Compression runs off the event loop.
    */
   async png(): Promise<Buffer> {
@@ -45,21 +45,22 @@ export class RgbImage {
   }
 
   /**
-   * The image as a JPEG file, by the package `sharp`, with its generation parameters in EXIF, where the web UI has them. Parameters of more
-   * than some 32,000 characters do not fit and are left out.
+   * The image as a JPEG file, written with the package `sharp`, with its generation parameters in EXIF, where the web
+   * UI has them. Parameters of more than about 32,000 characters do not fit and are omitted.
    *
-   * @throws DiffusionError `ERR_MISSING_PACKAGE` where `sharp` is not installed. TypeError or RangeError for wrong options.
+   * @throws DiffusionError `ERR_MISSING_PACKAGE` if `sharp` is not installed. TypeError or RangeError for invalid
+   *   options.
    */
   async jpeg(options: LossyOptions = {}): Promise<Buffer> {
     const jpeg = await encodeByLibrary(this, 'JPEG', qualityOf(options));
     const text = this.parameters && formatParameters(this.parameters);
     const told = text === undefined ? jpeg : withJpegComment(jpeg, text);
     if (!told)
-      warn('The generation parameters are too long for a JPEG and were left out. PNG and WebP have room for them');
+      warn('The generation parameters are too long for a JPEG and were omitted. PNG and WebP have room for them');
     return told ?? jpeg;
   }
 
-  /** The image as a WebP file; otherwise as {@link jpeg}. */
+  /** The image as a WebP file; otherwise like {@link jpeg}. */
   async webp(options: LossyOptions = {}): Promise<Buffer> {
     const webp = await encodeByLibrary(this, 'WebP', qualityOf(options));
     if (!this.parameters) return webp;
@@ -67,12 +68,13 @@ export class RgbImage {
   }
 
   /**
-   * Writes the image to a file, whole or not at all: {@link jpeg} where its name ends in `.jpg` or `.jpeg`, {@link webp} for `.webp`,
-   * otherwise {@link png}.
+   * Writes the image to a file, completely or not at all: {@link jpeg} if its name ends in `.jpg` or `.jpeg`, {@link
+   * webp} for `.webp`, otherwise {@link png}.
    *
-   * @param path where to; its folder must exist, a file that is there is replaced.
-   * @throws DiffusionError `ERR_WRITE` when the folder is missing, the name is that of another format, or the system refuses;
-   *   `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed. TypeError or RangeError for wrong options.
+   * @param path of the file; its folder must exist, an existing file is replaced.
+   * @throws DiffusionError `ERR_WRITE` if the folder does not exist, the name has the extension of another format, or
+   *   the system refuses; `ERR_MISSING_PACKAGE` for JPEG or WebP if `sharp` is not installed. TypeError or RangeError
+   *   for invalid options.
    */
   async save(path: string, options: LossyOptions = {}): Promise<void> {
     qualityOf(options);
@@ -88,11 +90,11 @@ function qualityOf(options: LossyOptions): number {
   return quality;
 }
 
-/** Pixels that are converted between two looks at the clock. */
+/** Pixels converted between two checks of the clock. */
 const PIXELS_AT_A_TIME = 1 << 14;
 
 /**
- * Turns network output into 8-bit RGB as diffusers does: -1..1 to 0..255, clamped, rounded to nearest.
+ * Converts network output to 8-bit RGB as in diffusers: -1..1 to 0..255, clamped, rounded to nearest.
  *
  * @param planes `[3, height, width]`
  * @returns `[height, width, 3]`
@@ -105,7 +107,7 @@ export async function toRgbBytes(planes: Float32Array): Promise<Uint8Array> {
     const end = Math.min(begin + PIXELS_AT_A_TIME, pixels);
     for (let channel = 0; channel < 3; channel++) {
       for (let i = begin; i < end; i++) {
-        // Clamped arrays clamp and round halves to even on their own.
+        // Clamped arrays clamp and round halves to even by themselves.
         bytes[3 * i + channel] = ((planes[channel * pixels + i] as number) + 1) * 127.5;
       }
     }

@@ -16,8 +16,8 @@ const MAX_KEYWORD_LENGTH = 79;
 /**
  * Adds a text entry to a PNG, before its pixels.
  *
- * Text in Latin-1 that no reader takes for UTF-8 goes into a tEXt chunk and any other into iTXt, which is what Pillow writes and every
- * reader of image parameters expects.
+ * Latin-1 text that no reader mistakes for UTF-8 goes into a tEXt chunk and any other into iTXt, which is what Pillow
+ * writes and what every reader of image parameters expects.
  *
  * @param png a complete PNG file.
  * @param keyword 1 to 79 Latin-1 characters.
@@ -35,12 +35,12 @@ export async function withText(png: Buffer, keyword: string, text: string): Prom
 }
 
 /**
- * Reads text entries of a PNG; the first of each keyword counts. Entries of other keywords stay unread.
+ * Reads text entries of a PNG; the first of each keyword counts. Entries with other keywords stay unread.
  *
  * @param png copied before the call returns.
- * @param source what to call the file in an error message.
- * @param keywords the most important first: one that is too long is passed over where another was read before it.
- * @throws DiffusionError `ERR_IMAGE` if the bytes are no intact PNG, or if an entry is too long.
+ * @param source the name of the file in error messages.
+ * @param keywords the most important first: one that is too long is ignored if another was read before it.
+ * @throws DiffusionError `ERR_IMAGE` if the bytes are not an intact PNG, or if an entry is too long.
  */
 export async function readTexts(
   png: Uint8Array,
@@ -78,7 +78,7 @@ async function findTexts(file: Buffer, source: string, keywords: readonly string
   return entries;
 }
 
-/** A text as it stands in a chunk. */
+/** A text as stored in a chunk. */
 interface EncodedText {
   readonly bytes: Buffer;
   /** Whether the bytes are a zlib stream. */
@@ -86,12 +86,12 @@ interface EncodedText {
   readonly decode: (plain: Buffer) => string;
 }
 
-/** What the chunks that hold text have behind the keyword and its zero byte; undefined where that is not whole. */
+/** What text chunks have after the keyword and its zero byte; undefined if it is incomplete. */
 const READERS: Readonly<Record<string, (data: Buffer) => EncodedText | undefined>> = {
   tEXt: (bytes) => ({ bytes, compressed: false, decode: decodeText }),
   // The compression method, of which there is one, comes first.
   zTXt: (data) => ({ bytes: data.subarray(1), compressed: true, decode: decodeText }),
-  // Whether it is compressed, the method, the language tag, the keyword translated; the latter two end with a zero byte.
+  // Compression flag, method, language tag, translated keyword; the latter two end with a zero byte.
   iTXt: (data) => {
     const language = data.indexOf(0, 2);
     const translated = language < 0 ? -1 : data.indexOf(0, language + 1);

@@ -1,4 +1,4 @@
-// The encoding of text in images, which files state wrongly or not at all.
+// The encoding of text in images, which files state incorrectly or not at all.
 
 import { Buffer } from 'node:buffer';
 import { TextDecoder } from 'node:util';
@@ -7,14 +7,15 @@ import { TextDecoder } from 'node:util';
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Bytes of all texts of an image together that are read, unpacked: more than two prompts of the greatest length, and no more than is
- * parsed at once.
+ * The maximum total bytes of text read from an image, unpacked: more than two prompts of the maximum length, and no
+ * more than is parsed at once.
  */
 export const MAX_TEXT_BYTES = 2 ** 19;
 
 /**
- * Text in UTF-8 where its bytes are that, otherwise in Latin-1. PNG says Latin-1 for tEXt and zTXt, and stable-diffusion.cpp and
- * StabilityMatrix write UTF-8 there; Latin-1 beyond ASCII that is UTF-8 by chance (`Ã¤`) hardly occurs in words.
+ * UTF-8 if the bytes are valid UTF-8, otherwise Latin-1. PNG specifies Latin-1 for tEXt and zTXt, but
+ * stable-diffusion.cpp and StabilityMatrix write UTF-8 there; non-ASCII Latin-1 that happens to be valid UTF-8 (`Ã¤`)
+ * hardly occurs in words.
  */
 export function decodeText(bytes: Uint8Array): string {
   try {

@@ -1,4 +1,4 @@
-// Working on an image tile by tile: where the tiles lie, and how what becomes of them is put together without seams.
+// Tiled processing of an image: the positions of the tiles, and how to merge their results without seams.
 
 import { eachRow } from '../async/slices.ts';
 import type { Pixels } from './pixels.ts';
@@ -12,7 +12,7 @@ export interface TileRow {
   readonly starts: readonly number[];
 }
 
-/** Divides a side into tiles of one length, spread evenly, that overlap by at least so many pixels. */
+/** Divides a side into evenly spread tiles of equal length that overlap by at least the given number of pixels. */
 export function tilesAlong(side: number, length: number, overlap: number): TileRow {
   if (side <= length) return { length: side, starts: [0] };
   const count = Math.ceil((side - overlap) / (length - overlap));
@@ -20,8 +20,8 @@ export function tilesAlong(side: number, length: number, overlap: number): TileR
 }
 
 /**
- * How much each tile counts at each of its pixels: rising from its border with a neighbour to where that ends. What all tiles
- * count at a pixel sums to 1.
+ * The weight of each tile at each of its pixels: rising from its border with a neighbor to the end of their overlap.
+ * The weights of all tiles at a pixel sum to 1.
  */
 export function tileWeights({ length, starts }: TileRow): Float32Array[] {
   const sums = new Float32Array((starts.at(-1) as number) + length);
@@ -49,10 +49,10 @@ export function tileWeights({ length, starts }: TileRow): Float32Array[] {
 }
 
 /**
- * Builds an image of the tiles of a network, a row of tiles after the other from the top, so that no more than one row is held
- * in floating point.
+ * Merges the output tiles of a network, one row of tiles after the other from the top, so that only one row is held in
+ * floating point.
  *
- * @param draw makes the tile of that column and row: planes `[3, length of rows, length of columns]` of 0..1.
+ * @param draw computes the tile in that column and row: planes `[3, length of rows, length of columns]` of 0..1.
  */
 export async function joinTiles(
   columns: TileRow,
@@ -81,7 +81,7 @@ export async function joinTiles(
   return { width, height, channels: 3, data: new Uint8Array(data.buffer) };
 }
 
-/** Adds a weighted tile to a band of rows, `[rows, width, 3]`. What lies beyond its width is dropped. */
+/** Adds a weighted tile to a band of rows, `[rows, width, 3]`. Anything beyond its width is dropped. */
 async function addTile(
   band: Float32Array,
   width: number,
@@ -98,7 +98,7 @@ async function addTile(
       const target = 3 * (y * width + left + x);
       const source = y * across.length + x;
       for (let channel = 0; channel < 3; channel++) {
-        // A network may leave the range; clamped before it is blended, so that one tile cannot outweigh another.
+        // A network may leave the range; clamped before blending, so that one tile cannot outweigh another.
         const value = Math.min(Math.max(planes[channel * plane + source] as number, 0), 1);
         band[target + channel] = (band[target + channel] as number) + weight * value;
       }

@@ -1,4 +1,4 @@
-// Writing an image so that a reader never sees half of it, in the format that its name says.
+// Writes an image so that a reader never sees half of it, in the format of its extension.
 
 import { constants, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -9,19 +9,19 @@ import { checkPlace, replaceFile, writeError } from '../files/whole-file.ts';
 import { checkPath, MAX_PATH_LENGTH, type OptionCheck } from '../options/check.ts';
 import { loadSharp } from './jpeg-webp.ts';
 
-/** Formats that are written. */
+/** Formats that can be written. */
 export type WrittenFormat = 'png' | 'jpeg' | 'webp';
 
-/** What names of files end in, where that is not for PNG; undefined for formats that are not written. */
+/** File name extensions of formats other than PNG; undefined for formats that cannot be written. */
 const FORMATS: Readonly<Record<string, WrittenFormat | undefined>> = {
   ...{ '.jpg': 'jpeg', '.jpeg': 'jpeg', '.webp': 'webp' },
   ...Object.fromEntries(['.gif', '.bmp', '.tif', '.tiff', '.avif', '.heic', '.jxl'].map((name) => [name, undefined])),
 };
 
 /**
- * The format that the name of a file asks for; undefined where that is one that is not written.
+ * The format of a file name; undefined if that format cannot be written.
  *
- * @throws TypeError or RangeError for what is no path or a very long one.
+ * @throws TypeError or RangeError for an invalid or very long path.
  */
 export function namedFormat(path: string): WrittenFormat | undefined {
   if (typeof path !== 'string' || path.length > MAX_PATH_LENGTH) checkPath(path);
@@ -29,22 +29,22 @@ export function namedFormat(path: string): WrittenFormat | undefined {
   return extension in FORMATS ? FORMATS[extension] : 'png';
 }
 
-/** @param name of the option, where it has another in messages. */
+/** @param name of the option, if it is called differently in messages. */
 export function checkQuality(check: OptionCheck, name = 'quality'): number {
   return check.number(name, 90, { min: 1, max: 100, integer: true });
 }
 
-/** What to say of a name that asks for a format that is not written. */
+/** The message for a name with a format that cannot be written. */
 export function refusedFormat(path: string): string {
   return `Expected a name that ends in .png, .jpg or .webp but ${quotePath(path)} ends in ${extname(path)}`;
 }
 
 /**
- * Writes the bytes of an image whole or not at all, also where the machine loses power: under a temporary name in the same folder,
- * brought to the disk and then renamed over the target. A symbolic link is followed; a character device, such as /dev/null, is
- * written to as it is.
+ * Writes an image file completely or not at all, even if the machine loses power: under a temporary name in the same
+ * folder, synced to disk and then renamed over the target. A symbolic link is followed; a character device, such as
+ * /dev/null, is written to directly.
  *
- * @throws DiffusionError `ERR_WRITE` as {@link checkWritable}, and when the system refuses.
+ * @throws DiffusionError `ERR_WRITE` like {@link checkWritable}, and if the system refuses.
  */
 export async function writeImage(path: string, bytes: Uint8Array): Promise<void> {
   const existing = await checkWritable(path);
@@ -57,12 +57,12 @@ export async function writeImage(path: string, bytes: Uint8Array): Promise<void>
 }
 
 /**
- * Checks that an image can be put where it shall go, before the work whose result it will hold.
+ * Checks that an image can be written to a place, before the work that produces it.
  *
- * @returns what is there already.
- * @throws DiffusionError `ERR_WRITE` when the folder does not exist, when it or the file that is there may not be written,
- *   when the path is empty or leads to a folder, a FIFO, a socket or a disk, or when its name is that of a format that is not written;
- *   `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
+ * @returns what exists there.
+ * @throws DiffusionError `ERR_WRITE` if the folder does not exist, if it or the existing file is not writable, if the
+ *   path is empty or leads to a folder, a FIFO, a socket or a disk, or if its name has the extension of a format that
+ *   cannot be written; `ERR_MISSING_PACKAGE` for JPEG or WebP if `sharp` is not installed.
  */
 export async function checkWritable(path: string): Promise<Stats | undefined> {
   const format = namedFormat(path);
@@ -71,7 +71,7 @@ export async function checkWritable(path: string): Promise<Stats | undefined> {
   return checkPlace(path, '; `diffuse -o -` writes to standard output');
 }
 
-/** Some devices take nothing more at times; that is an error then and nothing to wait for. */
+/** Some devices are temporarily unable to accept more; that is an error here, and nothing to wait for. */
 async function writeDevice(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, constants.O_WRONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0));
   try {

@@ -1,4 +1,4 @@
-// Pixels to a PNG file.
+// Encodes pixels as PNG files.
 
 import { Buffer } from 'node:buffer';
 import { promisify } from 'node:util';
@@ -9,12 +9,12 @@ import { encodeChunk, PNG_SIGNATURE } from './png-chunks.ts';
 const GRAY = 0;
 const RGB = 2;
 /**
- * The filter "Up" on every row. "Paeth" makes files a tenth smaller, but filtering runs on the thread of JavaScript and takes three
- * times as long.
+ * The filter "Up" on every row. "Paeth" makes files 10 % smaller, but filtering runs on the JavaScript thread and takes
+ * three times as long.
  */
 const UP = 2;
 
-/** Runs of equal bytes are all that is looked for: rows that differ little from the one above have them, and little else. */
+/** Only searches for runs of equal bytes: rows that differ little from the one above have those, and little else. */
 const DEFLATE: ZlibOptions = { level: 9, strategy: constants.Z_RLE, chunkSize: 2 ** 18 };
 
 /**
@@ -27,9 +27,9 @@ export async function encodePng(data: Uint8Array, width: number, height: number)
 }
 
 /**
- * Encodes 16-bit gray as PNG, likewise.
+ * Encodes 16-bit gray as PNG in the same way.
  *
- * @param data `[height, width]`, each number with its upper byte first.
+ * @param data `[height, width]`, each value with its upper byte first.
  */
 export async function encodeGray16(data: Uint8Array, width: number, height: number): Promise<Buffer> {
   return encode(data, width, height, GRAY, 16);
@@ -55,7 +55,7 @@ async function encode(
   return Buffer.concat([PNG_SIGNATURE, ...chunks]);
 }
 
-/** Rows, each as its difference to the one above, with its filter in front. */
+/** Rows as differences to the row above, each with its filter byte first. */
 async function filter(data: Uint8Array, height: number): Promise<Buffer> {
   const length = data.length / height;
   const rows = Buffer.alloc(height * (1 + length));

@@ -38,6 +38,6 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
 
 async function textsOf(bytes: Uint8Array, source: string): Promise<Texts> {
   const format = formatOf(bytes);
-  if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP image but ${source} is none`);
+  if (!format) throw new DiffusionError('ERR_IMAGE', `Expected a PNG, JPEG or WebP image but ${source} is not one`);
   return format === 'PNG' ? readTexts(bytes, source, KEYWORDS) : readExifTexts(bytes, format);
 }

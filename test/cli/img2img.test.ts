@@ -92,7 +92,7 @@ const rows: readonly (readonly [what: string, args: readonly string[], exitCode:
   ['a mask for img2img', ['img2img', '-i', 'image.png', '--mask', 'mask.png'], 2, /received --mask\./],
   ['an image for txt2img', ['txt2img', '-i', 'image.png'], 2, /received -i\./],
   ['an image that is missing', ['-i', 'none.png'], 1, /Cannot read 'none\.png': .*no such file/],
-  ['an image that is none', ['-i', 'text.png'], 1, /a PNG, JPEG or WebP image but 'text\.png' is none/],
+  ['an image that is none', ['-i', 'text.png'], 1, /a PNG, JPEG or WebP image but 'text\.png' is not one/],
   ['a model for an image', ['-i', model], 1, /PNG, JPEG or WebP/],
   ['a folder for an image', ['-i', '.'], 1, /Cannot read '\.'/],
   ['a black mask', ['-i', 'image.png', '--mask', 'black.png'], 2, /something to draw.* for --mask/],

@@ -194,12 +194,12 @@ const jpeg = await sharp({ create: { width: 64, height: 64, channels: 3, backgro
   .toBuffer();
 
 const BAD_FILES: readonly (readonly [what: string, bytes: Uint8Array, message: RegExp])[] = [
-  ['nothing', Buffer.alloc(0), /a PNG, JPEG or WebP image but the bytes of image is none/],
+  ['nothing', Buffer.alloc(0), /a PNG, JPEG or WebP image but the bytes of image is not one/],
   ['one byte', Buffer.from([0x89]), /PNG, JPEG or WebP/],
   ['text', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'), /PNG, JPEG or WebP/],
   ['a GIF', Buffer.from('GIF89a'.padEnd(64, '\0')), /PNG, JPEG or WebP/],
   ['100 MB of zeros', Buffer.alloc(1e8), /PNG, JPEG or WebP/],
-  ['a PNG of 256 MB and more', huge, /at most 268435456 bytes of an image/],
+  ['a PNG of 256 MB and more', huge, /an image file of at most 268435456 bytes/],
   ['the signature of PNG alone', png().subarray(0, 8), /it ends before its last chunk/],
   ['a PNG cut within its header', png().subarray(0, 30), /the chunk at byte 8 goes over the end/],
   ['a PNG without pixels', png().subarray(0, 33), /intact PNG/],
