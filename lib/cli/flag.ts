@@ -5,13 +5,15 @@ import type { ConvertOptions } from '../convert/options.ts';
 import type { LoadOptions } from '../loading/load-options.ts';
 import type { ModelSource } from '../loading/source.ts';
 import type { Depth2ImgOptions, EditOptions, HiresOptions, InpaintOptions, Txt2ImgOptions } from '../task/options.ts';
+import type { FlagKind, Topic } from '../task/row.ts';
+import { TASKS, type TaskName } from '../task/task.ts';
 import type { UpscaleOptions } from '../upscaler/upscaler.ts';
 
 /** The commands that draw. */
-export const GENERATION_COMMANDS = ['txt2img', 'img2img', 'inpaint', 'edit', 'depth2img'] as const;
+export const GENERATION_COMMANDS = TASKS;
 
 /** Name of a command that draws: that of the method of a model which it calls. */
-export type GenerationCommand = (typeof GENERATION_COMMANDS)[number];
+export type GenerationCommand = TaskName;
 
 export type CommandName = GenerationCommand | 'upscale' | 'depth' | 'inspect' | 'convert' | 'devices' | 'metadata';
 
@@ -23,7 +25,7 @@ export type AnyGenerationOptions = InpaintOptions &
   Pick<Txt2ImgOptions, 'hires'>;
 
 /** What the help can be asked about, with the headings that the flags of each stand under. */
-export const TOPICS = {
+export const TOPICS: Readonly<Record<Topic, string>> = {
   prompt: 'Prompt:',
   model: 'Model:',
   image: 'Image to start from:',
@@ -36,9 +38,7 @@ export const TOPICS = {
   output: 'Output:',
   converting: 'Converting:',
   compute: 'Computing:',
-} as const;
-
-export type Topic = keyof typeof TOPICS;
+};
 
 /** One flag of the command line. */
 export interface Flag {
@@ -47,7 +47,9 @@ export interface Flag {
   readonly alias?: string;
   readonly description: string;
   /** What its value is; a switch has none. */
-  readonly kind: 'text' | 'number' | 'seed' | 'numbers' | 'size' | 'corner' | 'switch';
+  readonly kind: FlagKind;
+  /** The value that a switch stands for, where that is one of several. */
+  readonly value?: unknown;
   readonly topic: Topic;
   /** Whether the short help of commands that draw shows it; its description then fits in a line of 80 columns. */
   readonly common?: true;

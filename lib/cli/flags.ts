@@ -2,9 +2,8 @@
 
 import { CONVERSION_TYPES } from '../convert/options.ts';
 import { PRECISIONS } from '../loading/load-options.ts';
-import { PREVIEW_KINDS } from '../task/run-rows.ts';
 import { type CommandName, type Flag, GENERATION_COMMANDS } from './flag.ts';
-import { CONTROL_FLAGS, GENERATION_FLAGS, HIRES_FLAGS, IMAGE_FLAGS, SDXL_FLAGS } from './generation-flags.ts';
+import { CONTROL_FLAGS, rowFlags } from './option-flags.ts';
 import { PROGRESS_KINDS } from './progress.ts';
 
 const COMPUTING: readonly CommandName[] = [...GENERATION_COMMANDS, 'upscale', 'depth'];
@@ -78,27 +77,9 @@ const MODEL_FLAGS: readonly Flag[] = [
     on: [...GENERATION_COMMANDS, 'depth'],
     description: 'what estimates depth: MiDaS 3, or a Stable Diffusion 2 depth model',
   },
-  {
-    name: 'lora-model-dir',
-    kind: 'text',
-    topic: 'model',
-    option: 'loraDirectory',
-    description: 'folder of the LoRAs that the prompt names as <lora:name:weight>',
-  },
-  {
-    name: 'strict-loras',
-    kind: 'switch',
-    topic: 'model',
-    option: 'strictLoras',
-    description: 'refuse LoRAs with tensors that are not applied, instead of a warning',
-  },
-  {
-    name: 'embd-dir',
-    kind: 'text',
-    topic: 'model',
-    option: 'embeddingDirectory',
-    description: 'folder of textual inversions; the names of files and the words in them stand for them in prompts',
-  },
+];
+
+const NOISE_FLAGS: readonly Flag[] = [
   {
     name: 'prediction',
     kind: 'text',
@@ -195,22 +176,6 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     description: 'quality of JPEG and WebP files, 1 to 100 (default: 90)',
   },
   {
-    name: 'preview',
-    kind: 'text',
-    topic: 'output',
-    choices: PREVIEW_KINDS,
-    option: 'preview',
-    description:
-      'what makes previews: a projection (proj, small, the default), --taesd (tae) or the VAE (vae), of the whole size',
-  },
-  {
-    name: 'preview-noisy',
-    kind: 'switch',
-    topic: 'output',
-    option: 'previewNoisy',
-    description: 'let previews show the noise, too',
-  },
-  {
     name: 'preview-path',
     kind: 'text',
     topic: 'output',
@@ -277,17 +242,34 @@ const COMPUTE_FLAGS: readonly Flag[] = [
   },
 ];
 
+const FROM: Flag = {
+  name: 'from',
+  kind: 'text',
+  topic: 'prompt',
+  common: true,
+  description: 'image to draw again; other flags override what it says',
+};
+
 /** All flags, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
-  ...GENERATION_FLAGS.filter(({ topic }) => topic === 'prompt'),
+  ...withAfter(rowFlags('prompt'), 'negative-prompt', [FROM]),
   ...MODEL_FLAGS,
-  ...IMAGE_FLAGS,
+  ...rowFlags('model'),
+  ...NOISE_FLAGS,
+  ...rowFlags('image'),
   ...CONTROL_FLAGS,
-  ...GENERATION_FLAGS.filter(({ topic }) => topic !== 'prompt'),
-  ...SDXL_FLAGS,
-  ...HIRES_FLAGS,
+  ...rowFlags('sampling'),
+  ...rowFlags('guidance'),
+  ...rowFlags('sdxl'),
+  ...rowFlags('hires'),
   ...UPSCALE_FLAGS,
   ...CONVERT_FLAGS,
-  ...OUTPUT_FLAGS,
+  ...withAfter(OUTPUT_FLAGS, 'quality', rowFlags('output')),
   ...COMPUTE_FLAGS,
 ];
+
+/** Flags with others after one of them. */
+function withAfter(flags: readonly Flag[], name: string, others: readonly Flag[]): readonly Flag[] {
+  const at = flags.findIndex((flag) => flag.name === name) + 1;
+  return [...flags.slice(0, at), ...others, ...flags.slice(at)];
+}

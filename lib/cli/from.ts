@@ -63,11 +63,10 @@ export function formatCommand(options: Txt2ImgOptions): string {
 }
 
 /** The value that a flag would have; undefined where it is not needed. */
-function valueFor({ name, option }: Flag, options: Txt2ImgOptions): unknown {
-  if (name === 'circular') return options.tileable === true;
-  if (name === 'circularx' || name === 'circulary') return options.tileable === name.at(-1);
+function valueFor({ name, option, value }: Flag, options: Txt2ImgOptions): unknown {
   const [part, ofPart] = (option ?? '').split('.') as [keyof Txt2ImgOptions, string | undefined];
   const all = options[part];
+  if (value !== undefined) return all === value;
   if (part === 'scheduler') return (name === 'sigmas') === (typeof all === 'object') ? all : undefined;
   if (ofPart === undefined) return all;
   return typeof all === 'object' ? (all as Readonly<Record<string, unknown>>)[ofPart] : undefined;

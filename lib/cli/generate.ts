@@ -11,11 +11,11 @@ import { checkSource } from '../loading/source.ts';
 import { loadModel, type Model, type ModelInfo } from '../model/model.ts';
 import { loadAddon } from '../native/load.ts';
 import { seedAfter } from '../rng/seed.ts';
-import { checkOptions } from '../task/check.ts';
+import { type CheckedGenerationOptions, checkOptions, withValues } from '../task/check.ts';
 import type { GenerationResult, Timings } from '../task/result.ts';
 import { ANY_MODEL } from '../task/task.ts';
 import type { CommandLine } from './command-line.ts';
-import type { GenerationCommand } from './flag.ts';
+import type { AnyGenerationOptions, GenerationCommand } from './flag.ts';
 import { type Ground, over, readGround } from './from.ts';
 import { describeNoise } from './noise.ts';
 import { Output, STANDARD_OUTPUT } from './output.ts';
@@ -37,14 +37,13 @@ export async function runGenerate(
   signal: AbortSignal,
 ): Promise<void> {
   const ground = await readGround(commandLine, command);
-  const asked = checkCommand(commandLine, command, ground);
-  const output = new Output(commandLine, asked.count);
+  const { request, checked } = checkCommand(commandLine, command, ground, signal);
+  const output = new Output(commandLine, request.count);
   await output.checkFiles();
-  if (asked.previewPath !== undefined) await checkWritable(asked.previewPath);
+  if (request.previewPath !== undefined) await checkWritable(request.previewPath);
   const warnings = new CommandWarnings();
   for (const warning of ground.warnings) warnings.tell(inFlags(warning, commandLine));
-  const images = await warnings.during(() => readImages(asked));
-  const request = { ...asked, options: { ...asked.options, ...images } };
+  const images = await warnings.during(() => readImages(checked));
   const progress = await Progress.create(commandLine.flags);
   try {
     const start = performance.now();
@@ -55,10 +54,13 @@ export async function runGenerate(
     }
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];
-    let seed = request.options.seed;
+    let { seed } = checked;
     for (let i = 0; i < request.count; i++) {
-      const one = { ...request, options: { ...request.options, seed } };
-      const result = await draw(model, command, one, signal, progress, { image: i + 1, images: request.count });
+      const options = withValues(checked, { ...images, seed });
+      const result = await draw(model, command, options, request.previewPath, progress, {
+        image: i + 1,
+        images: request.count,
+      });
       const file = await warnings.during(() => output.write(result.images[0] as RgbImage));
       const { seed: used, timings, loras, embeddings } = result;
       drawn.push({ file, seed: used, timings, loras, embeddings });
@@ -85,7 +87,9 @@ function isRandom(seed: number | bigint | undefined): boolean {
 
 /** The options that are images. */
 const IMAGES = ['image', 'mask', 'depth'] as const;
-type ImageOption = (typeof IMAGES)[number];
+
+/** The options of a command, checked as far as that goes without its model. */
+type Checked = CheckedGenerationOptions & { readonly [Name in (typeof IMAGES)[number]]?: unknown };
 
 interface Drawn {
   readonly file: string;
@@ -96,14 +100,20 @@ interface Drawn {
 }
 
 /** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
-function checkCommand(commandLine: CommandLine, command: GenerationCommand, ground: Ground): Request {
+function checkCommand(
+  commandLine: CommandLine,
+  command: GenerationCommand,
+  ground: Ground,
+  signal: AbortSignal,
+): { readonly request: Request; readonly checked: Checked } {
   const problems = new Problems(commandLine);
   const given = readRequest(commandLine, problems);
   const request = { ...given, options: over(ground.options, given.options) };
   const { source, load, options, count, previewPath } = request;
   problems.attempt(() => checkSource(source ?? EMBEDDED_MODEL));
   problems.attempt(() => checkLoadOptions(load, loadAddon()));
-  problems.attempt(() => checkOptions(command, options, ANY_MODEL));
+  const preview = previewPath === undefined ? options.preview : (options.preview ?? true);
+  const checked = problems.attempt(() => checkOptions(command, { ...options, preview, signal }, ANY_MODEL));
   checkLastSeed(options.seed, count, problems);
   if (previewPath === undefined && (options.preview || options.previewNoisy)) {
     problems.add('Expected --preview-path for --preview and --preview-noisy');
@@ -112,21 +122,21 @@ function checkCommand(commandLine: CommandLine, command: GenerationCommand, grou
   if (previewPath === STANDARD_OUTPUT) problems.add('Expected a file for --preview-path but received -');
   new Output(commandLine, count).checkUse(commandLine, problems);
   problems.done();
-  return request;
+  return { request, checked: checked as Checked };
 }
 
 /** Reads the images of a command, once for all that it draws and before the model is loaded. */
-async function readImages({ options }: Request): Promise<Partial<Pick<Request['options'], ImageOption | 'controls'>>> {
-  const given = IMAGES.filter((name) => options[name] !== undefined);
-  const { controls, maxPixels } = options;
+async function readImages(checked: Checked): Promise<Partial<Checked>> {
+  const { controls, maxPixels } = checked;
+  const given = IMAGES.filter((name) => checked[name] !== undefined);
   const [images, hints] = await Promise.all([
     Promise.all(
-      given.map(async (name) => [name, await readImage(options[name] as ImageInput, name, maxPixels)] as const),
+      given.map(async (name) => [name, await readImage(checked[name] as ImageInput, name, maxPixels)] as const),
     ),
-    controls && Promise.all(controls.map(({ image }) => readImage(image, 'image', maxPixels))),
+    Promise.all(controls.map(({ image }) => readImage(image, 'image', maxPixels))),
   ]);
-  const led = hints && controls?.map((control, i) => ({ ...control, image: hints[i] as Pixels }));
-  return { ...Object.fromEntries(images), ...(led && { controls: led }) };
+  const led = controls.map((control, i) => ({ ...control, image: hints[i] as Pixels }));
+  return { ...Object.fromEntries(images), controls: led };
 }
 
 function openModel(
@@ -148,14 +158,14 @@ function openModel(
 async function draw(
   model: Model,
   command: GenerationCommand,
-  { options, previewPath }: Request,
-  signal: AbortSignal,
+  options: Checked,
+  previewPath: string | undefined,
   progress: Progress,
   which: Readonly<Record<string, number>>,
 ): Promise<GenerationResult> {
-  progress.start('sampling', options.steps ?? 20, which);
-  const preview = previewPath !== undefined && (options.preview ?? true);
-  const run = model[command]({ ...options, signal, preview });
+  progress.start('sampling', options.steps, which);
+  // Options that were checked are options, too.
+  const run = model[command](options as unknown as AnyGenerationOptions);
   for await (const { index, total, preview } of run) {
     progress.step(index + 1, total);
     if (preview && previewPath !== undefined) await preview.save(previewPath);

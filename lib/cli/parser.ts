@@ -2,8 +2,9 @@
 
 import yargs, { type Argv, type Options } from 'yargs';
 import { PACKAGE_VERSION } from '../core/version.ts';
+import type { Topic } from '../task/row.ts';
 import { COMMANDS, type Command } from './commands.ts';
-import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isDrawing, TOPICS, type Topic } from './flag.ts';
+import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isDrawing, TOPICS } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
 /**

@@ -38,14 +38,15 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   const values: Record<string, unknown> = {};
   for (const flag of FLAGS) {
     if (!flag.option || flags[flag.name] === undefined) continue;
-    values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
+    // Two switches for a value each stand for true: both of `x` and `y`.
+    if (flag.value !== undefined) values[flag.option] = values[flag.option] === undefined ? flag.value : true;
+    else values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
   }
   const { device, threads, precision, prediction: predicted, zeroTerminalSnr, ...others } = values;
   const prediction = predicted === 'eps' ? 'epsilon' : predicted;
   const { source, rest } = readSource(commandLine, others, problems);
   const options: Record<string, unknown> = {
     ...withHires(rest, problems),
-    ...readTileable(commandLine),
     controls: problems.attempt(() => readControlFlags(commandLine)),
     // Whoever gives a prompt here could read every file themselves, but not whoever made the image of --from.
     loraTags: flags.prompt === undefined && flags.from !== undefined ? 'names' : 'paths',
@@ -64,12 +65,6 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     json: flags.json === true,
     verbose: flags.verbose === true,
   };
-}
-
-function readTileable({ flags }: CommandLine): { tileable?: boolean | 'x' | 'y' } {
-  const { circular, circularx, circulary } = flags;
-  if (circular || (circularx && circulary)) return { tileable: true };
-  return circularx ? { tileable: 'x' } : circulary ? { tileable: 'y' } : {};
 }
 
 /** The flags of the second pass as the option that they make together. */

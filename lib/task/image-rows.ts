@@ -13,8 +13,8 @@ export type MaskedContent = 'original' | 'fill' | 'noise' | 'nothing';
 /** Whose image a seed gives where an image is the start: see {@link Img2ImgOptions.convention}. */
 export type Convention = 'webui' | 'diffusers';
 
-export const MASKED_CONTENTS: readonly MaskedContent[] = ['original', 'fill', 'noise', 'nothing'];
-export const CONVENTIONS: readonly Convention[] = ['webui', 'diffusers'];
+const MASKED_CONTENTS: readonly MaskedContent[] = ['original', 'fill', 'noise', 'nothing'];
+const CONVENTIONS: readonly Convention[] = ['webui', 'diffusers'];
 /** That of the programs that most images come from. */
 export const DEFAULT_CONVENTION: Convention = 'webui';
 

@@ -76,6 +76,8 @@ export interface FlagColumn {
   readonly common?: true;
   /** What its value is, where that is not the kind of the rule. */
   readonly kind?: FlagKind;
+  /** The value that it stands for, of a switch that stands for one of several; two of them together stand for true. */
+  readonly value?: unknown;
   /** Commands that have it beside the tasks which have the option. */
   readonly also?: readonly ('upscale' | 'depth')[];
 }
@@ -102,7 +104,8 @@ export interface Row<Given, Checked, Tasks extends readonly TaskName[]> {
   /** The tasks that have it. Default: all. */
   readonly tasks?: Tasks;
   readonly required?: true;
-  readonly flag?: FlagColumn;
+  /** Its flag; several where a part of its values has its own. */
+  readonly flag?: FlagColumn | readonly FlagColumn[];
   readonly reader?: ReaderColumn;
 }
 

@@ -7,7 +7,7 @@ import type { ModelLimits } from './task.ts';
 /** How previews are made: by the linear projection, by the tiny autoencoder, or by the one that decodes the result. */
 export type PreviewKind = 'proj' | 'tae' | 'vae';
 
-export const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae', 'vae'];
+const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae', 'vae'];
 
 type OnStep = (step: GenerationStep) => void | Promise<void>;
 

@@ -86,7 +86,15 @@ export const SAMPLING_ROWS = {
       ({ check, of }, _, { defaultScheduler }) => checkScheduler(check, of('sampler'), defaultScheduler),
       { choices: SCHEDULER_NAMES },
     ),
-    flag: { name: 'scheduler', topic: 'sampling', description: "noise levels (default: the sampler's own)" },
+    flag: [
+      { name: 'scheduler', topic: 'sampling', description: "noise levels (default: the sampler's own)" },
+      {
+        name: 'sigmas',
+        topic: 'sampling',
+        kind: 'numbers',
+        description: 'noise levels instead of a schedule: "14.6,7.8,3.5,0"',
+      },
+    ],
   }),
   eta: row({
     doc: 'Share of noise that a stochastic sampler puts back after each step, 0 to 1. Default: that of its method.',
@@ -114,6 +122,29 @@ export const SAMPLING_ROWS = {
       if (typeof check.value(name) === 'string') return check.name<NativeTileable>(name, 'x', ['x', 'y']);
       return check.boolean(name, false) ? 'xy' : undefined;
     }),
+    flag: [
+      {
+        name: 'circular',
+        topic: 'sampling',
+        kind: 'switch',
+        value: true,
+        description: 'draw an image that can be laid beside itself without a seam',
+      },
+      {
+        name: 'circularx',
+        topic: 'sampling',
+        kind: 'switch',
+        value: 'x',
+        description: 'the same, side by side only',
+      },
+      {
+        name: 'circulary',
+        topic: 'sampling',
+        kind: 'switch',
+        value: 'y',
+        description: 'the same, one above the other only',
+      },
+    ],
   }),
   batchSize: row({
     doc: 'Images drawn together in one batch, 1 to 64. Default 1.',
