@@ -6,7 +6,8 @@
 //         MR rows: the micro-kernel, whose MR x NR sums are registers
 //     epilogue of these rows
 //
-// A convolution has for each tap a segment of its rows; a is laid out, but not packed: its rows are pixels and lie together.
+// A convolution has for each tap a segment of its rows; a is laid out, but not packed: its rows are pixels and lie
+// together.
 
 namespace diffusion {
 namespace {
