@@ -38,7 +38,7 @@ export type { RawImage } from './image/raw.ts';
 export type { ResizeMode } from './image/resize.ts';
 export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './loading/inspect.ts';
-export type { ComputeOptions, LoadOptions } from './loading/load-options.ts';
+export type { ComputeOptions, LoadOptions, Residency } from './loading/load-options.ts';
 export type { ModelSource } from './loading/source.ts';
 export type { LoraOption, LoraTags } from './lora/options.ts';
 export type { ImageMetadata } from './metadata/interpret.ts';

@@ -13,7 +13,16 @@ const folder = join(root, 'docs', 'api');
 const PAGES = {
   loading: {
     title: 'Loading a model',
-    names: ['loadModel', 'EMBEDDED_MODEL', 'ModelSource', 'LoadOptions', 'ComputeOptions', 'LoadProgress', 'Logger'],
+    names: [
+      'loadModel',
+      'EMBEDDED_MODEL',
+      'ModelSource',
+      'LoadOptions',
+      'ComputeOptions',
+      'Residency',
+      'LoadProgress',
+      'Logger',
+    ],
   },
   inspecting: {
     title: 'Devices and inspection',

@@ -1,5 +1,6 @@
 // The options of loading a model: their types, defaults and limits.
 
+import { describe } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { NativeAddon, NativeProgress } from '../native/contract.ts';
 import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
@@ -35,6 +36,13 @@ export interface ComputeOptions {
   logger?: Logger | undefined;
 }
 
+/**
+ * When the weights of a network go that is not in use: `keep` for never; `unload` when another network is evaluated, so that one is in
+ * memory at a time; a budget in bytes: when the copies of weights in memory would take more together, those first that were not used for
+ * the longest time. Weights that are read from mapped files do not count. A network that is needed again is read again.
+ */
+export type Residency = 'keep' | 'unload' | { readonly budget: number };
+
 /** Options of {@link loadModel}. */
 export interface LoadOptions extends ComputeOptions {
   /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
@@ -44,9 +52,17 @@ export interface LoadOptions extends ComputeOptions {
    * the file does not say it or says it wrong. Such models predict `v`.
    */
   zeroTerminalSnr?: boolean | undefined;
+  /**
+   * When the weights of networks are in memory. Default `keep`: all, from loading on. Otherwise each network is loaded when it is first
+   * used, and `onProgress` is not called.
+   */
+  residency?: Residency | undefined;
   /** Take the time of every operation, for {@link Model.profile}; threads then stop after each one. Default: false. */
   profile?: boolean | undefined;
 }
+
+/** {@link Residency} as the native side takes it: a number is a budget. */
+type CheckedResidency = 'keep' | 'unload' | number;
 
 /** The options of one load with every default filled in, known to be right. */
 export interface CheckedComputeOptions {
@@ -54,6 +70,7 @@ export interface CheckedComputeOptions {
   readonly threads: number;
   readonly precision: (typeof PRECISIONS)[number];
   readonly mmap: boolean;
+  readonly residency?: CheckedResidency;
   readonly profile?: boolean;
   readonly onProgress: ComputeOptions['onProgress'];
   readonly signal: AbortSignal | undefined;
@@ -92,16 +109,33 @@ export function checkNetworkOptions(options: unknown, addon: NativeAddon): Check
  * @throws TypeError or RangeError with every problem that was found.
  */
 export function checkLoadOptions(options: unknown, addon: NativeAddon) {
-  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'prediction', 'zeroTerminalSnr', 'profile']);
+  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'prediction', 'zeroTerminalSnr', 'residency', 'profile']);
   const checked = {
     ...checkComputeOptions(check, addon),
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
     zeroTerminalSnr: check.value('zeroTerminalSnr') === undefined ? undefined : check.boolean('zeroTerminalSnr', false),
+    residency: checkResidency(check),
     profile: check.boolean('profile', false),
   };
   check.done();
   return checked;
+}
+
+function checkResidency(check: OptionCheck): CheckedResidency {
+  const value = check.value('residency');
+  if (typeof value !== 'object' || value === null)
+    return check.name<'keep' | 'unload'>('residency', 'keep', ['keep', 'unload']);
+  const { budget, ...rest } = value as { readonly budget?: unknown };
+  const isBudget = Number.isSafeInteger(budget) && (budget as number) >= 0;
+  if (isBudget && Object.keys(rest).length === 0) return budget as number;
+  const expected = "'keep', 'unload' or { budget: bytes }";
+  check.problem({
+    name: 'residency',
+    expected,
+    received: isBudget ? 'more properties' : `a budget of ${describe(budget)}`,
+  });
+  return 'keep';
 }
 
 /** Checks the options of loading any network; problems stay with `check`. */

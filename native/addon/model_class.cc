@@ -117,7 +117,7 @@ ModelClass::~ModelClass() {
 template <typename Work>
 Napi::Value ModelClass::call(const Napi::CallbackInfo & info, const Cancellation & cancellation, const char * purpose,
                              Work work) {
-    auto with_engine = [work = std::move(work)](Owned & owned, const Cancellation & flag) -> Result {
+    auto with_engine = [work = std::move(work)](Owned & owned, const Cancellation & flag) mutable -> Result {
         return work(engine_of(owned), flag);
     };
     return worker_->call(info.Env(), cancellation, purpose, std::move(with_engine), info.This().As<Napi::Object>());
@@ -159,10 +159,9 @@ Napi::Value ModelClass::evaluate(const Napi::CallbackInfo & info) {
         auto options = read_call_options(info[2]);
         return call(info, read_cancellation(info[3]), purpose,
                     [component = std::move(component), inputs = std::move(inputs),
-                     options = std::move(options)](Engine & engine, const Cancellation & flag) -> Result {
-                        return [outputs = engine.evaluate(component, inputs, options, flag)](Napi::Env env) mutable {
-                            return outputs_to_js(env, outputs);
-                        };
+                     options = std::move(options)](Engine & engine, const Cancellation & flag) mutable -> Result {
+                        return [outputs = engine.evaluate(component, std::move(inputs), options, flag)](
+                                   Napi::Env env) mutable { return outputs_to_js(env, outputs); };
                     });
     });
 }

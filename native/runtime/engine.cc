@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include "backend/memory.h"
@@ -37,6 +39,15 @@ GraphInput graph_input(const Port * port, const Array & array) {
     std::copy(array.shape.rbegin(), array.shape.rend(), input.ne.begin());
     input.data = std::visit([](const auto & values) -> const void * { return values.data(); }, array.values);
     return input;
+}
+
+// An estimate has no ids; any will do.
+void fill_ids(const Port & port, Arrays & given) {
+    const auto found = port.type == GGML_TYPE_I32 ? given.find(port.name) : given.end();
+    if (found == given.end() || std::holds_alternative<std::vector<int32_t>>(found->second.values)) return;
+    const auto & shape = found->second.shape;
+    const auto n = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+    found->second.values = std::vector<int32_t>(static_cast<size_t>(n));
 }
 
 // An evaluation that was checked, ready for the runner.
@@ -126,17 +137,18 @@ struct Engine::Impl {
         return ports;
     }
 
-    Prepared prepare(const std::string & component, const Arrays & inputs, const CallOptions & options) const {
+    Prepared prepare(const std::string & component, Arrays inputs, const CallOptions & options) const {
         Prepared p;
         p.component = find(component);
         const Signature & signature = signatures[p.component];
         p.settings = check_settings(signature.settings, options.settings);
         p.variant = std::string(options.tileable.x ? "x" : "") + (options.tileable.y ? "y" : "") + ' ';
         for (const auto & [name, value] : p.settings) p.variant += std::to_string(value) + ' ';
-        p.given = inputs;
+        p.given = std::move(inputs);
         std::vector<Port> ports = signature.inputs;
         for (Port & port : add_controls(p, options)) ports.push_back(std::move(port));
         check_inputs(ports, signature.outputs, p.given);
+        for (const Port & port : ports) fill_ids(port, p.given);
         p.derived = files.bound()[p.component].network->derived(p.given);
         const auto add = [&](const std::string & name, const Array & array) {
             const auto port = std::ranges::find(ports, name, &Port::name);
@@ -237,13 +249,13 @@ std::vector<ComponentInfo> Engine::components() const {
     return components;
 }
 
-std::map<std::string, std::vector<float>> Engine::evaluate(const std::string & component, const Arrays & inputs,
+std::map<std::string, std::vector<float>> Engine::evaluate(const std::string & component, Arrays inputs,
                                                            const CallOptions & options,
                                                            const Cancellation & cancellation) {
     Impl & e = *impl_;
     const LogScope scope(e.on_log);
     e.collect();
-    const Prepared p = e.prepare(component, inputs, options);
+    const Prepared p = e.prepare(component, std::move(inputs), options);
     e.residency.prepare(p.component, e.lora_sets.find(options.loras), cancellation);
     e.check_unchanged(p);
     auto results =
@@ -257,11 +269,11 @@ std::map<std::string, std::vector<float>> Engine::evaluate(const std::string & c
     return outputs;
 }
 
-ComponentMemory Engine::estimate(const std::string & component, const Arrays & inputs, const CallOptions & options) {
+ComponentMemory Engine::estimate(const std::string & component, Arrays inputs, const CallOptions & options) {
     Impl & e = *impl_;
     const LogScope scope(e.on_log);
     e.collect();
-    const Prepared p = e.prepare(component, inputs, options);
+    const Prepared p = e.prepare(component, std::move(inputs), options);
     return e.residency.measure(p.component, p.variant, p.inputs, e.build_of(p, options));
 }
 

@@ -96,11 +96,11 @@ public:
     // The outputs by their names, f32, row-major. All is checked before any graph is built. A component that is not loaded is.
     // Throws Error (invalid_argument, model_incomplete, model_unsupported, cancelled, out_of_memory, device; file, see
     // PlacedWeights::check_unchanged).
-    std::map<std::string, std::vector<float>> evaluate(const std::string & component, const Arrays & inputs,
+    std::map<std::string, std::vector<float>> evaluate(const std::string & component, Arrays inputs,
                                                        const CallOptions & options, const Cancellation & cancellation);
 
     // The memory of such an evaluation, without one. Floating-point inputs need no values.
-    ComponentMemory estimate(const std::string & component, const Arrays & inputs, const CallOptions & options);
+    ComponentMemory estimate(const std::string & component, Arrays inputs, const CallOptions & options);
 
     void load(const std::string & component, const Cancellation & cancellation);
     void unload(const std::string & component);

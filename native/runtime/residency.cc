@@ -53,21 +53,23 @@ void Residency::prepare(size_t component, const std::shared_ptr<const LoraSet> &
                         const Cancellation & cancellation) {
     Entry & entry = entries_[component];
     entry.last_use = ++uses_;
-    const int64_t packed = std::max(entry.last_packed, packed_bytes(entry));
-    make_room(entry, weight_bytes(component).allocated + packed);
+    if (policy_.kind != ResidencyPolicy::keep) {
+        const int64_t packed = std::max(entry.last_packed, packed_bytes(entry));
+        make_room(entry, weight_bytes(component).allocated + packed);
+    }
     load(entry, nullptr, cancellation);
     add(entry, loras);
     entry.placed->update(cancellation);
 }
 
 void Residency::settle(size_t component) noexcept {
+    if (policy_.kind == ResidencyPolicy::keep) return;
     Entry & entry = entries_[component];
     make_room(entry, weight_bytes(component).allocated + packed_bytes(entry));
 }
 
 // Unloads others, so that `needed` bytes of the user's are within the policy.
 void Residency::make_room(const Entry & user, int64_t needed) noexcept {
-    if (policy_.kind == ResidencyPolicy::keep) return;
     int64_t used = needed;
     std::vector<size_t> others;
     for (size_t i = 0; i < entries_.size(); i++) {
