@@ -46,15 +46,20 @@ export type { ControlParameters, GenerationParameters } from './metadata/paramet
 export { readMetadata } from './metadata/read-metadata.ts';
 export { loadModel, type Model, type ModelInfo } from './model/model.ts';
 export type {
+  ConversionReport,
+  ImageNetworkInfo,
+  LoadedModelInfo,
+  LoraFile,
   NativeComponent as Component,
   NativeDevice as Device,
   NativeInspection as Inspection,
   NativeLoraReport as LoraReport,
-  NativeModelInfo,
   NativeNoise as NoiseLevels,
   NativeProfileEntry as ProfileEntry,
   NativeProgress as LoadProgress,
+  TextEncoderInfo,
 } from './native/contract.ts';
+export type { NativeModelInfo } from './native/deprecated.ts';
 export {
   type AncestralStep,
   DiffusionNoise,

@@ -30,9 +30,20 @@ const PAGES = {
   },
   converting: {
     title: 'Converting models',
-    names: ['convert', 'ConvertOptions', 'ConversionType', 'CONVERSION_TYPES', 'ConversionProgress', 'Conversion'],
+    names: [
+      'convert',
+      'ConvertOptions',
+      'ConversionType',
+      'CONVERSION_TYPES',
+      'ConversionProgress',
+      'Conversion',
+      'ConversionReport',
+    ],
   },
-  model: { title: 'The model', names: ['Model', 'ModelInfo', 'NativeModelInfo', 'ProfileEntry'] },
+  model: {
+    title: 'The model',
+    names: ['Model', 'ModelInfo', 'LoadedModelInfo', 'TextEncoderInfo', 'NativeModelInfo', 'ProfileEntry'],
+  },
   generating: {
     title: 'Generating images',
     names: ['GenerationOptions', 'Txt2ImgOptions', 'HiresOptions', 'HiresUpscaler', 'PreviewKind', 'RngName'],
@@ -54,6 +65,7 @@ const PAGES = {
     title: 'LoRAs, embeddings, ControlNets',
     names: [
       'LoraOption',
+      'LoraFile',
       'LoraTags',
       'LoraReport',
       'EmbeddingOption',
@@ -71,7 +83,7 @@ const PAGES = {
   },
   upscaling: {
     title: 'Upscaling',
-    names: ['loadUpscaler', 'Upscaler', 'UpscalerInfo', 'UpscaleOptions', 'UpscaleProgress'],
+    names: ['loadUpscaler', 'Upscaler', 'UpscalerInfo', 'ImageNetworkInfo', 'UpscaleOptions', 'UpscaleProgress'],
   },
   depth: {
     title: 'Depth estimation',

@@ -7,13 +7,13 @@ import { quotePath } from '../files/user-file.ts';
 import { checkPlace, replaceFile, writeError } from '../files/whole-file.ts';
 import { checkSource, type ModelSource } from '../loading/source.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeConversion, NativeProgress, NativeSource } from '../native/contract.ts';
+import type { ConversionReport, NativeProgress, NativeSource } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { checkPath } from '../options/check.ts';
 import { type ConvertOptions, checkConvertOptions, formatOf } from './options.ts';
 
 /** What a conversion wrote. */
-export interface Conversion extends NativeConversion {
+export interface Conversion extends ConversionReport {
   readonly path: string;
 }
 

@@ -15,7 +15,7 @@ import {
 } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeAddon, NativeImageNetworkInfo, NativeModel } from '../native/contract.ts';
+import type { ImageNetworkInfo, NativeAddon, NativeModel } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { requireFinite } from '../native/networks.ts';
 import { checkPath, OptionCheck } from '../options/check.ts';
@@ -107,11 +107,11 @@ export async function estimateDepth(image: ImageInput, options: EstimateDepthOpt
 export class DepthEstimator implements AsyncDisposable {
   readonly info: DepthEstimatorInfo;
   readonly #addon: NativeAddon;
-  readonly #network: NativeModel<NativeImageNetworkInfo>;
+  readonly #network: NativeModel<ImageNetworkInfo>;
   readonly #disposal = createAbortController();
 
   /** @internal */
-  constructor(addon: NativeAddon, network: NativeModel<NativeImageNetworkInfo>) {
+  constructor(addon: NativeAddon, network: NativeModel<ImageNetworkInfo>) {
     const { architecture, side, parameters, device, threads, precision } = network.info;
     this.info = { architecture, side, parameters, device, threads, precision };
     this.#addon = addon;

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { DiffusionError, quote } from '../core/errors.ts';
 import { warn } from '../core/warnings.ts';
 import { quotePath } from '../files/user-file.ts';
-import type { NativeModelInfo, NativeSource, NativeTextEncoder } from '../native/contract.ts';
+import type { LoadedModelInfo, NativeSource, TextEncoderInfo } from '../native/contract.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { spellings } from '../text/spellings.ts';
 import { type AddedToken, parseAddedTokens, readEntries, TOKENIZER_FILES } from '../text/tokenizer-files.ts';
@@ -53,7 +53,7 @@ export async function carriedWords(source: NativeSource): Promise<Record<string,
  */
 export async function readModelWords(
   source: NativeSource,
-  info: NativeModelInfo,
+  info: LoadedModelInfo,
   tokenizers: readonly string[],
 ): Promise<ModelWord[]> {
   const spelled: ReadonlyMap<string, readonly number[]>[] = [];
@@ -80,7 +80,7 @@ export async function readModelWords(
 }
 
 /** The name of a text encoder in messages. */
-export function encoderName(encoders: readonly NativeTextEncoder[], i: number): string {
+export function encoderName(encoders: readonly TextEncoderInfo[], i: number): string {
   return encoders.length === 1 ? 'text encoder' : `${i === 0 ? 'first' : 'second'} text encoder`;
 }
 

@@ -7,7 +7,7 @@ import { warn } from '../core/warnings.ts';
 import { quotePath } from '../files/user-file.ts';
 import type { CheckedLoras } from '../lora/options.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeAddon, NativeTextEncoder } from '../native/contract.ts';
+import type { NativeAddon, TextEncoderInfo } from '../native/contract.ts';
 import { LEFT_OUT } from '../text/chunks.ts';
 import { type Trigger, WordFinder } from '../text/triggers.ts';
 import { encoderName, type ModelWord } from './added-tokens.ts';
@@ -44,7 +44,7 @@ export interface Embeddings {
  */
 export async function loadEmbeddings(
   addon: NativeAddon,
-  encoders: readonly NativeTextEncoder[],
+  encoders: readonly TextEncoderInfo[],
   own: readonly ModelWord[],
   options: CheckedEmbeddings & Pick<CheckedLoras, 'loraTags'>,
   texts: readonly string[],
@@ -77,7 +77,7 @@ interface LoadedWord extends WordVectors {
 
 /** Reads a word from its files: for each text encoder from the first one with vectors for it. */
 async function loadWord(
-  encoders: readonly NativeTextEncoder[],
+  encoders: readonly TextEncoderInfo[],
   { token, files }: NamedEmbedding,
   read: ReadTensors,
 ): Promise<LoadedWord> {
@@ -108,14 +108,14 @@ async function loadWord(
 
 /** A text encoder without vectors for a word reads the prompt without it, as in ComfyUI. */
 function warnOfLeftOut(
-  encoders: readonly NativeTextEncoder[],
+  encoders: readonly TextEncoderInfo[],
   triggers: readonly WordFinder<Trigger>[],
   texts: readonly string[],
 ): void {
   for (const [i, finder] of triggers.entries()) {
     for (const part of texts.flatMap((text) => finder.split(text))) {
       if (typeof part === 'string' || !part.tokens.includes(LEFT_OUT)) continue;
-      const encoder = `the ${encoderName(encoders, i)} (${tensorName(encoders[i] as NativeTextEncoder)})`;
+      const encoder = `the ${encoderName(encoders, i)} (${tensorName(encoders[i] as TextEncoderInfo)})`;
       warn(`${quote(part.word)} has no vectors for ${encoder}, which reads the prompt without it`);
     }
   }

@@ -3,7 +3,7 @@
 import { concat } from '../core/arrays.ts';
 import { DiffusionError, quote } from '../core/errors.ts';
 import { quotePath } from '../files/user-file.ts';
-import type { NativeTensor, NativeTextEncoder } from '../native/contract.ts';
+import type { NativeTensor, TextEncoderInfo } from '../native/contract.ts';
 import { CHUNK_BODY } from '../text/chunks.ts';
 import { normalize } from '../text/normalize.ts';
 import { spellings } from '../text/spellings.ts';
@@ -53,7 +53,7 @@ export function tensorsByWord(tensors: readonly NativeTensor[]): TensorsByWord {
  *   `ERR_MODEL_CORRUPT`; `ERR_MODEL_MISMATCH` if it has nothing for any of the encoders, or vectors of another width.
  */
 export function wordVectors(
-  encoders: readonly NativeTextEncoder[],
+  encoders: readonly TextEncoderInfo[],
   tensors: readonly NativeTensor[],
   file: EmbeddingFile,
 ): WordVectors {
@@ -86,11 +86,7 @@ function partsOf(words: TensorsByWord, { path, token, word }: EmbeddingFile): re
 }
 
 /** Assigns each text encoder its tensor: by the name of the tensor, otherwise by the width of its vectors. */
-function vectorsOf(
-  encoders: readonly NativeTextEncoder[],
-  tensors: readonly NativeTensor[],
-  path: string,
-): WordVectors {
+function vectorsOf(encoders: readonly TextEncoderInfo[], tensors: readonly NativeTensor[], path: string): WordVectors {
   const left = new Set(tensors);
   const own = encoders.map((encoder) => {
     const tensor = [...left].find((one) => isFor(encoder, one));
@@ -99,7 +95,7 @@ function vectorsOf(
   });
   const found = own.filter((tensor) => tensor !== undefined);
   if (found.length === 0) throw unfit(encoders, tensors, path);
-  for (const [i, tensor] of own.entries()) if (tensor) requireShape(encoders[i] as NativeTextEncoder, tensor, path);
+  for (const [i, tensor] of own.entries()) if (tensor) requireShape(encoders[i] as TextEncoderInfo, tensor, path);
   const counts = new Set(found.map(({ shape }) => (shape.length > 1 ? (shape[0] as number) : 1)));
   if (counts.size > 1) {
     const message = `the same number of vectors for each text encoder, found ${[...counts].join(' and ')}`;
@@ -113,13 +109,13 @@ function vectorsOf(
   return { vectors, values };
 }
 
-function isFor({ kind, width }: NativeTextEncoder, { name, shape }: NativeTensor): boolean {
+function isFor({ kind, width }: TextEncoderInfo, { name, shape }: NativeTensor): boolean {
   const kinds = Object.keys(TENSORS_OF) as (keyof typeof TENSORS_OF)[];
   const named = kinds.find((one) => (TENSORS_OF[one] as readonly string[]).includes(name));
   return named ? named === kind : shape.at(-1) === width;
 }
 
-function requireShape({ width }: NativeTextEncoder, { shape }: NativeTensor, path: string): void {
+function requireShape({ width }: TextEncoderInfo, { shape }: NativeTensor, path: string): void {
   const [length] = shape.slice(-1);
   if (length === undefined || shape.length > 2) {
     throw refused('ERR_MODEL_UNSUPPORTED', path, `a shape of [vectors, ${width}], found [${shape}]`);
@@ -128,7 +124,7 @@ function requireShape({ width }: NativeTextEncoder, { shape }: NativeTensor, pat
 }
 
 /** Why no tensor fits any of the encoders. */
-function unfit(encoders: readonly NativeTextEncoder[], tensors: readonly NativeTensor[], path: string): DiffusionError {
+function unfit(encoders: readonly TextEncoderInfo[], tensors: readonly NativeTensor[], path: string): DiffusionError {
   const [{ name, shape } = { name: '', shape: [] }] = tensors;
   const widths = encoders.map(({ width }) => width).join(' or ');
   const [length] = shape.slice(-1);
@@ -156,6 +152,6 @@ function refused(code: DiffusionError['code'], path: string, expectedAndFound: s
 }
 
 /** The name of the tensor for an encoder. */
-export function tensorName({ kind }: NativeTextEncoder): string {
+export function tensorName({ kind }: TextEncoderInfo): string {
   return TENSORS_OF[kind][0];
 }

@@ -1,12 +1,12 @@
 // What the families of Stable Diffusion share.
 
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import { DiffusionNoise, type NoiseModel, SigmaTable, stableDiffusionTable } from '../noise-model/index.ts';
 import { CLIP } from '../text/clip.ts';
 import type { Family } from './family.ts';
 
 /** The noise levels of a model's files, or Stable Diffusion's. */
-function noise({ prediction, alphasCumprod }: NativeModelInfo): NoiseModel {
+function noise({ prediction, alphasCumprod }: LoadedModelInfo): NoiseModel {
   return new DiffusionNoise(prediction, alphasCumprod ? new SigmaTable(alphasCumprod) : stableDiffusionTable());
 }
 

@@ -2,7 +2,7 @@
 
 import type { Guided } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
 import type { TextSystem } from '../text/clip.ts';
 
@@ -35,12 +35,12 @@ export interface Family {
   readonly name: string;
   readonly latent: LatentFormat;
   /** Side in pixels of the images that the published models were trained on. */
-  side(info: NativeModelInfo): number;
+  side(info: LoadedModelInfo): number;
   /** Defaults. */
   readonly steps: number;
   readonly cfgScale: number;
   /** The noise that a model was trained with. */
-  noise(info: NativeModelInfo): NoiseModel;
+  noise(info: LoadedModelInfo): NoiseModel;
   readonly text: TextSystem;
   /** Folder of the tokenizer of each text encoder, in a folder of diffusers. */
   readonly tokenizers: readonly string[];

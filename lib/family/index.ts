@@ -1,7 +1,7 @@
 // The families of models. To add one, add a file here and an entry to the list.
 
 import { DiffusionError } from '../core/errors.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import type { Family } from './family.ts';
 import { sd1 } from './sd1.ts';
 import { sd2 } from './sd2.ts';
@@ -20,7 +20,7 @@ const TASK = /-(inpaint|edit|depth)$/;
  *
  * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if there is no record of it.
  */
-export function familyOf({ family }: Pick<NativeModelInfo, 'family'>): Family {
+export function familyOf({ family }: Pick<LoadedModelInfo, 'family'>): Family {
   const name = family.replace(TASK, '');
   const found = FAMILIES.find((one) => one.name === name);
   if (found) return found;

@@ -5,11 +5,11 @@ import { extname, isAbsolute, join, resolve } from 'node:path';
 import { DiffusionError, describe } from '../core/errors.ts';
 import { isInside } from '../files/inside.ts';
 import { quotePath } from '../files/user-file.ts';
-import type { NativeLora } from '../native/contract.ts';
+import type { LoraFile } from '../native/contract.ts';
 import type { CheckedLoras, LoraRequest } from './options.ts';
 
 /** A LoRA whose file exists. */
-export interface FoundLora extends NativeLora {
+export interface FoundLora extends LoraFile {
   /** Its name in the prompt, if the prompt's author must learn nothing about the file. */
   readonly tag: string | undefined;
 }

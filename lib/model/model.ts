@@ -14,7 +14,7 @@ import { checkLoadOptions, type LoadOptions } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
 import { checkSource, type ModelSource, modelName } from '../loading/source.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeAddon, NativeModel, NativeModelInfo, NativeProfileEntry } from '../native/contract.ts';
+import type { LoadedModelInfo, NativeAddon, NativeModel, NativeProfileEntry } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { Networks } from '../native/networks.ts';
 import { OpenControlNets } from '../native/open-control-nets.ts';
@@ -40,7 +40,7 @@ const LEADING =
   "The scheduler's configuration spaces steps as 'leading', which leaves out the last of training; they begin with that, as `scheduler` says";
 
 /** What an open model is, read from its tensors and metadata. */
-export interface ModelInfo extends NativeModelInfo {
+export interface ModelInfo extends LoadedModelInfo {
   /** Name of its file without folder and extension, as image metadata gives it. */
   readonly name: string;
   /** Size in pixels of the images that it draws by default. */
@@ -339,7 +339,7 @@ export class Model implements AsyncDisposable {
   }
 }
 
-function describeModel(info: NativeModelInfo, family: Family, name: string): ModelInfo {
+function describeModel(info: LoadedModelInfo, family: Family, name: string): ModelInfo {
   // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
   const fallback = family.side(info);

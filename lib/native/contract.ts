@@ -74,7 +74,7 @@ export interface NativeOpenOptions {
 }
 
 /** A text encoder of an open model. */
-export interface NativeTextEncoder {
+export interface TextEncoderInfo {
   /** The name of its component. */
   readonly component: 'text_encoder' | 'text_encoder_2';
   /** `clip` for those of OpenAI, `openclip` for those of OpenCLIP, which take prompts padded with token 0. */
@@ -91,7 +91,7 @@ export interface NativeTextEncoder {
 }
 
 /** What an open model is; read from its tensors, never from its file name. */
-export interface NativeModelInfo {
+export interface LoadedModelInfo {
   /** As {@link NativeInspection.family}. */
   readonly family: string;
   /**
@@ -125,7 +125,7 @@ export interface NativeModelInfo {
   /** Whether the UNet has a middle block with attention; some distilled ones have none. */
   readonly middleAttention: boolean;
   /** One, or two for SDXL. The UNet attends to their hidden states side by side. */
-  readonly textEncoders: readonly NativeTextEncoder[];
+  readonly textEncoders: readonly TextEncoderInfo[];
   readonly metadata: Readonly<Record<string, string>>;
   /** Bytes of weights that are read from the mapped files, and bytes that the device holds of copies. */
   readonly mappedBytes: number;
@@ -222,7 +222,7 @@ export interface NativeMemory {
 }
 
 /** A LoRA to apply. */
-export interface NativeLora {
+export interface LoraFile {
   /** A safetensors, GGUF or PyTorch file. Of PEFT's `adapter_model` files, the configuration beside them is read too. */
   readonly path: string;
   /** What its changes are multiplied by; finite. */
@@ -232,7 +232,7 @@ export interface NativeLora {
 }
 
 /** What became of a LoRA. */
-export interface NativeLoraReport extends NativeLora {
+export interface NativeLoraReport extends LoraFile {
   /** How many of its tensors changed a layer of the model. At least 1. */
   readonly applied: number;
   /** How many tensors the file has. */
@@ -248,7 +248,7 @@ export interface NativeLoras extends NativeHandle {
  * The components of one model, or one network from images to images, on a worker thread of their own. Calls queue and run in order;
  * none blocks the event loop, and none changes what another one gives.
  */
-export interface NativeModel<Info = NativeModelInfo> {
+export interface NativeModel<Info = LoadedModelInfo> {
   readonly info: Info;
   /**
    * By name. Of models: `text_encoder` and `text_encoder_2`, `unet`, `vae_decoder`, `vae_encoder`, and `tiny_decoder` for previews; of
@@ -285,7 +285,7 @@ export interface NativeModel<Info = NativeModelInfo> {
    *
    * @param all whether tensors that are not applied are refused (`ERR_MODEL_MISMATCH`). By default `onLog` hears of them, each time.
    */
-  openLoras(loras: readonly NativeLora[], cancellation: NativeCancellation, all?: boolean): Promise<NativeLoras>;
+  openLoras(loras: readonly LoraFile[], cancellation: NativeCancellation, all?: boolean): Promise<NativeLoras>;
   /** Opens a ControlNet for evaluations: a file, or a diffusers folder, of the model's family. One that is open is not read again. */
   openControlNet(path: string, cancellation: NativeCancellation): Promise<NativeHandle>;
   /** What the evaluations so far cost, the most expensive operations first; empty without the option `profile`. */
@@ -302,7 +302,7 @@ export interface NativeTensor {
 }
 
 /** What an open network from images to images is; read from its tensors. */
-export interface NativeImageNetworkInfo {
+export interface ImageNetworkInfo {
   /** What it is for. */
   readonly kind: 'upscaler' | 'depth';
   /**
@@ -318,7 +318,7 @@ export interface NativeImageNetworkInfo {
   /** Side in pixels of the images that it was made for; 0 where that does not matter. */
   readonly side: number;
   readonly parameters: number;
-  /** As in {@link NativeModelInfo}. */
+  /** As in {@link LoadedModelInfo}. */
   readonly mappedBytes: number;
   readonly allocatedBytes: number;
   readonly device: string;
@@ -355,7 +355,7 @@ export interface NativeConvertOptions {
 }
 
 /** What a conversion wrote. */
-export interface NativeConversion {
+export interface ConversionReport {
   /** How many tensors the file has, and its size. */
   readonly tensors: number;
   readonly bytes: number;
@@ -389,7 +389,7 @@ export interface NativeAddon {
     options: NativeConvertOptions,
     onProgress: (progress: NativeProgress) => void,
     cancellation: NativeCancellation,
-  ): Promise<NativeConversion>;
+  ): Promise<ConversionReport>;
   inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;
   /** Takes about a second on all threads: the yardstick for the speed of networks, by the kernels that evaluate them. */
   measureGemm(
@@ -401,7 +401,7 @@ export interface NativeAddon {
    * Opens a network from images to images, of a kind recognised by its tensors: one component `upscaler` or `depth`, from `image`
    * `[batch, 3, height, width]` of 0..1 to `image`, not clamped; depth: how near, from 0 on, in no unit.
    */
-  open(source: NativeNetworkSource, options: NativeOpenOptions): Promise<NativeModel<NativeImageNetworkInfo>>;
+  open(source: NativeNetworkSource, options: NativeOpenOptions): Promise<NativeModel<ImageNetworkInfo>>;
   /**
    * Reads a small file as a whole, or a part of a larger one: its tensors of floating-point or quantized numbers, in float32; others
    * are left out.

@@ -67,7 +67,7 @@ export interface NativeInspection {
   /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */
   readonly layout: string | undefined;
   readonly components: readonly NativeComponent[];
-  /** As {@link NativeModelInfo.prediction} and {@link NativeModelInfo.noise}; undefined without a UNet, and for other kinds of noise. */
+  /** As {@link LoadedModelInfo.prediction} and {@link LoadedModelInfo.noise}; undefined without a UNet, and for other kinds of noise. */
   readonly prediction: 'epsilon' | 'v' | undefined;
   readonly noise: NativeNoise | undefined;
   /** Networks that a whole model has and that the files do not; none where nothing in them is of a model. */

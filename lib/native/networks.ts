@@ -3,17 +3,17 @@
 import { DiffusionError } from '../core/errors.ts';
 import { callNative, closeHandle } from './call.ts';
 import type {
+  LoadedModelInfo,
+  LoraFile,
   NativeAddon,
   NativeArray,
   NativeEvaluation,
   NativeHandle,
-  NativeLora,
   NativeLoraReport,
   NativeLoras,
   NativeModel,
-  NativeModelInfo,
-  NativeTextEncoder,
   NativeTileable,
+  TextEncoderInfo,
 } from './contract.ts';
 import type { OpenControlNets } from './open-control-nets.ts';
 
@@ -61,7 +61,7 @@ export interface ControlImage {
  * returns NaN or infinity.
  */
 export class Networks {
-  readonly info: NativeModelInfo;
+  readonly info: LoadedModelInfo;
   /** Ends the run. */
   readonly signal: AbortSignal;
   readonly #addon: NativeAddon;
@@ -94,7 +94,7 @@ export class Networks {
    *
    * @param all whether tensors that are not applied are refused.
    */
-  async setLoras(loras: readonly NativeLora[], all: boolean): Promise<readonly NativeLoraReport[]> {
+  async setLoras(loras: readonly LoraFile[], all: boolean): Promise<readonly NativeLoraReport[]> {
     const before = this.#loras;
     this.#loras =
       loras.length > 0
@@ -128,7 +128,7 @@ export class Networks {
     clipSkip: number,
     vectors?: Float32Array,
   ): Promise<TextEncoding> {
-    const { component, positions, width } = this.info.textEncoders[encoder] as NativeTextEncoder;
+    const { component, positions, width } = this.info.textEncoders[encoder] as TextEncoderInfo;
     const inputs = {
       tokens: { data: tokens, shape: [tokens.length / positions, positions] },
       vectors: vectors?.length ? { data: vectors, shape: [vectors.length / width, width] } : undefined,

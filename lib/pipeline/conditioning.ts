@@ -4,7 +4,7 @@ import { concat } from '../core/arrays.ts';
 import type { Family } from '../family/index.ts';
 import type { Guided } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
-import type { NativeModelInfo, NativeTextEncoder } from '../native/contract.ts';
+import type { LoadedModelInfo, TextEncoderInfo } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
 import type { PromptChunk } from '../text/chunks.ts';
@@ -70,7 +70,7 @@ async function encodeWith(
   { stages, vectors }: Prompts,
   clipSkip: number,
 ): Promise<Map<PromptChunk, EncodedChunk>> {
-  const { positions, width, projection } = networks.info.textEncoders[encoder] as NativeTextEncoder;
+  const { positions, width, projection } = networks.info.textEncoders[encoder] as TextEncoderInfo;
   const pairs = stages.map(({ chunks }) => chunks[encoder] as Guided<readonly PromptChunk[]>);
   const chunks = [...new Set(pairs.flatMap(({ conditional, unconditional }) => [...conditional, ...unconditional]))];
   const size = positions * width;
@@ -94,7 +94,7 @@ async function encodeWith(
 
 /** Joins what the text encoders say of the chunks of a stage, and adds what else the model is conditioned with. */
 function conditionsOf(
-  info: NativeModelInfo,
+  info: LoadedModelInfo,
   family: Family,
   encoders: readonly ReadonlyMap<PromptChunk, EncodedChunk>[],
   stage: ChunkStage,
@@ -107,7 +107,7 @@ function conditionsOf(
     const parts = encoders.map((encoded, i) =>
       (stage.chunks[i] as Guided<readonly PromptChunk[]>)[which].map((chunk) => encoded.get(chunk) as EncodedChunk),
     );
-    const tokens = (parts[0] as EncodedChunk[]).length * (info.textEncoders[0] as NativeTextEncoder).positions;
+    const tokens = (parts[0] as EncodedChunk[]).length * (info.textEncoders[0] as TextEncoderInfo).positions;
     const hidden = parts.map((chunks) => concat(chunks.map((chunk) => chunk.hidden)));
     const context = sideBySide(hidden, tokens);
     const pooled = Float32Array.from(parts.at(-1)?.[0]?.pooled ?? []);

@@ -1,7 +1,7 @@
 // Which ways of drawing and which options fit a model: what its UNet takes tells what it was trained for.
 
 import { DiffusionError } from '../core/errors.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import type { TaskName } from '../task/task.ts';
 
 /** What a UNet takes beside the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
@@ -25,7 +25,7 @@ const DESCRIPTIONS: Readonly<Record<ConcatConditioning, string>> = {
 export function concatConditioningOf({
   inChannels,
   latentChannels,
-}: Pick<NativeModelInfo, 'inChannels' | 'latentChannels'>): ConcatConditioning | undefined {
+}: Pick<LoadedModelInfo, 'inChannels' | 'latentChannels'>): ConcatConditioning | undefined {
   const extra = inChannels - latentChannels;
   if (extra === 0) return 'nothing';
   if (extra === 1) return 'depth';
@@ -34,7 +34,7 @@ export function concatConditioningOf({
 }
 
 /** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where the UNet takes anything beside the latent, which a second pass lacks. */
-export function requireLatentAlone(info: NativeModelInfo, option: string): void {
+export function requireLatentAlone(info: LoadedModelInfo, option: string): void {
   const concat = concatConditioningOf(info);
   if (concat === undefined || concat === 'nothing') return;
   const received = `the UNet of this one (${info.family}) ${DESCRIPTIONS[concat]}`;
@@ -45,7 +45,7 @@ export function requireLatentAlone(info: NativeModelInfo, option: string): void 
 }
 
 /** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model does not draw that task, naming the task in which it does. */
-export function requireFit(info: NativeModelInfo, task: TaskName): void {
+export function requireFit(info: LoadedModelInfo, task: TaskName): void {
   const concat = concatConditioningOf(info);
   if (concat && TASKS[concat].includes(task)) return;
   const fitting = (Object.keys(TASKS) as ConcatConditioning[]).filter((one) => TASKS[one].includes(task));

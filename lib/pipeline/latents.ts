@@ -3,14 +3,14 @@
 import { familyOf, type LatentFormat } from '../family/index.ts';
 import { type Pixels, toPlanes } from '../image/pixels.ts';
 import type { Size } from '../image/resize.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 
 /** How a VAE's latents become those of the diffusion: `z = scale (mean - shift)`. */
 export type LatentScale = Pick<LatentFormat, 'scale' | 'shift'>;
 
 /** That of a model: its family's, unless a tiny autoencoder takes the place of the VAE, whose latents are those of the diffusion. */
-export function latentScaleOf(info: NativeModelInfo): LatentScale {
+export function latentScaleOf(info: LoadedModelInfo): LatentScale {
   const vae = info.components.find(({ kind }) => kind === 'vae');
   return vae?.config.tiny === true ? { scale: 1, shift: 0 } : familyOf(info).latent;
 }

@@ -3,7 +3,7 @@
 import { DiffusionError } from '../core/errors.ts';
 import type { Family, Projection } from '../family/index.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 import type { PreviewKind } from '../task/run-rows.ts';
 import { decodeLatents } from './latents.ts';
@@ -51,7 +51,7 @@ async function decode(
  * @throws DiffusionError `ERR_MODEL_CORRUPT` where the model brings a projection that is none.
  */
 function createProjection(
-  info: NativeModelInfo,
+  info: LoadedModelInfo,
   family: Family,
   [batch, channels, height, width]: Shape,
 ): (latent: Float32Array) => RgbImage {
@@ -78,7 +78,7 @@ function createProjection(
   };
 }
 
-function projectionOf({ metadata, latentChannels }: NativeModelInfo, { latent }: Family): Projection {
+function projectionOf({ metadata, latentChannels }: LoadedModelInfo, { latent }: Family): Projection {
   const own = metadata[METADATA_KEY];
   const projection = own === undefined ? latent.projection : parse(own);
   const isVector = (row: unknown) => Array.isArray(row) && row.length === 3 && row.every(Number.isFinite);

@@ -9,7 +9,7 @@ import { type EmbeddingReport, loadEmbeddings } from '../embedding/load.ts';
 import { conditionsUsed, type Guidance, type Guided } from '../guidance/index.ts';
 import { type FoundLora, findLoras } from '../lora/files.ts';
 import { withholdContents } from '../lora/withhold.ts';
-import type { NativeAddon, NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo, NativeAddon } from '../native/contract.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
 import { parseAttention } from '../text/attention.ts';
 import { type EncodePromptOptions, encodePrompt, type PromptChunk, padChunks } from '../text/chunks.ts';
@@ -46,7 +46,7 @@ const COMPOSITION = /\S\s*\bAND\b\s*\S/;
 const OPEN_CLIP_PAD = 0;
 
 /** How predictions are guided where guidance is in force. UNets that take the scale as an input need no second evaluation. */
-export function guidanceOf({ guidanceSize }: NativeModelInfo, options: CheckedGenerationOptions): Guidance {
+export function guidanceOf({ guidanceSize }: LoadedModelInfo, options: CheckedGenerationOptions): Guidance {
   const { cfgScale, imageCfgScale = 1, pagScale, cfgRescale } = options;
   const scale = guidanceSize > 0 ? 1 : cfgScale;
   return { scale, imageScale: imageCfgScale, perturbedScale: pagScale, rescale: cfgRescale };
@@ -64,7 +64,7 @@ export function guidanceOf({ guidanceSize }: NativeModelInfo, options: CheckedGe
 export async function readPrompts(
   addon: NativeAddon,
   tokenizer: ClipTokenizer,
-  info: NativeModelInfo,
+  info: LoadedModelInfo,
   words: readonly ModelWord[],
   options: CheckedGenerationOptions,
   signal: AbortSignal,
@@ -104,7 +104,7 @@ export async function readPrompts(
 }
 
 /** Which prompts have a part in any step. */
-function promptsUsed(info: NativeModelInfo, options: CheckedGenerationOptions): Guided<boolean> {
+function promptsUsed(info: LoadedModelInfo, options: CheckedGenerationOptions): Guided<boolean> {
   const { conditional, perturbed, unconditional, unconditionalImage } = conditionsUsed(guidanceOf(info, options));
   const [start, end] = options.guidanceInterval;
   return {

@@ -14,7 +14,7 @@ import {
   type Predict,
   type PredictEach,
 } from '../guidance/index.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import { type Condition, type ControlImage, type Networks, requireFinite, type Shape } from '../native/networks.ts';
 import { type NoiseModel, tableOf } from '../noise-model/index.ts';
 import { createBatchNoise } from '../rng/index.ts';
@@ -123,7 +123,7 @@ function allConditions({ conditional, unconditional }: Guided<Conditioning>): Co
 function withConcatChannels(
   { conditional, unconditional }: Guided<Conditioning>,
   { concatChannels: given }: InitialLatents,
-  { inChannels, latentChannels }: NativeModelInfo,
+  { inChannels, latentChannels }: LoadedModelInfo,
   [images, , height, width]: Shape,
 ): Guided<Conditioning> {
   if (!given) return { conditional, unconditional };

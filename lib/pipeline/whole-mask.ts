@@ -1,7 +1,7 @@
 // Drawing a whole image with a model for inpainting: it is shown that everything is masked.
 
 import type { Size } from '../image/resize.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
 import { type Convention, DEFAULT_CONVENTION } from '../task/image-rows.ts';
 import { concatConditioningOf } from './fit.ts';
@@ -9,7 +9,7 @@ import { concatMaskedImage, type MakeInitialLatents } from './initial-latents.ts
 import { encodePlanes, type Posterior } from './latents.ts';
 
 /** Whether a model is one for inpainting, whose UNet sees a mask and the masked image. */
-export function seesMask(info: NativeModelInfo): boolean {
+export function seesMask(info: LoadedModelInfo): boolean {
   return concatConditioningOf(info) === 'mask';
 }
 

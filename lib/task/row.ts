@@ -1,7 +1,7 @@
 // What a row of an option says: its rule, its text, its flag, its metadata, and which tasks and models have it.
 
 import type { Family } from '../family/index.ts';
-import type { NativeModelInfo } from '../native/contract.ts';
+import type { LoadedModelInfo } from '../native/contract.ts';
 import type { NumberRule, OptionCheck } from '../options/check.ts';
 import type { SchedulerName } from '../schedule/index.ts';
 import type { AskedSampler } from './method.ts';
@@ -84,7 +84,7 @@ export interface FlagColumn {
 
 /** What of a model decides whether it reads an option. */
 export interface ReaderModel {
-  readonly info: Pick<NativeModelInfo, 'family' | 'middleAttention'>;
+  readonly info: Pick<LoadedModelInfo, 'family' | 'middleAttention'>;
   readonly family: Pick<Family, 'options'>;
 }
 

@@ -1,7 +1,7 @@
 // CLIP's part of a family: its tokenizer, and which text encoders it fits.
 
 import { DiffusionError } from '../core/errors.ts';
-import type { NativeTextEncoder } from '../native/contract.ts';
+import type { TextEncoderInfo } from '../native/contract.ts';
 import { CHUNK_LENGTH, LONG_CHUNK_LENGTH } from './chunks.ts';
 import { type ClipTokenizer, loadClipTokenizer } from './tokenizer.ts';
 import { VOCABULARY_SIZE } from './vocabulary.ts';
@@ -10,13 +10,13 @@ import { VOCABULARY_SIZE } from './vocabulary.ts';
 export interface TextSystem {
   load(): Promise<ClipTokenizer>;
   /** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model's text encoders are not made for these tokens. */
-  check(encoders: readonly NativeTextEncoder[]): void;
+  check(encoders: readonly TextEncoderInfo[]): void;
 }
 
 export const CLIP: TextSystem = { load: loadClipTokenizer, check };
 
 /** A text encoder with fewer tokens was made for another tokenizer. One with more has them for words of its own. */
-function check(encoders: readonly NativeTextEncoder[]): void {
+function check(encoders: readonly TextEncoderInfo[]): void {
   for (const { positions, vocabulary } of encoders) {
     const isKnown = positions === CHUNK_LENGTH || positions === LONG_CHUNK_LENGTH;
     if (isKnown && vocabulary >= VOCABULARY_SIZE) continue;

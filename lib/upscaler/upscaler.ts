@@ -12,13 +12,13 @@ import { joinTiles, type TileRow, tilesAlong } from '../image/tiles.ts';
 import { type ComputeOptions, checkNetworkOptions } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
 import { callNative } from '../native/call.ts';
-import type { NativeAddon, NativeImageNetworkInfo, NativeModel } from '../native/contract.ts';
+import type { ImageNetworkInfo, NativeAddon, NativeModel } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
 import { requireFinite } from '../native/networks.ts';
 import { checkPath, OptionCheck } from '../options/check.ts';
 
 /** What an open upscaler is, read from its tensors. */
-export type UpscalerInfo = NativeImageNetworkInfo;
+export type UpscalerInfo = ImageNetworkInfo;
 
 /** Options of {@link Upscaler.upscale}. */
 export interface UpscaleOptions extends ImageLimits {
@@ -65,11 +65,11 @@ export async function loadUpscaler(path: string, options: ComputeOptions = {}): 
 export class Upscaler implements AsyncDisposable {
   readonly info: UpscalerInfo;
   readonly #addon: NativeAddon;
-  readonly #native: NativeModel<NativeImageNetworkInfo>;
+  readonly #native: NativeModel<ImageNetworkInfo>;
   readonly #disposal = createAbortController();
 
   /** @internal */
-  constructor(addon: NativeAddon, native: NativeModel<NativeImageNetworkInfo>) {
+  constructor(addon: NativeAddon, native: NativeModel<ImageNetworkInfo>) {
     this.info = native.info;
     this.#addon = addon;
     this.#native = native;

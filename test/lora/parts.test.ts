@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { loadModel, type Txt2ImgOptions } from '../../lib/index.ts';
-import type { NativeLora } from '../../lib/native/contract.ts';
+import type { LoraFile } from '../../lib/native/contract.ts';
 import { never } from '../support/addon.ts';
 import { assertClose, largestError } from '../support/compare.ts';
 import type { DiffusersNames } from '../support/diffusers-folder.ts';
@@ -57,7 +57,7 @@ async function answers(model: TestModel): Promise<Float32Array[]> {
 }
 
 /** Checks that LoRAs on the tiny model give what another checkpoint does. */
-async function assertMerged(loras: readonly NativeLora[], expected: string, path = tinyPath): Promise<void> {
+async function assertMerged(loras: readonly LoraFile[], expected: string, path = tinyPath): Promise<void> {
   const [model, expectation] = await Promise.all([open(path), open(expected)]);
   try {
     const untouched = await answers(model);
@@ -240,7 +240,7 @@ test('the projection of OpenCLIP is the transpose of what adapters know', async 
             },
       ),
   }).path;
-  const pooled = async (from: string, loras: NativeLora[]) => {
+  const pooled = async (from: string, loras: LoraFile[]) => {
     const model = await open(from);
     try {
       await model.setLoras(loras, never, true);

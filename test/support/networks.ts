@@ -1,12 +1,12 @@
 // The networks of a native model as tests call them: one after the other, with the LoRAs and ControlNets that were set last.
 
 import type {
+  ImageNetworkInfo,
+  LoraFile,
   NativeArray,
   NativeCancellation,
   NativeEvaluation,
   NativeHandle,
-  NativeImageNetworkInfo,
-  NativeLora,
   NativeLoraReport,
   NativeLoras,
   NativeModel,
@@ -57,7 +57,7 @@ export class TestModel {
   }
 
   async setLoras(
-    loras: readonly NativeLora[],
+    loras: readonly LoraFile[],
     flag: NativeCancellation,
     all?: boolean,
   ): Promise<readonly NativeLoraReport[]> {
@@ -151,7 +151,7 @@ export async function openModel(
 }
 
 /** A network from images to images. */
-export type TestImageNetwork = NativeModel<NativeImageNetworkInfo>;
+export type TestImageNetwork = NativeModel<ImageNetworkInfo>;
 
 export async function evaluateImage(
   network: TestImageNetwork,
