@@ -33,6 +33,7 @@ export {
 export { DepthMap } from './depth/depth-map.ts';
 export type { EmbeddingReport } from './embedding/load.ts';
 export type { EmbeddingOption } from './embedding/options.ts';
+export type { ControlParameters, GenerationParameters, OptionParameters } from './image/generation-parameters.ts';
 export type { ImageInput } from './image/input.ts';
 export type { RawImage } from './image/raw.ts';
 export type { ResizeMode } from './image/resize.ts';
@@ -42,7 +43,6 @@ export type { ComputeOptions, LoadOptions, Residency } from './loading/load-opti
 export type { ModelSource } from './loading/source.ts';
 export type { LoraOption, LoraTags } from './lora/options.ts';
 export type { ImageMetadata } from './metadata/interpret.ts';
-export type { ControlParameters, GenerationParameters } from './metadata/parameters.ts';
 export { readMetadata } from './metadata/read-metadata.ts';
 export { loadModel, type Model, type ModelInfo } from './model/model.ts';
 export type {

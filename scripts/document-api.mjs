@@ -79,7 +79,7 @@ const PAGES = {
   images: { title: 'Images', names: ['ImageInput', 'RawImage', 'RgbImage', 'LossyOptions', 'canny'] },
   metadata: {
     title: 'Metadata of images',
-    names: ['readMetadata', 'ImageMetadata', 'GenerationParameters', 'ControlParameters'],
+    names: ['readMetadata', 'ImageMetadata', 'GenerationParameters', 'OptionParameters', 'ControlParameters'],
   },
   upscaling: {
     title: 'Upscaling',

@@ -1,4 +1,4 @@
-// Writes the interfaces of lib/task/options.ts from the rows of the options (lib/task/*-rows.ts), by the build in dist/lib.
+// Writes the interfaces of lib/task/options.ts and lib/image/generation-parameters.ts from the rows of the options (lib/task/*-rows.ts), by the build in dist/lib.
 //
 // They are written out, not derived by types, so that an editor shows the docstring of each option and errors name the interface.
 // `node scripts/generate-options.mjs` writes them; with `--check` it fails if they differ from what it would write.
@@ -37,14 +37,20 @@ const INTERFACES = [
   },
 ];
 
-const file = fileURLToPath(new URL('../lib/task/options.ts', import.meta.url));
-const current = readFileSync(file, 'utf8');
-const head = current.slice(0, current.indexOf(MARK) + MARK.length);
-const text = `${head}\n${[...INTERFACES.map(taskInterface), hiresInterface()].join('\n')}`;
-if (!process.argv.includes('--check')) writeFileSync(file, text);
-else if (text !== current) {
-  console.error('lib/task/options.ts does not match the rows of the options: run `npm run docs`');
-  process.exitCode = 1;
+write('lib/task/options.ts', [...INTERFACES.map(taskInterface), hiresInterface()]);
+write('lib/image/generation-parameters.ts', [parametersInterface()]);
+
+/** Replaces what follows the mark. */
+function write(path, interfaces) {
+  const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
+  const current = readFileSync(file, 'utf8');
+  const head = current.slice(0, current.indexOf(MARK) + MARK.length);
+  const text = `${head}\n${interfaces.join('\n')}`;
+  if (!process.argv.includes('--check')) writeFileSync(file, text);
+  else if (text !== current) {
+    console.error(`${path} does not match the rows of the options: run \`npm run docs\``);
+    process.exitCode = 1;
+  }
 }
 
 function taskInterface({ name, parent, tasks, doc }) {
@@ -63,6 +69,19 @@ function hiresInterface() {
     'Options of {@link Txt2ImgOptions.hires}.',
     Object.entries(HIRES_PARTS),
   );
+}
+
+/** Options as parameters of an image: strings where a row makes one, else what is given. */
+function parametersInterface() {
+  const members = Object.entries(ROWS)
+    .filter(([, { metadata }]) => metadata)
+    .map(
+      ([option, { rule, metadata }]) =>
+        `  readonly ${option}?: ${metadata.parameter ? 'string' : rule.type} | undefined;\n`,
+    );
+  const doc =
+    'Options among the parameters, each undefined where it is the default. Sizes are as `1024x768`, a corner as `top, left`.';
+  return `/** ${doc} */\nexport interface OptionParameters {\n${members.join('')}}\n`;
 }
 
 function interfaceOf(name, parent, doc, rows) {

@@ -3,13 +3,16 @@
 import type { Buffer } from 'node:buffer';
 import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { warn } from '../core/warnings.ts';
-import { formatParameters, type GenerationParameters, PARAMETERS_KEYWORD } from '../metadata/parameters.ts';
 import { OptionCheck } from '../options/check.ts';
 import { withJpegComment, withWebpComment } from './exif.ts';
+import type { GenerationParameters } from './generation-parameters.ts';
 import { encodeByLibrary } from './jpeg-webp.ts';
 import { withText } from './text-chunks.ts';
 import { checkQuality, namedFormat, writeImage } from './write-image.ts';
 import { encodePng } from './write-png.ts';
+
+/** Keyword of the PNG text entry of generation parameters. */
+const KEYWORD = 'parameters';
 
 /** Options for writing JPEG and WebP files. */
 export interface LossyOptions {
@@ -27,12 +30,15 @@ export class RgbImage {
   /** How the image was made; undefined for previews. */
   readonly parameters: GenerationParameters | undefined;
 
-  /** @internal */
-  constructor(data: Uint8Array, width: number, height: number, parameters?: GenerationParameters) {
+  readonly #text: string | undefined;
+
+  /** @internal `text` is that of the parameters, for files. */
+  constructor(data: Uint8Array, width: number, height: number, parameters?: GenerationParameters, text?: string) {
     this.width = width;
     this.height = height;
     this.data = data;
     this.parameters = parameters;
+    this.#text = text;
   }
 
   /**
@@ -41,7 +47,7 @@ export class RgbImage {
    */
   async png(): Promise<Buffer> {
     const png = await encodePng(this.data, this.width, this.height);
-    return this.parameters ? await withText(png, PARAMETERS_KEYWORD, formatParameters(this.parameters)) : png;
+    return this.#text === undefined ? png : await withText(png, KEYWORD, this.#text);
   }
 
   /**
@@ -53,8 +59,7 @@ export class RgbImage {
    */
   async jpeg(options: LossyOptions = {}): Promise<Buffer> {
     const jpeg = await encodeByLibrary(this, 'JPEG', qualityOf(options));
-    const text = this.parameters && formatParameters(this.parameters);
-    const told = text === undefined ? jpeg : withJpegComment(jpeg, text);
+    const told = this.#text === undefined ? jpeg : withJpegComment(jpeg, this.#text);
     if (!told)
       warn('The generation parameters are too long for a JPEG and were omitted. PNG and WebP have room for them');
     return told ?? jpeg;
@@ -63,8 +68,7 @@ export class RgbImage {
   /** The image as a WebP file; otherwise like {@link jpeg}. */
   async webp(options: LossyOptions = {}): Promise<Buffer> {
     const webp = await encodeByLibrary(this, 'WebP', qualityOf(options));
-    if (!this.parameters) return webp;
-    return withWebpComment(webp, this.width, this.height, formatParameters(this.parameters));
+    return this.#text === undefined ? webp : withWebpComment(webp, this.width, this.height, this.#text);
   }
 
   /**

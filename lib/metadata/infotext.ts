@@ -1,6 +1,7 @@
 // Generation parameters as AUTOMATIC1111's web UI writes them, with all that follow it: a prompt, a line `Negative prompt: ...`, and a
 // last line of `key: value` pairs.
 
+import { statedIn } from '../task/parameters.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
 /** What the line of the negative prompt begins with. */
@@ -112,15 +113,13 @@ function valuesOf(fields: Readonly<Record<string, string>>, line: string): State
   const isOurs = fields.Version?.startsWith('node-diffusion');
   const [aestheticScore, negativeAestheticScore] = list(fields['Aesthetic scores']) ?? [];
   return {
+    ...statedIn(fields),
     steps: fields.Steps,
     sampler: fields.Sampler,
     scheduler: fields['Schedule type'] ?? fields.Scheduler,
     sigmas: list(fields.Sigmas ?? customSigmas(line)),
     cfgScale: fields['CFG scale'],
     imageCfgScale: fields['Image CFG scale'],
-    cfgRescale: fields['CFG Rescale'],
-    pagScale: fields['PAG scale'],
-    guidanceInterval: list(fields['Guidance interval']),
     seed: fields.Seed,
     width: size?.[0],
     height: size?.[1],
@@ -131,9 +130,6 @@ function valuesOf(fields: Readonly<Record<string, string>>, line: string): State
     eta: etaOf(fields),
     strength: fields['Denoising strength'],
     tileable: tileableOf(fields),
-    originalSize: named(pair(fields['Original size'], 'x'), 'width', 'height'),
-    cropTopLeft: named(pair(fields['Crop top left'], ','), 'top', 'left'),
-    targetSize: named(pair(fields['Target size'], 'x'), 'width', 'height'),
     aestheticScore,
     negativeAestheticScore,
     hires: hiresOf(fields),
@@ -189,12 +185,4 @@ function list(text: string | undefined): string[] | undefined {
 function pair(text: string | undefined, separator: string): readonly [string, string] | undefined {
   const parts = text?.split(separator).map((part) => part.trim());
   return parts?.length === 2 ? (parts as unknown as readonly [string, string]) : undefined;
-}
-
-function named<Key extends string>(
-  pair: readonly [string, string] | undefined,
-  first: Key,
-  second: Key,
-): Readonly<Record<Key, string>> | undefined {
-  return pair && ({ [first]: pair[0], [second]: pair[1] } as Record<Key, string>);
 }

@@ -10,6 +10,7 @@ import type { SchedulerName } from '../schedule/index.ts';
 import { checkOptions } from '../task/check.ts';
 import { findHiresUpscaler } from '../task/hires-upscalers.ts';
 import type { Txt2ImgOptions } from '../task/options.ts';
+import { optionsStated } from '../task/parameters.ts';
 import { ANY_MODEL } from '../task/task.ts';
 import type { StatedValues, Statement } from './statement.ts';
 
@@ -83,13 +84,10 @@ function optionsOf(values: StatedValues, warnings: string[]): Record<string, unk
     rng: rngOf(values.rng, warnings),
     hires: hires && hiresOf(values, warnings),
     tileable: values.tileable,
-    guidanceInterval: values.guidanceInterval?.map(toNumber),
-    originalSize: toNumbers(values.originalSize),
-    targetSize: toNumbers(values.targetSize),
-    cropTopLeft: toNumbers(values.cropTopLeft),
+    ...optionsStated(values),
     ...toNumbers({
       ...{ steps: values.steps, width: values.width, height: values.height, cfgScale: values.cfgScale },
-      ...{ cfgRescale: values.cfgRescale, pagScale: values.pagScale, clipSkip: values.clipSkip, eta: values.eta },
+      clipSkip: values.clipSkip,
       aestheticScore: values.aestheticScore,
       negativeAestheticScore: values.negativeAestheticScore,
     }),

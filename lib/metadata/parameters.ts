@@ -1,76 +1,9 @@
 // Generation parameters as text, in the form that AUTOMATIC1111's web UI writes into images and that other tools read.
 
+import type { ControlParameters, GenerationParameters } from '../image/generation-parameters.ts';
 import { toMetadataName } from '../sampler/names.ts';
+import { parameterTexts } from '../task/parameters.ts';
 import { NEGATIVE, readPrompts } from './infotext.ts';
-
-/** Keyword of the PNG text entry that holds the parameters. */
-export const PARAMETERS_KEYWORD = 'parameters';
-
-/** Everything that makes an image, besides other images: the same values give the same image again. */
-export interface GenerationParameters {
-  readonly prompt: string;
-  readonly negativePrompt: string;
-  readonly steps: number;
-  /** Name of the sampler. */
-  readonly sampler: string;
-  /** Name of the schedule; undefined where `sigmas` were given. */
-  readonly scheduler?: string | undefined;
-  /** The user's own noise levels. */
-  readonly sigmas?: readonly number[] | undefined;
-  readonly cfgScale: number;
-  /** Of edited images. */
-  readonly imageCfgScale?: number | undefined;
-  /** Above 2^53 - 1 a bigint. */
-  readonly seed: number | bigint;
-  readonly width: number;
-  readonly height: number;
-  /** Name of the model's file, without folder and extension. */
-  readonly model: string;
-  readonly clipSkip: number;
-  readonly rng: string;
-  readonly eta?: number | undefined;
-  /** Guidance beyond the scale; undefined where there is none. */
-  readonly cfgRescale?: number | undefined;
-  readonly pagScale?: number | undefined;
-  readonly guidanceInterval?: readonly number[] | undefined;
-  /** What SDXL was told beside the prompt: sizes as `1024x768`, a corner as `top, left`; undefined where that is the default. */
-  readonly originalSize?: string | undefined;
-  readonly cropTopLeft?: string | undefined;
-  readonly targetSize?: string | undefined;
-  readonly aestheticScores?: string | undefined;
-  /** Whether the image can be laid beside itself: along both sides (true), side by side or one above the other. */
-  readonly tileable?: boolean | 'x' | 'y' | undefined;
-  /** LoRAs: how many of their tensors were applied, of how many. */
-  readonly loras?:
-    | readonly { path: string; weight: number; textEncoderWeight?: number; applied: number; tensors: number }[]
-    | undefined;
-  /** Embeddings that the prompts name, by the words that stand for them. */
-  readonly embeddings?: readonly { token: string; path: string }[] | undefined;
-  /** ControlNets. */
-  readonly controls?: readonly ControlParameters[] | undefined;
-  /** Of images that started from an image. */
-  readonly strength?: number | undefined;
-  /** Of images that started from one by other rules than the usual. */
-  readonly convention?: string | undefined;
-  /** Of images that were drawn in two passes: the size of the second. */
-  readonly hires?: { readonly size: string; readonly steps: number; readonly upscaler: string } | undefined;
-  /** Of inpainted images. */
-  readonly maskBlur?: number | undefined;
-  readonly maskedContent?: string | undefined;
-  readonly paddingMaskCrop?: number | undefined;
-  /** Name and version of the program. */
-  readonly version: string;
-}
-
-/** What made an image besides the image that a ControlNet followed. */
-export interface ControlParameters {
-  /** Path of the ControlNet. */
-  readonly model: string;
-  readonly preprocessor: string;
-  readonly strength: number;
-  readonly start: number;
-  readonly end: number;
-}
 
 /** Random generators as the web UI names them: `NV` computes on the CPU what a GPU gives. */
 const RNG_LABELS: Readonly<Record<string, string>> = { cuda: 'NV', cpu: 'CPU' };
@@ -118,13 +51,7 @@ function settingsOf(p: GenerationParameters): [key: string, value: string | numb
     ['Inpaint area', p.paddingMaskCrop === undefined ? undefined : 'Only masked'],
     ['Masked area padding', p.paddingMaskCrop],
     ['Embeddings', p.embeddings?.map(({ token, path }) => `${token} (${fileName(path)})`).join('; ')],
-    ['Eta', p.eta],
-    ['CFG Rescale', p.cfgRescale],
-    ['PAG scale', p.pagScale],
-    ['Guidance interval', p.guidanceInterval?.join(', ')],
-    ['Original size', p.originalSize],
-    ['Crop top left', p.cropTopLeft],
-    ['Target size', p.targetSize],
+    ...parameterTexts(p),
     ['Aesthetic scores', p.aestheticScores],
     ['Tiling', p.tileable === true ? 'True' : undefined],
     ['Tile X', p.tileable === 'x' ? 'True' : undefined],

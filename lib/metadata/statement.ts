@@ -1,7 +1,9 @@
 // What an image states of how it was made, as its program wrote it: texts and numbers that nobody has understood yet.
 
+import type { OptionParameters } from '../image/generation-parameters.ts';
+
 /** What is stated of each option: a number, its text, or whatever else stood in the file. Undefined where it is not stated. */
-export interface StatedValues {
+export interface StatedValues extends Readonly<Partial<Record<keyof OptionParameters, unknown>>> {
   readonly steps?: unknown;
   /** Names of that program. */
   readonly sampler?: unknown;
@@ -10,21 +12,14 @@ export interface StatedValues {
   readonly sigmas?: readonly unknown[] | undefined;
   readonly cfgScale?: unknown;
   readonly imageCfgScale?: unknown;
-  readonly cfgRescale?: unknown;
-  readonly pagScale?: unknown;
-  readonly guidanceInterval?: readonly unknown[] | undefined;
   readonly seed?: unknown;
   readonly width?: unknown;
   readonly height?: unknown;
   readonly model?: unknown;
   readonly clipSkip?: unknown;
   readonly rng?: unknown;
-  readonly eta?: unknown;
   readonly strength?: unknown;
   readonly tileable?: boolean | 'x' | 'y' | undefined;
-  readonly originalSize?: Readonly<Record<'width' | 'height', unknown>> | undefined;
-  readonly targetSize?: Readonly<Record<'width' | 'height', unknown>> | undefined;
-  readonly cropTopLeft?: Readonly<Record<'top' | 'left', unknown>> | undefined;
   readonly aestheticScore?: unknown;
   readonly negativeAestheticScore?: unknown;
   /** A second pass; of the scale or the sides those that are stated. */

@@ -5,17 +5,19 @@ import { type Control, openControls, type View } from '../control/controls.ts';
 import { linear } from '../core/arrays.ts';
 import { PACKAGE_VERSION } from '../core/version.ts';
 import type { Family } from '../family/index.ts';
+import type { ControlParameters, GenerationParameters } from '../image/generation-parameters.ts';
 import type { Pixels } from '../image/pixels.ts';
 import type { Size } from '../image/resize.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
 import { withholdContents } from '../lora/withhold.ts';
-import type { ControlParameters, GenerationParameters } from '../metadata/parameters.ts';
+import { formatParameters } from '../metadata/parameters.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
 import { seedAfter } from '../rng/seed.ts';
 import type { SamplerStep } from '../sampler/index.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
 import type { CheckedHires } from '../task/hires-rows.ts';
+import { parametersOf as optionParameters } from '../task/parameters.ts';
 import type { GenerationResult, GenerationStep, Timings } from '../task/result.ts';
 import { SDXL_ROWS } from '../task/sdxl-rows.ts';
 import { encodePrompts } from './conditioning.ts';
@@ -212,7 +214,8 @@ async function decodeImages(
     ]);
     const drawn: Pixels = { ...size, channels: 3, data: await toRgbBytes(planes) };
     const finished = finish ? await finish(drawn) : drawn;
-    images.push(new RgbImage(finished.data, finished.width, finished.height, parameters(i)));
+    const made = parameters(i);
+    images.push(new RgbImage(finished.data, finished.width, finished.height, made, formatParameters(made)));
   }
   return images;
 }
@@ -223,10 +226,12 @@ function parametersOf(
   model: PipelineModel,
   index: number,
 ): GenerationParameters {
-  const { prompt, negativePrompt, steps, cfgScale, clipSkip, rng, eta, scheduler } = options;
+  const { prompt, negativePrompt, steps, cfgScale, clipSkip, rng, scheduler, tileable } = options;
   return {
-    ...{ prompt: prompt.raw, negativePrompt: negativePrompt.raw, steps, cfgScale, clipSkip, rng, eta },
-    ...steeringParameters(options),
+    ...{ prompt: prompt.raw, negativePrompt: negativePrompt.raw, steps, cfgScale, clipSkip, rng },
+    ...optionParameters(options),
+    tileable: tileable === 'xy' ? true : tileable,
+    aestheticScores: scoresOf(options),
     ...task.size,
     ...task.parameters,
     sampler: options.sampler.samplerName,
@@ -237,22 +242,9 @@ function parametersOf(
   };
 }
 
-/** What steers an image beside prompts and scale, where it is not the default. */
-function steeringParameters(options: CheckedGenerationOptions): Partial<GenerationParameters> {
-  const { cfgRescale, pagScale, guidanceInterval, originalSize, cropTopLeft, targetSize, tileable } = options;
-  const { aestheticScore, negativeAestheticScore } = options;
-  const size = (given: Size | undefined) => given && `${given.width}x${given.height}`;
-  const usualScores =
-    SDXL_ROWS.aestheticScore.rule.isDefault(aestheticScore) &&
-    SDXL_ROWS.negativeAestheticScore.rule.isDefault(negativeAestheticScore);
-  return {
-    cfgRescale: cfgRescale || undefined,
-    pagScale: pagScale || undefined,
-    guidanceInterval: guidanceInterval[0] > 0 || guidanceInterval[1] < 1 ? guidanceInterval : undefined,
-    originalSize: size(originalSize),
-    cropTopLeft: cropTopLeft.top || cropTopLeft.left ? `${cropTopLeft.top}, ${cropTopLeft.left}` : undefined,
-    targetSize: size(targetSize),
-    tileable: tileable === 'xy' ? true : tileable,
-    aestheticScores: usualScores ? undefined : `${aestheticScore}, ${negativeAestheticScore}`,
-  };
+/** Both scores of SDXL's refiner, unless they are the defaults. */
+function scoresOf({ aestheticScore, negativeAestheticScore }: CheckedGenerationOptions): string | undefined {
+  const { aestheticScore: score, negativeAestheticScore: negative } = SDXL_ROWS;
+  const areUsual = score.rule.isDefault(aestheticScore) && negative.rule.isDefault(negativeAestheticScore);
+  return areUsual ? undefined : `${aestheticScore}, ${negativeAestheticScore}`;
 }

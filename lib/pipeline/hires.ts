@@ -3,12 +3,12 @@
 import { basename } from 'node:path';
 import { concat } from '../core/arrays.ts';
 import { warn } from '../core/warnings.ts';
+import type { GenerationParameters } from '../image/generation-parameters.ts';
 import { MAX_IMAGE_PIXELS } from '../image/limits.ts';
 import type { Pixels } from '../image/pixels.ts';
 import { lanczos3 } from '../image/resample.ts';
 import { place, resize, type Size } from '../image/resize.ts';
 import { toRgbBytes } from '../image/rgb-image.ts';
-import type { GenerationParameters } from '../metadata/parameters.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
 import type { CheckedHires } from '../task/hires-rows.ts';

@@ -1,10 +1,10 @@
 // Image to image.
 
+import type { GenerationParameters } from '../image/generation-parameters.ts';
 import { readImage } from '../image/input.ts';
 import { type Pixels, toRgb } from '../image/pixels.ts';
 import { lanczos3 } from '../image/resample.ts';
 import { type Placement, place, resize, type Size } from '../image/resize.ts';
-import type { GenerationParameters } from '../metadata/parameters.ts';
 import { type CheckedOptions, sizeOf } from '../task/check.ts';
 import { DEFAULT_CONVENTION } from '../task/image-rows.ts';
 import type { ModelLimits } from '../task/task.ts';

@@ -28,6 +28,7 @@ export const GUIDANCE_ROWS = {
       topic: 'guidance',
       description: 'how much of the contrast that guidance adds is taken back, 0 to 1 (default: 0)',
     },
+    metadata: { key: 'CFG Rescale' },
   }),
   pagScale: row({
     doc: `
@@ -43,6 +44,7 @@ export const GUIDANCE_ROWS = {
       topic: 'guidance',
       description: 'scale of perturbed-attention guidance, which costs one more pass a step (default: 0, none)',
     },
+    metadata: { key: 'PAG scale' },
   }),
   guidanceInterval: row({
     doc: `
@@ -58,6 +60,7 @@ export const GUIDANCE_ROWS = {
       topic: 'guidance',
       description: 'part of the steps that are guided, as shares (default: "0,1")',
     },
+    metadata: { key: 'Guidance interval' },
   }),
 };
 

@@ -82,6 +82,14 @@ export interface FlagColumn {
   readonly also?: readonly ('upscale' | 'depth')[];
 }
 
+/** How an option stands among the parameters of an image, where it is not the default. */
+export interface MetadataColumn<Checked> {
+  /** What it is called in the text: A1111's word, where it has one. */
+  readonly key: string;
+  /** Its parameter, where that is not the checked value; what is written and read back follows from the kind of its rule. */
+  readonly parameter?: (checked: NonNullable<Checked>) => string;
+}
+
 /** What of a model decides whether it reads an option. */
 export interface ReaderModel {
   readonly info: Pick<LoadedModelInfo, 'family' | 'middleAttention'>;
@@ -107,6 +115,7 @@ export interface Row<Given, Checked, Tasks extends readonly TaskName[]> {
   /** Its flag; several where a part of its values has its own. */
   readonly flag?: FlagColumn | readonly FlagColumn[];
   readonly reader?: ReaderColumn;
+  readonly metadata?: MetadataColumn<Checked>;
 }
 
 /** A row whose types follow from its rule and tasks. */

@@ -104,6 +104,7 @@ export const SAMPLING_ROWS = {
       topic: 'sampling',
       description: 'share of noise that a stochastic sampler puts back, 0 to 1',
     },
+    metadata: { key: 'Eta' },
   }),
   rng: row({
     doc: 'Which generator of torch the noise reproduces: that of a GPU (`cuda`, default) or of the CPU (`cpu`).',

@@ -30,6 +30,7 @@ export const SDXL_ROWS = {
       topic: 'sdxl',
       description: 'size of the image that the result is to look cropped from, 1024x768 (default: what is drawn)',
     },
+    metadata: { key: 'Original size', parameter: sizeText },
   }),
   cropTopLeft: row({
     doc: "SDXL: where the crop's upper left corner lies in that image, in pixels. Default `{ top: 0, left: 0 }`.",
@@ -44,12 +45,14 @@ export const SDXL_ROWS = {
       topic: 'sdxl',
       description: 'where in it the crop lies, "TOP,LEFT" in pixels (default: "0,0")',
     },
+    metadata: { key: 'Crop top left', parameter: ({ top, left }) => `${top}, ${left}` },
   }),
   targetSize: row({
     doc: 'SDXL base: size of the crop that the result is to look like. Default: the size that is drawn.',
     rule: sizeRule(),
     reader: ofFamily('targetSize'),
     flag: { name: 'target-size', topic: 'sdxl', description: 'size of the crop (default: what is drawn)' },
+    metadata: { key: 'Target size', parameter: sizeText },
   }),
   aestheticScore: row({
     doc: 'SDXL refiner: how beautiful the result is to be on a scale from 0 to 10. Default 6.',
@@ -80,6 +83,10 @@ function ofFamily(option: FamilyOption): ReaderColumn {
     expected: ({ info }) => `none, since this model (${info.family}) takes none,`,
     received: 'one',
   };
+}
+
+function sizeText({ width, height }: Size): string {
+  return `${width}x${height}`;
 }
 
 function sizeRule(): Rule<Size, Size | undefined> {

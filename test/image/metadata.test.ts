@@ -8,10 +8,11 @@ import { after, before, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
 import encodeChunks from 'png-chunks-encode';
 import { PNG } from 'pngjs';
+import type { GenerationParameters } from '../../lib/image/generation-parameters.ts';
 import { RgbImage, toRgbBytes } from '../../lib/image/rgb-image.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { interpret } from '../../lib/metadata/interpret.ts';
-import { formatParameters, type GenerationParameters } from '../../lib/metadata/parameters.ts';
+import { formatParameters } from '../../lib/metadata/parameters.ts';
 import { readMetadata } from '../../lib/metadata/read-metadata.ts';
 
 const parse = (text: string) => interpret(readInfotext(text));
@@ -41,7 +42,7 @@ after(() => rm(folder, { recursive: true }));
 
 test('a saved image holds the same pixels and parameters', async () => {
   const path = join(folder, 'apple.png');
-  await new RgbImage(pixels, 3, 2, parameters).save(path);
+  await withParameters(parameters).save(path);
   const decoded = PNG.sync.read(await readFile(path));
   assert.deepEqual([decoded.width, decoded.height], [3, 2]);
   assert.deepEqual(
@@ -79,9 +80,7 @@ test('values with commas, colons and line breaks survive', () => {
 test('prompts of several lines and every script survive', async () => {
   for (const prompt of ['', 'one\ntwo\n\nfour', 'Äpfel', 'りんご 🍎', 'a: b, c: d, e: f']) {
     for (const negativePrompt of ['', 'x\ny, z: 1']) {
-      const metadata = await readMetadata(
-        await new RgbImage(pixels, 3, 2, { ...parameters, prompt, negativePrompt }).png(),
-      );
+      const metadata = await readMetadata(await withParameters({ ...parameters, prompt, negativePrompt }).png());
       assert.deepEqual([metadata.prompt, metadata.negativePrompt], [prompt, negativePrompt]);
       assert.equal(metadata.seed, parameters.seed);
     }
@@ -90,7 +89,7 @@ test('prompts of several lines and every script survive', async () => {
 
 test('text outside Latin-1 goes into iTXt and other text into tEXt', async () => {
   const kind = async (prompt: string) => {
-    const png = await new RgbImage(pixels, 3, 2, { ...parameters, prompt }).png();
+    const png = await withParameters({ ...parameters, prompt }).png();
     return ['tEXt', 'iTXt'].filter((name) => png.includes(name));
   };
   assert.deepEqual(await kind('Äpfel'), ['tEXt']);
@@ -163,7 +162,7 @@ test('a link is followed and a device is written to as it is', async () => {
 });
 
 test('hostile images give a typed error', async () => {
-  const png = await new RgbImage(pixels, 3, 2, parameters).png();
+  const png = await withParameters(parameters).png();
   const edit = (change: (bytes: Buffer) => void) => {
     const copy = Buffer.from(png);
     change(copy);
@@ -251,3 +250,7 @@ test('compressed text is read', async () => {
     assert.equal(metadata.raw, raw, name);
   }
 });
+
+function withParameters(parameters: GenerationParameters): RgbImage {
+  return new RgbImage(pixels, 3, 2, parameters, formatParameters(parameters));
+}

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { DiffusionError } from '../../lib/core/errors.ts';
+import type { GenerationParameters } from '../../lib/image/generation-parameters.ts';
 import { RgbImage } from '../../lib/image/rgb-image.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { interpret } from '../../lib/metadata/interpret.ts';
-import { formatParameters, type GenerationParameters } from '../../lib/metadata/parameters.ts';
+import { formatParameters } from '../../lib/metadata/parameters.ts';
 import { readMetadata } from '../../lib/metadata/read-metadata.ts';
 import { KEYWORDS, readStatement } from '../../lib/metadata/texts.ts';
 
@@ -123,7 +124,7 @@ test('any JSON under any keyword is read without an error', () => {
 });
 
 test('a damaged image gives its text or a typed error', async () => {
-  const png = await new RgbImage(new Uint8Array(192), 8, 8, plain).png();
+  const png = await new RgbImage(new Uint8Array(192), 8, 8, plain, formatParameters(plain)).png();
   const damage = fc.record({ at: fc.nat(png.length - 1), byte: fc.nat(255), end: fc.nat(png.length) });
   await fc.assert(
     fc.asyncProperty(damage, async ({ at, byte, end }) => {

@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { GenerationParameters } from '../../lib/image/generation-parameters.ts';
 import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { type ImageMetadata, interpret } from '../../lib/metadata/interpret.ts';
-import { formatParameters, type GenerationParameters } from '../../lib/metadata/parameters.ts';
+import { formatParameters } from '../../lib/metadata/parameters.ts';
 import { golden } from '../support/golden.ts';
 
 const read = (text: string) => interpret(readInfotext(text));

@@ -6,11 +6,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { GenerationParameters } from '../../lib/image/generation-parameters.ts';
+import { RgbImage } from '../../lib/image/rgb-image.ts';
+import { readMetadata } from '../../lib/index.ts';
+import { formatParameters } from '../../lib/metadata/parameters.ts';
+import { type CheckedGenerationOptions, checkOptions } from '../../lib/task/check.ts';
 import type { HIRES_PARTS } from '../../lib/task/hires-rows.ts';
 import type * as options from '../../lib/task/options.ts';
+import { parametersOf } from '../../lib/task/parameters.ts';
 import type { FlagColumn, Rule } from '../../lib/task/row.ts';
-import { optionsOf, ROWS } from '../../lib/task/rows.ts';
-import { TASKS } from '../../lib/task/task.ts';
+import { optionsOf, ROW_LIST, ROWS } from '../../lib/task/rows.ts';
+import { ANY_MODEL, TASKS } from '../../lib/task/task.ts';
 import { diffuse } from '../cli/command.ts';
 
 const root = fileURLToPath(new URL('./', import.meta.resolve('node-diffusion/package.json')));
@@ -62,4 +68,31 @@ test('the help of a command has the flags of the options of its task and no othe
 test('every option is on a page of the API', () => {
   const pages = ['generating', 'image-to-image'].map((page) => readFileSync(join(root, `docs/api/${page}.md`), 'utf8'));
   for (const name of Object.keys(ROWS)) assert.match(pages.join('\n'), new RegExp(`^  ${name}\\??: `, 'm'));
+});
+
+test('every option with a key in metadata is written and read back as it was given', async () => {
+  const examples = {
+    number: 0.5,
+    numbers: [0.25, 0.75],
+    size: { width: 96, height: 64 },
+    corner: { top: 8, left: 16 },
+  };
+  const rows = ROW_LIST.filter(([, { metadata }]) => metadata);
+  assert.ok(rows.length > 5);
+  const given = Object.fromEntries(
+    rows.map(([name, { rule }]) => [name, examples[rule.kind as keyof typeof examples]]),
+  );
+  const checked: CheckedGenerationOptions = checkOptions('txt2img', { prompt: 'a', ...given }, ANY_MODEL);
+  const usual = { steps: 3, sampler: 'euler', cfgScale: 7, seed: 1, width: 64, height: 64, clipSkip: 1, rng: 'cuda' };
+  const names = { prompt: 'a', negativePrompt: '', scheduler: 'discrete', model: 'm', version: 'node-diffusion 0' };
+  const parameters: GenerationParameters = { ...usual, ...names, ...parametersOf(checked) };
+  const image = new RgbImage(new Uint8Array(12), 2, 2, parameters, formatParameters(parameters));
+  const { options, warnings } = await readMetadata(await image.png());
+  assert.deepEqual(warnings, []);
+  for (const [name] of rows) assert.deepEqual(options[name as keyof typeof options], given[name], name);
+});
+
+test('options that are not given are no parameters', () => {
+  const parameters = parametersOf(checkOptions('txt2img', { prompt: 'a' }, ANY_MODEL));
+  assert.deepEqual(new Set(Object.values(parameters)), new Set([undefined]));
 });

@@ -1,0 +1,72 @@
+// What an image says of how it was made. The last interface comes from the rows of options: `npm run docs` writes it.
+
+/** Everything that makes an image, besides other images: the same values give the same image again. */
+export interface GenerationParameters extends OptionParameters {
+  readonly prompt: string;
+  readonly negativePrompt: string;
+  readonly steps: number;
+  /** Name of the sampler. */
+  readonly sampler: string;
+  /** Name of the schedule; undefined where `sigmas` were given. */
+  readonly scheduler?: string | undefined;
+  /** The user's own noise levels. */
+  readonly sigmas?: readonly number[] | undefined;
+  readonly cfgScale: number;
+  /** Of edited images. */
+  readonly imageCfgScale?: number | undefined;
+  /** Above 2^53 - 1 a bigint. */
+  readonly seed: number | bigint;
+  readonly width: number;
+  readonly height: number;
+  /** Name of the model's file, without folder and extension. */
+  readonly model: string;
+  readonly clipSkip: number;
+  readonly rng: string;
+  /** SDXL refiner: the score and that of the negative prompt, `6, 2.5`; undefined where they are the default. */
+  readonly aestheticScores?: string | undefined;
+  /** Whether the image can be laid beside itself: along both sides (true), side by side or one above the other. */
+  readonly tileable?: boolean | 'x' | 'y' | undefined;
+  /** LoRAs: how many of their tensors were applied, of how many. */
+  readonly loras?:
+    | readonly { path: string; weight: number; textEncoderWeight?: number; applied: number; tensors: number }[]
+    | undefined;
+  /** Embeddings that the prompts name, by the words that stand for them. */
+  readonly embeddings?: readonly { token: string; path: string }[] | undefined;
+  /** ControlNets. */
+  readonly controls?: readonly ControlParameters[] | undefined;
+  /** Of images that started from an image. */
+  readonly strength?: number | undefined;
+  /** Of images that started from one by other rules than the usual. */
+  readonly convention?: string | undefined;
+  /** Of images that were drawn in two passes: the size of the second. */
+  readonly hires?: { readonly size: string; readonly steps: number; readonly upscaler: string } | undefined;
+  /** Of inpainted images. */
+  readonly maskBlur?: number | undefined;
+  readonly maskedContent?: string | undefined;
+  readonly paddingMaskCrop?: number | undefined;
+  /** Name and version of the program. */
+  readonly version: string;
+}
+
+/** What made an image besides the image that a ControlNet followed. */
+export interface ControlParameters {
+  /** Path of the ControlNet. */
+  readonly model: string;
+  readonly preprocessor: string;
+  readonly strength: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+// Generated from here on.
+
+/** Options among the parameters, each undefined where it is the default. Sizes are as `1024x768`, a corner as `top, left`. */
+export interface OptionParameters {
+  readonly eta?: number | undefined;
+  readonly cfgRescale?: number | undefined;
+  readonly pagScale?: number | undefined;
+  readonly guidanceInterval?: readonly [start: number, end: number] | undefined;
+  readonly originalSize?: string | undefined;
+  readonly cropTopLeft?: string | undefined;
+  readonly targetSize?: string | undefined;
+}
