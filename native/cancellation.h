@@ -1,4 +1,4 @@
-// A flag that one thread raises and others poll, shared by a call and everything it starts.
+// A flag that one thread sets and others poll, shared by a call and everything it starts.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@ public:
     void throw_if_cancelled() const {
         if (cancelled()) throw Error(ErrorCode::cancelled, "The operation was cancelled.");
     }
-    // This flag, read as raised also when `other` is; a call's flag is linked to its model's. One link at a time.
+    // This flag, which also reads as set when `other` is; a call's flag is linked to its model's. One link at a time.
     Cancellation linked(const Cancellation & other) const {
         Cancellation both = *this;
         both.linked_ = other.raised_;

@@ -1,4 +1,4 @@
-// The one exception type of the native side: a stable code for programs and a message for people.
+// The exception type of the native side: a stable code for programs and a message for people.
 #pragma once
 
 #include <stdexcept>
@@ -19,7 +19,7 @@ enum class ErrorCode {
     write,             // ERR_WRITE
     disposed,          // ERR_DISPOSED
     cancelled,         // ERR_CANCELLED
-    invalid_argument,  // ERR_INVALID_ARG_VALUE: the TypeScript layer checks first, so seeing it is a defect there
+    invalid_argument,  // ERR_INVALID_ARG_VALUE: the TypeScript layer checks first, so it indicates a defect there
 };
 
 const char * error_code_name(ErrorCode code);

@@ -42,7 +42,7 @@ const PATHS: [what: string, path: () => string, message: RegExp][] = [
   ['a FIFO', () => inFolder('fifo'), /a FIFO/],
   ['a device without an end', () => '/dev/zero', /a device/],
   ['a socket', () => inFolder('socket'), /a socket|no such device or address/i],
-  ['a directory', () => folder, /a directory|is a folder|holds no weights/],
+  ['a directory', () => folder, /a directory|is a folder|has no weights/],
   ['a dangling link', () => inFolder('dangling'), /no such file/i],
   ['a loop of links', () => inFolder('loop'), /too many/i],
   ['a file below a file', () => join(inFolder('locked'), 'below'), /not a directory|no such file/i],

@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t quoted_limit = 100;
 
-// Bytes of the UTF-8 sequence that starts `text`, or 0 where it is not one (overlong, surrogate, cut short, ...).
+// Length of the UTF-8 sequence at the start of `text`, or 0 if it is invalid (overlong, surrogate, truncated, ...).
 size_t utf8_length(std::string_view text) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
     const auto tail = [&](size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };

@@ -1,4 +1,4 @@
-// The words for what is wrong with a file, so that every reader complains alike and names the file.
+// The wording of file errors, so that all readers report alike and name the file.
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace diffusion {
 
-// Text from a file, fit for a message: in single quotes, at most 100 bytes, control and non-UTF-8 bytes as \xNN.
+// Text from a file, made safe for a message: in single quotes, at most 100 bytes, control and non-UTF-8 bytes as \xNN.
 std::string quote(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
-// Each gives "'path': reason" with the code it is named for. The reason ends without a full stop.
+// Each creates "'path': reason" with the code that it is named after. The reason has no final period.
 Error unreadable_file(const std::string & path, const std::string & reason);
 Error corrupt_file(const std::string & path, const std::string & reason);
 Error unsupported_file(const std::string & path, const std::string & reason);

@@ -1,4 +1,4 @@
-// Recognition of model files, and of the things that people mistake for them.
+// Recognition of model files, and of files that people mistake for them.
 #include "io/format.h"
 
 #include <algorithm>
@@ -20,9 +20,9 @@ constexpr const char * web_page =
     "is a web page, not a file of weights; the download got a login or error page, repeat it";
 constexpr const char * image = "is an image, not a file of weights";
 constexpr const char * old_ggml =
-    "is a GGML file from before GGUF, which is not read; convert it to GGUF or safetensors";
+    "is a GGML file from before GGUF, which is not supported; convert it to GGUF or safetensors";
 
-// What a file that is no model begins with.
+// First bytes of files that are not models.
 constexpr Foreign foreign_files[] = {
     {"version https://git-lfs", "is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository"},
     {"<!", web_page},
@@ -33,7 +33,7 @@ constexpr Foreign foreign_files[] = {
     {"\xFF\xD8\xFF", image},
     {"RIFF", image},
     {"GIF8", image},
-    {"\x89HDF", "is an HDF5 file, such as a Keras model, which is not read; convert it to safetensors"},
+    {"\x89HDF", "is an HDF5 file, such as a Keras model, which is not supported; convert it to safetensors"},
     {"\x93NUMPY", "is a NumPy array, not a model; convert it to safetensors"},
     {{"\x1F\x8B", 2}, "is compressed with gzip; unpack it first"},
     {"\x28\xB5\x2F\xFD", "is compressed with zstd; unpack it first"},
@@ -60,7 +60,7 @@ bool looks_like_onnx(std::string_view text) {
            (text[2] == '\x12' || text[2] == '\x3A');
 }
 
-// The length that begins a safetensors file is never eight printable characters, which JSON text always is.
+// The length at the start of a safetensors file is never eight printable characters, which JSON text always is.
 bool is_printable(std::string_view text) {
     return std::all_of(text.begin(), text.end(),
                        [](char c) { return (c >= ' ' && c <= '~') || (c >= '\t' && c <= '\r'); });
@@ -90,7 +90,7 @@ FileFormat recognise_format(const MappedFile & file) {
         if (text.starts_with(foreign.magic)) throw unsupported_file(path, foreign.what);
     }
     if (looks_like_onnx(text))
-        throw unsupported_file(path, "seems to be an ONNX model, which is not read; use safetensors");
+        throw unsupported_file(path, "seems to be an ONNX model, which is not supported; use safetensors");
     if (text.find_first_not_of('\0') == std::string_view::npos) {
         throw corrupt_file(path, "begins with nothing but zeros; the download may be unfinished, repeat it");
     }

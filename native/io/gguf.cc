@@ -14,18 +14,18 @@ namespace diffusion {
 
 namespace {
 
-constexpr uint64_t max_name_bytes = 65535;    // of keys, by the specification; tensor names are held to it too
-constexpr uint64_t max_value_bytes = 1 << 20; // of metadata strings that are kept
-constexpr uint64_t max_listed_elements = 16;  // of metadata arrays that are spelled out
+constexpr uint64_t max_name_bytes = 65535;    // of keys, by the specification; also applied to tensor names
+constexpr uint64_t max_value_bytes = 1 << 20; // of stored metadata strings
+constexpr uint64_t max_listed_elements = 16;  // of metadata arrays that are written out
 constexpr int max_array_depth = 4;
-constexpr uint64_t max_tensors = 1'000'000; // an info takes 24 bytes, which in a file with holes need not even be there
-constexpr uint64_t max_kept_bytes = 64 << 20; // of all metadata; longer than any vocabulary that is spelled out
+constexpr uint64_t max_tensors = 1'000'000;   // an info takes 24 bytes, which in a sparse file need not even exist
+constexpr uint64_t max_kept_bytes = 64 << 20; // of all metadata; longer than any vocabulary that is written out
 constexpr uint64_t default_alignment = 32;
 constexpr std::string_view shape_key = "comfy.gguf.orig_shape.";
 
 enum class ValueType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64, count };
 
-// Bytes of a value of fixed size, or the least that a string (its length) or an array (type and length) takes.
+// Size of a fixed-size value, or the minimum of a string (its length) or an array (type and length).
 uint64_t least_bytes(ValueType type) {
     constexpr uint64_t sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
     return sizes[static_cast<uint32_t>(type)];
@@ -62,7 +62,7 @@ private:
 
     const uint8_t * take(uint64_t bytes, const char * what) {
         if (bytes > remaining())
-            throw corrupt(std::string("ends within ") + what + "; the file is cut short or damaged");
+            throw corrupt(std::string("ends within ") + what + "; the file is truncated or damaged");
         const uint8_t * data = file_->data() + position_;
         position_ += static_cast<size_t>(bytes);
         return data;
@@ -92,7 +92,7 @@ private:
         }
         if (version != 2 && version != 3) {
             throw unsupported_file(path_, "is GGUF version " + std::to_string(version) +
-                                              "; versions 2 and 3 can be read, convert the file anew");
+                                              "; versions 2 and 3 can be read, convert the file again");
         }
         n_tensors_ = number<uint64_t>("the header");
         n_values_ = number<uint64_t>("the header");
@@ -125,8 +125,8 @@ private:
         if (!fresh) throw corrupt("has the metadata key " + quote(entry->first) + " twice");
     }
 
-    // https://github.com/city96/ComfyUI-GGUF: a tensor whose rows are no whole blocks is stored in rows of 256, and this is its shape,
-    // the slowest dimension first.
+    // https://github.com/city96/ComfyUI-GGUF: a tensor whose rows are not full blocks is stored in rows of 256, and
+    // this is its shape, slowest dimension first.
     void read_original_shape(const std::string & key, ValueType type) {
         const auto wrong = [&](const std::string & what) {
             return corrupt("metadata " + quote(key) + " is " + what + "; expected 1 to 4 whole numbers");
@@ -275,7 +275,7 @@ private:
             }
             if (offset > size || tensor.n_bytes > size - offset) {
                 throw corrupt("the data of tensor " + quote(tensor.name) +
-                              " is not within the file, which is cut short "
+                              " is not within the file, which is truncated "
                               "or damaged");
             }
             tensor.data = file_->data() + file_->size() - size + offset;
@@ -290,7 +290,7 @@ private:
     uint64_t n_tensors_ = 0, n_values_ = 0;
     uint64_t alignment_ = default_alignment;
     std::map<std::string, std::string> metadata_;
-    std::map<std::string, std::vector<uint64_t>> original_shapes_; // of tensors that are stored in another
+    std::map<std::string, std::vector<uint64_t>> original_shapes_; // of tensors stored in another shape
     std::vector<StoredTensor> tensors_;
     std::vector<uint64_t> offsets_; // of each tensor, from the start of the data
 };

@@ -9,7 +9,7 @@ namespace diffusion {
 
 namespace {
 
-// The interface that nlohmann::json::sax_parse asks for; returning true means to go on.
+// The interface required by nlohmann::json::sax_parse; returning true means continue.
 class Adapter {
 public:
     Adapter(const std::string & path, JsonEvents & events) : path_(path), events_(events) {}
@@ -74,7 +74,7 @@ private:
     int arrays_ = 0;
 };
 
-// Keeps what stands at the top of one object.
+// Keeps the top-level values of one object.
 class ValueReader : public JsonEvents {
 public:
     void begin_object() override { open(false); }
@@ -114,14 +114,14 @@ private:
         else
             spoil();
     }
-    // The value at the top holds something that is no number.
+    // The top-level value contains something other than a number.
     void spoil() { values[key_] = std::monostate(); }
 
     int64_t depth_ = 0;
     std::string key_;
 };
 
-// Puts an empty object in the place of each number that JSON does not have.
+// Replaces each number that JSON does not have with an empty object.
 std::string without_python_numbers(std::string_view text) {
     std::string json(text);
     bool quoted = false;
@@ -145,14 +145,15 @@ void parse_json(std::string_view text, const std::string & path, JsonEvents & ev
 }
 
 void visit_json_strings(std::string_view text, const std::string & path, const JsonStringVisitor & visit) {
-    // As much as a safetensors header may have. The parser keeps whole strings in memory.
+    // The maximum size of a safetensors header. The parser keeps full strings in memory.
     if (text.size() > 100'000'000) throw unsupported_file(path, "is JSON of more than 100000000 bytes, not a model");
     StringVisitor visitor(path, visit);
     parse_json(text, path, visitor);
 }
 
 JsonValues read_json_values(std::string_view text, const std::string & path) {
-    if (text.size() > 10'000'000) throw unsupported_file(path, "is JSON of more than 10000000 bytes, no configuration");
+    if (text.size() > 10'000'000)
+        throw unsupported_file(path, "is JSON of more than 10000000 bytes, not a configuration");
     ValueReader reader;
     parse_json(without_python_numbers(text), path, reader);
     return std::move(reader.values);

@@ -54,7 +54,7 @@ std::filesystem::path native_path(const std::string & path) {
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string & path) {
-    std::shared_ptr<MappedFile> file(new MappedFile(path)); // owns what map() has acquired when it throws
+    std::shared_ptr<MappedFile> file(new MappedFile(path)); // owns what map() has acquired if it throws
     file->map();
     return file;
 }
@@ -124,7 +124,7 @@ FileStamp stamp_of(const std::string & path) {
 
 namespace {
 
-// What is no regular file, in words; nullptr for one that is.
+// Names anything that is not a regular file; nullptr for one that is.
 const char * special_kind(mode_t mode) {
     if (S_ISREG(mode)) return nullptr;
     return S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket" : "a device";
@@ -165,7 +165,7 @@ FileStamp stamp_of(const std::string & path) {
 }
 
 void MappedFile::map() {
-    // O_NONBLOCK: opening a pipe without a writer would otherwise wait for one. It means nothing to a regular file.
+    // O_NONBLOCK: opening a pipe without a writer would otherwise wait for one. It has no effect on regular files.
     file_ = ::open(native_path(path_).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (file_ < 0) {
         if (errno == ENOENT || errno == ENOTDIR) throw unreadable_file(path_, missing);
@@ -203,13 +203,14 @@ void MappedFile::check_unchanged() const {
     if (fstat(file_, &status) != 0) throw changed(path_, "could not be looked at");
     const FileStamp now = stamp_from(status);
     if (now.size != stamp_.size) throw changed(path_, "changed its size");
-    if (guard_->damaged()) throw changed(path_, "was cut short, or could not be read,");
+    if (guard_->damaged()) throw changed(path_, "was truncated, or could not be read,");
     if (now.written != stamp_.written) throw changed(path_, "was written to");
     if (now.changed == stamp_.changed) return;
-    // Something was done to the file that left its size and its time of writing as they were. Contents may have been written and the
-    // time set back, as programs do that unpack or synchronize files; unless it is seen to have been something else.
+    // The file was touched, but its size and modification time are unchanged. Contents may have been written and the
+    // time set back, as programs that unpack or synchronize files do, unless another cause is evident.
     const FileStamp there = stamp_of(path_);
-    const bool moved = there.device != now.device || there.inode != now.inode; // another was put in its place, mostly
+    const bool moved =
+        there.device != now.device || there.inode != now.inode; // usually because another was put in its place
     FileStamp expected = stamp_;
     expected.changed = now.changed;
     if (!moved && now == expected) throw changed(path_, "was written to");

@@ -1,4 +1,4 @@
-// A regular file mapped read-only into memory for as long as the object lives.
+// A regular file mapped read-only into memory for the lifetime of the object.
 #pragma once
 
 #include <cstddef>
@@ -13,16 +13,16 @@
 
 namespace diffusion {
 
-// A UTF-8 path as the operating system wants it. Throws Error (file) for an empty path or one with a NUL inside.
+// A UTF-8 path in the operating system's form. Throws Error (file) for an empty path or one with a NUL inside.
 std::filesystem::path native_path(const std::string & path);
 
-// The file is not copied, and another program may write to it while it is mapped (not on Windows, where a file that is open for
-// reading alone refuses that). What was read of it is to be trusted only once check_unchanged() was called after the reading. A file that
-// another one was renamed over stays as it was for those who have it open. Belongs to one thread at a time.
+// The file is not copied, and another program may write to it while it is mapped (not on Windows, where a file opened
+// for reading only prevents that). Data read from it is only valid once check_unchanged() was called after reading. If
+// another file is renamed over it, those who have it open keep the old one. Belongs to one thread at a time.
 class MappedFile {
 public:
-    // `path` is UTF-8. Throws Error (file) where it is missing, unreadable, empty, a directory, a pipe or a device, and
-    // (out_of_memory) where it has no room in memory.
+    // `path` is UTF-8. Throws Error (file) if it is missing, unreadable, empty, a directory, a pipe or a device, and
+    // (out_of_memory) if it does not fit into memory.
     static std::shared_ptr<const MappedFile> open(const std::string & path);
     ~MappedFile();
     MappedFile(const MappedFile &) = delete;
@@ -32,8 +32,8 @@ public:
     const uint8_t * data() const { return data_; }
     size_t size() const { return size_; } // at least 1
 
-    // Throws Error (file) where the file was written to or cut short since it was opened, by whatever its size, times and place
-    // tell, and where a part of it could not be read.
+    // Throws Error (file) if the file was written to or truncated since it was opened, judging by its size, times and
+    // place, and if a part of it could not be read.
     void check_unchanged() const;
 
 private:
@@ -44,7 +44,7 @@ private:
     const uint8_t * data_ = nullptr;
     size_t size_ = 0;
     std::optional<MappingGuard> guard_;
-    mutable FileStamp stamp_; // of the opening
+    mutable FileStamp stamp_; // at opening
 #ifdef _WIN32
     void * file_ = nullptr; // HANDLE; null while closed
 #else

@@ -28,7 +28,7 @@ bool MappingGuard::damaged() const {
 
 namespace {
 
-// A mapping. Entries are used again but never freed, because the handler may be looking at one.
+// A mapping. Entries are reused but never freed, because the handler may be looking at one.
 struct Entry {
     std::atomic<bool> taken = true;
     std::atomic<uint32_t> version = 0; // odd while begin and end change
@@ -39,7 +39,7 @@ struct Entry {
 static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 std::atomic<Entry *> entries = nullptr; // newest first
-struct sigaction previous;              // set before ours is in force
+struct sigaction previous;              // set before ours takes effect
 uintptr_t page_size;
 
 Entry * take_entry() {
@@ -61,7 +61,7 @@ void set_range(Entry & entry, uintptr_t begin, uintptr_t end) {
     entry.version++;
 }
 
-// One that is changing meanwhile is not the mapping that the faulting thread reads.
+// One that is changing is not the mapping that the faulting thread reads.
 Entry * find_entry(uintptr_t address, uintptr_t & end) {
     for (Entry * entry = entries.load(); entry; entry = entry->next) {
         const uint32_t version = entry->version.load();
@@ -72,7 +72,7 @@ Entry * find_entry(uintptr_t address, uintptr_t & end) {
     return nullptr;
 }
 
-// Rather than an access to memory, somebody's kill().
+// Somebody's kill() rather than a memory access.
 bool was_sent(const siginfo_t & info) {
 #ifdef __APPLE__
     return info.si_code == SI_USER || info.si_code == SI_QUEUE;
@@ -81,7 +81,7 @@ bool was_sent(const siginfo_t & info) {
 #endif
 }
 
-// All from the page on: where a file was cut, what follows is gone as well.
+// Everything from that page on: after a truncation, the rest is gone as well.
 bool fill_with_zeros(uintptr_t address) {
     uintptr_t end = 0;
     Entry * const entry = find_entry(address, end);
@@ -97,7 +97,7 @@ void hand_on(int signal, siginfo_t * info, void * context) {
     if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(signal, info, context);
     if (previous.sa_handler == SIG_IGN && was_sent(*info)) return;
     if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
-    // What the system does by itself, ending the process: a fault comes again after the return, what was sent must be sent again.
+    // The system's default, which ends the process: a fault recurs after the return, a sent signal must be sent again.
     struct sigaction standard = {};
     standard.sa_handler = SIG_DFL;
     sigaction(signal, &standard, nullptr);
@@ -113,7 +113,8 @@ void handle(int signal, siginfo_t * info, void * context) {
 
 void set_handler() {
     page_size = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    // A Node.js thread that ends unloads the addons that it alone has loaded; the handler must stay where the system calls it.
+    // When a Node.js thread ends, addons that only it has loaded are unloaded; the handler must stay where the system
+    // calls it.
     Dl_info self;
     if (dladdr(reinterpret_cast<void *>(&set_handler), &self)) {
         dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);

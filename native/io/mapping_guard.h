@@ -1,14 +1,15 @@
-// Keeps a process alive whose mapped file was cut short by another program: reading what is gone gives zeros, and is told of.
+// Keeps a process alive if its mapped file is truncated by another program: reading the missing part gives zeros and is
+// reported.
 #pragma once
 
 #include <cstddef>
 
 namespace diffusion {
 
-// Guards one mapping while it lives. On POSIX systems, reading a page of a mapping that its file no longer has raises SIGBUS. A handler for
-// the whole process, set with the first guard, puts zeros in place of the pages of guarded mappings from there on and leaves a mark; any
-// other SIGBUS goes to whoever handled the signal before. On Windows there is nothing to guard against: a file that is open for reading
-// alone cannot be cut or written to.
+// Guards one mapping during its lifetime. On POSIX systems, reading a page of a mapping that its file no longer has
+// raises SIGBUS. A process-wide handler, installed with the first guard, maps zeros over the pages of guarded mappings
+// from there on and sets a flag; any other SIGBUS goes to the previous handler. On Windows there is nothing to guard
+// against: a file opened for reading only cannot be truncated or written to.
 class MappingGuard {
 public:
     MappingGuard(const void * data, size_t bytes);

@@ -1,4 +1,4 @@
-// The list of number types, and what ggml does not convert to f32.
+// The list of number types, and those that ggml does not convert to f32.
 #include "io/number_type.h"
 
 #include <algorithm>
@@ -27,11 +27,11 @@ void copy_floats(const void * from, float * to, int64_t n) {
     std::memcpy(to, from, n * sizeof(float));
 }
 
-// What the highest exponents of an 8-bit float mean, and its negative zero.
+// The meaning of an 8-bit float's highest exponents, and of its negative zero.
 enum class Float8 {
     ieee, // infinities and NaN
-    fn,   // finite numbers; NaN where all bits but the sign are set
-    fnuz, // finite numbers; NaN in the place of negative zero
+    fn,   // finite numbers; NaN if all bits except the sign are set
+    fnuz, // finite numbers; NaN in place of negative zero
 };
 
 // https://arxiv.org/abs/2209.05433 and, for fnuz, https://arxiv.org/abs/2206.02915
@@ -70,13 +70,13 @@ constexpr NumberType beside_ggml[] = {
     {"u32", integer, 1, 4, GGML_TYPE_COUNT, widen_as<uint32_t>},
     {"u64", integer, 1, 8, GGML_TYPE_COUNT, widen_as<uint64_t>},
     {"bool", integer, 1, 1, GGML_TYPE_COUNT, widen_as<uint8_t>},
-    {"f8_e8m0", other, 1, 1, GGML_TYPE_COUNT, nullptr}, // of scales alone
+    {"f8_e8m0", other, 1, 1, GGML_TYPE_COUNT, nullptr}, // only of scales
     {"f6_e2m3", other, 4, 3, GGML_TYPE_COUNT, nullptr},
     {"f6_e3m2", other, 4, 3, GGML_TYPE_COUNT, nullptr},
     {"f4", other, 2, 1, GGML_TYPE_COUNT, nullptr},
     {"c64", other, 1, 8, GGML_TYPE_COUNT, nullptr},
     {"c128", other, 1, 16, GGML_TYPE_COUNT, nullptr},
-    {"bytes", other, 1, 1, GGML_TYPE_COUNT, nullptr}, // PyTorch's storage without a type
+    {"bytes", other, 1, 1, GGML_TYPE_COUNT, nullptr}, // PyTorch's untyped storage
 };
 
 NumberType of_ggml(ggml_type type) {

@@ -1,4 +1,4 @@
-// The pickle machine without its power: a stack, a memo, and opcodes that only make values.
+// The pickle machine without its power: a stack, a memo, and opcodes that only create values.
 #include "io/pickle.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct Opcode {
     const char * name;
 };
 
-// Those that exist and are not read.
+// Opcodes that exist but are not supported.
 constexpr Opcode refused_opcodes[] = {
     {'2', "DUP"},     {'F', "FLOAT"},          {'I', "INT"},
     {'L', "LONG"},    {'P', "PERSID"},         {'S', "STRING"},
@@ -46,7 +46,7 @@ public:
         const uint8_t protocol = take<uint8_t>();
         if (protocol < 2 || protocol > newest_protocol) {
             throw unsupported_file(path_, "holds a pickle of protocol " + std::to_string(protocol) +
-                                              ", and those from 2 to 5 are read; save it again with torch.save");
+                                              "; protocols 2 to 5 are supported, so save it again with torch.save");
         }
         for (size_t n = 0;; n++) {
             if (n % 65536 == 0) cancellation_.throw_if_cancelled();
@@ -70,14 +70,14 @@ private:
             return corrupt("has the byte " + std::to_string(static_cast<uint8_t>(code)) + ", which is no opcode");
         }
         return unsupported_file(path_, "its pickle has the opcode " + std::string(known->name) +
-                                           ", which no checkpoint needs and which is not read; give the model as "
+                                           ", which is not supported and which no checkpoint needs; give the model as "
                                            "safetensors");
     }
 
     // --- Bytes
 
     std::string_view take_bytes(uint64_t count) {
-        if (count > bytes_.size() - at_) throw corrupt("ends too early; the file is cut short or damaged");
+        if (count > bytes_.size() - at_) throw corrupt("ends too early; the file is truncated or damaged");
         const std::string_view result = bytes_.substr(at_, static_cast<size_t>(count));
         at_ += static_cast<size_t>(count);
         return result;
@@ -164,7 +164,7 @@ private:
         push(memo_[static_cast<size_t>(index)]);
     }
 
-    // --- Opcodes; each function says whether the opcode was one of its own
+    // --- Opcodes; each function returns whether the opcode was one of its own
 
     bool scalar(char code) {
         switch (code) {
@@ -181,7 +181,7 @@ private:
         }
     }
 
-    // In two's complement, little-endian and as short as can be.
+    // In two's complement, little-endian and as short as possible.
     void push_large_integer(uint64_t size) {
         const std::string_view bytes = take_bytes(size);
         if (size > 8) return push_new({.kind = PickleKind::large_integer, .text = bytes});
@@ -250,7 +250,7 @@ private:
 
     void append(PickleKind kind, const std::vector<uint32_t> & items) {
         PickleValue & target = pickle_.values[top()];
-        if (target.kind == PickleKind::object) return; // of a class that keeps items of its own: inert
+        if (target.kind == PickleKind::object) return; // of a class with its own items: inert
         if (target.kind != kind) throw corrupt("adds items to " + describe(target));
         if (kind == PickleKind::dict && items.size() % 2 != 0) throw corrupt("adds a key without a value");
         target.items.insert(target.items.end(), items.begin(), items.end());
@@ -301,15 +301,15 @@ private:
     void push_class(std::string_view module, std::string_view name) {
         const PickleClass * type = find_pickle_class(module, name);
         if (!type) {
-            throw unsupported_file(path_, "expected nothing but tensors and plain values in its pickle, found class " +
+            throw unsupported_file(path_, "expected only tensors and plain values in its pickle, found class " +
                                               quote(std::string(module) + "." + std::string(name)) +
-                                              "; nothing of it was run. Give the model as safetensors, or save no "
+                                              "; none of it was run. Give the model as safetensors, or save no "
                                               "more than its state_dict()");
         }
         push_new({.kind = PickleKind::class_, .type = type});
     }
 
-    // What would call a class makes a record of what it would be called with.
+    // An opcode that would call a class creates a record of the call.
     void call() {
         const uint32_t arguments = pop();
         const PickleValue & callee = pickle_.values[pop()];
@@ -326,7 +326,7 @@ private:
         push_new({.kind = PickleKind::object, .type = callee.type, .items = {arguments, no_value}});
     }
 
-    // The entries of a dictionary that is made from a list of pairs, as older Pythons write an OrderedDict.
+    // The entries of a dictionary created from a list of pairs, as older Pythons write an OrderedDict.
     std::vector<uint32_t> pairs(const PickleValue & arguments) {
         std::vector<uint32_t> items;
         if (arguments.items.size() != 1) return items;
@@ -344,7 +344,8 @@ private:
     void build() {
         const uint32_t state = pop();
         PickleValue & target = pickle_.values[top()];
-        if (target.kind == PickleKind::dict) return; // attributes beside its entries, such as torch's `_metadata`
+        if (target.kind == PickleKind::dict)
+            return; // attributes in addition to its entries, such as torch's `_metadata`
         if (target.kind != PickleKind::object) throw corrupt("gives a state to " + describe(target));
         target.items[1] = state;
     }

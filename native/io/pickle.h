@@ -1,4 +1,4 @@
-// Reader of Python pickles as data: a tree of values comes out, and nothing that a pickle names is ever run.
+// Reads Python pickles as data: the result is a tree of values, and nothing that a pickle names is ever run.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +25,8 @@ enum class PickleKind : uint8_t {
     tuple,
     dict,
     class_,     // a class or function itself
-    object,     // what a class was called with, and its state: two items, the second perhaps `no_value`
-    persistent, // a reference to something outside of the pickle: its id is the one item
+    object,     // the arguments of a class's call, and its state: two items, the second perhaps `no_value`
+    persistent, // a reference to something outside the pickle: its id is the only item
 };
 
 inline constexpr uint32_t no_value = UINT32_MAX;
@@ -40,23 +40,23 @@ struct PickleValue {
     std::vector<uint32_t> items = {}; // indices of values; of a dict key, value, key, value, ...
 };
 
-// Values refer to each other by index, so that shared, deeply nested and cyclic ones cost nothing and come to an end.
+// Values refer to each other by index, so that shared, deeply nested and cyclic ones cost nothing and traversal ends.
 struct Pickle {
     std::deque<PickleValue> values;
     uint32_t root = 0;
-    size_t n_bytes = 0; // how many were read, up to and with STOP
+    size_t n_bytes = 0; // number of bytes read, including STOP
 
     const PickleValue & at(uint32_t index) const { return values[index]; }
-    // The value of a text key in a dict; nullptr where there is none.
+    // The value of a text key in a dict; nullptr if there is none.
     const PickleValue * find(const PickleValue & dict, std::string_view key) const;
 };
 
-// No pickle may make more values than this. A checkpoint has some tens for each tensor.
+// No pickle may create more values than this. A checkpoint has a few dozen per tensor.
 inline constexpr size_t most_pickle_values = 2'000'000;
 
-// Reads the pickle that `bytes` begins with, in protocols 2 to 5 (https://peps.python.org/pep-3154/, PEP 574 and
-// CPython's pickletools). The opcodes of protocol 0 that pickles from 2 on do without, the extension registry and
-// out-of-band buffers are refused by name, and so is every class that is not on the list of pickle_class.h. State of a
+// Reads the pickle at the start of `bytes`, in protocols 2 to 5 (https://peps.python.org/pep-3154/, PEP 574 and
+// CPython's pickletools). The protocol 0 opcodes that pickles from protocol 2 on do not use, the extension registry and
+// out-of-band buffers are rejected by name, and so is every class that is not on the list of pickle_class.h. State of a
 // dictionary, items of an inert object and members that cannot matter are dropped. `path` is for messages. Throws Error
 // (model_corrupt, model_unsupported, cancelled).
 Pickle read_pickle(std::string_view bytes, const std::string & path, const Cancellation & cancellation);

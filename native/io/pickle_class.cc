@@ -12,7 +12,7 @@ constexpr PickleClass classes[] = {
     {"collections", "OrderedDict", ClassRole::dict},
     {"collections", "defaultdict", ClassRole::dict},
     {"builtins", "dict", ClassRole::dict},
-    {"__builtin__", "dict", ClassRole::dict}, // as Python 2 called the module, and protocol 2 does for ever
+    {"__builtin__", "dict", ClassRole::dict}, // Python 2's name of the module, which protocol 2 always uses
 
     {"torch._utils", "_rebuild_tensor", ClassRole::tensor},
     {"torch._utils", "_rebuild_tensor_v2", ClassRole::tensor},

@@ -7,19 +7,19 @@ namespace diffusion {
 
 enum class ClassRole {
     dict,      // a dictionary, whatever its class
-    tensor,    // torch._utils._rebuild_tensor_v2 and its like: a view of a storage
+    tensor,    // torch._utils._rebuild_tensor_v2 and similar: a view of a storage
     parameter, // torch._utils._rebuild_parameter: its first argument, a tensor
     container, // a torch.nn container of parameters, which are in its state
     storage,   // torch.FloatStorage, ...: type of a storage
     dtype,     // torch.float32, ...: type of a tensor over an untyped storage
-    inert,     // what training leaves beside the weights: read over
+    inert,     // left by training next to the weights: ignored
 };
 
 struct PickleClass {
     std::string_view module;
     std::string_view name;
     ClassRole role;
-    std::string_view type_name = {}; // of a storage or dtype: that of its NumberType
+    std::string_view type_name = {}; // of a storage or dtype: its NumberType
 };
 
 // nullptr for a class that is not on the list.

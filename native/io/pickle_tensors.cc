@@ -1,4 +1,4 @@
-// The walk through the values of a checkpoint, and the reading of tensors in it.
+// Walks through the values of a checkpoint and reads the tensors in it.
 #include "io/pickle_tensors.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace diffusion {
 
 namespace {
 
-// Shared values make a few bytes of pickle a large tree, so the walk has limits of its own.
+// Shared values turn a few bytes of pickle into a large tree, so the walk has its own limits.
 constexpr int deepest = 32;
 constexpr size_t most_visits = most_pickle_values;
 constexpr size_t most_tensors = 100'000;
@@ -21,7 +21,7 @@ constexpr size_t longest_name = 512;
 constexpr size_t most_metadata = 1000;
 constexpr size_t longest_metadata = 1000;
 constexpr size_t most_dimensions = 64;
-// A few bytes, read again and again, make any shape; no weights are of that kind.
+// A few bytes, read repeatedly, produce any shape; no weights are like that.
 constexpr uint64_t most_repeated = 1 << 24;
 
 std::optional<std::string> metadata_text(const PickleValue & value) {
@@ -51,7 +51,7 @@ bool is_contiguous(const std::vector<uint64_t> & shape, const std::vector<uint64
     return true;
 }
 
-// Numbers from the first to the last. Nothing where that overflows.
+// Numbers from the first to the last. Nothing if that overflows.
 std::optional<uint64_t> reach(const std::vector<uint64_t> & shape, const std::vector<uint64_t> & strides) {
     uint64_t last = 0;
     for (size_t i = 0; i < shape.size(); i++) {
@@ -172,7 +172,8 @@ private:
         if (key.kind == PickleKind::class_) return std::string(key.type->module) + "." + std::string(key.type->name);
         if (key.kind != PickleKind::text) return std::nullopt;
         if (key.text.size() > longest_name || !is_utf8(key.text) || key.text.find('\0') != std::string_view::npos) {
-            throw corrupt_file(path_, "has the key " + quote(key.text) + ", which is no name: it is longer than " +
+            throw corrupt_file(path_, "has the key " + quote(key.text) +
+                                          ", which is not a valid name: it is longer than " +
                                           std::to_string(longest_name) + " bytes, not UTF-8 or has a NUL character");
         }
         return std::string(key.text);
@@ -183,8 +184,8 @@ private:
         if (auto text = metadata_text(value)) result_.metadata.emplace(name, std::move(*text));
     }
 
-    // Arguments: storage, offset, shape and strides in elements, then for ..._v2 what training needs and a dictionary of
-    // flags, for ..._v3 the type before the latter.
+    // Arguments: storage, offset, shape and strides in elements, then for ..._v2 what training needs and a dictionary
+    // of flags, for ..._v3 the type before the latter.
     void add_tensor(const PickleValue & object, const std::vector<uint32_t> & arguments) {
         const bool has_type = object.type->name == "_rebuild_tensor_v3";
         if (arguments.size() < (has_type ? 7 : 4)) throw tensor_error("lacks a storage, an offset, a shape or strides");
@@ -267,7 +268,7 @@ private:
     const std::string & path_;
     const StorageLookup & find_storage_;
     const Cancellation & cancellation_;
-    std::string name_; // of the value that is visited
+    std::string name_; // of the visited value
     size_t n_visits_ = 0;
     PickledTensors result_;
 };
@@ -276,7 +277,7 @@ private:
 
 StorageReference read_storage_reference(const Pickle & pickle, const PickleValue & value, const std::string & path) {
     const auto corrupt = [&] {
-        return corrupt_file(path, "its pickle refers to something outside that is no storage of a tensor");
+        return corrupt_file(path, "its pickle refers to something outside that is not a tensor storage");
     };
     const PickleValue & id = pickle.at(value.items[0]);
     if (id.kind != PickleKind::tuple || id.items.size() < 5) throw corrupt();

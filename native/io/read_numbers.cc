@@ -9,11 +9,11 @@ namespace diffusion {
 
 namespace {
 
-// Blocks are copied before they are converted, because files may have them less aligned than ggml's conversions like.
+// Blocks are copied before conversion, because files may align them less than ggml's conversions require.
 constexpr size_t piece_bytes = 8192;
 using Piece = std::array<uint8_t, piece_bytes>;
 
-// Numbers that follow one another.
+// Contiguous numbers.
 void read_run(const StoredTensor & tensor, int64_t first, int64_t count, float * values) {
     const NumberType & type = *tensor.type;
     alignas(8) Piece raw;
@@ -37,7 +37,7 @@ void read_run(const StoredTensor & tensor, int64_t first, int64_t count, float *
     }
 }
 
-// Numbers that lie apart, of types without blocks.
+// Strided numbers, of types without blocks.
 void gather(const StoredTensor & tensor, int64_t first, int64_t count, float * values) {
     const int64_t *ne = tensor.ne, *strides = tensor.strides;
     const size_t size = tensor.type->block_bytes;

@@ -26,7 +26,7 @@ std::string lower_case(std::string text) {
     return text;
 }
 
-// Turns the events of the header into tensors. Where it is inside the header is one of a few fixed places.
+// Turns the events of the header into tensors. The position in the header is one of a few fixed places.
 class Header : public JsonEvents {
 public:
     Header(const MappedFile & file, uint64_t data_begin, const Cancellation & cancellation)
@@ -49,7 +49,7 @@ public:
 
     void end_object() override {
         if (place_ == Place::tensor) finish_tensor();
-        place_ = Place::top; // at the end of the header nothing follows
+        place_ = Place::top; // nothing follows at the end of the header
     }
 
     void begin_array() override {
@@ -148,7 +148,7 @@ private:
         if (begin > end || end > data_size_) {
             throw tensor_error("has data_offsets [" + std::to_string(begin) + ", " + std::to_string(end) +
                                "], which are not within the " + std::to_string(data_size_) +
-                               " bytes of data; the file is cut short or damaged");
+                               " bytes of data; the file is truncated or damaged");
         }
         const auto count = count_elements(shape_);
         const auto block = static_cast<uint64_t>(type.block);
@@ -172,7 +172,7 @@ private:
     std::vector<uint64_t> shape_, offsets_;
 };
 
-// The format allows no byte of data that belongs to no tensor.
+// The format allows no byte of data outside tensors.
 void check_no_gap(const MappedFile & file, const uint8_t * begin, const std::vector<StoredTensor> & tensors) {
     const uint64_t expected = static_cast<uint64_t>(file.data() + file.size() - begin);
     uint64_t used = 0;
@@ -195,7 +195,7 @@ TensorTable read_safetensors(std::shared_ptr<const MappedFile> file, const Cance
     }
     if (length > file->size() - 8) {
         throw corrupt_file(path, "claims a safetensors header of " + std::to_string(length) + " bytes, but only " +
-                                     std::to_string(file->size() - 8) + " follow; the file is cut short");
+                                     std::to_string(file->size() - 8) + " follow; the file is truncated");
     }
     Header header(*file, 8 + length, cancellation);
     parse_json({reinterpret_cast<const char *>(file->data()) + 8, static_cast<size_t>(length)}, path, header);

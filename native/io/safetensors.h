@@ -8,10 +8,10 @@
 
 namespace diffusion {
 
-// Reads the header and checks it as the format demands (https://huggingface.co/docs/safetensors, "Format"): a JSON
-// object of at most 100 MB; known types; sizes that match; data that fills the rest of the file with no gap and no
-// overlap. A type or a rank that ggml lacks leaves the tensor in the table as not `supported`. Throws Error
-// (model_corrupt, model_unsupported, cancelled).
+// Reads the header and checks it as the format requires (https://huggingface.co/docs/safetensors, "Format"): a JSON
+// object of at most 100 MB; known types; matching sizes; data that fills the rest of the file with no gap and no
+// overlap. A tensor whose type or rank ggml lacks is in the table as not `supported`. Throws Error (model_corrupt,
+// model_unsupported, cancelled).
 TensorTable read_safetensors(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation);
 
 } // namespace diffusion

@@ -22,7 +22,7 @@ struct Ending {
     Role role;
 };
 
-// Behind the name of a layer.
+// After the name of a layer.
 constexpr std::array<Ending, 6> endings = {{
     {".scale_weight", Role::scale},
     {".weight_scale", Role::scale},
@@ -47,8 +47,8 @@ void set_scale(StoredTensor & weight, const StoredTensor & scale, const std::str
     if (!has_numbers(scale) || !fits) {
         throw unsupported_file(path, what + " has " + std::to_string(scale.n_elements()) + " scales of the type " +
                                          std::string(scale.type->name) + " for " + std::to_string(rows) +
-                                         " rows; expected one, or one for each row, of a floating-point type. Scales "
-                                         "of blocks are not read; convert the file to f16");
+                                         " rows; expected one, or one for each row, of a floating-point type. Block "
+                                         "scales are not supported; convert the file to f16");
     }
     if (!weight.scales.empty()) throw corrupt_file(path, what + " is a second scale of " + quote(weight.name));
     weight.scales = read_all_numbers(scale);
@@ -70,12 +70,12 @@ bool apply_scales(std::vector<StoredTensor> & tensors, const std::string & path)
         const Ending * ending = ending_of(tensor.name);
         if (!ending) continue;
         if (ending->role == Role::marker) {
-            done[i] = tensor.n_elements() <= 2; // a second one tells that products may be of 8 bits too
+            done[i] = tensor.n_elements() <= 2; // a second element says that products may use 8 bits too
             continue;
         }
         const auto layer = tensor.name.substr(0, tensor.name.size() - ending->text.size());
         const auto weight = by_name.find(layer + ".weight");
-        // What scales nothing is left to be found unused, as is the description of numbers that are no floats.
+        // What scales nothing is left to be found unused, as is a description of numbers that are not floats.
         if (weight == by_name.end() || !has_numbers(*weight->second)) continue;
         if (ending->role == Role::scale) set_scale(*weight->second, tensor, path);
         done[i] = true;

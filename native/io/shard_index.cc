@@ -13,13 +13,13 @@ namespace {
 
 using WeightMap = std::map<std::string, std::string>; // tensor name -> file name
 
-// Only a name in the folder of the index is accepted: a path could lead to any file of the machine.
+// Only a name in the folder of the index is accepted: a path could lead to any file on the machine.
 void check_shard_name(const std::string & path, const std::string & shard) {
     const bool plain = !shard.empty() && shard != "." && shard != ".." &&
                        shard.find_first_of(std::string_view("/\\:\0", 4)) == std::string::npos;
     if (!plain) {
-        throw corrupt_file(path,
-                           "names the shard " + quote(shard) + ", which is not the name of a file beside the index");
+        throw corrupt_file(path, "names the shard " + quote(shard) +
+                                     ", which is not the name of a file in the folder of the index");
     }
 }
 

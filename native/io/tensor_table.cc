@@ -1,4 +1,4 @@
-// The tensor table: opening by content, joining tables, finding by name.
+// The tensor table: opens files by content, joins tables, finds tensors by name.
 #include "io/tensor_table.h"
 
 #include "io/file_error.h"
@@ -16,7 +16,7 @@ namespace {
 
 TensorTable read_format(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation);
 
-// A file that changes while it is read may look like anything; that it changed is then what there is to say.
+// A file that changes while being read may look like anything; the change is then what to report.
 TensorTable read(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation) {
     try {
         TensorTable table = read_format(file, cancellation);
@@ -36,7 +36,7 @@ TensorTable read_format(std::shared_ptr<const MappedFile> file, const Cancellati
         case FileFormat::torch_pickles: return read_torch_pickles(std::move(file), cancellation);
         case FileFormat::shard_index: break;
     }
-    // One index does not lead to another.
+    // An index may not refer to another index.
     const auto read_shard = [&](std::shared_ptr<const MappedFile> shard) {
         if (recognise_format(*shard) == FileFormat::shard_index) {
             throw corrupt_file(file->path(), "names the shard " + quote(shard->path()) + ", which is an index itself");

@@ -18,23 +18,24 @@ namespace diffusion {
 
 class MappedFile;
 
-// A tensor where its file has it. The shape is in ggml's order: ne[0] is the fastest dimension. read_numbers.h reads it.
+// A tensor as its file stores it. The shape is in ggml's order: ne[0] is the fastest dimension. read_numbers.h reads
+// it.
 struct StoredTensor {
     std::string name;
     const NumberType * type = &number_type(GGML_TYPE_F32);
-    int n_dims = 0; // where there are more than GGML_MAX_DIMS, the last of `ne` is the product of all others
+    int n_dims = 0; // with more than GGML_MAX_DIMS, the last of `ne` is the product of all others
     int64_t ne[GGML_MAX_DIMS] = {1, 1, 1, 1};
-    // Numbers from one to the next of each dimension, where they do not follow one another in the order of the shape.
+    // Strides of each dimension in numbers, if they are not contiguous in the order of the shape.
     bool strided = false;
     int64_t strides[GGML_MAX_DIMS] = {};
-    // What the numbers are multiplied by: nothing; one for all; or one for each index of the slowest dimension.
+    // Factors of the numbers: none, one for all, or one for each index of the slowest dimension.
     std::vector<float> scales = {};
-    const uint8_t * data = nullptr; // inside the mapping; may be less aligned than ggml's kernels like
+    const uint8_t * data = nullptr; // inside the mapping; may be less aligned than ggml's kernels require
     size_t n_bytes = 0;             // from the first number to the last
     int file = 0;                   // index into TensorTable::files()
 
     int64_t n_elements() const { return ne[0] * ne[1] * ne[2] * ne[3]; }
-    // Numbers that follow one another and are multiplied by nothing, of a type that ggml has.
+    // Contiguous numbers without a factor, of a type that ggml has.
     bool is_plain() const { return !strided && scales.empty() && type->ggml != GGML_TYPE_COUNT; }
 };
 
@@ -50,21 +51,22 @@ struct StoredFile {
 class TensorTable {
 public:
     // Opens a safetensors file, a safetensors index, a GGUF file or a PyTorch checkpoint and checks every name, type,
-    // shape and offset in it; scales that stand beside weights become theirs. Throws Error (file, model_corrupt, model_unsupported, cancelled).
+    // shape and offset in it; separate scales become part of their weights. Throws Error (file, model_corrupt,
+    // model_unsupported, cancelled).
     static TensorTable open(const std::string & path, const Cancellation & cancellation);
 
-    // Adds all tensors of `other`, each name prefixed. A name that is there already is an error (model_corrupt).
+    // Adds all tensors of `other`, each name prefixed. A duplicate name is an error (model_corrupt).
     void merge(const TensorTable & other, const std::string & prefix = "");
 
-    // Of all its files, see MappedFile. Comes after the reading of tensors, whose values are to be trusted then.
+    // For all its files, see MappedFile. Call it after reading tensors; their values are valid once it returns.
     void check_unchanged() const;
 
     const std::vector<StoredFile> & files() const { return files_; }
     const std::vector<StoredTensor> & tensors() const { return tensors_; }
-    // nullptr where there is none.
+    // nullptr if there is none.
     const StoredTensor * find(const std::string & name) const;
     void add_file(StoredFile file);
-    // Makes room for as many more tensors.
+    // Reserves space for as many more tensors.
     void reserve(size_t n_tensors);
     // The file index of `tensor` must be valid. A duplicate name is an error (model_corrupt).
     void add(StoredTensor tensor);

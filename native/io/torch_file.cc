@@ -18,7 +18,8 @@ namespace {
 constexpr std::string_view magic_number = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr int64_t protocol_version = 1001;
 
-constexpr const char * big_endian = "was written on a big-endian machine, which is not read; save it again on another";
+constexpr const char * big_endian =
+    "was written on a big-endian machine, which is not supported; save it again on another";
 
 TensorTable make_table(std::shared_ptr<const MappedFile> file, PickledTensors pickled) {
     TensorTable table;
@@ -37,7 +38,7 @@ std::string_view content(const MappedFile & file, const ZipEntry & entry) {
     return {reinterpret_cast<const char *>(entry.data), entry.size};
 }
 
-// The folder of all entries in the archive, with the slash.
+// The top folder in the archive, with the slash.
 std::string archive_folder(const MappedFile & file, const ZipArchive & archive) {
     const std::string_view first = archive.entries().empty() ? "" : archive.entries()[0].name;
     const std::string folder(first.substr(0, first.find('/') + 1));
@@ -53,7 +54,7 @@ std::string archive_folder(const MappedFile & file, const ZipArchive & archive) 
     return folder;
 }
 
-// Reads pickle after pickle.
+// Reads consecutive pickles.
 class PickleSequence {
 public:
     PickleSequence(const MappedFile & file, const Cancellation & cancellation)
@@ -91,7 +92,7 @@ void check_head(const std::string & path, PickleSequence & pickles) {
     if (little_endian && !little_endian->integer) throw unsupported_file(path, big_endian);
 }
 
-// Where the storages of a file without zip lie. Their types, and so their sizes, are known from the references alone.
+// The locations of storages in a file without zip. Their types, and so their sizes, are only known from the references.
 class StorageSequence {
 public:
     StorageSequence(const MappedFile & file, const Pickle & pickle) : file_(file) {
@@ -102,7 +103,7 @@ public:
         }
     }
 
-    // Goes through the storages, which begin at `at` in the order of `keys`.
+    // Walks through the storages, which begin at `at` in the order of `keys`.
     void locate(const Pickle & keys, size_t at) {
         const PickleValue & list = keys.at(keys.root);
         if (list.kind != PickleKind::list) throw corrupt("expected a list of storages, found " + describe(list));
@@ -113,7 +114,7 @@ public:
             const size_t room = file_.size() - at;
             if (room < 8 || room - 8 < place.storage.n_bytes) {
                 throw corrupt("storage " + quote(place.storage.key) + " of " + std::to_string(place.storage.n_bytes) +
-                              " bytes is not within the file; the file is cut short");
+                              " bytes is not within the file; the file is truncated");
             }
             const size_t element = place.storage.type->block_bytes;
             if (diffusion::little_endian<uint64_t>(file_.data() + at) != place.storage.n_bytes / element) {

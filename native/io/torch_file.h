@@ -1,4 +1,4 @@
-// Readers of the files that torch.save writes: .ckpt, .pt, .pth and .bin.
+// Readers of the files written by torch.save: .ckpt, .pt, .pth and .bin.
 #pragma once
 
 #include <memory>
@@ -9,11 +9,11 @@
 namespace diffusion {
 
 // Since PyTorch 1.6: a zip archive with the pickle `data.pkl` and a stored entry `data/KEY` for every storage. The
-// tensors stay where they are in the mapping. Throws Error (model_corrupt, model_unsupported, cancelled).
+// tensors stay in place in the mapping. Throws Error (model_corrupt, model_unsupported, cancelled).
 TensorTable read_torch_zip(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation);
 
-// Before, and with `_use_new_zipfile_serialization=False`: five pickles (a magic number, a version, the writer's system,
-// the object, the keys of its storages), then each storage as a count of 64 bits and its elements. Throws Error
+// Earlier, and with `_use_new_zipfile_serialization=False`: five pickles (a magic number, a version, the writer's
+// system, the object, the keys of its storages), then each storage as a 64-bit count and its elements. Throws Error
 // (model_corrupt, model_unsupported, cancelled).
 TensorTable read_torch_pickles(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation);
 

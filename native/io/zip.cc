@@ -11,7 +11,7 @@ namespace diffusion {
 
 namespace {
 
-// Signatures, and sizes of what has a fixed one.
+// Signatures, and sizes of fixed-size records.
 constexpr uint32_t local_signature = 0x04034b50;
 constexpr uint32_t entry_signature = 0x02014b50;
 constexpr uint32_t end_signature = 0x06054b50;
@@ -19,7 +19,7 @@ constexpr uint32_t end64_signature = 0x06064b50;
 constexpr uint32_t locator64_signature = 0x07064b50;
 constexpr size_t local_size = 30, entry_size = 46, end_size = 22, end64_size = 56, locator64_size = 20;
 
-// Stands in 16 or 32 bits for a number that is in the zip64 record.
+// Marks, in 16 or 32 bits, a number that is in the zip64 record.
 constexpr uint32_t in_zip64_32 = 0xFFFFFFFF;
 
 struct Directory {
@@ -32,7 +32,7 @@ public:
 
     Directory find_directory() const {
         const auto end = find_end();
-        if (!end) throw corrupt("has no zip directory at its end; the file is cut short, repeat the download");
+        if (!end) throw corrupt("has no zip directory at its end; the file is truncated, repeat the download");
         Directory directory;
         directory.n_entries = number<uint16_t>(*end + 10);
         directory.size = number<uint32_t>(*end + 12);
@@ -57,7 +57,7 @@ public:
         return directory;
     }
 
-    // The entry at `at`, which is moved to the one that follows.
+    // The entry at `at`, which is advanced to the next one.
     ZipEntry entry(uint64_t & at, const Directory & directory) const {
         const uint64_t end = directory.offset + directory.size;
         if (end - at < entry_size || number<uint32_t>(at) != entry_signature) throw damaged_directory();
@@ -96,7 +96,7 @@ private:
         return std::nullopt;
     }
 
-    // Replaces the numbers that say so by those of the zip64 extra field, which has them in this order.
+    // Replaces numbers marked so with those of the zip64 extra field, which has them in this order.
     void read_zip64(uint64_t at, uint64_t size, std::initializer_list<uint64_t *> numbers) const {
         const uint64_t end = at + size;
         while (end - at >= 4) {
@@ -119,7 +119,7 @@ private:
         }
     }
 
-    // The local header repeats name and extra field in lengths of its own; the data follows it.
+    // The local header repeats name and extra field with its own lengths; the data follows it.
     void locate(ZipEntry & entry, uint64_t size, uint64_t limit) const {
         const auto outside = [&] {
             return corrupt("has the zip entry " + quote(entry.name) + ", which is not within the file");

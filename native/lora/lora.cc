@@ -61,7 +61,7 @@ Adapters group(const TensorTable & table, const std::string & path, Leftovers & 
     for (const StoredTensor & tensor : table.tensors()) {
         if (const auto kind = refused_adapter(tensor.name, tensor.n_dims); !kind.empty()) {
             throw unsupported_file(path, "is a " + std::string(kind) + " (it has the tensor " + quote(tensor.name) +
-                                             "), a kind of adapter that this version does not apply");
+                                             "), an adapter type that is not supported");
         }
         if (is_bundled_embedding(tensor.name)) continue;
         const auto key = split_lora_key(tensor.name);

@@ -192,7 +192,7 @@ private:
 
     void open_folder_place(const fs::path & folder, const FolderPlace & place, ModelPart only) {
         const fs::path weights = find_weights(folder, place);
-        if (weights.empty()) throw incomplete_file(utf8(folder), "holds no weights; looked for " + looked_for(place));
+        if (weights.empty()) throw incomplete_file(utf8(folder), "has no weights; looked for " + looked_for(place));
         parts_.push_back(open_part(utf8(weights), place.component, only, cancellation_));
         // OpenCLIP's text encoders are the ones with the exact GELU.
         const JsonValues config = read_config(folder / "config.json");

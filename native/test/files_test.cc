@@ -199,7 +199,7 @@ void survives_a_cut(const TemporaryFolder & folder) {
     check_equal(sum.load(), size_t{0}, "what is gone is read as zeros");
     check_throws("cut", ErrorCode::file, "changed its size", [&] { file->check_unchanged(); });
     std::filesystem::resize_file(path, size);
-    check_throws("cut and grown again", ErrorCode::file, "was cut short", [&] { file->check_unchanged(); });
+    check_throws("cut and grown again", ErrorCode::file, "was truncated", [&] { file->check_unchanged(); });
     check_throws("not read", ErrorCode::file, "was written to", [&] { other->check_unchanged(); });
     for (int i = 0; i < 1000; i++) MappedFile::open(path)->check_unchanged(); // entries are used again
 }

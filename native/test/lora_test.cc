@@ -75,7 +75,7 @@ void test_configs() {
         R"({"peft_type":"LOHA","alpha":1.5,"r":4,"use_dora":false,"init_lora_weights":"gaussian"})";
     check(of(config, "unet.a") == std::tuple(1.5, 4.0, false), "a configuration of one component");
     for (const auto & [what, json, words] : std::initializer_list<std::array<const char *, 3>>{
-             {"another kind", R"({"peft_type":"IA3"})", "of the kind 'IA3' of PEFT"},
+             {"another kind", R"({"peft_type":"IA3"})", "PEFT type 'IA3'"},
              {"DoRA", R"({"unet.use_dora":true})", "is a DoRA"},
              {"a changed base", R"({"init_lora_weights":"pissa_niter_4"})", "'pissa_niter_4'"},
              {"a pattern that is none", R"({"alpha_pattern":{"a(":1}})", "the pattern 'a('"},

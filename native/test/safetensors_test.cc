@@ -67,7 +67,7 @@ const Row hostile_headers[] = {
     {"one offset", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, corrupt, "needs two data_offsets"},
     {"three offsets", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 8, corrupt, "more than two"},
     {"offsets backwards", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4, corrupt, "not within"},
-    {"offsets past the end", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4, corrupt, "cut short"},
+    {"offsets past the end", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4, corrupt, "truncated"},
     {"offsets near 2^64",
      R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[18446744073709551612,18446744073709551615]}})", 4, corrupt,
      "not within"},

@@ -183,7 +183,7 @@ void refuses_hostile_sources(const TemporaryFolder & folder) {
         {"part from a folder without it",
          {base, "", "", folder.path("empty")},
          ErrorCode::model_incomplete,
-         "holds no weights"},
+         "has no weights"},
         {"broken scheduler", {folder.path("odd"), "", "", ""}, ErrorCode::model_corrupt, "malformed"},
         {"LoRA as VAE",
          {base, "", "", lora},

@@ -209,7 +209,7 @@ const TABLE: readonly BadModel[] = [
   { name: 'a million tensors', write: millionTensors, code: 'ERR_MODEL_UNSUPPORTED', message: /million/ },
   { name: 'a language model', write: languageModel, code: 'ERR_MODEL_UNSUPPORTED', message: /language-model/ },
   { name: 'a system call', write: systemCall, code: 'ERR_MODEL_UNSUPPORTED', message: /found class 'posix\.system'/ },
-  { name: 'a checkpoint cut short', write: cutCheckpoint, code: 'ERR_MODEL_CORRUPT', message: /cut short/ },
+  { name: 'a checkpoint cut short', write: cutCheckpoint, code: 'ERR_MODEL_CORRUPT', message: /truncated/ },
   {
     name: 'a missing tensor',
     write: edited('missing', (tensors) => tensors.filter(({ name }) => name !== UNET_BIAS)),
