@@ -163,7 +163,8 @@ export class OptionCheck {
 
   /** @throws TypeError or RangeError with all problems, if there are any. */
   done(): void {
-    if (this.#problems.length > 0) throw argumentError(this.#problems);
+    const problems = this.#problems.splice(0);
+    if (problems.length > 0) throw argumentError(problems);
   }
 
   #wrongType<T>(name: string, expected: string, value: unknown, fallback: T): T {

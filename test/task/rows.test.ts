@@ -96,3 +96,20 @@ test('options that are not given are no parameters', () => {
   const parameters = parametersOf(checkOptions('txt2img', { prompt: 'a' }, ANY_MODEL));
   assert.deepEqual(new Set(Object.values(parameters)), new Set([undefined]));
 });
+
+test('options that were checked before the model was known are only fitted to it', () => {
+  const limits = { ...ANY_MODEL, vaeScaleFactor: 8, clipSkip: 2, steps: 30 };
+  const before = checkOptions('txt2img', { prompt: 'a [b|c]', width: 72 }, ANY_MODEL);
+  const after = checkOptions('txt2img', before, limits);
+  assert.equal(after.prompt, before.prompt);
+  assert.equal(after.seed, before.seed);
+  assert.deepEqual([after.width, after.clipSkip, after.steps], [72, 2, 30]);
+  const odd = checkOptions('txt2img', { prompt: 'a', width: 65 }, ANY_MODEL);
+  assert.throws(() => checkOptions('txt2img', odd, limits), /a multiple of 8 for width but received 65/);
+  assert.equal(checkOptions('txt2img', odd, ANY_MODEL).width, 65);
+});
+
+test('a copy of checked options counts as options of a caller', () => {
+  const checked = checkOptions('txt2img', { prompt: 'a' }, ANY_MODEL);
+  assert.throws(() => checkOptions('txt2img', { ...checked }, ANY_MODEL), /a string for prompt/);
+});
