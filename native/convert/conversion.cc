@@ -28,16 +28,16 @@ void refuse_source_as_output(const std::vector<StoredFile> & files, const std::s
     }
 }
 
-std::string megabytes(uint64_t bytes) {
-    return std::to_string((bytes >> 20) + 1) + " MB";
-}
+constexpr uint64_t megabyte = 1 << 20;
 
 void require_room(uint64_t bytes, const ConversionOptions & options) {
     std::error_code unknown;
     const fs::space_info room = fs::space(native_path(options.temporary).parent_path(), unknown);
     if (unknown || room.available >= bytes) return;
-    throw Error(ErrorCode::write, "Cannot write " + quote(options.output) + ": it takes " + megabytes(bytes) +
-                                      ", and its disk has " + megabytes(room.available) + " left");
+    const std::string needed = std::to_string((bytes + megabyte - 1) / megabyte) + " MB";
+    const std::string left = std::to_string(room.available / megabyte) + " MB";
+    throw Error(ErrorCode::write, "Cannot write " + quote(options.output) + ": it takes " + needed +
+                                      ", and its disk has " + left + " left");
 }
 
 // As programs for GGUF call it; empty where the source is no model that is known.

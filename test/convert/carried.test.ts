@@ -4,11 +4,16 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { convert, type Inspection, inspectModel, loadModel, type ModelSource } from '../../lib/index.ts';
+import { convert, type Inspection, inspectModel, loadModel, loadUpscaler, type ModelSource } from '../../lib/index.ts';
+import { psnr } from '../support/compare.ts';
 import { type DiffusersNames, writeDiffusersFolder } from '../support/diffusers-folder.ts';
 import { golden } from '../support/golden.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
+import { tinyAutoencoder, writeTinyAutoencoder } from '../support/tiny-autoencoder.ts';
+import { tinyControlNet } from '../support/tiny-control-net.ts';
+import { tinyDpt } from '../support/tiny-depth.ts';
 import { normalNoise, temporaryFolder, tinyModel } from '../support/tiny-model.ts';
+import { tinyRrdbNet, writeUpscaler } from '../support/tiny-upscalers.ts';
 
 const VOCABULARY = 49408;
 const names = golden<DiffusersNames>('networks.json');
@@ -147,7 +152,52 @@ test('a file alone keeps its names, without what no network reads', async () => 
   assert.equal(layout, 'ldm');
 });
 
-test('what goes with a model is converted, too', async () => {
+test('a network that goes with a model works in another type', async () => {
+  const files = {
+    controlnet: tinyControlNet(),
+    upscaler: writeUpscaler(tinyRrdbNet()),
+    taesd: writeTinyAutoencoder(tinyAutoencoder()),
+    depth: tinyDepthFile(),
+  };
+  for (const [kind, path] of Object.entries(files)) {
+    for (const type of ['f16', 'q8_0'] as const) {
+      await convert(path, pathOf(`${kind}-${type}.gguf`), { type });
+      const [before, after] = [await inspectModel(path), await inspectModel(pathOf(`${kind}-${type}.gguf`))];
+      assert.deepEqual([after.kind, after.files[0]?.tensors], [before.kind, before.files[0]?.tensors]);
+    }
+  }
+  const model = pathOf('plain.safetensors');
+  writeSafetensors(model, tensors);
+  const image = { width: 32, height: 32, data: Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => (i * 37) % 256) };
+  const controlled = async (net: string) => {
+    await using opened = await loadModel(model, { device: 'cpu', threads: 1, precision: 'f32' });
+    const controls = [{ model: net, image }];
+    const { images } = await opened.txt2img({
+      prompt: 'a red apple',
+      width: 32,
+      height: 32,
+      steps: 2,
+      seed: 1,
+      controls,
+    });
+    return images[0]?.data as Uint8Array;
+  };
+  const original = await controlled(files.controlnet);
+  assert.ok(psnr(await controlled(pathOf('controlnet-q8_0.gguf')), original, 255) > 35);
+  const enlarged = async (path: string) => {
+    await using upscaler = await loadUpscaler(path, { device: 'cpu', threads: 1, precision: 'f32' });
+    return (await upscaler.upscale(image)).data;
+  };
+  assert.ok(psnr(await enlarged(pathOf('upscaler-f16.gguf')), await enlarged(files.upscaler), 255) > 50);
+});
+
+/** A depth estimator alone. */
+function tinyDepthFile(): string {
+  writeSafetensors(pathOf('depth.safetensors'), tinyDpt());
+  return pathOf('depth.safetensors');
+}
+
+test('a LoRA keeps its tensors', async () => {
   const lora = new URL('../../../test/reference/loras.safetensors', import.meta.url).pathname;
   const before = await inspectModel(lora);
   await convert(lora, pathOf('lora.gguf'), { type: 'f16' });
