@@ -1,13 +1,21 @@
 // Writes the interfaces of lib/task/options.ts and lib/image/generation-parameters.ts from the rows of the options (lib/task/*-rows.ts), by the build in dist/lib.
 //
 // They are written out, not derived by types, so that an editor shows the docstring of each option and errors name the interface.
-// `node scripts/generate-options.mjs` writes them; with `--check` it fails if they differ from what it would write.
+// `node scripts/generate-options.mjs` builds and writes them; with `--check` it only fails if they differ from what it would write.
 
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { HIRES_PARTS } from '../dist/lib/task/hires-rows.js';
-import { ROWS } from '../dist/lib/task/rows.js';
-import { FROM_IMAGE, TASKS, WITH_STRENGTH } from '../dist/lib/task/task.js';
+
+const checks = process.argv.includes('--check');
+const root = fileURLToPath(new URL('..', import.meta.url));
+// The compiler may complain of the very interfaces that are stale here, and writes the rows all the same.
+if (!checks) spawnSync(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', '.'], { cwd: root });
+
+const { HIRES_PARTS } = await import('../dist/lib/task/hires-rows.js');
+const { ROWS } = await import('../dist/lib/task/rows.js');
+const { FROM_IMAGE, TASKS, WITH_STRENGTH } = await import('../dist/lib/task/task.js');
 
 const MARK = '// Generated from here on.\n';
 
@@ -42,11 +50,11 @@ write('lib/image/generation-parameters.ts', [parametersInterface()]);
 
 /** Replaces what follows the mark. */
 function write(path, interfaces) {
-  const file = fileURLToPath(new URL(`../${path}`, import.meta.url));
+  const file = join(root, path);
   const current = readFileSync(file, 'utf8');
   const head = current.slice(0, current.indexOf(MARK) + MARK.length);
   const text = `${head}\n${interfaces.join('\n')}`;
-  if (!process.argv.includes('--check')) writeFileSync(file, text);
+  if (!checks) writeFileSync(file, text);
   else if (text !== current) {
     console.error(`${path} does not match the rows of the options: run \`npm run docs\``);
     process.exitCode = 1;
