@@ -1,4 +1,4 @@
-// The low-rank forms in which adapters store what they add to a weight, each as a RowDelta.
+// The low-rank forms in which adapters store their changes to a weight, each as a RowDelta.
 #pragma once
 
 #include <memory>
@@ -24,9 +24,9 @@ struct LowRank {
 
     int64_t rows() const { return a.rows; }
     int64_t columns() const { return b.columns * taps; }
-    // The inner sizes fit each other.
+    // The inner sizes match.
     bool sound() const;
-    // Numbers that add_row() needs room for.
+    // Numbers of scratch space that add_row() needs.
     int64_t scratch() const { return core.columns; }
     void add_row(int64_t row, float scale, float * values, float * scratch) const noexcept;
     Matrix multiplied() const;
@@ -38,9 +38,9 @@ std::unique_ptr<RowDelta> lora_delta(LowRank p, float scale);
 std::unique_ptr<RowDelta> hadamard_delta(LowRank p, LowRank q, float scale);
 // scale * the Kronecker product of a [out1, in1] and b [out2, in2 * taps]: LoKr (Yeh et al. 2023, LyCORIS).
 std::unique_ptr<RowDelta> kronecker_delta(Matrix a, Matrix b, float scale);
-// scale * a whole difference.
+// scale * a full difference.
 std::unique_ptr<RowDelta> whole_delta(Matrix difference, float scale);
-// What `delta` adds to `rows` rows of `columns` numbers, for the transpose of those.
+// What `delta` adds to `rows` rows of `columns` numbers, for their transpose.
 std::unique_ptr<RowDelta> transposed_delta(const RowDelta & delta, int64_t rows, int64_t columns);
 // All of them.
 std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts);

@@ -19,7 +19,7 @@ using Parts = std::vector<std::unique_ptr<RowDelta>>;
 using Deltas = std::map<const WeightBinder::Binding *, Parts>;
 using Adapters = std::map<std::string, LoraParts>; // by layer
 
-// The tensors of a file that are not applied, by kind.
+// The tensors of a file that are not applied, by type.
 class Leftovers {
 public:
     void add(const StoredTensor & tensor) {
@@ -75,7 +75,7 @@ Adapters group(const TensorTable & table, const std::string & path, Leftovers & 
     return adapters;
 }
 
-// Ranks are whatever a file says, so that its numbers have no other bound than its size.
+// Ranks are whatever a file says, so only the file's size bounds its numbers.
 void require_memory_for(const Adapters & adapters, const LoraTargets & targets, ggml_backend_t host,
                         const std::string & path) {
     int64_t numbers = 0;
@@ -83,7 +83,7 @@ void require_memory_for(const Adapters & adapters, const LoraTargets & targets, 
     require_memory(static_cast<size_t>(numbers) * sizeof(float), host, "the LoRA " + quote(path));
 }
 
-// PEFT's own files have no alpha, and what they are worth without the configuration beside them nobody knows.
+// PEFT's own files have no alpha, and without the configuration next to them their strength is unknown.
 std::string unsure_strength(const TensorTable & table, const PeftConfigs & peft, const std::string & path) {
     const auto is_peft = [](const StoredTensor & tensor) { return tensor.name.starts_with("base_model.model."); };
     const auto is_alpha = [](const StoredTensor & tensor) { return tensor.name.ends_with(".alpha"); };

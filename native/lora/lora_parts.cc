@@ -113,7 +113,7 @@ void LoraParts::require_sound(const LowRank & product) const {
     if (!product.sound()) throw corrupt_file(path_, "the ranks of the adapter of " + quote(layer_) + " differ");
 }
 
-// alpha / rank, or 1 where there is no alpha. `rank` of 0: whole factors, of which only PEFT's have an alpha.
+// alpha / rank, or 1 if there is no alpha. `rank` of 0: full factors, of which only PEFT's have an alpha.
 double LoraParts::scale(double rank, const PeftConfigs & peft) const {
     if (has(LoraPart::alpha)) {
         const auto alpha = matrix(LoraPart::alpha).values;
@@ -164,13 +164,13 @@ std::unique_ptr<RowDelta> LoraParts::hadamard(int64_t rows, int64_t columns, dou
     return hadamard_delta(std::move(p), std::move(q), static_cast<float>(s));
 }
 
-// A factor of LoKr, whole or as a product; `rank` is set where it is one.
+// A factor of LoKr, full or as a product; `rank` is set if it is one.
 Matrix LoraParts::kronecker_factor(LoraPart whole, LoraPart a, LoraPart b, LoraPart core, int64_t rows, int64_t columns,
                                    double & rank) const {
     if (has(whole)) return matrix(whole);
     const LowRank p = factor(a, b, core);
     rank = static_cast<double>(p.b.rows);
-    // It is to be multiplied out, so it may not be larger than what it is for.
+    // It will be multiplied out, so it may not be larger than its target.
     if (p.rows() > rows || p.columns() > columns) require_shape(p.rows(), p.columns(), rows, columns);
     return p.multiplied();
 }
@@ -187,7 +187,7 @@ std::unique_ptr<RowDelta> LoraParts::kronecker(int64_t rows, int64_t columns, do
     return kronecker_delta(std::move(a), std::move(b), static_cast<float>(strength * scale(rank, peft)));
 }
 
-// PEFT's for a table of vectors, [rows, columns]: the transpose of b a.
+// PEFT's form for an embedding table, [rows, columns]: the transpose of b a.
 std::unique_ptr<RowDelta> LoraParts::embedding(int64_t rows, int64_t columns, double strength,
                                                const PeftConfigs & peft) const {
     LowRank p{matrix(LoraPart::embedding_a).transposed(), matrix(LoraPart::embedding_b).transposed(), {}};

@@ -1,4 +1,4 @@
-// The tensors that a LoRA file has for one layer, and what they add to its weight and bias.
+// A LoRA file's tensors for one layer, and their changes to its weight and bias.
 #pragma once
 
 #include <map>
@@ -22,7 +22,7 @@ public:
     // `path` must outlive it, as must the tensors.
     LoraParts(const std::string & path, std::string layer) : path_(path), layer_(std::move(layer)) {}
 
-    // Throws Error (model_corrupt) where the part is there already.
+    // Throws Error (model_corrupt) if it already has that part.
     void add(const LoraKey & key, const StoredTensor & tensor);
     int64_t count() const { return static_cast<int64_t>(tensors_.size()); }
     // Numbers of all tensors.
@@ -31,10 +31,10 @@ public:
         for (const auto & [part, tensor] : tensors_) visit(*tensor);
     }
 
-    // What they add to the layer, times `strength`.
+    // Their changes to the layer, times `strength`.
     struct Deltas {
         std::vector<std::unique_ptr<RowDelta>> weight, bias;
-        std::vector<const StoredTensor *> left; // those that the layer has no place for
+        std::vector<const StoredTensor *> left; // those that have no place in the layer
     };
     // Throws Error: model_incomplete, model_corrupt, model_mismatch, model_unsupported.
     Deltas deltas(const LoraLayer & layer, double strength, const PeftConfigs & peft) const;

@@ -51,8 +51,9 @@ constexpr std::array<std::string_view, 8> other_layers = {
     "add_embedding.linear_2",
 };
 
-// diffusers' names of the layers of a UNet, each with the original one. The table of names leads from diffusers to the original;
-// so this tells it how the blocks lie, makes every name that diffusers could give, and keeps those that lead somewhere.
+// diffusers' names of the layers of a UNet, each with the original one. The name table maps diffusers' names to the
+// original ones; so this describes the blocks to it, generates every name that diffusers could use, and keeps those
+// with a mapping.
 class DiffusersLayers {
 public:
     explicit DiffusersLayers(const std::set<std::string> & originals) : originals_(originals) {
@@ -124,8 +125,8 @@ private:
 
 } // namespace
 
-// A text encoder: the prefix of its canonical names, and what files put before the names of its layers, with underscores in place
-// of points and as they are.
+// A text encoder: the prefix of its canonical names, and what files put before the names of its layers, with
+// underscores instead of dots and unchanged.
 struct LoraTargets::TextNames {
     std::string_view canonical;
     std::vector<std::string_view> flat, dotted;
@@ -164,7 +165,7 @@ LoraTargets::LoraTargets(const WeightBinder & weights) {
 }
 
 void LoraTargets::add_text(const TextNames & names, std::string_view canonical) {
-    // The text model, and beside it its projection.
+    // The text model, and its projection.
     constexpr std::string_view root = "text_model.";
     const std::string_view beside = canonical.substr(0, canonical.size() - root.size());
     for (auto & [name, layer] : layers_) {

@@ -1,4 +1,4 @@
-// The layers of a model by every name that LoRA files give them.
+// The layers of a model by every name that LoRA files use for them.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace diffusion {
 
-// What of a layer can be added to; nullptr for what the model does not have.
+// The parts of a layer that can be changed; nullptr for what the model does not have.
 struct LoraLayer {
     const WeightBinder::Binding * weight = nullptr;
     const WeightBinder::Binding * bias = nullptr;
@@ -19,17 +19,17 @@ struct LoraLayer {
     bool transposed = false; // the model's weight is the transpose of the one that adapters are made for
 };
 
-// Of UNet, text encoders and VAE: matrices, kernels, norms, biases and tables of vectors. Spellings are those of kohya-ss
-// (`lora_unet_down_blocks_0_...`, also with the original names, `lora_te_...`, `lora_te1_...`, `lora_te2_...`), of LyCORIS
-// (`lycoris_...`), of diffusers and PEFT (`unet.down_blocks.0...`, `text_encoder...`, or without the first part), of ComfyUI
-// (`diffusion_model...`, `text_encoders.clip_l...`), and the model's own.
+// For UNet, text encoders and VAE: matrices, kernels, norms, biases and embedding tables. Names are those of kohya-ss
+// (`lora_unet_down_blocks_0_...`, also with the original names, `lora_te_...`, `lora_te1_...`, `lora_te2_...`), of
+// LyCORIS (`lycoris_...`), of diffusers and PEFT (`unet.down_blocks.0...`, `text_encoder...`, or without the first
+// part), of ComfyUI (`diffusion_model...`, `text_encoders.clip_l...`), and the model's own.
 class LoraTargets {
 public:
     // `weights` must outlive the targets.
     explicit LoraTargets(const WeightBinder & weights);
     LoraTargets(const LoraTargets &) = delete;
     LoraTargets & operator=(const LoraTargets &) = delete;
-    // nullptr where the model has no such layer.
+    // nullptr if the model has no such layer.
     const LoraLayer * find(const std::string & layer) const;
 
 private:

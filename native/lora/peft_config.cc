@@ -14,15 +14,15 @@ namespace diffusion {
 
 namespace {
 
-// What is applied, as PEFT calls it.
+// The supported types, in PEFT's names.
 constexpr std::array<std::string_view, 3> applied_types = {"LORA", "LOHA", "LOKR"};
-// Ways to begin training that change the model's own weights: its adapters belong to what is left of them.
+// Initializations that change the model's own weights: such adapters belong to the remaining weights.
 constexpr std::array<std::string_view, 5> changing_beginnings = {"pissa", "olora", "corda", "loftq", "lora_ga"};
 
-// What a value may be.
+// The allowed types of a value.
 enum class Kind { object, number, flag, text, any };
 
-// What the settings that are read are, with what they are called in an error.
+// The settings that are read, with their names in errors.
 Kind kind_of(std::string_view setting) {
     if (setting == "r" || setting == "lora_alpha" || setting == "alpha") return Kind::number;
     if (setting == "alpha_pattern" || setting == "rank_pattern") return Kind::object;
@@ -41,7 +41,7 @@ std::string_view named(Kind kind) {
     return {};
 }
 
-// One object. In diffusers' metadata, a component and a point stand before the name of each setting.
+// One object. In diffusers' metadata, a component and a dot precede the name of each setting.
 class Reader : public JsonEvents {
 public:
     Reader(const std::string & path, std::map<std::string, PeftConfig> & configs) : path_(path), configs_(configs) {}
@@ -95,7 +95,7 @@ public:
         }
         if (depth_ == 1 && setting_ == "use_rslora") configs_[component_].rank_stabilized = value;
     }
-    // null, with which a setting says nothing.
+    // null, which leaves a setting at its default.
     void other(const char * text) override {
         if (depth_ != 1) require(Kind::any, text);
     }

@@ -1,5 +1,5 @@
-// What PEFT says of the strength of its adapters outside of their tensors: in adapter_config.json beside them, or in the metadata that
-// diffusers writes.
+// What PEFT says about the strength of its adapters outside their tensors: in adapter_config.json next to them, or in
+// the metadata that diffusers writes.
 #pragma once
 
 #include <map>
@@ -13,11 +13,11 @@
 
 namespace diffusion {
 
-// Of one component. 0 where it says nothing.
+// Of one component. 0 if not given.
 struct PeftConfig {
     double alpha = 0, rank = 0;
-    bool rank_stabilized = false; // divided by the root of the rank (Kalajdzievski 2023)
-    // Of layers whose names end so, the first that fits.
+    bool rank_stabilized = false; // divided by the square root of the rank (Kalajdzievski 2023)
+    // For layers whose names end like this; the first match counts.
     std::vector<std::pair<NamePattern, double>> alphas, ranks;
 
     double alpha_of(std::string_view layer) const;
@@ -26,21 +26,23 @@ struct PeftConfig {
 
 class PeftConfigs {
 public:
-    // Of a LoRA file: what adapter_config.json says where the file is one of PEFT's folder, otherwise its metadata. Throws Error: file;
-    // model_corrupt; model_unsupported for kinds of adapters that this version does not apply, which it names.
+    // For a LoRA file: from adapter_config.json if the file is in a PEFT folder, otherwise from its metadata. Throws
+    // Error: file; model_corrupt; model_unsupported for unsupported adapter types, which it names.
     static PeftConfigs read(const StoredFile & file);
     static PeftConfigs parse(std::string_view json, const std::string & path);
 
-    // Whether there is an alpha of any layer.
+    // Whether any layer has an alpha.
     bool say_strength() const;
-    // Of a layer as the file spells it; one that says nothing where there is none. `local` becomes the layer's name in its component.
+    // For a layer as the file names it; default values if there are none. `local` becomes the layer's name in its
+    // component.
     const PeftConfig & of(const std::string & layer, std::string_view & local) const;
 
 private:
-    std::map<std::string, PeftConfig> configs_; // by component: "unet", "text_encoder", ..., or "" for a file of one
+    std::map<std::string, PeftConfig>
+        configs_; // by component: "unet", "text_encoder", ..., or "" for a file with only one
 };
 
-// Where the configuration of an adapter would be, beside a file of that name; empty for other names.
+// Where the configuration of an adapter file of that name would be; empty for other names.
 std::string peft_config_path(const std::string & adapter);
 
 } // namespace diffusion

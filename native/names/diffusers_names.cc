@@ -1,4 +1,4 @@
-// Where each tensor of a diffusers UNet, ControlNet or VAE sits in the original model.
+// The place of each tensor of a diffusers UNet, ControlNet or VAE in the original model.
 #include "names/diffusers_names.h"
 
 #include <algorithm>
@@ -65,7 +65,8 @@ std::optional<std::string> renamed(std::string_view name, const std::array<Renam
     return std::nullopt;
 }
 
-// Takes `prefix`, a number below 100 (more than the levels and blocks of any network) and a dot; changes nothing where they are not there.
+// Consumes `prefix`, a number below 100 (more than the levels and blocks of any network) and a dot; changes nothing if
+// they are not there.
 std::optional<int> take_index(std::string_view & name, std::string_view prefix) {
     std::string_view rest = name;
     if (!take(rest, prefix)) return std::nullopt;

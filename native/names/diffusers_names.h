@@ -8,13 +8,13 @@
 
 namespace diffusion {
 
-// The original UNet numbers its blocks in one row, diffusers by level and place. Between the two stand the number of
-// residual blocks of each level, and whether a level has attention and a resampler: noted from all names first, then
-// used. Names are without any prefix: "down_blocks.0.resnets.1.norm1.weight".
+// The original UNet numbers its blocks consecutively, diffusers by level and position. The mapping depends on the
+// number of residual blocks of each level, and on whether a level has attention and a resampler: first collected from
+// all names, then used. Names have no prefix: "down_blocks.0.resnets.1.norm1.weight".
 class DiffusersUnet {
 public:
     void note(std::string_view name);
-    // Nothing where the name is not one of diffusers'.
+    // Nothing if the name is not one of diffusers'.
     std::optional<std::string> convert(std::string_view name) const;
 
 private:
@@ -23,7 +23,7 @@ private:
         bool attention = false;
         bool resampler = false;
     };
-    // Index of the first input (or output) block of a level, one index beyond those of the levels before it.
+    // Index of the first input (or output) block of a level, one after those of the levels before it.
     int first_input_block(int level) const;
     int first_output_block(int level) const;
     std::optional<std::string> convert_down(int level, std::string_view rest) const;
@@ -32,8 +32,8 @@ private:
     std::map<int, Level> down_, up_;
 };
 
-// A ControlNet has the names of a UNet's first half, and its own: the original numbers the layers that its image goes through
-// in one row, activations among them.
+// A ControlNet has the names of a UNet's first half, and its own: the original numbers the layers that embed the
+// control image consecutively, including activations.
 class DiffusersControlNet {
 public:
     void note(std::string_view name);

@@ -13,7 +13,7 @@ namespace diffusion {
 
 namespace {
 
-// In the checkpoint of Stable Diffusion 2 for depth, beside the model that draws.
+// In the checkpoint of Stable Diffusion 2 depth, which includes the network.
 constexpr std::string_view beside = "depth_model.model.";
 
 using Renaming = std::array<std::string_view, 2>;
@@ -59,7 +59,7 @@ std::optional<std::string> block_name(std::string_view name) {
     return inner ? std::optional("blocks." + std::to_string(*block) + "." + *inner) : std::nullopt;
 }
 
-// `2.rest` with what comes before and behind its number, which counts from `first` on, or down from it.
+// `2.rest` with what precedes and follows its number, counted up or down from `first`.
 std::optional<std::string> numbered(std::string_view name, std::string_view before, int first, int direction,
                                     std::string_view behind) {
     const std::optional<int> index = take_index(name);
@@ -92,7 +92,7 @@ std::optional<std::string> neck_name(std::string_view name) {
            "." + *inner;
 }
 
-// The canonical name of one that transformers gives.
+// The canonical name for one of transformers'.
 std::optional<std::string> transformers_name(std::string_view name) {
     std::optional<std::string> inner;
     if (take(name, "dpt.embeddings.")) {
@@ -109,13 +109,14 @@ std::optional<std::string> transformers_name(std::string_view name) {
     return inner ? std::optional("pretrained.model." + *inner) : std::nullopt;
 }
 
-// The classifier that the transformer was trained with, its last norm, and a layer for the level that none comes before.
+// The classifier that the transformer was trained with, its last norm, and a layer for the first level, which has no
+// previous one.
 bool is_idle(std::string_view name) {
     return name.starts_with("pretrained.model.head.") || name.starts_with("pretrained.model.norm.") ||
            name.starts_with("scratch.refinenet4.resConfUnit1.");
 }
 
-// Adds a tensor, one of queries, keys and values as three that share its bytes.
+// Adds a tensor; one with queries, keys and values becomes three that share its bytes.
 void add_parts(TensorTable & table, const StoredTensor & tensor) {
     constexpr std::string_view fused = ".attn.qkv.";
     const size_t at = tensor.name.find(fused);

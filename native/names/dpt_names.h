@@ -1,17 +1,17 @@
-// The one place that knows how the tensors of depth networks (DPT) are spelled. Canonical are the names of MiDaS; those of
-// transformers are turned into them.
+// The one place that knows the tensor names of depth networks (DPT). The canonical names are MiDaS's; those of
+// transformers are mapped to them.
 #pragma once
 
 #include "io/tensor_table.h"
 
 namespace diffusion {
 
-// Whether a depth network is among the tensors: in a file of its own, or in a checkpoint of a model that draws with depth.
+// Whether the tensors include a depth network: in its own file, or in a depth-to-image checkpoint.
 bool holds_dpt(const TensorTable & table);
 
-// The tensors of that network under canonical names, queries, keys and values apart. What estimates nothing is left out: the
-// classifier, and layers that are published and never evaluated. A tensor of no known place keeps its own name. Throws Error
-// (model_corrupt) where two come to the same name.
+// The tensors of that network under canonical names, with queries, keys and values separated. Tensors not used for
+// depth are omitted: the classifier, and published layers that are never evaluated. A tensor without a known place
+// keeps its own name. Throws Error (model_corrupt) if two map to the same name.
 TensorTable canonical_dpt(const TensorTable & table);
 
 } // namespace diffusion

@@ -10,11 +10,11 @@ namespace diffusion {
 
 namespace {
 
-// What a name is without its layer: `stem`, perhaps with a point and the name of an adapter, and `tail`.
+// A name without its layer: `stem`, perhaps with a dot and the name of an adapter, and `tail`.
 struct Ending {
     std::string_view stem, tail;
     LoraPart part;
-    bool named; // PEFT's, which may have the name of an adapter between
+    bool named; // PEFT's, which may have an adapter name in between
 };
 
 constexpr std::array<Ending, 34> endings = {{
@@ -50,14 +50,14 @@ constexpr std::array<Ending, 34> endings = {{
     {".lokr_w2_a", "", LoraPart::lokr_w2_a, true},
     {".lokr_w2_b", "", LoraPart::lokr_w2_b, true},
     {".lokr_t2", "", LoraPart::lokr_t2, true},
-    // Of norms these two are the only ones there are.
+    // The only two forms for norms.
     {".w_norm", "", LoraPart::diff, false},
     {".b_norm", "", LoraPart::bias_diff, false},
     {".diff", "", LoraPart::diff, false},
     {".diff_b", "", LoraPart::bias_diff, false},
 }};
 
-// A part of a name between two points, or its beginning, and the kind of adapter that has it.
+// A part of a name between two dots, or its beginning, and the adapter type that uses it.
 struct Mark {
     std::string_view text, kind;
 };
@@ -87,7 +87,7 @@ constexpr std::array<Mark, 20> refused = {{
 
 constexpr std::array<std::string_view, 4> glora = {".a1.weight", ".a2.weight", ".b1.weight", ".b2.weight"};
 
-// Length of the ending, or nothing where the name has another one.
+// Length of the ending, or nothing if the name has another one.
 std::optional<size_t> length_of(const Ending & ending, std::string_view name) {
     if (!name.ends_with(ending.tail)) return std::nullopt;
     std::string_view rest = name.substr(0, name.size() - ending.tail.size());
@@ -108,7 +108,7 @@ std::optional<LoraKey> split_lora_key(std::string_view name) {
         const auto length = length_of(ending, name);
         if (!length || name.size() <= *length) continue;
         std::string layer(name.substr(0, name.size() - *length));
-        // diffusers once had processors of attention between a layer and its products.
+        // Older versions of diffusers had attention processors between a layer and its projections.
         constexpr std::string_view processor = ".processor.";
         if (const size_t at = layer.find(processor); at != std::string::npos) layer.erase(at + 1, processor.size() - 1);
         if (ending.stem.starts_with("_") && layer.ends_with(".to_out")) layer += ".0";
@@ -126,7 +126,7 @@ std::string_view other_tensor_kind(std::string_view name) {
 
 std::string_view refused_adapter(std::string_view name, int n_dims) {
     if (std::ranges::any_of(glora, [&](std::string_view ending) { return name.ends_with(ending); })) return "GLoRA";
-    // The end of the name, or what is before the name of an adapter or `weight`.
+    // The end of the name, or what precedes the name of an adapter or `weight`.
     std::string_view rest = name;
     for (int i = 0; i < 3 && !rest.empty(); i++) {
         const size_t point = rest.rfind('.');

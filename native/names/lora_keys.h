@@ -1,4 +1,5 @@
-// How LoRA files name their tensors: which part of an adapter each is, and for which layer, in the manner of one of several tools.
+// How LoRA files name their tensors: which part of an adapter each is, and for which layer, in the naming of several
+// tools.
 #pragma once
 
 #include <optional>
@@ -26,9 +27,9 @@ enum class LoraPart {
     lokr_w2_a,
     lokr_w2_b,
     lokr_t2,
-    embedding_a, // of a table of vectors: PEFT's, transposed
+    embedding_a, // of an embedding table: PEFT's, transposed
     embedding_b,
-    diff, // a whole difference
+    diff, // a full difference
     bias_diff,
 };
 
@@ -38,13 +39,13 @@ struct LoraKey {
     std::string_view kind; // the part as the file spells it: "lora_up", "diff_b", ...
 };
 
-// Nothing where the name is not one of an adapter's tensors.
+// Nothing if the name is not that of an adapter's tensor.
 std::optional<LoraKey> split_lora_key(std::string_view name);
 
-// What another tensor is called in a message about many: the last part of its name.
+// The short name of any other tensor in a summary message: the last part of its name.
 std::string_view other_tensor_kind(std::string_view name);
 
-// The kind of adapter, such as "GLoRA", that only this version does not apply; empty for all other tensors.
+// The adapter type, such as "GLoRA", if it is known but not supported; empty for all other tensors.
 std::string_view refused_adapter(std::string_view name, int n_dims);
 
 // Vectors of words that were trained with a LoRA and are stored in its file, to be read as embeddings.

@@ -1,4 +1,4 @@
-// Reading names of tensors from the front.
+// Parses tensor names from the front.
 #pragma once
 
 #include <charconv>
@@ -7,14 +7,14 @@
 
 namespace diffusion {
 
-// Takes `prefix` off the front of `name`; false where it does not begin so.
+// Removes `prefix` from the front of `name`; false if it does not begin with it.
 inline bool take(std::string_view & name, std::string_view prefix) {
     if (!name.starts_with(prefix)) return false;
     name.remove_prefix(prefix.size());
     return true;
 }
 
-// Takes digits and the point behind them.
+// Consumes digits and the dot after them.
 inline std::optional<int> take_index(std::string_view & name) {
     int index = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);

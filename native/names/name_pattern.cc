@@ -14,7 +14,7 @@ std::vector<bool> set_of(std::string_view characters) {
     return set;
 }
 
-// What stands behind a backslash.
+// The character after a backslash.
 std::optional<std::vector<bool>> escaped(char c) {
     constexpr std::string_view digits = "0123456789",
                                words = "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -26,7 +26,7 @@ std::optional<std::vector<bool>> escaped(char c) {
 
 } // namespace
 
-// Builds the automaton from its end: each part is told the step that comes behind it.
+// Builds the automaton from its end: each part gets the step that follows it.
 class PatternParser {
 public:
     explicit PatternParser(std::string_view text) : text_(text) {}
@@ -42,7 +42,7 @@ public:
 
 private:
     using Step = NamePattern::Step;
-    // A part of the automaton: where it starts, and the places that are to lead to what comes behind.
+    // A part of the automaton: its start, and the links to what follows.
     struct Fragment {
         size_t start = 0;
         std::vector<std::pair<size_t, bool>> ends; // step, and whether it is its `other`
@@ -171,7 +171,7 @@ std::optional<NamePattern> NamePattern::parse(std::string_view text) {
     return PatternParser(text).parse();
 }
 
-// Marks every step that is reached without reading.
+// Marks every step that is reachable without reading.
 void NamePattern::follow(size_t step, bool at_begin, bool at_end, std::vector<bool> & reached) const {
     std::vector<size_t> waiting{step};
     while (!waiting.empty()) {

@@ -1,5 +1,5 @@
-// Regular expressions that name layers, as PEFT's configurations have them. They come from files, so that matching takes time in
-// proportion to the lengths of both, whatever they are.
+// Regular expressions for layer names, as in PEFT's configurations. They come from files, so matching takes time
+// proportional to the lengths of both, whatever they are.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +9,20 @@
 
 namespace diffusion {
 
-// Python's: characters, `.`, `\` before one, `\d`, `\w`, sets in brackets, groups, `|`, `*`, `+`, `?`, `^` and `$`.
+// Python's syntax: characters, `.`, `\` before one, `\d`, `\w`, sets in brackets, groups, `|`, `*`, `+`, `?`, `^` and
+// `$`.
 class NamePattern {
 public:
-    // Nothing for what has other syntax or more than 1000 characters.
+    // Nothing for other syntax or more than 1000 characters.
     static std::optional<NamePattern> parse(std::string_view text);
 
-    // Whether the name, or the part of it behind a point, is one of the pattern's.
+    // Whether the pattern matches the name, or a part of it after a dot.
     bool matches(std::string_view name) const;
 
 private:
     friend class PatternParser;
-    // A step of a nondeterministic automaton: reads a character of `set`, or goes on without one to `next` and, for a branch, to `other`.
+    // A step of a nondeterministic automaton: reads a character of `set`, or continues without one to `next` and, for a
+    // branch, to `other`.
     struct Step {
         enum Kind : uint8_t { read, branch, begin, end, done } kind = done;
         size_t next = 0, other = 0;

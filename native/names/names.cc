@@ -1,4 +1,4 @@
-// Recognition of components and prefixes in tensor names, and the tensors that may be passed over.
+// Recognizes components and prefixes in tensor names, and the tensors that may be ignored.
 #include "names/names.h"
 
 #include <algorithm>
@@ -21,9 +21,9 @@ struct Prefix {
     ModelPart component;
 };
 
-// What stands before the names of a component in a file that holds several: first those of the original checkpoints, SD 1
-// and 2 before SDXL and its refiner (whose only encoder is SDXL's second), then those of stable-diffusion.cpp, diffusers' own
-// joint exports and ComfyUI.
+// Prefixes of a component's names in a file with several components: first those of the original checkpoints, SD 1 and
+// 2 before SDXL and its refiner (whose only encoder is SDXL's second), then those of stable-diffusion.cpp, diffusers'
+// own joint exports and ComfyUI.
 constexpr std::array<Prefix, 18> prefixes = {{
     {unet_prefix, ModelPart::unet},
     {vae_prefix, ModelPart::vae},
@@ -45,7 +45,7 @@ constexpr std::array<Prefix, 18> prefixes = {{
     {"text_encoders.clip_g.transformer.", ModelPart::text_encoder_2},
 }};
 
-// Beginnings of names that, in a file without prefixes, only one component has.
+// Beginnings of names that, in a file without prefixes, identify a component.
 constexpr std::array<Prefix, 18> evidence = {{
     {"down_blocks.", ModelPart::unet},
     {"up_blocks.", ModelPart::unet},
@@ -67,7 +67,7 @@ constexpr std::array<Prefix, 18> evidence = {{
     {"transformer.resblocks.", ModelPart::text_encoder},
 }};
 
-// Beginnings of all names of a component, prefixes aside, in the original spelling.
+// Beginnings of all names of a component, without prefixes, in the original naming.
 constexpr std::array<Prefix, 29> original_names = {{
     {"time_embed.", ModelPart::unet},
     {"label_emb.", ModelPart::unet},
@@ -107,7 +107,7 @@ template <size_t size> ModelPart component_of(std::string_view name, const std::
     return ModelPart::none;
 }
 
-// A name cut into the prefix that was recognised (empty where none) and the name within the component.
+// A name split into the recognized prefix (empty if none) and the name within the component.
 struct Split {
     std::string_view prefix;
     std::string_view local;
@@ -161,7 +161,7 @@ public:
             has_second |= parts.component == ModelPart::text_encoder_2;
             if (parts.prefix.empty()) {
                 const ModelPart evident = component_of(name, evidence);
-                // Names alone do not tell one text encoder from another.
+                // Names alone do not distinguish text encoders.
                 const bool expected_text = is_text_encoder(evident) && is_text_encoder(expected);
                 bare_.at(static_cast<size_t>(expected_text ? expected : evident)) = true;
             }
@@ -169,7 +169,7 @@ public:
             control_net_.note(parts.local);
             vae_.note(parts.local);
         }
-        // It has most names in common with a UNet, and a file cannot hold both without prefixes.
+        // It shares most names with a UNet, and a file cannot contain both without prefixes.
         if (is_bare(ModelPart::control_net)) bare_.at(static_cast<size_t>(ModelPart::unet)) = false;
         is_refiner_ = takes_vector && pools && !has_second;
     }
@@ -201,7 +201,7 @@ public:
 private:
     bool is_bare(ModelPart component) const { return bare_.at(static_cast<size_t>(component)); }
 
-    // Nothing where `local` is no name of the component in any spelling.
+    // Nothing if `local` is not a name of the component in any naming.
     std::optional<std::string> convert(ModelPart component, std::string_view local, bool & diffusers) const {
         std::optional<std::string> name;
         if (component == ModelPart::unet) name = unet_.convert(local);
@@ -277,10 +277,10 @@ bool ignorable(std::string_view name) {
         "scale_factor",
         "denoiser.log_sigmas",
         "cond_stage_model.text_projection",
-        // Text projections of SDXL that ComfyUI wrote: of the encoder that has none, and in a second spelling.
+        // SDXL text projections written by ComfyUI: for the encoder that has none, and under a second name.
         "conditioner.embedders.0.text_projection",
         "conditioner.embedders.1.model.transformer.text_projection.weight",
-        // Counters of training.
+        // Training counters.
         "global_step",
         "epoch",
         "step",
@@ -298,12 +298,12 @@ bool ignorable(std::string_view name) {
         "cond_stage_model.transformer.visual_projection.",
         "conditioner.embedders.1.transformer.vision_model.",
         "conditioner.embedders.1.transformer.visual_projection.",
-        "embedding_manager.", // of textual inversion: the text encoder once more
+        "embedding_manager.", // of textual inversion: a copy of the text encoder
         "optimizer.",
         "optimizer_states.",
         "lr_schedulers.",
         "callbacks.",
-        "depth_model.", // estimates the depth that a depth-to-image UNet takes
+        "depth_model.", // estimates the depth that a depth-to-image UNet needs
     };
     constexpr std::string_view endings[] = {".position_ids", ".num_batches_tracked", ".logit_scale"};
     return std::ranges::find(whole, name) != std::end(whole) ||

@@ -1,6 +1,6 @@
-// The one place that knows how the tensors of Stable Diffusion are spelled. Canonical are the names of the original
-// (LDM) checkpoints; those of diffusers, and the prefixes that tools put before either, are turned into them. Text encoders
-// have the names of transformers behind the original's prefix, whatever the original's own are.
+// The one place that knows the tensor names of Stable Diffusion. The canonical names are those of the original (LDM)
+// checkpoints; those of diffusers, and the prefixes that tools add to either, are mapped to them. Text encoders have
+// transformers' names after the original's prefix, whatever the original's own are.
 #pragma once
 
 #include <array>
@@ -10,8 +10,7 @@
 
 namespace diffusion {
 
-// `none` where a tensor belongs to no component that is known. The second text encoder is that of SDXL, which its refiner has
-// alone.
+// `none` if a tensor belongs to no known component. The second text encoder is SDXL's, the only one of its refiner.
 enum class ModelPart { none, unet, text_encoder, text_encoder_2, vae, control_net, tiny_autoencoder };
 inline constexpr size_t part_count = 7;
 
@@ -25,19 +24,19 @@ inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_m
 inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transformer.text_model.";
 
 struct CanonicalNames {
-    // As long as the names that were given, and in their order. A tensor of no known place keeps its own name.
+    // In the order and number of the given names. A tensor without a known place keeps its own name.
     std::vector<std::string> names;
     std::vector<ModelPart> components;
-    std::array<bool, part_count> open_clip = {}; // by ModelPart: a text encoder in the names of OpenCLIP
-    std::string layout; // "ldm" or "diffusers", whichever spells more of the tensors; empty where none is known
+    std::array<bool, part_count> open_clip = {}; // by ModelPart: a text encoder with OpenCLIP's names
+    std::string layout; // "ldm" or "diffusers", whichever names more of the tensors; empty if none is known
 };
 
-// Names the tensors of one file. Names without a prefix are recognised where the file has some that only one component
-// has (`down_blocks.`, `encoder.down.`, ...), or, where the caller knows the component of the file, by that.
+// Names the tensors of one file. Names without a prefix are recognized if the file has some that identify a component
+// (`down_blocks.`, `encoder.down.`, ...), or, if the caller knows the component of the file, by that.
 CanonicalNames canonical_names(const std::vector<std::string> & names, ModelPart expected = ModelPart::none);
 
-// True for a tensor, by its canonical name, that ordinary checkpoints carry and that drawing needs no more: buffers of
-// the training schedule, averaged copies of the weights, the discriminator of the VAE, the vision half of CLIP, ...
+// True for a tensor, by its canonical name, that ordinary checkpoints include and that is not needed: buffers of the
+// training schedule, averaged copies of the weights, the VAE's discriminator, the vision half of CLIP, ...
 bool ignorable(std::string_view canonical_name);
 
 } // namespace diffusion

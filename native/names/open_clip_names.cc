@@ -20,7 +20,7 @@ constexpr std::array<Rename, 6> roots = {{
     {"visual.", "vision_model."},
 }};
 
-// Behind the number of a block.
+// After the number of a block.
 constexpr std::array<Rename, 6> parts = {{
     {"attn.in_proj_", "self_attn.in_proj_"},
     {"attn.out_proj.", "self_attn.out_proj."},
@@ -43,7 +43,7 @@ std::optional<std::string> renamed(std::string_view name, const std::array<Renam
 std::optional<std::string> from_open_clip(std::string_view name) {
     constexpr std::string_view blocks = "transformer.resblocks.";
     if (!name.starts_with(blocks)) {
-        // What transformers calls `text_projection.weight` is not transposed.
+        // Unlike transformers' `text_projection.weight`, it is not transposed.
         return name.starts_with("text_projection.") ? std::nullopt : renamed(name, roots);
     }
     name.remove_prefix(blocks.size());

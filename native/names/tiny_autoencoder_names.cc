@@ -41,7 +41,7 @@ std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::stri
     const bool asked = expected == ModelPart::vae || expected == ModelPart::tiny_autoencoder;
     const bool halves = in_halves(names), places = !halves && asked && in_places(names);
     if (!halves && !places) return std::nullopt;
-    // The decoder's sequence begins with a layer without weights, which squeezes the latent.
+    // The decoder's sequence begins with a layer without weights, which clamps the latent.
     const bool decoder = std::ranges::find(names, "0.weight") == names.end();
     const bool preview = expected == ModelPart::tiny_autoencoder;
     CanonicalNames result;

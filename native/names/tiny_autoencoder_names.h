@@ -1,4 +1,4 @@
-// How the tensors of tiny autoencoders are spelled: as in diffusers, or by the plain places in a sequence as in TAESD's own files.
+// The tensor names of tiny autoencoders: as in diffusers, or by index in a sequence as in TAESD's own files.
 #pragma once
 
 #include <optional>
@@ -9,12 +9,12 @@
 
 namespace diffusion {
 
-// Prefixes of the canonical names: in place of the VAE, and beside it for previews.
+// Prefixes of the canonical names: in place of the VAE, and in addition to it for previews.
 inline constexpr const char * tiny_vae_prefix = "first_stage_model.tiny.";
 inline constexpr const char * tiny_preview_prefix = "tiny_autoencoder.";
 
-// The names of a file that is a tiny autoencoder; nothing where it is none. `expected` is what the file is taken for; plain
-// places alone are only understood where that is one of both.
+// The names of a file that is a tiny autoencoder; nothing if it is not. `expected` is the assumed content of the file;
+// bare indices are only recognized if that is one of the two.
 std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::string> & names, ModelPart expected);
 
 } // namespace diffusion

@@ -16,7 +16,7 @@ namespace {
 constexpr int most_words = 4;
 constexpr size_t most_copies = 4;
 
-// What modules that wrap others put between their names.
+// What wrapper modules insert between names.
 constexpr std::array<std::string_view, 4> wrappers = {"module.", "_orig_mod.", "_fsdp_wrapped_module.",
                                                       "_checkpoint_wrapped_module."};
 
@@ -49,7 +49,7 @@ bool is_averaged(std::string_view word) {
     return word == "ema" || word.starts_with("ema_") || word.ends_with("_ema");
 }
 
-// Tensors by the word before the first point of their names, which is taken off; averaged copies first, then the largest.
+// Tensors by the first word of their names, which is removed; averaged copies first, then the largest.
 std::vector<std::pair<std::string, Tensors>> by_first_word(const Tensors & tensors) {
     std::map<std::string, Tensors> groups;
     for (const StoredTensor & tensor : tensors) {
@@ -72,7 +72,7 @@ public:
     Unwrapper(const TensorTable & original, const Recognition & recognises)
         : original_(original), recognises_(recognises) {}
 
-    // Nothing where no network is found.
+    // Nothing if no network is found.
     std::optional<Tensors> unwrap(const Tensors & tensors, int words) const {
         if (recognises_(table_of(original_, tensors))) return tensors;
         if (words == 0) return std::nullopt;
@@ -85,7 +85,7 @@ public:
     }
 
 private:
-    // What is beside the network, but for copies of it.
+    // Everything next to the network except copies of it.
     static Tensors with_rest(Tensors network, const Tensors & tensors,
                              const std::vector<std::pair<std::string, Tensors>> & groups, size_t taken) {
         const auto & own = groups[taken].second;

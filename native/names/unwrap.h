@@ -1,4 +1,4 @@
-// Takes off what training and saving put before the names of a network.
+// Removes what training and saving put before the names of a network.
 #pragma once
 
 #include <functional>
@@ -9,10 +9,10 @@ namespace diffusion {
 
 using Recognition = std::function<bool(const TensorTable & table)>;
 
-// The same tensors, named as a network is that `recognises` knows; unchanged where there is none. Taken off are the wrappers of PyTorch
-// (`module.`, `_orig_mod.`, ...) at any place, and the words before all names (`state_dict.`, `model.`, `net.`, whatever they are),
-// where the rest is recognised. Of copies of a network under several words, the averaged one (`ema`, `params_ema`, ...) is taken, or else
-// the largest, and the others are dropped. Tensors beside it keep their names.
+// The same tensors, with the names of a network that `recognises` knows; unchanged if there is none. Removes PyTorch's
+// wrappers (`module.`, `_orig_mod.`, ...) anywhere, and words before all names (`state_dict.`, `model.`, `net.`,
+// whatever they are), if the rest is recognized. Of several copies of a network under different words, the averaged one
+// (`ema`, `params_ema`, ...) is used, or else the largest, and the others are dropped. Other tensors keep their names.
 TensorTable unwrap(const TensorTable & table, const Recognition & recognises);
 
 } // namespace diffusion

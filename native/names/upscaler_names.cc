@@ -13,7 +13,7 @@ namespace diffusion {
 
 namespace {
 
-// `RDB1.conv2.weight`, or with the layer's place in a sequence `RDB1.conv2.0.weight`, as `rdb1.conv2.weight`.
+// `RDB1.conv2.weight`, or with the layer's index in a sequence `RDB1.conv2.0.weight`, as `rdb1.conv2.weight`.
 std::optional<std::string> dense_block_name(std::string_view local) {
     if (!take(local, "RDB")) return std::nullopt;
     std::string name(local);
@@ -36,7 +36,7 @@ std::optional<std::string> release_name(std::string_view local) {
     return "body." + std::to_string(*block) + "." + *inner;
 }
 
-// Names of models trained with the code before that: `model.` and the layer's place in one sequence.
+// Names of models trained with earlier code: `model.` and the layer's index in one sequence.
 class SequenceNames {
 public:
     void note(std::string_view name) {
@@ -62,7 +62,7 @@ public:
     }
 
 private:
-    // The last two layers come behind those that enlarge.
+    // The last two layers follow those that enlarge.
     std::string after_body(int place) const {
         const auto index = std::distance(places_.begin(), places_.find(place));
         const auto left = static_cast<std::ptrdiff_t>(places_.size()) - index;

@@ -12,7 +12,7 @@ constexpr const char * exact_gelu = "gelu";
 // https://github.com/Stability-AI/ModelSpec; the second key is ComfyUI's.
 constexpr std::array<const char *, 2> prediction_keys = {"modelspec.prediction_type", "modelspec.predict_key"};
 
-// Empty for what has no activation to tell of.
+// Empty if there is no activation to record.
 std::string activation_key(ModelPart component) {
     if (component == ModelPart::text_encoder) return "diffusers.text_encoder.hidden_act";
     return component == ModelPart::text_encoder_2 ? "diffusers.text_encoder_2.hidden_act" : "";

@@ -1,4 +1,4 @@
-// What the configuration files of a diffusers folder say of a model, carried in the metadata of a single file.
+// What a diffusers folder's configuration files say about a model, stored in the metadata of a single file.
 #pragma once
 
 #include <map>
@@ -11,16 +11,16 @@ namespace diffusion {
 
 using Metadata = std::map<std::string, std::string>;
 
-// Keys and values for a file that holds all of `model`: its scheduler's configuration, the activation of text encoders of OpenCLIP, and
-// what its UNet predicts.
+// Keys and values for a file with all of `model`: its scheduler configuration, the activation of OpenCLIP text
+// encoders, and its UNet's prediction type.
 Metadata carried_configuration(const ModelTensors & model);
 
-// The scheduler's configuration in the metadata of these files; empty where there is none. Throws Error (model_corrupt).
+// The scheduler configuration in the metadata of these files; empty if there is none. Throws Error (model_corrupt).
 JsonValues carried_scheduler(const TensorTable & table);
 
 bool is_carried_open_clip(const TensorTable & table, ModelPart component);
 
-// What the metadata of these files says that the UNet predicts; empty where it says nothing.
+// The UNet's prediction type from the metadata of these files; empty if they do not say.
 std::string metadata_prediction(const TensorTable & table);
 
 } // namespace diffusion

@@ -18,7 +18,7 @@ struct Beginning {
     FileKind kind;
 };
 
-// What only the tensors of one kind begin with.
+// Beginnings of names that only one type of file has.
 constexpr std::array<Beginning, 16> beginnings = {{
     {unet_prefix, FileKind::model},
     {text_prefix, FileKind::model},
@@ -32,7 +32,7 @@ constexpr std::array<Beginning, 16> beginnings = {{
     {"conv_first.", FileKind::upscaler},
     {"RRDB_trunk.", FileKind::upscaler},
     {"model.1.sub.", FileKind::upscaler},
-    // MiDaS, of its authors and of transformers
+    // MiDaS, by its authors and by transformers
     {"pretrained.model.", FileKind::depth},
     {"scratch.refinenet1.", FileKind::depth},
     {"dpt.", FileKind::depth},
@@ -40,7 +40,7 @@ constexpr std::array<Beginning, 16> beginnings = {{
     {"depth_model.", FileKind::depth},
 }};
 
-// Of a word, as many as fit a chunk.
+// Per word, as many as fit a chunk.
 constexpr int64_t most_vectors = 75;
 
 bool take_number(std::string_view & name) {
@@ -58,13 +58,13 @@ bool is_of_taesd(std::string_view name) {
     return take_number(name) && name == ".conv.4.weight";
 }
 
-// SRVGGNetCompact: convolutions and slopes of PReLU by turns.
+// SRVGGNetCompact: convolutions and PReLU slopes alternate.
 bool is_compact_upscaler(const TensorTable & table) {
     const StoredTensor *first = table.find("body.0.weight"), *slopes = table.find("body.1.weight");
     return first && slopes && first->n_dims == 4 && slopes->n_dims == 1;
 }
 
-// Vectors under words of one's own, of one width, or for each text encoder.
+// Vectors under arbitrary words, of one width, or for each text encoder.
 bool is_embedding(const TensorTable & table) {
     const auto & tensors = table.tensors();
     for (const char * name : {"clip_l", "clip_g", "text_encoders_0", "text_encoders_1"}) {

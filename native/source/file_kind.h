@@ -1,4 +1,4 @@
-// What a file of tensors is for, by their names: a model, or something that goes with one.
+// What a tensor file is for, by its tensor names: a model, or something that goes with one.
 #pragma once
 
 #include <string>
@@ -12,10 +12,10 @@ enum class FileKind { unknown, model, lora, embedding, control_net, taesd, upsca
 // `table` under canonical names (names.h). A part of a model is a model.
 FileKind file_kind(const TensorTable & table);
 
-// By names that only it has; an embedding is told by its shape, under any word.
+// By names that only it has; an embedding is recognized by its shape, under any word.
 bool is_told_by_names(FileKind kind);
 
-// As lib/native/inspection.ts has it: "lora"; empty for `unknown`.
+// As in lib/native/inspection.ts: "lora"; empty for `unknown`.
 std::string file_kind_name(FileKind kind);
 
 // "a LoRA; pass it as an entry of `loras`"; empty for `unknown` and `model`.

@@ -1,4 +1,4 @@
-// What the files of a model say of the noise that it was trained with, as they say it; family/noise.h makes sense of it.
+// What the files of a model say about the noise it was trained on, unprocessed; family/noise.h interprets it.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@
 
 namespace diffusion {
 
-// Tables that are stored: the products of alphas (LDM), or sigmas (Stability's generative-models).
+// Stored tables: the products of alphas (LDM), or sigmas (Stability's generative-models).
 inline constexpr const char *stored_alphas = "alphas_cumprod", *stored_sigmas = "denoiser.sigmas";
 
-// What the files that the UNet comes from say.
+// From the files of the UNet.
 struct NoiseSources {
     JsonValues scheduler;            // of diffusers' scheduler_config.json
     std::string prediction;          // of GGUF or safetensors metadata
@@ -22,8 +22,8 @@ struct NoiseSources {
     bool empty() const { return scheduler.empty() && prediction.empty() && marks.empty(); }
 };
 
-// A tensor, by its name, that no network reads and that says something of the noise: a table of levels, or an empty one whose
-// name is all that it says.
+// A tensor, by its name, that no network reads and that describes the noise: a table of levels, or an empty one that
+// says something by its name alone.
 bool is_noise_mark(std::string_view name);
 
 } // namespace diffusion

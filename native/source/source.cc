@@ -1,4 +1,4 @@
-// Opening the parts of a model, single files and diffusers folders alike, and joining them under canonical names.
+// Opens the parts of a model, single files and diffusers folders alike, and joins them under canonical names.
 #include "source/source.h"
 
 #include <algorithm>
@@ -25,11 +25,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Naming and binding are linear in this for every level and block; the largest checkpoints of the field have some
-// thousands.
+// Naming and binding are linear in this for every level and block; the largest known checkpoints have a few thousand.
 constexpr size_t most_tensors = 100'000;
 
-// A component in a diffusers folder: its subfolder, and the stems of its weights as safetensors and as PyTorch pickle.
+// A component in a diffusers folder: its subfolder, and the file name stems of its weights as safetensors and as
+// PyTorch pickle.
 struct FolderPlace {
     ModelPart component;
     const char * folder;
@@ -46,11 +46,11 @@ constexpr std::array<FolderPlace, 6> folder_places = {{
     {ModelPart::tiny_autoencoder, "taesd", "diffusion_pytorch_model", "diffusion_pytorch_model"},
 }};
 
-// One file of the model, and what it is taken for.
+// One file of the model, and its assumed content.
 struct Part {
     TensorTable table;
     CanonicalNames names;
-    ModelPart only = ModelPart::none; // the one component that is taken from it; `none` for all
+    ModelPart only = ModelPart::none; // the one component to use from it; `none` for all
 };
 
 std::string utf8(const fs::path & path) {
@@ -59,7 +59,7 @@ std::string utf8(const fs::path & path) {
 }
 
 bool is_directory(const std::string & path) {
-    std::error_code ignored; // a path that cannot be looked at is left to the opening of it, which says why
+    std::error_code ignored; // opening it reports why a path cannot be examined
     return fs::is_directory(native_path(path), ignored);
 }
 
@@ -93,8 +93,7 @@ Part open_part(const std::string & path, ModelPart expected, ModelPart only, con
     return part;
 }
 
-// The weights of a component in its folder, safetensors and the file without a variant first; empty where there are
-// none.
+// The weights of a component in its folder, safetensors and the file without a variant first; empty if there are none.
 fs::path find_weights(const fs::path & folder, const FolderPlace & place) {
     const std::string stem = place.stem, pickle_stem = place.pickle_stem;
     for (const std::string & name :
@@ -113,7 +112,7 @@ std::string looked_for(const FolderPlace & place) {
            ".bin, their .fp16 variants and the .index.json of each";
 }
 
-// Empty where the file is not there.
+// Empty if the file does not exist.
 JsonValues read_config(const fs::path & config) {
     if (!is_there(config)) return {};
     const std::string path = utf8(config);
@@ -127,8 +126,8 @@ JsonValues read_scheduler(const fs::path & folder) {
     return read_config(folder / "scheduler" / "scheduler_config.json");
 }
 
-// Queries, keys and values that one tensor holds, as the three that they are in transformers; the tensor itself where it
-// holds something else.
+// Splits a tensor with queries, keys and values into transformers' three; the tensor itself if it contains something
+// else.
 std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
     constexpr std::string_view fused = ".self_attn.in_proj_";
     const size_t at = tensor.name.find(fused);
@@ -160,7 +159,7 @@ public:
         if (!model_.empty()) open_model();
         for (const auto & [component, path] : own_) open_own(component, path);
         for (const Part & part : parts_) add(part);
-        // A UNet of its own that says nothing is taken for one like the model's.
+        // A separate UNet that says nothing is assumed to match the model's.
         result_.noise = std::move(own_noise_.empty() ? noise_ : own_noise_);
         result_.layout = parts_.front().names.layout;
         return std::move(result_);
@@ -175,7 +174,7 @@ private:
         const fs::path folder = native_path(model_);
         bool found = false;
         for (const FolderPlace & place : folder_places) {
-            // A whole pipeline's folder may have one beside the model, which is not a part of it.
+            // The folder of a full pipeline may have one next to the model, which is not a part of it.
             const bool beside =
                 place.component == ModelPart::control_net || place.component == ModelPart::tiny_autoencoder;
             if (beside || !is_there(folder / place.folder)) continue;
@@ -201,10 +200,10 @@ private:
             parts_.back().names.open_clip.at(static_cast<size_t>(place.component)) = true;
     }
 
-    // A part of its own: a file of that component, a file of several, the folder of the component or of a whole model.
+    // A separate part: a file of that component, a file of several, the folder of the component or of a full model.
     void open_own(ModelPart component, const std::string & path) {
         if (!is_directory(path)) {
-            // Names alone do not tell the second text encoder from the first.
+            // Names alone do not distinguish the second text encoder from the first.
             const bool second = component == ModelPart::text_encoder_2;
             parts_.push_back(open_part(path, second ? component : ModelPart::none, component, cancellation_));
         } else {
@@ -232,15 +231,14 @@ private:
     bool wanted(const Part & part, size_t i) const {
         const ModelPart component = part.names.components[i];
         if (part.only == ModelPart::none) return !own_.count(component);
-        // What a part of its own has beside its component is dropped where it is known, and left to be found unused
-        // where not.
+        // Whatever else a separate part's file contains is dropped if it is known, and left to be found unused if not.
         return component == part.only || (component == ModelPart::none && !ignorable(part.names.names[i]));
     }
 
     void add(const Part & part) {
         const int first = static_cast<int>(result_.table.files().size());
         for (StoredFile file : part.table.files()) {
-            file.n_tensors = 0; // add() counts those that are taken
+            file.n_tensors = 0; // add() counts those that are used
             result_.table.add_file(std::move(file));
         }
         NoiseSources * noise = part.only == ModelPart::unet   ? &own_noise_
@@ -270,10 +268,10 @@ private:
     }
 
     const Cancellation & cancellation_;
-    std::map<ModelPart, std::string> own_; // parts given on their own
+    std::map<ModelPart, std::string> own_; // separate parts
     std::string model_;
     std::vector<Part> parts_;
-    NoiseSources noise_, own_noise_; // of the model, and of a UNet given on its own
+    NoiseSources noise_, own_noise_; // of the model, and of a separate UNet
     ModelTensors result_;
 };
 

@@ -13,40 +13,41 @@
 namespace diffusion {
 
 struct Source {
-    std::string model; // empty where not given
+    std::string model; // empty if not given
     std::string unet;
     std::string text_encoder;
     std::string vae;
     std::string text_encoder_2{};   // the second of SDXL
     std::string tiny_autoencoder{}; // for previews
-    std::string control_net{};      // taken from nothing but a part of its own
+    std::string control_net{};      // only used from a separate part
 };
 
 struct ModelTensors {
     TensorTable table;  // canonical names
     std::string layout; // "ldm" or "diffusers", of the first file
-    NoiseSources noise; // of the files that the UNet comes from
-    // By ModelPart: a text encoder of OpenCLIP, by the names of its tensors or transformers' config.json.
+    NoiseSources noise; // of the UNet's files
+    // By ModelPart: an OpenCLIP text encoder, by the names of its tensors or transformers' config.json.
     std::array<bool, part_count> open_clip = {};
 };
 
-// Opens all parts, resolves diffusers folders, renames to canonical names, and lets a part given on its own replace
-// that of `model`. Tensors of no known component keep their own names. Throws Error.
+// Opens all parts, resolves diffusers folders, renames to canonical names, and lets a separate part replace that of
+// `model`. Tensors of unknown components keep their own names. Throws Error.
 ModelTensors open_source(const Source & source, const Cancellation & cancellation);
 
-// The tensors of one file under their own names, but for what training put before them.
+// The tensors of one file under their own names, without what training put before them.
 struct NamedTensors {
     TensorTable table;
     CanonicalNames names; // of each
 };
 
-// Opens a file, or the shards of an index, whatever it holds. Throws Error.
+// Opens a file, or the shards of an index, whatever it contains. Throws Error.
 NamedTensors open_tensors(const std::string & path, const Cancellation & cancellation);
 
-// One file, or the index of its shards, and no part beside it.
+// One file, or the index of its shards, and no separate part.
 bool is_file_alone(const Source & source);
 
-// Of a folder, the weights of the depth estimator in it: that of a diffusers model, or of transformers. Any other path as it is.
+// For a folder, the weights of its depth estimator: that of a diffusers model, or of transformers. Any other path is
+// returned unchanged.
 std::string depth_estimator_file(const std::string & path);
 
 } // namespace diffusion

@@ -1,4 +1,4 @@
-// Small files of tensors that are read as a whole.
+// Small tensor files that are read completely.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ struct FloatTensor {
     std::vector<float> values;
 };
 
-// Every tensor of a file that has_numbers() and a name that begins with `prefix`, in the file's order; others are left out. Throws
-// Error: that of TensorTable::open, and model_unsupported for more than `most_values`.
+// Every tensor of a file that has_numbers() and a name that begins with `prefix`, in the file's order; others are
+// omitted. Throws Error: that of TensorTable::open, and model_unsupported for more than `most_values`.
 std::vector<FloatTensor> read_tensors(const std::string & path, int64_t most_values, const std::string & prefix,
                                       const Cancellation & cancellation);
 
