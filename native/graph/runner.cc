@@ -243,7 +243,7 @@ std::vector<size_t> Runner::reserve(Plan & draft) const {
     return sizes;
 }
 
-void Runner::clear() {
+void Runner::forget_all() noexcept {
     plans_.clear();
     return_freed_memory();
 }

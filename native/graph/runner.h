@@ -46,9 +46,9 @@ public:
     // Bytes of compute memory that the graphs of that name hold.
     size_t held_bytes(const std::string & name) const;
 
-    void clear(); // all
     // Forgets the graphs of that name, for weights or the way they are used have changed.
     void forget(const std::string & name) noexcept;
+    void forget_all() noexcept;
 
 private:
     struct Plan;

@@ -70,8 +70,10 @@ struct Engine::Impl {
           runner(device, options.profile ? &profile.emplace() : nullptr),
           residency(files.weights(), files.bound(), device, runner, options.placement, options.residency),
           lora_sets(files.weights(), device.backends().back(), device.cpu() != nullptr) {
-        if (files.model && files.model->family->bind_control_net) {
-            control_nets.emplace(*files.model, device, runner, "UNet", options.placement);
+        for (const BoundComponent & component : files.bound()) {
+            signatures.push_back(component.network->signature());
+            if (!signatures.back().takes_controls || !files.model->family->bind_control_net) continue;
+            control_nets.emplace(*files.model, device, runner, component.label, options.placement);
         }
         if (device.cpu()) pack_weights();
         residency.open(options.on_progress, cancellation);
@@ -82,10 +84,9 @@ struct Engine::Impl {
             compute.mapped_bytes += bytes.mapped;
             compute.allocated_bytes += bytes.allocated;
         }
-        for (const BoundComponent & component : files.bound()) signatures.push_back(component.network->signature());
     }
 
-    ~Impl() { runner.clear(); } // graphs read weights
+    ~Impl() { runner.forget_all(); } // graphs read weights
 
     void pack_weights() {
         int64_t numbers = 0;
