@@ -33,6 +33,8 @@ if (files.length === 0) {
 }
 // Without flags from an outer test run, whose children would report to it.
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+// Keeps modules without their types: programs that tests start are ready in a third of the time.
+if (!compiles) env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'node');
 
 const node = (...args) => spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' }).status ?? 1;
 const name = values.name === undefined ? [] : ['--test-name-pattern', values.name];
