@@ -38,8 +38,7 @@ public:
     const PeftConfig & of(const std::string & layer, std::string_view & local) const;
 
 private:
-    std::map<std::string, PeftConfig>
-        configs_; // by component: "unet", "text_encoder", ..., or "" for a file with only one
+    std::map<std::string, PeftConfig> configs_; // by component: "unet", "text_encoder", ..., or "" if there is only one
 };
 
 // Where the configuration of an adapter file of that name would be; empty for other names.
