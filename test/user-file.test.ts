@@ -53,7 +53,7 @@ if (process.platform === 'linux') {
   PATHS.push([
     'a file of messages to wait for',
     () => '/proc/kmsg',
-    /temporarily unavailable|permitted|is empty|is none/,
+    /temporarily unavailable|permitted|is empty|is not one/,
   ]);
 }
 if (process.getuid?.() !== 0) PATHS.push(['a file without permission', () => inFolder('locked'), /denied/]);

@@ -78,7 +78,7 @@ const ROWS: Record<string, [flags: () => string[], exitCode: 1 | 2, message: Reg
   ],
   'nine controls': [() => Array(9).fill(good()).flat(), 2, /at most 8 controls for --control-net but received 9/],
   'a missing image': [() => ['--control-net', net, '--control-image', '/no/such.png'], 1, /no\/such\.png/],
-  'an image that is none': [() => ['--control-net', net, '--control-image', text], 1, /text\.png' is none/],
+  'an image that is none': [() => ['--control-net', net, '--control-image', text], 1, /text\.png' is not one/],
   'a missing ControlNet': [() => ['--control-net', '/no/such.pth', '--control-image', edges], 1, /no\/such\.pth/],
   'a ControlNet of another family': [
     () => ['--control-net', tinyControlNet({ architecture: sd2Architecture }), '--control-image', edges],
