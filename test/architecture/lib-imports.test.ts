@@ -21,7 +21,7 @@ const imports = new Map(files.map((file) => [file, importsOf(file)]));
 
 function importsOf(file: string): string[] {
   const base = new URL(file, lib);
-  return [...readFileSync(base, 'utf8').matchAll(/\b(?:from|import\()\s*'(\.[^']+)'/g)].map(([, path = '']) =>
+  return [...readFileSync(base, 'utf8').matchAll(/\b(?:from|import)\b\s*\(?\s*'(\.[^']+)'/g)].map(([, path = '']) =>
     new URL(path, base).href.slice(lib.href.length),
   );
 }
