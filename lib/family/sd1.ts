@@ -3,7 +3,10 @@
 import { DIFFUSION } from './diffusion.ts';
 import type { Family, LatentFormat } from './family.ts';
 
-/** The latents of Stable Diffusion 1 and 2, with the projection that ComfyUI and stable-diffusion.cpp publish for them. */
+/**
+ * The latents of Stable Diffusion 1 and 2: the scale brings them near unit variance (Rombach et al. 2022, arXiv:2112.10752, appendix D.1).
+ * With the projection that ComfyUI and stable-diffusion.cpp publish.
+ */
 export const SD1_LATENT: LatentFormat = {
   scale: 0.18215,
   shift: 0,

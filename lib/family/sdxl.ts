@@ -3,7 +3,7 @@
 import { DIFFUSION } from './diffusion.ts';
 import type { Family, LatentFormat } from './family.ts';
 
-/** The latents of SDXL and its refiner, with the projection that stable-diffusion.cpp publishes for them. */
+/** The latents of SDXL and its refiner (Podell et al. 2023, arXiv:2307.01952), with the projection that stable-diffusion.cpp publishes. */
 export const XL_LATENT: LatentFormat = {
   scale: 0.13025,
   shift: 0,

@@ -26,6 +26,7 @@ import { generate, type SecondPass, type Task } from '../pipeline/generation.ts'
 import { secondSteps } from '../pipeline/hires.ts';
 import { img2img } from '../pipeline/img2img.ts';
 import { inpaint } from '../pipeline/inpaint.ts';
+import { latentScaleOf } from '../pipeline/latents.ts';
 import { readPrompts } from '../pipeline/prompts.ts';
 import { txt2img } from '../pipeline/txt2img.ts';
 import { type SchedulerName, schedulerFor } from '../schedule/index.ts';
@@ -46,6 +47,8 @@ export interface ModelInfo extends LoadedModelInfo {
   /** Size in pixels of the images that it draws by default. */
   readonly defaultWidth: number;
   readonly defaultHeight: number;
+  /** Factor from VAE latents to those of the diffusion: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 1 with a tiny autoencoder as the VAE. */
+  readonly scalingFactor: number;
   /** Schedule of the samplers that have none of their own: `discrete`, or what the scheduler's configuration asks for. */
   readonly defaultScheduler: SchedulerName;
 }
@@ -346,5 +349,6 @@ function describeModel(info: LoadedModelInfo, family: Family, name: string): Mod
   const side = (pixels: string | undefined) =>
     Math.max(1, Math.round(Number(pixels ?? fallback) / info.vaeScaleFactor)) * info.vaeScaleFactor;
   const defaultScheduler = schedulerFor(info.noise.spacing);
-  return { ...info, name, defaultScheduler, defaultWidth: side(width), defaultHeight: side(height) };
+  const { scale: scalingFactor } = latentScaleOf(info);
+  return { ...info, name, scalingFactor, defaultScheduler, defaultWidth: side(width), defaultHeight: side(height) };
 }

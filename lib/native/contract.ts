@@ -112,8 +112,6 @@ export interface LoadedModelInfo {
   readonly latentChannels: number;
   /** Pixels along one side of a latent's cell: 8 for SD 1.x. */
   readonly vaeScaleFactor: number;
-  /** Factor from VAE latent to diffusion latent: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 1 where the VAE is a tiny autoencoder. */
-  readonly scalingFactor: number;
   /** Whether a tiny autoencoder is there for previews: beside the VAE, or in its place. */
   readonly tinyAutoencoder: boolean;
   /** Channels that the UNet takes: those of the latent, and more where it inpaints, edits or follows depth. */

@@ -10,7 +10,7 @@ import type { Networks, Shape } from '../native/networks.ts';
 export type LatentScale = Pick<LatentFormat, 'scale' | 'shift'>;
 
 /** That of a model: its family's, unless a tiny autoencoder takes the place of the VAE, whose latents are those of the diffusion. */
-export function latentScaleOf(info: LoadedModelInfo): LatentScale {
+export function latentScaleOf(info: Pick<LoadedModelInfo, 'family' | 'components'>): LatentScale {
   const vae = info.components.find(({ kind }) => kind === 'vae');
   return vae?.config.tiny === true ? { scale: 1, shift: 0 } : familyOf(info).latent;
 }

@@ -162,7 +162,6 @@ static Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
     object.Set("components", parts_to_js(env, info.parts));
     object.Set("latentChannels", number_to_js(env, vae.latent_channels));
     object.Set("vaeScaleFactor", number_to_js(env, vae.scale_factor));
-    object.Set("scalingFactor", info.scaling_factor);
     object.Set("tinyAutoencoder", vae.tiny || info.facts.decoders.contains("tiny_decoder"));
     object.Set("inChannels", number_to_js(env, denoiser.in_channels));
     object.Set("vectorSize", number_to_js(env, denoiser.vector_size));

@@ -53,7 +53,6 @@ struct Family {
     std::string (*variant)(const Model & model) = nullptr;
     // "epsilon" or "v", where no file says it. Default "epsilon".
     std::string (*likely_prediction)(const Model & model) = nullptr;
-    double scaling_factor = 1; // from latents of the VAE to those of the diffusion
     // Throws Error (model_mismatch) where the networks do not go together.
     void (*require_fit)(const Model & model) = nullptr;
     // A ControlNet for the model. Throws Error.

@@ -13,7 +13,6 @@ const Family & sd1() {
         .parts = {text_encoder_part("text encoder", {}), unet_part(), vae_part(), tiny_autoencoder_part()},
         .absent = absent_halves(),
         .variant = concat_variant,
-        .scaling_factor = sd_scaling_factor,
         .require_fit = require_matching_sizes,
         .bind_control_net = bind_unet_control_net,
     };

@@ -54,7 +54,6 @@ const Family & sd2() {
         .absent = absent_halves(),
         .variant = concat_variant,
         .likely_prediction = likely_prediction,
-        .scaling_factor = sd_scaling_factor,
         .require_fit = require_matching_sizes,
         .bind_control_net = bind_unet_control_net,
     };

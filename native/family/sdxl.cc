@@ -18,7 +18,6 @@ const Family & sdxl() {
                   tiny_autoencoder_part()},
         .absent = absent_halves(),
         .variant = concat_variant,
-        .scaling_factor = xl_scaling_factor,
         .require_fit = require_matching_sizes,
         .bind_control_net = bind_unet_control_net,
     };

@@ -11,9 +11,6 @@
 
 namespace diffusion {
 
-// Keeps what a VAE of SD 1 and 2 makes near unit variance (Rombach et al. 2022, appendix D.1), and one of SDXL (Podell et al. 2023).
-inline constexpr double sd_scaling_factor = 0.18215, xl_scaling_factor = 0.13025;
-
 // A text encoder of CLIP, the first or the second of SDXL. `label` stands in messages; `use` gets the rest from the files.
 FamilyPart text_encoder_part(const char * label, ClipTextUse use, Need need = Need::required);
 FamilyPart text_encoder_2_part(const char * label, ClipTextUse use, Need need = Need::required);

@@ -207,10 +207,9 @@ std::unique_ptr<Engine> Engine::open(const Source & source, const NoiseGiven & g
     for (const std::string & warning : opened.model->noise->warnings) log_warning(warning);
     auto impl = std::make_unique<Impl>(std::move(opened), options, cancellation);
     const Model & model = *impl->files.model;
-    const double factor = model.facts.decoders.at("vae_decoder").tiny ? 1 : model.family->scaling_factor;
-    impl->info = ModelInfo{model.family_name, *model.noise, model.parts,
-                           model.facts,       factor,       model.tensors.table.files().front().metadata,
-                           impl->compute};
+    impl->info = ModelInfo{
+        model.family_name, *model.noise, model.parts, model.facts, model.tensors.table.files().front().metadata,
+        impl->compute};
     return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 

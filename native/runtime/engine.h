@@ -48,7 +48,6 @@ struct ModelInfo {
     Noise noise;
     std::vector<PartInfo> parts;
     ModelFacts facts;
-    double scaling_factor = 0;
     std::map<std::string, std::string> metadata;
     ComputeInfo compute;
 };

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { familyOf } from '../../lib/family/index.ts';
-import { fromDiffusion, sampleLatent, toDiffusion } from '../../lib/pipeline/latents.ts';
+import { fromDiffusion, latentScaleOf, sampleLatent, toDiffusion } from '../../lib/pipeline/latents.ts';
 
 describe('the family of a model', () => {
   for (const [family, name] of [
@@ -25,6 +25,18 @@ describe('the family of a model', () => {
       });
     });
   }
+
+  test('says how its latents are scaled, and a tiny autoencoder in place of the VAE that they are not', () => {
+    const scaleOf = (family: string, tiny: boolean) => {
+      const components = [{ kind: 'vae' as const, config: { tiny }, parameters: 0, bytes: 0, types: {} }];
+      return latentScaleOf({ family, components }).scale;
+    };
+    assert.deepEqual(
+      ['sd1', 'sd2-depth', 'sdxl', 'sdxl-refiner'].map((family) => scaleOf(family, false)),
+      [0.18215, 0.18215, 0.13025, 0.13025],
+    );
+    assert.equal(scaleOf('sdxl', true), 1);
+  });
 
   test('has a projection of its four channels, and a tokenizer for each text encoder', () => {
     for (const [family, tokenizers] of [

@@ -30,7 +30,6 @@ interface Family {
   readonly family: string;
   /** What the model says of its text encoders: kind, width and default layer. */
   readonly encoders: readonly (readonly [kind: string, width: number, clipSkip: number])[];
-  readonly scalingFactor: number;
   /** What it is conditioned with beside the text, as in families.py. */
   readonly numbers?: readonly number[];
   readonly guidance?: number;
@@ -42,7 +41,6 @@ const FAMILIES: readonly Family[] = [
     architecture: sd2Architecture,
     family: 'sd2',
     encoders: [['openclip', 128, 2]],
-    scalingFactor: 0.18215,
   },
   {
     name: 'xl',
@@ -52,7 +50,6 @@ const FAMILIES: readonly Family[] = [
       ['clip', 64, 2],
       ['openclip', 128, 2],
     ],
-    scalingFactor: 0.13025,
     numbers: [1024, 768, 8, 16, 512, 640],
   },
   {
@@ -60,7 +57,6 @@ const FAMILIES: readonly Family[] = [
     architecture: refinerArchitecture,
     family: 'sdxl-refiner',
     encoders: [['openclip', 128, 2]],
-    scalingFactor: 0.13025,
     numbers: [1024, 768, 8, 16, 6],
   },
   {
@@ -71,7 +67,6 @@ const FAMILIES: readonly Family[] = [
       ['clip', 64, 2],
       ['openclip', 128, 2],
     ],
-    scalingFactor: 0.13025,
     numbers: [512, 512, 0, 0, 512, 512],
   },
   {
@@ -79,14 +74,12 @@ const FAMILIES: readonly Family[] = [
     architecture: distilledArchitecture,
     family: 'sd1',
     encoders: [['clip', 64, 1]],
-    scalingFactor: 0.18215,
   },
   {
     name: 'lcm',
     architecture: lcmArchitecture,
     family: 'sd1',
     encoders: [['clip', 64, 1]],
-    scalingFactor: 0.18215,
     guidance: 8.5,
   },
   {
@@ -94,7 +87,6 @@ const FAMILIES: readonly Family[] = [
     architecture: inpaintArchitecture,
     family: 'sd1-inpaint',
     encoders: [['clip', 64, 1]],
-    scalingFactor: 0.18215,
   },
 ];
 
@@ -132,7 +124,6 @@ for (const family of FAMILIES) {
       const { info } = model;
       await model.dispose();
       assert.equal(info.family, family.family);
-      assert.equal(info.scalingFactor, family.scalingFactor);
       assert.equal(info.prediction, 'epsilon');
       assert.deepEqual(
         info.textEncoders.map(({ kind, width, clipSkip }) => [kind, width, clipSkip]),
