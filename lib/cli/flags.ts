@@ -233,6 +233,14 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     description: 'copy weights when a model is loaded: its files may change then',
   },
   {
+    name: 'residency',
+    kind: 'text',
+    topic: 'compute',
+    option: 'residency',
+    on: GENERATION_COMMANDS,
+    description: 'which networks stay in memory: keep, unload, or a budget in bytes',
+  },
+  {
     name: 'device',
     kind: 'text',
     topic: 'compute',

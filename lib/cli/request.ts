@@ -18,7 +18,10 @@ import { UsageError } from './usage-error.ts';
 export interface Request {
   /** Undefined for the model that comes along. */
   readonly source: ModelSource | undefined;
-  readonly load: Pick<LoadOptions, 'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap'>;
+  readonly load: Pick<
+    LoadOptions,
+    'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap' | 'residency'
+  >;
   /** Those of the method that has the name of the command. */
   readonly options: AnyGenerationOptions;
   readonly count: number;
@@ -42,7 +45,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     if (flag.value !== undefined) values[flag.option] = values[flag.option] === undefined ? flag.value : true;
     else values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
   }
-  const { device, threads, precision, prediction: predicted, zeroTerminalSnr, ...others } = values;
+  const { device, threads, precision, prediction: predicted, zeroTerminalSnr, residency, ...others } = values;
   const prediction = predicted === 'eps' ? 'epsilon' : predicted;
   const { source, rest } = readSource(commandLine, others, problems);
   const options: Record<string, unknown> = {
@@ -58,6 +61,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     load: withoutUndefined({
       ...{ device, threads, precision, prediction, zeroTerminalSnr },
       mmap: flags['no-mmap'] ? false : undefined,
+      residency: readResidency(residency),
     }),
     options: withoutUndefined(options) as unknown as AnyGenerationOptions,
     count,
@@ -65,6 +69,12 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     json: flags.json === true,
     verbose: flags.verbose === true,
   };
+}
+
+/** A number is a budget in bytes; what is neither a number nor a word that is known, the check of the option refuses. */
+function readResidency(value: unknown): unknown {
+  const budget = toNumber(value);
+  return typeof budget === 'number' ? { budget } : value;
 }
 
 /** The flags of the second pass as the option that they make together. */

@@ -2,7 +2,7 @@
 
 import { DIFFUSION } from './diffusion.ts';
 import type { Family } from './family.ts';
-import { SD1_LATENT } from './sd1.ts';
+import { SD1_LATENT } from './latent-formats.ts';
 
 export const sd2: Family = {
   ...DIFFUSION,

@@ -2,7 +2,7 @@
 
 import { DIFFUSION } from './diffusion.ts';
 import type { Family } from './family.ts';
-import { XL_LATENT } from './sdxl.ts';
+import { XL_LATENT } from './latent-formats.ts';
 
 export const sdxlRefiner: Family = {
   ...DIFFUSION,

@@ -1,20 +1,8 @@
 // Stable Diffusion XL.
 
 import { DIFFUSION } from './diffusion.ts';
-import type { Family, LatentFormat } from './family.ts';
-
-/** The latents of SDXL and its refiner (Podell et al. 2023, arXiv:2307.01952), with the projection that stable-diffusion.cpp publishes. */
-export const XL_LATENT: LatentFormat = {
-  scale: 0.13025,
-  shift: 0,
-  projection: [
-    [0.258303, 0.27764, 0.329699],
-    [-0.299701, 0.105446, 0.014194],
-    [0.050522, 0.186163, -0.143257],
-    [-0.211938, -0.149892, -0.080036],
-    [0.144381, -0.033313, 0.007061],
-  ],
-};
+import type { Family } from './family.ts';
+import { XL_LATENT } from './latent-formats.ts';
 
 export const sdxl: Family = {
   ...DIFFUSION,

@@ -17,11 +17,11 @@ describe('the family of a model', () => {
     test(`${family} is a model of ${name}`, () => assert.equal(familyOf({ family }).name, name));
   }
 
-  for (const family of ['flux', '', 'sd', 'sd12', 'inpaint']) {
+  for (const family of ['unheard-of', '', 'sd', 'sd12', 'inpaint']) {
     test(`'${family}' is unknown, and the error names those that are known`, () => {
       assert.throws(() => familyOf({ family }), {
         code: 'ERR_MODEL_UNSUPPORTED',
-        message: /the families sd1, sd2, sdxl, sdxl-refiner but received/,
+        message: /the families sd1, sd2, .*but received/,
       });
     });
   }
