@@ -274,6 +274,7 @@ ComponentMemory Engine::estimate(const std::string & component, Arrays inputs, c
     const LogScope scope(e.on_log);
     e.collect();
     const Prepared p = e.prepare(component, std::move(inputs), options);
+    e.lora_sets.find(options.loras); // only checked: what they add takes no memory that is known before
     return e.residency.measure(p.component, p.variant, p.inputs, e.build_of(p, options));
 }
 

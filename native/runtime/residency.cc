@@ -40,7 +40,10 @@ void Residency::load(Entry & entry, const PlacedWeights::Progress & progress, co
 }
 
 void Residency::unload(size_t component) noexcept {
-    Entry & entry = entries_[component];
+    unload(entries_[component]);
+}
+
+void Residency::unload(Entry & entry) noexcept {
     if (!entry.placed) return;
     runner_.forget(entry.component->label);
     entry.last_packed = packed_bytes(entry);
@@ -68,21 +71,22 @@ void Residency::settle(size_t component) noexcept {
     make_room(entry, weight_bytes(component).allocated + packed_bytes(entry));
 }
 
-// Unloads others, so that `needed` bytes of the user's are within the policy.
+// Unloads others, so that `needed` bytes of the user's are within the policy. Takes no memory.
 void Residency::make_room(const Entry & user, int64_t needed) noexcept {
+    const auto held = [&](const Entry & entry) { return entry.placed->allocated_bytes() + packed_bytes(entry); };
     int64_t used = needed;
-    std::vector<size_t> others;
-    for (size_t i = 0; i < entries_.size(); i++) {
-        const Entry & entry = entries_[i];
-        if (!entry.placed || &entry == &user) continue;
-        used += entry.placed->allocated_bytes() + packed_bytes(entry);
-        others.push_back(i);
+    for (const Entry & entry : entries_) {
+        if (entry.placed && &entry != &user) used += held(entry);
     }
-    std::ranges::sort(others, {}, [&](size_t i) { return entries_[i].last_use; });
-    for (const size_t i : others) {
-        if (policy_.kind == ResidencyPolicy::budget && used <= policy_.bytes) return;
-        used -= entries_[i].placed->allocated_bytes() + packed_bytes(entries_[i]);
-        unload(i);
+    while (policy_.kind == ResidencyPolicy::unload || used > policy_.bytes) {
+        Entry * oldest = nullptr;
+        for (Entry & entry : entries_) {
+            const bool goes = entry.placed && &entry != &user;
+            if (goes && (!oldest || entry.last_use < oldest->last_use)) oldest = &entry;
+        }
+        if (!oldest) return;
+        used -= held(*oldest);
+        unload(*oldest);
     }
 }
 

@@ -78,6 +78,7 @@ private:
     };
 
     void load(Entry & entry, const PlacedWeights::Progress & progress, const Cancellation & cancellation);
+    void unload(Entry & entry) noexcept;
     void add(Entry & entry, const std::shared_ptr<const LoraSet> & loras);
     int64_t packed_bytes(const Entry & entry) const;
     void make_room(const Entry & user, int64_t needed) noexcept;

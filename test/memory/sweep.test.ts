@@ -27,6 +27,6 @@ test('a call whose memory fails is refused or right, and right once memory is ba
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { name: string; refused: number });
-  assert.equal(calls.length, 12);
+  assert.equal(calls.length, 13);
   for (const { name, refused } of calls) assert.ok(refused > 0, `${name}: nothing was refused`);
 });

@@ -143,6 +143,17 @@ const trials: readonly Trial<unknown>[] = [
     end: dispose,
   }),
   trial({
+    name: 'residency',
+    prepare: async () => {
+      const model = await openTiny({ threads: 2, residency: Number.MAX_SAFE_INTEGER, onLog: () => {} });
+      await predict(model);
+      await text(model);
+      return model;
+    },
+    call: text,
+    end: dispose,
+  }),
+  trial({
     name: 'upscaler',
     prepare: async () => undefined,
     call: async () => {
