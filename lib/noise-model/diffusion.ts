@@ -2,8 +2,10 @@
 // network sees the sum scaled to unit variance.
 
 import { linear } from '../core/arrays.ts';
-import type { AncestralStep, NoiseModel, PredictionType } from './noise-model.ts';
-import type { SigmaTable } from './sigma-table.ts';
+import { describe } from '../core/errors.ts';
+import { OptionCheck } from '../options/check.ts';
+import { type AncestralStep, type NoiseModel, PREDICTION_TYPES, type PredictionType } from './noise-model.ts';
+import { SigmaTable } from './sigma-table.ts';
 
 /**
  * The noise of networks that predict epsilon or v. With a zero terminal SNR (Lin et al. 2023, arXiv:2305.08891) the last level of the table
@@ -13,8 +15,15 @@ export class DiffusionNoise implements NoiseModel {
   readonly prediction: PredictionType;
   readonly levels: SigmaTable;
 
+  /** @throws TypeError or RangeError for anything but the name of a prediction and a {@link SigmaTable}. */
   constructor(prediction: PredictionType, levels: SigmaTable) {
-    this.prediction = prediction;
+    const check = new OptionCheck({ prediction: prediction ?? null, levels }, ['prediction', 'levels']);
+    this.prediction = check.name('prediction', 'epsilon', PREDICTION_TYPES);
+    if (!SigmaTable.is(levels)) {
+      const [expected, code] = ['a SigmaTable', 'ERR_INVALID_ARG_TYPE'] as const;
+      check.problem({ name: 'levels', expected, received: describe(levels), code });
+    }
+    check.done();
     this.levels = levels;
   }
 

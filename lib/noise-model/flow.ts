@@ -2,7 +2,8 @@
 // arXiv:2210.02747).
 
 import { linear } from '../core/arrays.ts';
-import { argumentError, describe } from '../core/errors.ts';
+import { describe } from '../core/errors.ts';
+import { OptionCheck } from '../options/check.ts';
 import type { SigmaLevels } from './levels.ts';
 import type { AncestralStep, NoiseModel } from './noise-model.ts';
 
@@ -34,13 +35,17 @@ export class FlowLevels implements SigmaLevels {
     return typeof value === 'object' && value !== null && #isFlow in value;
   }
 
-  /** @throws TypeError or RangeError for an invalid shift. */
-  constructor({ shift = 1 }: FlowOptions = {}) {
-    if (typeof shift !== 'number' || !(shift > 0 && shift < Number.POSITIVE_INFINITY)) {
-      const code = typeof shift === 'number' ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
-      throw argumentError([{ name: 'shift', expected: 'a finite number above 0', received: describe(shift), code }]);
+  /** @throws TypeError or RangeError for invalid options, with all problems in `problems`. */
+  constructor(options: FlowOptions = {}) {
+    const check = new OptionCheck(options, ['shift']);
+    const shift = check.value('shift') === undefined ? 1 : check.value('shift');
+    const isNumber = typeof shift === 'number';
+    if (!isNumber || !(shift > 0 && shift < Number.POSITIVE_INFINITY)) {
+      const code = isNumber ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
+      check.problem({ name: 'shift', expected: 'a finite number above 0', received: describe(shift), code });
     }
-    this.shift = shift;
+    check.done();
+    this.shift = shift as number;
     this.sigmas = Float64Array.from({ length: TRAINING_STEPS }, (_, k) => this.sigmaAt(k + 1));
   }
 

@@ -105,6 +105,19 @@ describe('the noise levels of flow models', () => {
     });
   }
 
+  const unreadable = {
+    get shift(): number {
+      throw new Error('unreadable');
+    },
+  };
+  for (const [i, options] of [null, 3, 'x', [], { shif: 3 }, { shift: 3n }, unreadable].entries()) {
+    test(`refuse options that are none: ${i}`, () => {
+      for (const Class of [FlowNoise, FlowLevels]) {
+        assert.throws(() => new Class(options as FlowOptions), { code: /^ERR_(INVALID_ARG_TYPE|UNKNOWN_OPTION)$/ });
+      }
+    });
+  }
+
   for (const shift of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, '3', null]) {
     test(`refuse a shift of ${JSON.stringify(shift)} (${String(shift)})`, () => {
       assert.throws(() => new FlowNoise({ shift } as FlowOptions), { code: /^ERR_INVALID_ARG_(VALUE|TYPE)$/ });
