@@ -4,7 +4,7 @@ import { describe } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import type { NativeAddon, NativeProgress } from '../native/contract.ts';
 import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
-import { OptionCheck } from '../options/check.ts';
+import { OptionCheck, within } from '../options/check.ts';
 
 /** Options for loading any network: where it runs, and where messages go. */
 export interface ComputeOptions {
@@ -123,19 +123,24 @@ export function checkLoadOptions(options: unknown, addon: NativeAddon) {
 }
 
 function checkResidency(check: OptionCheck): CheckedResidency {
-  const value = check.value('residency');
-  if (typeof value !== 'object' || value === null)
-    return check.name<'keep' | 'unload'>('residency', 'keep', ['keep', 'unload']);
-  const { budget, ...rest } = value as { readonly budget?: unknown };
-  const isBudget = Number.isSafeInteger(budget) && (budget as number) >= 0;
-  if (isBudget && Object.keys(rest).length === 0) return budget as number;
-  const expected = "'keep', 'unload' or { budget: bytes }";
-  check.problem({
-    name: 'residency',
-    expected,
-    received: isBudget ? 'more properties' : `a budget of ${describe(budget)}`,
-  });
+  const name = 'residency';
+  const value = check.value(name);
+  if (typeof value === 'object' && value !== null) return check.attempt(() => checkBudget(value, name)) ?? 'keep';
+  if (value === undefined || value === 'keep' || value === 'unload') return value ?? 'keep';
+  const code = typeof value === 'string' ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE';
+  check.problem({ name, expected: 'keep, unload or a budget of bytes', received: describe(value), code });
   return 'keep';
+}
+
+function checkBudget(value: object, name: string): number {
+  const check = within(value, name, ['budget']);
+  const whole = `${name}.budget`;
+  if (check.value(whole) === undefined) {
+    check.problem({ name: whole, expected: 'a number', received: 'undefined', code: 'ERR_INVALID_ARG_TYPE' });
+  }
+  const budget = check.number(whole, 0, { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true });
+  check.done();
+  return budget;
 }
 
 /** Checks the options of loading any network; problems stay with `check`. */
