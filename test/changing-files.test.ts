@@ -91,6 +91,32 @@ test('a small model draws what it drew before, whatever happens to its file', { 
   assert.deepEqual(await draw(), drawn);
 });
 
+test('a model whose networks are read again refuses a file that was written to or cut, not one that was renamed', {
+  skip,
+}, async () => {
+  const changes = {
+    written: (path: string) => writeOver(path),
+    cut: (path: string) => truncateSync(path, 100),
+    renamed: (path: string) => {
+      copyFileSync(EMBEDDED_MODEL, `${path}.other`);
+      writeOver(`${path}.other`);
+      renameSync(`${path}.other`, path);
+    },
+  };
+  for (const residency of ['unload', { budget: 0 }] as const) {
+    for (const [name, change] of Object.entries(changes)) {
+      const path = join(temporaryFolder(), 'read-again.gguf');
+      copyFileSync(EMBEDDED_MODEL, path);
+      await using model = await loadModel(path, { device: 'cpu', residency });
+      const draw = async () => (await model.txt2img({ prompt: 'a red apple', steps: 1, seed: 1 })).images[0]?.data;
+      const drawn = await draw();
+      change(path);
+      if (name === 'renamed') assert.deepEqual(await draw(), drawn);
+      else await assert.rejects(draw, { code: 'ERR_FILE', message: /while in use; load the model again/ });
+    }
+  }
+});
+
 test('a large model whose file is written to or cut refuses to go on', { skip }, async () => {
   for (const [change, message] of [
     [writeOver, /was written to while in use; load the model again/],

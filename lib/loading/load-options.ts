@@ -39,7 +39,8 @@ export interface ComputeOptions {
 /**
  * When the weights of a network go that is not in use: `keep` for never; `unload` when another network is evaluated, so that one is in
  * memory at a time; a budget in bytes: when the copies of weights in memory would take more together, those first that were not used for
- * the longest time. Weights that are read from mapped files do not count. A network that is needed again is read again.
+ * the longest time. Weights that are read from mapped files do not count. A network that is needed again is read again
+ * from the model's files, which must stay as they are (`ERR_FILE` otherwise).
  */
 export type Residency = 'keep' | 'unload' | { readonly budget: number };
 
