@@ -65,6 +65,8 @@ const MAX_THREADS = 512;
 /** More threads than this wait for the disk. */
 const USUAL_THREADS = 16;
 const MAX_RULES_LENGTH = 10_000;
+/** Of one expression. The time to match nested look-aheads grows with the square of their number. */
+const MAX_PATTERN_LENGTH = 256;
 
 /**
  * The format that a name asks for.
@@ -132,6 +134,11 @@ function rulesOf(check: OptionCheck, types: readonly ConversionType[], where: st
     const [, pattern, typeName] = /^(.+)=(\w+),?$/s.exec(rule) ?? [];
     if (pattern === undefined || !isExpression(pattern)) {
       check.problem({ name, expected: 'rules of the form regex=type,regex=type', received: describe(rule) });
+      continue;
+    }
+    if (pattern.length > MAX_PATTERN_LENGTH) {
+      const expected = `expressions of at most ${MAX_PATTERN_LENGTH} characters`;
+      check.problem({ name, expected, received: describe(pattern) });
       continue;
     }
     const type = typeOf(check, typeName, name, types, where);

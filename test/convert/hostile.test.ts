@@ -83,6 +83,15 @@ describe('options', () => {
   it('an expression that would take for ever to match takes no time', async () => {
     const start = performance.now();
     await convert(source, pathOf('a.gguf'), { tensorTypeRules: '^(([a-z_.0-9]+)+)+!$=f16' });
+    const nested = (depth: number) => `${'(?='.repeat(depth)}a${')'.repeat(depth)}=f16`;
+    await convert(source, pathOf('a.gguf'), { tensorTypeRules: nested(60) });
+    const message = /at most 256 characters for tensorTypeRules/;
+    await refuses(
+      source,
+      pathOf('a.gguf'),
+      { tensorTypeRules: nested(2000) },
+      { code: 'ERR_INVALID_ARG_VALUE', message },
+    );
     assert.ok(performance.now() - start < 5000);
   });
 });
