@@ -122,7 +122,9 @@ export class FlowNoise implements NoiseModel {
   withFiniteSnr(sigmas: Float64Array): Float64Array {
     if ((sigmas[0] as number) < 1) return sigmas;
     const [, ...rest] = sigmas;
-    return Float64Array.of(this.levels.sigmaAt(NEARLY_NOISE * TRAINING_STEPS), ...rest);
+    // Custom levels may come closer to pure noise than that.
+    const least = (1 + (rest[0] as number)) / 2;
+    return Float64Array.of(Math.max(this.levels.sigmaAt(NEARLY_NOISE * TRAINING_STEPS), least), ...rest);
   }
 }
 

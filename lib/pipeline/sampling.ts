@@ -99,10 +99,10 @@ export async function sampleLatents(
 }
 
 /** The user's own levels may be beyond what the model knows: more noise than there is latent. */
-function checkLevels(sigmas: Float64Array, { alpha, levels }: NoiseModel): void {
+function checkLevels(sigmas: Float64Array, noiseModel: NoiseModel): void {
   const [first = 0] = sigmas;
-  if (alpha(first) >= 0) return;
-  const expected = `noise levels up to ${levels.sigmaMax}, that of noise alone for this model,`;
+  if (noiseModel.alpha(first) >= 0) return;
+  const expected = `noise levels up to ${noiseModel.levels.sigmaMax}, that of noise alone for this model,`;
   throw argumentError([{ name: 'scheduler', expected, received: `${first}`, code: 'ERR_INVALID_ARG_VALUE' }]);
 }
 

@@ -231,15 +231,18 @@ void read_sampling(const Scheduler & scheduler, Noise & noise) {
     for (const std::string spacing : {"karras", "exponential", "beta"}) {
         if (noise.spacing.empty() && scheduler.is_true("use_" + spacing + "_sigmas")) noise.spacing = spacing;
     }
-    if (noise.spacing.empty()) noise.spacing = scheduler.text("timestep_spacing");
+    const std::string spacing = scheduler.text("timestep_spacing");
+    constexpr std::string_view known[] = {"", "leading", "trailing", "linspace"};
+    const bool is_known = std::ranges::find(known, spacing) != std::end(known);
     std::string passed_over;
+    // Beside a curve of sigmas it only moves the ends of that curve.
+    if (!is_known || (!noise.spacing.empty() && spacing == "trailing")) {
+        passed_over += " 'timestep_spacing' " + quote(spacing);
+    }
+    if (noise.spacing.empty() && is_known) noise.spacing = spacing;
+    if (scheduler.text("final_sigmas_type") == "sigma_min") passed_over += " 'final_sigmas_type' 'sigma_min'";
     for (const std::string name : {"thresholding", "clip_sample"}) {
         if (scheduler.is_true(name)) passed_over += " '" + name + "'";
-    }
-    constexpr std::string_view known[] = {"", "leading", "trailing", "linspace", "karras", "exponential", "beta"};
-    if (std::ranges::find(known, noise.spacing) == std::end(known)) {
-        passed_over += " 'timestep_spacing' " + quote(noise.spacing);
-        noise.spacing.clear();
     }
     if (!passed_over.empty()) {
         noise.warnings.push_back("Images are drawn without what scheduler_config.json asks for by" + passed_over);

@@ -209,6 +209,22 @@ describe('the noise of a flow model', () => {
     }
   });
 
+  test('starts from less than pure noise where a signal-to-noise ratio is needed, and above the next level', async () => {
+    for (const next of [0.5, 0.9999, 0.99995, 1 - 2 ** -40]) {
+      const [first = 0, second = 0] = noise.withFiniteSnr(Float64Array.of(1, next, 0));
+      assert.ok(first < 1 && first > second && second === next, `${first} then ${second}`);
+      const context = { noise: () => random, noiseModel: noise, table: stableDiffusionTable() };
+      const result = await SAMPLERS['dpm++2m_sde'].sampler(
+        mixtureMean,
+        clean,
+        Float64Array.of(1, next, 0.3, 0),
+        context,
+      );
+      assert.ok(result.every(Number.isFinite));
+    }
+    assert.deepEqual(noise.withFiniteSnr(Float64Array.of(0.8, 0)), Float64Array.of(0.8, 0));
+  });
+
   test('has no table for samplers that are defined on one', async () => {
     const context = {
       noise: () => random,

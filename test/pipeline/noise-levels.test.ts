@@ -286,6 +286,11 @@ test('what is likely wrong, or not followed, is told', async () => {
   assert.match(await told(marked(), { zeroTerminalSnr: true }), /option `prediction`/);
   assert.match(await told(configured({ thresholding: true, clip_sample: true })), /'thresholding' 'clip_sample'/);
   assert.match(await told(configured({ timestep_spacing: 'random' })), /'timestep_spacing' 'random'/);
+  for (const spacing of ['trailing', 'random']) {
+    const curve = configured({ use_karras_sigmas: true, timestep_spacing: spacing });
+    assert.match(await told(curve), new RegExp(`'timestep_spacing' '${spacing}'`));
+  }
+  assert.match(await told(configured({ final_sigmas_type: 'sigma_min' })), /'final_sigmas_type' 'sigma_min'/);
   const messages: string[] = [];
   const logger = { info: (text: string) => messages.push(text) };
   await using _ = await loadModel(configured({ ...SD, timestep_spacing: 'leading' }), { ...computing, logger });
