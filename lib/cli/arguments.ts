@@ -82,13 +82,13 @@ function checkReservedNames(words: readonly string[]): void {
   const reserved = ['_', '$0', ...Object.getOwnPropertyNames(Object.prototype)];
   const end = words.indexOf('--');
   const word = words.slice(0, end < 0 ? undefined : end).find((w) => w.startsWith('-') && reserved.includes(nameOf(w)));
-  if (word) throw new UsageError(`Expected a flag that exists but received ${word}. See diffuse --help`);
+  if (word) throw new UsageError(`Unknown flag ${word}. See diffuse --help`);
 }
 
 /** The parser prints the script whatever stands behind its name. */
 function checkCompletion([name, next]: readonly string[]): void {
   if (name !== 'completion' || next === undefined || next.startsWith('-')) return;
-  throw new UsageError(`Expected nothing behind diffuse completion but received '${next}'`);
+  throw new UsageError(`Expected nothing after diffuse completion but received '${next}'`);
 }
 
 /** What yargs complains of, in the words of this command line. */
@@ -128,7 +128,7 @@ function explain(
   const { operand } = commandOf(command);
   const missing = operand && message.startsWith('Not enough non-option arguments');
   return [
-    { message: missing ? `Expected an ${operand.slice(1, -1)} behind diffuse ${command} but received none` : message },
+    { message: missing ? `Expected an ${operand.slice(1, -1)} after diffuse ${command} but received none` : message },
   ];
 }
 
@@ -136,7 +136,7 @@ function explain(
 function missingOperand({ command, file }: Parsed): UsageProblem[] {
   const { operand = '' } = commandOf(command);
   if (!operand.startsWith('<') || file !== undefined) return [];
-  return [{ message: `Expected the path of an ${operand.slice(1, -1)} behind diffuse ${command} but received '-'` }];
+  return [{ message: `Expected the path of an ${operand.slice(1, -1)} after diffuse ${command} but received '-'` }];
 }
 
 function asWritten(name: string, words: readonly string[]): string {

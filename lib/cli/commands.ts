@@ -19,7 +19,7 @@ export interface Command {
 const DRAWING: Record<GenerationCommand, Pick<Command, 'usage' | 'summary' | 'examples'>> = {
   txt2img: {
     usage: 'diffuse [txt2img] -p PROMPT [flags]',
-    summary: 'draw an image from text',
+    summary: 'generate an image from text',
     examples: [
       'diffuse -p "a red apple" -o apple.png',
       'diffuse -m sd-v1-5.safetensors -p "a red apple" --steps 25 -s 42',
@@ -27,12 +27,12 @@ const DRAWING: Record<GenerationCommand, Pick<Command, 'usage' | 'summary' | 'ex
   },
   img2img: {
     usage: 'diffuse [img2img] -i IMAGE -p PROMPT [flags]',
-    summary: 'draw from an image and text',
+    summary: 'generate an image from an image and text',
     examples: ['diffuse -i sketch.png -p "a red apple" --strength 0.6 -o apple.png'],
   },
   inpaint: {
     usage: 'diffuse [inpaint] -i IMAGE --mask MASK -p PROMPT [flags]',
-    summary: 'draw a part of an image anew',
+    summary: 'regenerate a part of an image',
     examples: ['diffuse -i fruit.png --mask pear.png -p "a red apple" -o apple.png'],
   },
   edit: {
@@ -42,7 +42,7 @@ const DRAWING: Record<GenerationCommand, Pick<Command, 'usage' | 'summary' | 'ex
   },
   depth2img: {
     usage: 'diffuse depth2img -i IMAGE -p PROMPT [flags]',
-    summary: 'draw an image anew with its depth kept',
+    summary: 'regenerate an image, keeping its depth',
     examples: ['diffuse depth2img -m 512-depth-ema.safetensors -i room.png -p "a room of ice"'],
   },
 };

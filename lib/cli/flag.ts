@@ -32,7 +32,7 @@ export const TOPICS: Readonly<Record<Topic, string>> = {
   controls: 'ControlNets:',
   sampling: 'Size and sampling:',
   guidance: 'Guidance:',
-  sdxl: 'What SDXL is told beside the prompt:',
+  sdxl: 'Size conditioning of SDXL:',
   hires: 'A second, larger pass:',
   upscaling: 'Enlarging:',
   output: 'Output:',

@@ -158,7 +158,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     topic: 'output',
     common: true,
     on: WRITING,
-    description: 'file to write; - for an image to standard output',
+    description: '.png, .jpg, .webp or (convert) weights; - for stdout',
   },
   {
     name: 'batch-count',
@@ -166,7 +166,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     kind: 'number',
     topic: 'output',
     common: true,
-    description: 'images to draw, with seeds counting up (default: 1)',
+    description: 'number of images, with seeds counting up (default: 1)',
   },
   {
     name: 'quality',
@@ -194,7 +194,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     topic: 'output',
     choices: PROGRESS_KINDS,
     on: WRITING,
-    description: 'how to tell of each step: a bar, or a line of JSON on standard error',
+    description: 'how to report each step: a bar, or a line of JSON on standard error',
   },
   {
     name: 'verbose',
@@ -202,7 +202,7 @@ const OUTPUT_FLAGS: readonly Flag[] = [
     kind: 'switch',
     topic: 'output',
     on: EVERY,
-    description: 'tell more: timings, what the engine logs',
+    description: 'report more: timings, messages of the engine',
   },
 ];
 
@@ -255,7 +255,7 @@ const FROM: Flag = {
   kind: 'text',
   topic: 'prompt',
   common: true,
-  description: 'image to draw again; other flags override what it says',
+  description: 'image to reproduce; other flags override what it says',
 };
 
 /** All flags, in the order of the help. */

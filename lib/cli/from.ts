@@ -30,7 +30,7 @@ export async function readGround({ flags }: CommandLine, command: GenerationComm
   const { hires, ...others } = said;
   const options: Partial<AnyGenerationOptions> = command === 'txt2img' ? said : others;
   const told =
-    hires && command !== 'txt2img' ? [`The image was drawn in two passes, which ${command} does not do`] : [];
+    hires && command !== 'txt2img' ? [`The image was generated in two passes, which ${command} does not do`] : [];
   const isOfStart =
     !hires && strength !== undefined && FLAGS.some((one) => one.name === 'strength' && hasFlag(command, one));
   return { options: isOfStart ? { ...options, strength } : options, warnings: [...warnings, ...told], model };

@@ -50,7 +50,9 @@ export async function runGenerate(
     await using model = await openModel(request, signal, progress, warnings);
     const load = performance.now() - start;
     if (ground.model !== undefined && ground.model !== model.info.name) {
-      warnings.tell(`The image was drawn with the model ${quote(ground.model)}, and this is ${quote(model.info.name)}`);
+      warnings.tell(
+        `The image was generated with the model ${quote(ground.model)}, and this is ${quote(model.info.name)}`,
+      );
     }
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
     const drawn: Drawn[] = [];

@@ -107,13 +107,13 @@ export function unknownFlag(written: string, command: CommandName): UsageProblem
     return { message, name: written };
   }
   const remedy = remedyFor(name, written, command);
-  return { message: `Expected a flag that exists but received ${written}. ${remedy}`, name: written };
+  return { message: `Unknown flag ${written}. ${remedy}`, name: written };
 }
 
 /** The commands that have a flag, and what stands for their names. */
 function owners(flag: Flag): string {
   const all = COMMAND_NAMES.filter((name) => hasFlag(name, flag));
-  if (GENERATION_COMMANDS.every((name) => all.includes(name))) return 'the commands that draw';
+  if (GENERATION_COMMANDS.every((name) => all.includes(name))) return 'the commands that generate images';
   return enumerate(
     all.map((name) => {
       const meant = MEANT_BY[name];
@@ -165,5 +165,5 @@ export function unknownWord(word: string, command: CommandName): UsageProblem {
     return { message: `Expected flags but received '${word}'. Give the prompt with -p, in quotes` };
   }
   const expected = operand ? `one ${operand.slice(1, -1)}` : 'nothing';
-  return { message: `Expected ${expected} behind diffuse ${command} but received '${word}'${operand ? ' too' : ''}` };
+  return { message: `Expected ${expected} after diffuse ${command} but received '${word}'${operand ? ' too' : ''}` };
 }

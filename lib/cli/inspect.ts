@@ -32,7 +32,7 @@ export async function runInspect(commandLine: CommandLine, signal: AbortSignal):
   if (file !== undefined && flags.model !== undefined) problems.add('Expected one model but received --model, too');
   const { source, json } = readRequest(commandLine, problems);
   const files = file === undefined ? source : { ...source, model: file };
-  if (files === undefined) problems.add('Expected a file behind diffuse inspect but received none');
+  if (files === undefined) problems.add('Expected a file after diffuse inspect but received none');
   problems.attempt(() => files && checkSource(files));
   problems.done();
   const inspection = await inspectModel(files as ModelSource, { signal });

@@ -17,7 +17,7 @@ export async function runMetadata({ file, flags }: CommandLine): Promise<void> {
   const { model, warnings } = metadata;
   const other = model !== undefined && model !== modelName({ model: EMBEDDED_MODEL });
   const told = other
-    ? [`The image was drawn with the model ${quote(model)}, which is given with -m`, ...warnings]
+    ? [`The image was generated with the model ${quote(model)}, which is given with -m`, ...warnings]
     : warnings;
   const { tell } = new CommandWarnings();
   for (const warning of told) tell(inFlags(warning, undefined));

@@ -30,8 +30,8 @@ const CONTROL_VALUES = [
   ['control-net', 'text', 'model', 'file of a ControlNet; for several, give the flags of controls several times'],
   ['control-image', 'text', 'image', 'image that the ControlNet follows'],
   ['control-strength', 'number', 'strength', 'strength of the ControlNet (default: 1)'],
-  ['control-start', 'number', 'start', 'share of the steps before the ControlNet is heard, 0 to 1 (default: 0)'],
-  ['control-end', 'number', 'end', 'share of the steps after which it is heard no more (default: 1)'],
+  ['control-start', 'number', 'start', 'share of the steps before the ControlNet is active, 0 to 1 (default: 0)'],
+  ['control-end', 'number', 'end', 'share of the steps after which it is inactive (default: 1)'],
 ] as const;
 
 export const CONTROL_FLAGS: readonly Flag[] = [

@@ -54,7 +54,7 @@ export class Output {
     const format = namedFormat(this.#named ?? DEFAULT);
     if (format === undefined) problems.add(refusedFormat(this.#named as string));
     if (this.#quality === undefined) return;
-    if (format === 'png') problems.add('Expected a name that ends in .jpg or .webp for -o beside --quality');
+    if (format === 'png') problems.add('Expected a name that ends in .jpg or .webp for -o with --quality');
     problems.attempt(() => {
       const check = new OptionCheck({ '--quality': this.#quality }, ['--quality']);
       checkQuality(check, '--quality');

@@ -83,7 +83,7 @@ function withHires(values: Readonly<Record<string, unknown>>, problems: Problems
   const isPart = (key: string) => key.startsWith(prefix);
   const parts = Object.entries(values).filter(([key]) => isPart(key));
   if (parts.length === 0) return values;
-  if (!values.hires) problems.add('Expected --hires beside the flags of a second pass');
+  if (!values.hires) problems.add('Expected --hires with the flags of a second pass');
   const hires = Object.fromEntries(parts.map(([key, value]) => [key.slice(prefix.length), value]));
   return { ...Object.fromEntries(Object.entries(values).filter(([key]) => !isPart(key))), hires };
 }
@@ -99,7 +99,7 @@ function readVaes(
   if (previewOnly && taesd === undefined) problems.add('Expected --taesd for --taesd-preview-only');
   if (previewOnly || taesd === undefined) return { vae, taesd };
   if (vae !== undefined) {
-    problems.add('Expected either --vae or --taesd, or --taesd-preview-only beside both, but received both');
+    problems.add('Expected either --vae or --taesd, or --taesd-preview-only with both, but received both');
   }
   return { vae: taesd };
 }

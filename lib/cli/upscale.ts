@@ -22,7 +22,7 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
   const model = textOf(flags['upscale-model']);
   if (file !== undefined && flags['init-img'] !== undefined)
     problems.add('Expected one image but received --init-img, too');
-  if (input === undefined) problems.add('Expected an image behind diffuse upscale, or --init-img, but received none');
+  if (input === undefined) problems.add('Expected an image after diffuse upscale, or --init-img, but received none');
   if (model === undefined) problems.add('Expected --upscale-model for diffuse upscale but received none');
   const { load, json, options: drawing } = readRequest(commandLine, problems);
   const options = { tileSize: drawing.tileSize, maxPixels: drawing.maxPixels };

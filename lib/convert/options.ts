@@ -37,7 +37,7 @@ export interface ConvertOptions {
   type?: ConversionType | undefined;
   /**
    * Types for tensors by their names in the file, as of `sd-cli`: `regex=type,regex=type`. The first expression that is found in a name
-   * counts, for tensors that would otherwise not be quantized too. Default: none.
+   * counts, for tensors that would otherwise not be quantized too. At most 256 characters each. Default: none.
    */
   tensorTypeRules?: string | undefined;
   /**

@@ -145,7 +145,7 @@ class GraphReader {
     const way = this.#way(inputs, ['model']);
     const loras = way.map((node) => own(node.inputs, 'lora_name')).filter((name) => typeof name === 'string');
     if (loras.length > 0) {
-      warnings.push(`The image was drawn with LoRAs whose files must be given again: ${loras.join(', ')}`);
+      warnings.push(`The image was generated with LoRAs whose files must be given again: ${loras.join(', ')}`);
     }
     tellOthers(way, warnings);
     const last = way.at(-1)?.inputs;

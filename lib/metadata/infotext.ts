@@ -172,9 +172,9 @@ function warningsOf(fields: Readonly<Record<string, string>>): string[] {
   const others = Object.keys(fields).filter((key) => NOT_FOLLOWED.test(key));
   const { Loras: loras, Embeddings: embeddings } = fields;
   return [
-    ...(others.length > 0 ? [`The image was drawn with what is not followed here: ${others.join(', ')}`] : []),
-    ...(loras ? [`The image was drawn with LoRAs whose files must be given again: ${loras}`] : []),
-    ...(embeddings ? [`The image was drawn with embeddings whose files must be given again: ${embeddings}`] : []),
+    ...(others.length > 0 ? [`The image was generated with what is not followed here: ${others.join(', ')}`] : []),
+    ...(loras ? [`The image was generated with LoRAs whose files must be given again: ${loras}`] : []),
+    ...(embeddings ? [`The image was generated with embeddings whose files must be given again: ${embeddings}`] : []),
   ];
 }
 

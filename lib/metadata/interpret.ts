@@ -112,7 +112,7 @@ function methodOf(values: StatedValues, warnings: string[]): { sampler?: string;
 
 function unknownName(kind: 'sampler' | 'scheduler', name: string): string {
   const advice = adviceOnName(kind, name);
-  return `The image was drawn with the ${kind} ${describe(name)}, which is unknown here${advice ? `. ${advice}` : ''}`;
+  return `The image was generated with the ${kind} ${describe(name)}, which is unknown here${advice ? `. ${advice}` : ''}`;
 }
 
 function nameOf(value: unknown): string | undefined {
@@ -129,7 +129,7 @@ function rngOf(value: unknown, warnings: string[]): string | undefined {
   const name = nameOf(value);
   const rng = name === undefined ? undefined : GENERATORS[name.toLowerCase()];
   if (name !== undefined && !rng) {
-    warnings.push(`The image was drawn with the random generator ${describe(name)}, which is unknown here`);
+    warnings.push(`The image was generated with the random generator ${describe(name)}, which is unknown here`);
   }
   return rng;
 }
@@ -159,7 +159,7 @@ function readStrength(
     warnings.push(`Expected a number from 0 to 1 for strength but the image says ${describe(stated)}`);
   }
   const startedFrom = values.hires === undefined && (strength !== undefined || values.imageCfgScale !== undefined);
-  if (startedFrom) warnings.push('The image was drawn from another image, which it does not hold');
+  if (startedFrom) warnings.push('The image was generated from another image, which it does not hold');
   return { strength, rest: { ...values, strength } };
 }
 

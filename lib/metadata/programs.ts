@@ -155,7 +155,7 @@ function statement(raw: string, { software, object, prompt, negativePrompt, valu
     negativePrompt: typeof negativePrompt === 'string' ? negativePrompt : '',
     values,
     fields: scalarsOf(object),
-    warnings: names ? [`The image was drawn with what is not followed here: ${names}`] : [],
+    warnings: names ? [`The image was generated with what is not followed here: ${names}`] : [],
   };
 }
 

@@ -76,7 +76,7 @@ export function requireReaders(model: ReaderModel, options: CheckedGenerationOpt
 }
 
 /**
- * The size at which an image is drawn.
+ * The size at which an image is generated.
  *
  * @param factor sides are multiples of it.
  * @throws RangeError `ERR_INVALID_ARG_VALUE` where it is too large, or other than the image's and none may be.

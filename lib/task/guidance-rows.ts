@@ -19,14 +19,14 @@ export const GUIDANCE_ROWS = {
   }),
   cfgRescale: row({
     doc: `
-      How much of the contrast that guidance adds is taken back, 0 (default, nothing) to 1: the guided prediction is brought
+      How much of the contrast that guidance adds is removed, 0 (default, nothing) to 1: the guided prediction is brought
       towards the standard deviation of that for the prompt alone (Lin et al. 2023; \`guidance_rescale\` of diffusers). 0.7 is what
       its authors use for v-prediction.`,
     rule: number(0, { min: 0, max: 1 }),
     flag: {
       name: 'cfg-rescale',
       topic: 'guidance',
-      description: 'how much of the contrast that guidance adds is taken back, 0 to 1 (default: 0)',
+      description: 'how much of the contrast that guidance adds is removed, 0 to 1 (default: 0)',
     },
     metadata: { key: 'CFG Rescale' },
   }),

@@ -63,7 +63,7 @@ export const HIRES_PARTS = {
     flag: {
       name: 'hires-denoising-strength',
       topic: 'hires',
-      description: 'how much is drawn anew (default: 0.7)',
+      description: 'how much is regenerated (default: 0.7)',
     },
   }),
   upscaler: row({
@@ -88,12 +88,12 @@ export const HIRES_ROWS = {
   hires: row({
     doc: `
       A second pass over the image, enlarged: the first settles what is where at the size that the model was trained for, the second
-      draws the detail of the large image. True for the defaults. Default false.`,
+      adds the detail of the large image. True for the defaults. Default false.`,
     rule: ruleByModel<boolean | HiresOptions, CheckedHires | undefined>('boolean | HiresOptions', checkHires, {
       kind: 'switch',
     }),
     tasks: ['txt2img'],
-    flag: { name: 'hires', topic: 'hires', description: 'draw the image again, enlarged' },
+    flag: { name: 'hires', topic: 'hires', description: 'enlarge the image and generate its detail' },
   }),
 };
 

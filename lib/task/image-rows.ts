@@ -38,7 +38,7 @@ export const IMAGE_ROWS = {
   }),
   strength: row({
     doc: `
-      How much is drawn anew, 0 to 1: the share of the steps that is taken, from the noise level at which they begin. 0 takes none and
+      How much is regenerated, 0 to 1: the share of the steps that is taken, from the noise level at which they begin. 0 takes none and
       gives the image as the VAE renders it; at 1 all steps are taken, and as the first noise level is high but finite, a trace of
       the image is left. Default 0.75. With a mask it is of what that covers, and the rest is still the image's at 1.`,
     rule: number(0.75, { min: 0, max: 1 }),
@@ -47,7 +47,7 @@ export const IMAGE_ROWS = {
       name: 'strength',
       topic: 'image',
       common: true,
-      description: 'how much is drawn anew, 0 to 1 (default: 0.75)',
+      description: 'how much is regenerated, 0 to 1 (default: 0.75)',
     },
   }),
   convention: row({
@@ -93,7 +93,7 @@ export const IMAGE_ROWS = {
   }),
   imageCfgScale: row({
     doc: `
-      Guidance scale of the image (Brooks et al. 2022, eq. 3), beside \`cfgScale\` for the instruction: 1 is no guidance, more stays
+      Guidance scale of the image (Brooks et al. 2022, eq. 3), in addition to \`cfgScale\` for the instruction: 1 is no guidance, more stays
       closer to the image. Finite, at least 0. Default 1.5. Where neither scale is 1 a step costs three network passes.`,
     rule: number(1.5, { min: 0 }),
     tasks: ['edit'],
@@ -107,7 +107,7 @@ export const IMAGE_ROWS = {
   depth: row({
     doc: `
       How near everything in \`image\` is: a {@link DepthMap}, or an image in which white is near and black is far. One of another size is
-      stretched to that of \`image\`. Default: it is estimated by the network beside the model, or by \`depthModel\` of its source.`,
+      stretched to that of \`image\`. Default: it is estimated by the network that the model includes, or by \`depthModel\` of its source.`,
     rule: rule<ImageInput | DepthMap, ImageInput | DepthMap | undefined>(
       'ImageInput | DepthMap',
       ({ check, of }, name) => {
@@ -125,12 +125,12 @@ export const IMAGE_ROWS = {
   }),
   mask: row({
     doc: `
-      What to draw anew: white is drawn, black stays, gray is blended. Colours count by their luma, what is transparent counts as
+      What to regenerate: white is regenerated, black stays, gray is blended. Colors count by their luma, what is transparent counts as
       black. A mask of another size is stretched to that of the image.`,
     rule: image(),
     tasks: ['inpaint'],
     required: true,
-    flag: { name: 'mask', topic: 'image', common: true, description: 'image that is white where to draw' },
+    flag: { name: 'mask', topic: 'image', common: true, description: 'image that is white where to regenerate' },
   }),
   maskBlur: row({
     doc: `
@@ -146,10 +146,10 @@ export const IMAGE_ROWS = {
     },
   }),
   invertMask: row({
-    doc: 'Whether black is drawn and white stays. Default false.',
+    doc: 'Whether black is regenerated and white stays. Default false.',
     rule: flag(),
     tasks: ['inpaint'],
-    flag: { name: 'invert-mask', topic: 'image', common: true, description: 'draw where the mask is black' },
+    flag: { name: 'invert-mask', topic: 'image', common: true, description: 'regenerate where the mask is black' },
   }),
   maskedContent: row({
     doc: `
@@ -166,14 +166,14 @@ export const IMAGE_ROWS = {
   paddingMaskCrop: row({
     doc: `
       Draws the masked region alone, at \`width\` x \`height\` (default: the model's), and puts it back into the image, which keeps its
-      own size; \`resizeMode\` has no effect. The number is how many pixels of \`image\` around the mask are drawn along, 0 to 4096.
-      Default: the whole image is drawn.`,
+      own size; \`resizeMode\` has no effect. The number is how many pixels of \`image\` around the mask are included, 0 to 4096.
+      Default: the whole image is generated.`,
     rule: optionalNumber({ min: 0, max: MAX_PADDING, integer: true }),
     tasks: ['inpaint'],
     flag: {
       name: 'padding-mask-crop',
       topic: 'image',
-      description: 'draw the masked region alone, at the full size, with that many pixels around it',
+      description: 'generate the masked region alone, at the full size, with that many pixels around it',
     },
   }),
 };

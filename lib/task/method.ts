@@ -11,9 +11,9 @@ export type OtherName = string & Record<never, never>;
 
 /** A sampler that was asked for, and the schedule where its name says that. */
 export interface AskedSampler extends SamplerEntry {
-  /** Evaluations of the network in a step, but for the last; 1 for a sampler of the user's. */
+  /** Evaluations of the network in a step, except the last; 1 for a custom sampler. */
   readonly evaluationsPerStep: number;
-  /** Undefined for one of the user's own. */
+  /** Undefined for a custom one. */
   readonly name: SamplerName | undefined;
   readonly samplerName: string;
   readonly scheduler?: SchedulerName;

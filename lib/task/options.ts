@@ -22,7 +22,7 @@ import type { Corner } from './sdxl-rows.ts';
 /** Options of every call that draws. */
 export interface GenerationOptions {
   /**
-   * What to draw. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a
+   * What to generate. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a
    * new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
    * `[from:to:when]` is `from` at first and `to` after a share of the steps (`0.5`) or after a number of them (`5`), `[to:when]` and
    * `[from::when]` have nothing before or after; `[a|b]` takes turns step by step. Steps are counted as in the web UI: those
@@ -72,7 +72,7 @@ export interface GenerationOptions {
    * Default none.
    */
   embeddingDirectory?: string | undefined;
-  /** Images that ControlNets lead the drawing by, at most 8 together. Default none. */
+  /** Control images and their ControlNets, at most 8 together. Default none. */
   controls?: readonly ControlOptions[] | undefined;
   /**
    * Most pixels that an image which is given may have, 1 to 2^26. Default 2^25 (8K): a small file may claim to be a huge image, and
@@ -111,11 +111,11 @@ export interface GenerationOptions {
   /** Which generator of torch the noise reproduces: that of a GPU (`cuda`, default) or of the CPU (`cpu`). */
   rng?: RngName | undefined;
   /**
-   * Whether the image can be laid beside itself without a seam: along both sides (true), side by side (`x`) or one above the other
+   * Whether the image tiles seamlessly: along both sides (true), side by side (`x`) or one above the other
    * (`y`). Convolutions then see the other side where the image ends. Default false.
    */
   tileable?: boolean | 'x' | 'y' | undefined;
-  /** Images drawn together in one batch, 1 to 64. Default 1. */
+  /** Images generated together in one batch, 1 to 64. Default 1. */
   batchSize?: number | undefined;
   /**
    * Guidance scale (Ho and Salimans 2022): 1 is no guidance and costs one network pass a step instead of two, more follows
@@ -123,7 +123,7 @@ export interface GenerationOptions {
    */
   cfgScale?: number | undefined;
   /**
-   * How much of the contrast that guidance adds is taken back, 0 (default, nothing) to 1: the guided prediction is brought
+   * How much of the contrast that guidance adds is removed, 0 (default, nothing) to 1: the guided prediction is brought
    * towards the standard deviation of that for the prompt alone (Lin et al. 2023; `guidance_rescale` of diffusers). 0.7 is what
    * its authors use for v-prediction.
    */
@@ -141,12 +141,12 @@ export interface GenerationOptions {
   guidanceInterval?: readonly [start: number, end: number] | undefined;
   /**
    * SDXL: size in pixels of the image that the result is to look cropped from; small ones look blurred. Default: the size that
-   * is drawn. Each side 0 to 2^20. This and the four below are errors with models that are not told of it.
+   * is generated. Each side 0 to 2^20. This and the four below are errors with models that are not conditioned on it.
    */
   originalSize?: Size | undefined;
   /** SDXL: where the crop's upper left corner lies in that image, in pixels. Default `{ top: 0, left: 0 }`. */
   cropTopLeft?: Corner | undefined;
-  /** SDXL base: size of the crop that the result is to look like. Default: the size that is drawn. */
+  /** SDXL base: size of the crop that the result is to look like. Default: the size that is generated. */
   targetSize?: Size | undefined;
   /** SDXL refiner: how beautiful the result is to be on a scale from 0 to 10. Default 6. */
   aestheticScore?: number | undefined;
@@ -173,7 +173,7 @@ export interface GenerationOptions {
 export interface Txt2ImgOptions extends GenerationOptions {
   /**
    * A second pass over the image, enlarged: the first settles what is where at the size that the model was trained for, the second
-   * draws the detail of the large image. True for the defaults. Default false.
+   * adds the detail of the large image. True for the defaults. Default false.
    */
   hires?: boolean | HiresOptions | undefined;
 }
@@ -193,7 +193,7 @@ export interface ImageOptions extends GenerationOptions {
 /** Options of {@link Model.img2img}. */
 export interface Img2ImgOptions extends ImageOptions {
   /**
-   * How much is drawn anew, 0 to 1: the share of the steps that is taken, from the noise level at which they begin. 0 takes none and
+   * How much is regenerated, 0 to 1: the share of the steps that is taken, from the noise level at which they begin. 0 takes none and
    * gives the image as the VAE renders it; at 1 all steps are taken, and as the first noise level is high but finite, a trace of
    * the image is left. Default 0.75. With a mask it is of what that covers, and the rest is still the image's at 1.
    */
@@ -212,7 +212,7 @@ export interface Img2ImgOptions extends ImageOptions {
 /** Options of {@link Model.inpaint}. */
 export interface InpaintOptions extends Img2ImgOptions {
   /**
-   * What to draw anew: white is drawn, black stays, gray is blended. Colours count by their luma, what is transparent counts as
+   * What to regenerate: white is regenerated, black stays, gray is blended. Colors count by their luma, what is transparent counts as
    * black. A mask of another size is stretched to that of the image.
    */
   mask: ImageInput;
@@ -221,7 +221,7 @@ export interface InpaintOptions extends Img2ImgOptions {
    * every pixel outside the mask as it is.
    */
   maskBlur?: number | undefined;
-  /** Whether black is drawn and white stays. Default false. */
+  /** Whether black is regenerated and white stays. Default false. */
   invertMask?: boolean | undefined;
   /**
    * What the masked part holds before noise is added: the image itself (`original`, default), the colours around it (`fill`),
@@ -230,8 +230,8 @@ export interface InpaintOptions extends Img2ImgOptions {
   maskedContent?: MaskedContent | undefined;
   /**
    * Draws the masked region alone, at `width` x `height` (default: the model's), and puts it back into the image, which keeps its
-   * own size; `resizeMode` has no effect. The number is how many pixels of `image` around the mask are drawn along, 0 to 4096.
-   * Default: the whole image is drawn.
+   * own size; `resizeMode` has no effect. The number is how many pixels of `image` around the mask are included, 0 to 4096.
+   * Default: the whole image is generated.
    */
   paddingMaskCrop?: number | undefined;
 }
@@ -239,7 +239,7 @@ export interface InpaintOptions extends Img2ImgOptions {
 /** Options of {@link Model.edit}. The prompt is an instruction: `make it winter`. */
 export interface EditOptions extends ImageOptions {
   /**
-   * Guidance scale of the image (Brooks et al. 2022, eq. 3), beside `cfgScale` for the instruction: 1 is no guidance, more stays
+   * Guidance scale of the image (Brooks et al. 2022, eq. 3), in addition to `cfgScale` for the instruction: 1 is no guidance, more stays
    * closer to the image. Finite, at least 0. Default 1.5. Where neither scale is 1 a step costs three network passes.
    */
   imageCfgScale?: number | undefined;
@@ -249,7 +249,7 @@ export interface EditOptions extends ImageOptions {
 export interface Depth2ImgOptions extends Img2ImgOptions {
   /**
    * How near everything in `image` is: a {@link DepthMap}, or an image in which white is near and black is far. One of another size is
-   * stretched to that of `image`. Default: it is estimated by the network beside the model, or by `depthModel` of its source.
+   * stretched to that of `image`. Default: it is estimated by the network that the model includes, or by `depthModel` of its source.
    */
   depth?: ImageInput | DepthMap | undefined;
 }

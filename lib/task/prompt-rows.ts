@@ -7,7 +7,7 @@ import { type Checking, type Rule, row, rule, ruleByModel } from './row.ts';
 export const PROMPT_ROWS = {
   prompt: row({
     doc: `
-      What to draw. \`(word:1.3)\`, \`((word))\` and \`[word]\` weigh words as in AUTOMATIC1111's web UI, \`\\(\` escapes, \`BREAK\` starts a
+      What to generate. \`(word:1.3)\`, \`((word))\` and \`[word]\` weigh words as in AUTOMATIC1111's web UI, \`\\(\` escapes, \`BREAK\` starts a
       new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
       \`[from:to:when]\` is \`from\` at first and \`to\` after a share of the steps (\`0.5\`) or after a number of them (\`5\`), \`[to:when]\` and
       \`[from::when]\` have nothing before or after; \`[a|b]\` takes turns step by step. Steps are counted as in the web UI: those
@@ -19,7 +19,7 @@ export const PROMPT_ROWS = {
       \`<lyco:...>\` is the same, \`<hypernet:...>\` an error. A name is that of a file in \`loraDirectory\`, with or without its extension.`,
     rule: promptRule(true),
     required: true,
-    flag: { name: 'prompt', alias: 'p', topic: 'prompt', common: true, description: 'what to draw' },
+    flag: { name: 'prompt', alias: 'p', topic: 'prompt', common: true, description: 'what to generate' },
   }),
   negativePrompt: row({
     doc: "What to stay away from, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1.",

@@ -49,6 +49,6 @@ export interface GenerationResult {
   readonly loras: readonly NativeLoraReport[];
   /** The embeddings that the prompts name. */
   readonly embeddings: readonly EmbeddingReport[];
-  /** What is worth telling of the run and is no error, each once. The logger of the model was told too. */
+  /** The warnings of the run, each once. The model's logger received them too. */
   readonly warnings: readonly string[];
 }

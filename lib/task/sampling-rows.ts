@@ -117,7 +117,7 @@ export const SAMPLING_ROWS = {
   }),
   tileable: row({
     doc: `
-      Whether the image can be laid beside itself without a seam: along both sides (true), side by side (\`x\`) or one above the other
+      Whether the image tiles seamlessly: along both sides (true), side by side (\`x\`) or one above the other
       (\`y\`). Convolutions then see the other side where the image ends. Default false.`,
     rule: rule<boolean | 'x' | 'y', NativeTileable | undefined>("boolean | 'x' | 'y'", ({ check }, name) => {
       if (typeof check.value(name) === 'string') return check.name<NativeTileable>(name, 'x', ['x', 'y']);
@@ -129,7 +129,7 @@ export const SAMPLING_ROWS = {
         topic: 'sampling',
         kind: 'switch',
         value: true,
-        description: 'draw an image that can be laid beside itself without a seam',
+        description: 'generate an image that tiles seamlessly',
       },
       {
         name: 'circularx',
@@ -148,7 +148,7 @@ export const SAMPLING_ROWS = {
     ],
   }),
   batchSize: row({
-    doc: 'Images drawn together in one batch, 1 to 64. Default 1.',
+    doc: 'Images generated together in one batch, 1 to 64. Default 1.',
     rule: number(1, { min: 1, max: MAX_BATCH, integer: true }),
   }),
 };

@@ -1,4 +1,4 @@
-// What SDXL is conditioned with beside the prompt. Base models and the refiner take different parts of it.
+// What SDXL is conditioned on in addition to the prompt. Base models and the refiner take different parts of it.
 
 import type { FamilyOption } from '../family/index.ts';
 import type { Size } from '../image/resize.ts';
@@ -22,13 +22,14 @@ export const SDXL_ROWS = {
   originalSize: row({
     doc: `
       SDXL: size in pixels of the image that the result is to look cropped from; small ones look blurred. Default: the size that
-      is drawn. Each side 0 to 2^20. This and the four below are errors with models that are not told of it.`,
+      is generated. Each side 0 to 2^20. This and the four below are errors with models that are not conditioned on it.`,
     rule: sizeRule(),
     reader: ofFamily('originalSize'),
     flag: {
       name: 'original-size',
       topic: 'sdxl',
-      description: 'size of the image that the result is to look cropped from, 1024x768 (default: what is drawn)',
+      description:
+        'size of the image that the result is to look cropped from, 1024x768 (default: the size of the result)',
     },
     metadata: { key: 'Original size', parameter: sizeText },
   }),
@@ -48,10 +49,10 @@ export const SDXL_ROWS = {
     metadata: { key: 'Crop top left', parameter: ({ top, left }) => `${top}, ${left}` },
   }),
   targetSize: row({
-    doc: 'SDXL base: size of the crop that the result is to look like. Default: the size that is drawn.',
+    doc: 'SDXL base: size of the crop that the result is to look like. Default: the size that is generated.',
     rule: sizeRule(),
     reader: ofFamily('targetSize'),
-    flag: { name: 'target-size', topic: 'sdxl', description: 'size of the crop (default: what is drawn)' },
+    flag: { name: 'target-size', topic: 'sdxl', description: 'size of the crop (default: the size of the result)' },
     metadata: { key: 'Target size', parameter: sizeText },
   }),
   aestheticScore: row({

@@ -1,4 +1,4 @@
-// The sides of an image that is drawn.
+// The sides of an image that is generated.
 
 import type { OptionCheck } from '../options/check.ts';
 

@@ -61,7 +61,7 @@ export const WEIGHT_ROWS = {
     },
   }),
   controls: row({
-    doc: 'Images that ControlNets lead the drawing by, at most 8 together. Default none.',
+    doc: 'Control images and their ControlNets, at most 8 together. Default none.',
     rule: rule<readonly ControlOptions[], readonly CheckedControl[]>('readonly ControlOptions[]', ({ check, of }) =>
       checkControls(check, of('maxPixels')),
     ),

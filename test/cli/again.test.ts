@@ -63,10 +63,10 @@ test('the command that metadata prints draws the image again', { skip: process.p
 test('what cannot be drawn again is told', async () => {
   const output = join(folder, 'warned.png');
   const { code, stderr } = await diffuse(['--from', image, '-i', image, '-t', '1', '-o', output]);
-  assert.deepEqual([code, stderr], [0, 'warning: The image was drawn in two passes, which img2img does not do\n']);
+  assert.deepEqual([code, stderr], [0, 'warning: The image was generated in two passes, which img2img does not do\n']);
   const second = await diffuse(['--from', output, '-t', '1', '-o', output]);
   assert.deepEqual([second.code, second.stderr.split('\n').length], [0, 2]);
-  assert.match(second.stderr, /^warning: The image was drawn from another image/);
+  assert.match(second.stderr, /^warning: The image was generated from another image/);
 });
 
 test('an image that says nothing, and one that is missing', async () => {

@@ -55,12 +55,12 @@ test('depth2img estimates depth where none is given', async () => {
 });
 
 const rows: readonly (readonly [what: string, args: readonly string[], exitCode: 1 | 2, message: RegExp])[] = [
-  ['no image', ['depth', '--depth-model', model], 2, /Expected an image behind diffuse depth but received none/],
+  ['no image', ['depth', '--depth-model', model], 2, /Expected an image after diffuse depth but received none/],
   [
     'two images',
     ['depth', 'image.png', 'image.png', '--depth-model', model],
     2,
-    /one image behind diffuse depth but received 'image.png' too/,
+    /one image after diffuse depth but received 'image.png' too/,
   ],
   ['no network', ['depth', 'image.png'], 2, /Expected --depth-model/],
   ['an image that is missing', ['depth', 'none.png', '--depth-model', model], 1, /Cannot read 'none\.png'/],

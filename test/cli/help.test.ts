@@ -140,8 +140,10 @@ test('every flag that does not exist is told with what was meant, all at once', 
   const { code, stderr } = await diffuse(['-p', 'x', ...Object.keys(MEANT).flatMap((flag) => [flag, '3'])]);
   assert.equal(code, 2);
   for (const [flag, remedy] of Object.entries(MEANT)) {
-    const line = stderr.split('\n').find((one) => one.includes(`received ${flag}.`));
-    assert.match(line ?? `${flag} is not told of`, remedy);
+    const line = stderr
+      .split('\n')
+      .find((one) => one.includes(`Unknown flag ${flag}.`) || one.includes(`received ${flag}.`));
+    assert.match(line ?? `${flag} is not reported`, remedy);
   }
 });
 

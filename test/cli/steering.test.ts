@@ -81,7 +81,7 @@ test('the help has what SDXL is told under a heading of its own, and no types', 
   const { code, stdout } = await diffuse(['--help', 'all']);
   assert.equal(code, 0);
   assert.doesNotMatch(stdout.toString(), /\[(string|boolean)\]/);
-  const [general, sdxl] = stdout.toString().split('What SDXL is told beside the prompt:');
+  const [general, sdxl] = stdout.toString().split('Size conditioning of SDXL:');
   assert.match(general as string, /--guidance-interval/);
   assert.doesNotMatch(general as string, /--original-size/);
   assert.match(sdxl as string, /--original-size/);

@@ -39,7 +39,7 @@ test('what is missing and what is too much is told at once', async () => {
     diffuse(['upscale', 'small.png', '-i', 'small.png', '--upscale-model', model], folder),
   ]);
   assert.deepEqual([none.code, both.code], [2, 2]);
-  for (const part of [/an image behind diffuse upscale, or --init-img/, /Expected --upscale-model/, /for --quality/]) {
+  for (const part of [/an image after diffuse upscale, or --init-img/, /Expected --upscale-model/, /for --quality/]) {
     assert.match(none.stderr, part);
   }
   assert.match(both.stderr, /one image but received --init-img, too/);
