@@ -189,7 +189,7 @@ test('every option changes the image', async () => {
   for (const change of changes) assert.notDeepEqual(await draw(change), image, JSON.stringify(change));
 });
 
-test('a guidance scale of 1 takes no notice of the negative prompt, and 0 none of the prompt', async () => {
+test('a guidance scale of 1 ignores the negative prompt, and 0 the prompt', async () => {
   assert.deepEqual(await draw({ cfgScale: 1, negativePrompt: `x ${'y '.repeat(100)}` }), await draw({ cfgScale: 1 }));
   assert.deepEqual(await draw({ cfgScale: 0, prompt: 'anything' }), await draw({ cfgScale: 0 }));
 });

@@ -1,4 +1,4 @@
-// Images in bf16 against those in f32, by the model that comes along.
+// Images in bf16 against those in f32, by the bundled model.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -16,7 +16,7 @@ import { UsageError } from './usage-error.ts';
 
 /** What a command line asks for, in the terms of the API. Values are not checked yet. */
 export interface Request {
-  /** Undefined for the model that comes along. */
+  /** Undefined for the bundled model. */
   readonly source: ModelSource | undefined;
   readonly load: Pick<
     LoadOptions,
@@ -104,7 +104,7 @@ function readVaes(
   return { vae: taesd };
 }
 
-/** The model of a command line: that which comes along where no part of another is named. */
+/** The model of a command line: the bundled one if no part of another is named. */
 function readSource(
   commandLine: CommandLine,
   values: Readonly<Record<string, unknown>>,

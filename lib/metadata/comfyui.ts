@@ -92,7 +92,7 @@ class GraphReader {
       warnings.push('Its sampler takes only a part of the steps, which is not followed here');
     }
     if (Number(size('batch_size')) > 1) {
-      warnings.push('It was drawn in a batch, whose images after the first have noise that no seed gives');
+      warnings.push('It was generated in a batch, whose images after the first have noise that no seed gives');
     }
     const { model } = this.#model(inputs, warnings);
     return {

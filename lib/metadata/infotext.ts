@@ -100,7 +100,7 @@ function unquote(value: string): string {
   }
 }
 
-/** SD.Next and some others state a name beside the version. */
+/** SD.Next and some others state a name next to the version. */
 function softwareOf({ App: app, Version: version }: Readonly<Record<string, string>>): string | undefined {
   if (app !== undefined) return version === undefined ? app : `${app} ${version}`;
   if (version === undefined) return undefined;

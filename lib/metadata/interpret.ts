@@ -1,4 +1,4 @@
-// From what an image states to options of a call: names become ours, texts numbers, and what no call takes is told.
+// From what an image states to options of a call: names become ours, texts become numbers, and what no call accepts is reported.
 
 import { type ArgumentProblem, describe, isArgumentError } from '../core/errors.ts';
 import { toNumber, withoutUndefined } from '../core/values.ts';
@@ -38,7 +38,7 @@ export interface ImageMetadata {
   readonly rng: 'cuda' | 'cpu' | undefined;
   /** Of images that started from another image, and of the second pass of others. */
   readonly strength: number | undefined;
-  /** All of it that `txt2img` takes: `model.txt2img(options)` draws the image again. */
+  /** All of it that `txt2img` takes: `model.txt2img(options)` reproduces the image. */
   readonly options: Txt2ImgOptions;
   /** What it says that is not among `options`, or means something else here; in plain words. */
   readonly warnings: readonly string[];
@@ -95,7 +95,7 @@ function optionsOf(values: StatedValues, warnings: string[]): Record<string, unk
 }
 
 /**
- * Sampler and schedule by our names. A schedule in the sampler's name counts before one beside it, as in the web UI; `Automatic` says
+ * Sampler and schedule by our names. A schedule in the sampler's name takes precedence, as in the web UI; `Automatic` says
  * nothing without a sampler.
  */
 function methodOf(values: StatedValues, warnings: string[]): { sampler?: string; scheduler?: unknown } {
@@ -120,7 +120,7 @@ function nameOf(value: unknown): string | undefined {
 }
 
 function seedOf(value: unknown): unknown {
-  // What stands for a random seed in an option says nothing of the seed that was drawn.
+  // What stands for a random seed in an option says nothing about the seed that was used.
   const seed = typeof value === 'string' ? (readSeed(value) ?? toNumber(value)) : value;
   return typeof seed === 'number' && seed < 0 ? String(seed) : (seed ?? undefined);
 }
@@ -140,7 +140,7 @@ function hiresOf({ hires, strength }: StatedValues, warnings: string[]): Record<
   const upscaler = findHiresUpscaler(name);
   if (!upscaler) {
     warnings.push(
-      `The image was enlarged and drawn over with the upscaler ${describe(name)}, which must be given as hires`,
+      `The image was enlarged and refined with the upscaler ${describe(name)}, which must be given as hires`,
     );
     return undefined;
   }

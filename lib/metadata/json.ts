@@ -35,7 +35,7 @@ export function own(object: JsonObject | undefined, key: string): unknown {
 }
 
 /**
- * The text, number or truth value of that name. An object is told of in words in its place, as it may have members that make a text of
+ * The text, number or truth value of that name. An object is described in words instead, as it may have members that make a text of
  * it fail; null is undefined.
  */
 export function scalar(object: JsonObject | undefined, key: string): string | number | boolean | undefined {

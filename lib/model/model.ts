@@ -36,7 +36,7 @@ import type { GenerationResult, GenerationStep } from '../task/result.ts';
 import type { ModelLimits, TaskName } from '../task/task.ts';
 import type { ClipTokenizer } from '../text/tokenizer.ts';
 
-/** What is told of most folders of diffusers, and so is no warning. */
+/** True of most diffusers folders, so it is not a warning. */
 const LEADING =
   "The scheduler's configuration spaces steps as 'leading', which leaves out the last of training; they begin with that, as `scheduler` says";
 
@@ -44,7 +44,7 @@ const LEADING =
 export interface ModelInfo extends LoadedModelInfo {
   /** Name of its file without folder and extension, as image metadata gives it. */
   readonly name: string;
-  /** Size in pixels of the images that it draws by default. */
+  /** Default size of its images, in pixels. */
   readonly defaultWidth: number;
   readonly defaultHeight: number;
   /** Factor from VAE latents to those of the diffusion: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 1 with a tiny autoencoder as the VAE. */
@@ -147,7 +147,7 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Draws images from text. Starts at once; runs of one model follow each other in the order of their calls.
+   * Generates images from text. Starts immediately; runs of one model follow each other in the order of their calls.
    *
    * ```ts
    * const run = model.txt2img({ prompt: 'a red apple', seed: 42 });
@@ -164,14 +164,14 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Draws images from an image and text: noise is added to the image and taken away again in the sense of the text. Runs as
+   * Generates images from an image and text: noise is added to the image, then it is denoised, guided by the prompt. Runs as
    * {@link txt2img} does.
    *
    * ```ts
    * const { images } = await model.img2img({ image: 'sketch.png', prompt: 'a red apple', strength: 0.6 });
    * ```
    *
-   * @returns a run as of {@link txt2img}. It rejects with a DiffusionError `ERR_FILE` or `ERR_IMAGE` too where the image cannot
+   * @returns a run, as {@link txt2img} does. It rejects with a DiffusionError `ERR_FILE` or `ERR_IMAGE` too where the image cannot
    *   be read, and `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
    */
   img2img(options: Img2ImgOptions): Run<GenerationStep, GenerationResult> {
@@ -179,41 +179,41 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Draws a part of an image anew. The rest keeps every pixel. Runs as {@link txt2img} does.
+   * Regenerates a part of an image. The rest keeps every pixel. Runs as {@link txt2img} does.
    *
    * ```ts
    * const { images } = await model.inpaint({ image: 'fruit.png', mask: 'pear.png', prompt: 'a red apple' });
    * ```
    *
-   * @returns a run as of {@link img2img}.
+   * @returns a run, as {@link img2img} does.
    */
   inpaint(options: InpaintOptions): Run<GenerationStep, GenerationResult> {
     return this.#generate('inpaint', options, inpaint);
   }
 
   /**
-   * Changes an image as an instruction says, with a model that was made for it (InstructPix2Pix: a UNet of 8 channels). Runs as
+   * Changes an image according to an instruction, with a model made for that (InstructPix2Pix: a UNet of 8 channels). Runs as
    * {@link txt2img} does.
    *
    * ```ts
    * const { images } = await model.edit({ image: 'harbour.png', prompt: 'make it winter' });
    * ```
    *
-   * @returns a run as of {@link img2img}.
+   * @returns a run, as {@link img2img} does.
    */
   edit(options: EditOptions): Run<GenerationStep, GenerationResult> {
     return this.#generate('edit', options, edit);
   }
 
   /**
-   * Draws an image anew with its depth kept, with a model that was made for it (Stable Diffusion 2 depth: a UNet of 5 channels).
-   * The depth is estimated by the network that such models have beside them, unless it is given. Runs as {@link txt2img} does.
+   * Regenerates an image while keeping its depth, with a model made for that (Stable Diffusion 2 depth: a UNet of 5 channels).
+   * The depth is estimated by the network that such models include, unless it is given. Runs as {@link txt2img} does.
    *
    * ```ts
    * const { images } = await model.depth2img({ image: 'room.png', prompt: 'a room of ice', strength: 0.9 });
    * ```
    *
-   * @returns a run as of {@link img2img}.
+   * @returns a run, as {@link img2img} does.
    */
   depth2img(options: Depth2ImgOptions): Run<GenerationStep, GenerationResult> {
     return this.#generate('depth2img', options, (checked, limits) => depth2img(checked, limits, this.#depth));
@@ -237,9 +237,8 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Frees the ControlNets that are open, when the runs that were begun before are done. Those of a run's `controls` stay open behind
-   * it, so that the next run with the same need not read them again; the first run with others closes what it does not use, and
-   * `dispose()` frees all.
+   * Frees the open ControlNets once earlier runs are done. Those of a run's `controls` stay open after it, so that the next run need
+   * not read them again; a run with other controls closes those that it does not use, and `dispose()` frees all.
    */
   async unloadControlNets(): Promise<void> {
     const { signal } = this.#disposal;
@@ -309,7 +308,7 @@ export class Model implements AsyncDisposable {
             }
           }),
         );
-        // An image or an embedding that cannot be read is told of at once, not when its turn comes.
+        // An unreadable image or embedding is reported immediately, not when the run's turn comes.
         const [result] = await Promise.all([drawing, task, prompts, controls, second]);
         return result;
       }),

@@ -23,7 +23,7 @@ export interface Conditioning {
   readonly vector?: Float32Array;
   /** LCM: the embedded guidance scale. */
   readonly guidance?: Float32Array;
-  /** What stands beside the latents of all images, `[batch, channels, height, width]`: {@link InitialLatents.concatChannels}. */
+  /** The channels that the UNet takes in addition to the latents of all images, `[batch, channels, height, width]`: {@link InitialLatents.concatChannels}. */
   readonly concatChannels?: Float32Array;
   /** Whether self-attention in the middle of the UNet is the identity: each pixel attends to itself alone. */
   readonly identityAttention?: boolean;
@@ -35,7 +35,7 @@ const BATCH = 128;
 /**
  * Runs the text encoders over the chunks of both prompts, each different chunk once, and applies the weights of their tokens.
  *
- * @param size in pixels that is drawn.
+ * @param size of the generated image, in pixels.
  * @returns what the UNet is conditioned with at an evaluation, counted from 0: the same object as before where it is the same.
  */
 export async function encodePrompts(

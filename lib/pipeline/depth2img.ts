@@ -1,4 +1,4 @@
-// Depth to image: an image is drawn anew with its depth kept, with models made for that.
+// Depth to image: an image is regenerated while keeping its depth, with models made for that.
 
 import { DepthMap } from '../depth/depth-map.ts';
 import type { DepthSource } from '../depth/depth-source.ts';
@@ -13,7 +13,7 @@ import { fromImage, withConcatChannels } from './initial-latents.ts';
 import { encodeImage } from './latents.ts';
 
 /**
- * The work of a depth-to-image call: it starts as image to image does, and the UNet sees the depth beside the latent.
+ * The work of a depth-to-image call: it starts as image to image does, and the UNet sees the depth in addition to the latent.
  *
  * @param source estimates depth where none is given.
  * @throws as {@link readSized} and {@link DepthSource.estimator}.

@@ -8,7 +8,7 @@ import { fromNoise, withConcatChannels } from './initial-latents.ts';
 import { encodeImage, meanLatent } from './latents.ts';
 
 /**
- * The work of an edit: it starts from noise, and the UNet sees the image beside the latent.
+ * The work of an edit: it starts from noise, and the UNet sees the image in addition to the latent.
  *
  * @throws as {@link readSized}.
  */

@@ -1,10 +1,10 @@
-// Which ways of drawing and which options fit a model: what its UNet takes tells what it was trained for.
+// Which tasks and options fit a model: what its UNet takes says what it was trained for.
 
 import { DiffusionError } from '../core/errors.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { TaskName } from '../task/task.ts';
 
-/** What a UNet takes beside the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
+/** What a UNet takes in addition to the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
 export type ConcatConditioning = 'nothing' | 'mask' | 'image' | 'depth';
 
 const TASKS: Readonly<Record<ConcatConditioning, readonly TaskName[]>> = {
@@ -16,9 +16,9 @@ const TASKS: Readonly<Record<ConcatConditioning, readonly TaskName[]>> = {
 
 const DESCRIPTIONS: Readonly<Record<ConcatConditioning, string>> = {
   nothing: 'takes a latent alone',
-  mask: 'takes a mask and the masked image beside the latent',
-  image: 'takes an image to edit beside the latent',
-  depth: 'takes depth beside the latent',
+  mask: 'takes a mask and the masked image in addition to the latent',
+  image: 'takes an image to edit in addition to the latent',
+  depth: 'takes depth in addition to the latent',
 };
 
 /** What the UNet of a model takes; undefined where its channels are those of no known model. */
@@ -33,7 +33,7 @@ export function concatConditioningOf({
   return extra === latentChannels + 1 ? 'mask' : undefined;
 }
 
-/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where the UNet takes anything beside the latent, which a second pass lacks. */
+/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where the UNet takes anything in addition to the latent, which a second pass lacks. */
 export function requireLatentAlone(info: LoadedModelInfo, option: string): void {
   const concat = concatConditioningOf(info);
   if (concat === undefined || concat === 'nothing') return;
@@ -44,7 +44,7 @@ export function requireLatentAlone(info: LoadedModelInfo, option: string): void 
   );
 }
 
-/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model does not draw that task, naming the task in which it does. */
+/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the model is not made for the task, naming those that it is made for. */
 export function requireFit(info: LoadedModelInfo, task: TaskName): void {
   const concat = concatConditioningOf(info);
   if (concat && TASKS[concat].includes(task)) return;
@@ -52,6 +52,6 @@ export function requireFit(info: LoadedModelInfo, task: TaskName): void {
   const expected = `a model for ${task}, whose UNet ${fitting.map((one) => DESCRIPTIONS[one]).join(' or ')},`;
   const taken = `${info.inChannels} channels for a latent of ${info.latentChannels}`;
   const received = `the UNet of this one (${info.family}) ${concat ? DESCRIPTIONS[concat] : `takes ${taken}`}`;
-  const remedy = concat ? `. Draw with ${TASKS[concat].join(', ')}` : '';
+  const remedy = concat ? `. Use ${TASKS[concat].join(', ')}` : '';
   throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}${remedy}`);
 }

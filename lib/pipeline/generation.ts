@@ -28,7 +28,7 @@ import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
 import { sampleLatents } from './sampling.ts';
 
-/** What the stages must know of a model besides its networks. */
+/** What the stages need to know about a model, apart from its networks. */
 export interface PipelineModel {
   readonly family: Family;
   readonly noiseModel: NoiseModel;
@@ -37,13 +37,13 @@ export interface PipelineModel {
 
 /** What one pipeline does otherwise than another. */
 export interface Task {
-  /** Size in pixels that is drawn. */
+  /** Size that is generated, in pixels. */
   readonly size: Size;
-  /** The part of a whole image that is drawn, where it is a part: what accompanies the image is cut likewise. */
+  /** The part of the full image that is generated, if not all of it: what goes with the image is cropped alike. */
   readonly part?: View['part'];
   /** Chooses where sampling starts, with the VAE where that is an image. */
   initialLatents(networks: Networks): Promise<MakeInitialLatents>;
-  /** What becomes of each image that was drawn, RGB; undefined where nothing does. */
+  /** What is done to each generated RGB image; undefined for nothing. */
   readonly finish?: (drawn: Pixels) => Promise<Pixels>;
   /** A second, larger pass over what the first drew. */
   readonly hires?: CheckedHires | undefined;
@@ -58,7 +58,7 @@ export interface SecondPass {
 }
 
 /**
- * Draws the images of one call.
+ * Generates the images of one call.
  *
  * @param prompts the prompts of `options`, ready for the text encoders.
  * @param controls what ControlNets lead it by.

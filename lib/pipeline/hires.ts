@@ -1,4 +1,4 @@
-// The second pass of an image: what the first drew is enlarged, gets noise again and is drawn to its end ("hires fix").
+// The second pass of an image: the result of the first is enlarged, gets noise again and is denoised ("hires fix").
 
 import { basename } from 'node:path';
 import { concat } from '../core/arrays.ts';
@@ -25,8 +25,7 @@ const INTERPOLATIONS: Readonly<Record<string, Interpolation>> = {
 };
 
 /**
- * Opens an upscaler that is given by its path once and closes it again, so that a file that is none is told of before anything is
- * drawn.
+ * Opens an upscaler given by its path and closes it again, so that an unsuitable file is reported before anything is generated.
  *
  * @throws as {@link loadUpscaler}.
  */
@@ -100,7 +99,7 @@ export function fromLatents(latents: Float32Array, steps: number): MakeInitialLa
   };
 }
 
-/** Steps of the second pass: the last of the user's own levels, where there are any. */
+/** Steps of the second pass: the last of the custom noise levels, if there are any. */
 export function secondSteps(
   { scheduler }: CheckedGenerationOptions,
   { steps, denoisingStrength }: CheckedHires,

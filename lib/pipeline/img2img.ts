@@ -32,12 +32,12 @@ export async function img2img(options: CheckedOptions<'img2img'>, limits: ModelL
   };
 }
 
-/** Generation parameters of every call that draws an image anew. */
+/** Generation parameters of every call that regenerates an image. */
 export function imageParameters({ strength, convention }: CheckedOptions<'img2img'>): Partial<GenerationParameters> {
   return { strength, convention: convention === DEFAULT_CONVENTION ? undefined : convention };
 }
 
-/** An image at the size that is drawn, how it got there, and what it was. */
+/** An image at the generated size, how it got there, and the original. */
 export interface SizedImage {
   readonly image: Pixels;
   readonly size: Size;
@@ -46,7 +46,7 @@ export interface SizedImage {
 }
 
 /**
- * Reads the image of a call and brings it to the size that is drawn.
+ * Reads the image of a call and brings it to the generated size.
  *
  * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}.
  */

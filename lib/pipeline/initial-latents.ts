@@ -11,9 +11,9 @@ export interface InitialLatents {
   readonly latent: Float32Array;
   /** Noise levels still to go, the last 0; 0 alone where nothing is to be sampled. */
   readonly sigmas: Float64Array;
-  /** What of the latent stays. Undefined where all is drawn. */
+  /** The part of the latent that stays. Undefined if all is regenerated. */
   readonly keep?: Keep;
-  /** What the UNet takes beside the latent, `[batch or 1, channels, height, width]`. Undefined where that is nothing. */
+  /** What the UNet takes in addition to the latent, `[batch or 1, channels, height, width]`. Undefined where that is nothing. */
   readonly concatChannels?: Float32Array;
 }
 
@@ -87,20 +87,20 @@ export function fromImage(posterior: Posterior, strength: number, convention: Co
   };
 }
 
-/** An image and what of it is drawn. */
+/** An image and which part of it is regenerated. */
 export interface MaskedStart {
   readonly strength: number;
   readonly convention: Convention;
-  /** `[height, width]`: 1 for each latent cell that is drawn, 0 for each that stays. */
+  /** `[height, width]`: 1 for each latent cell that is regenerated, 0 for each that stays. */
   readonly mask: Uint8Array;
   /** Cells in a row. */
   readonly width: number;
-  /** What the drawn part holds before noise is added; `fill` is done to the image. */
+  /** What the masked part holds before noise is added; `fill` is done to the image. */
   readonly content: MaskedContent;
 }
 
 /**
- * An image of which a part is drawn, and the rest stays: what an evaluation says of the rest is replaced by the image's latent.
+ * An image of which a part is regenerated and the rest stays: the prediction for the rest is replaced by the image's latent.
  * diffusers also replaces the rest of what it is given, by the image with the noise that was drawn at the start at its level,
  * and starts from pure noise at a strength of 1.
  */
@@ -124,11 +124,11 @@ export function fromMaskedImage(posterior: Posterior, start: MaskedStart): MakeI
 }
 
 /**
- * The same for models for inpainting, which see the mask and the masked image beside the latent and draw around what they
+ * The same for models for inpainting, which see the mask and the masked image in addition to the latent and paint around what they
  * see (Rombach et al. 2022, section 4.5). What lies further than a cell from the mask is kept as well, but not in diffusers.
  *
  * @param posterior undefined where the start is pure noise: from text alone, and in diffusers at a strength of 1.
- * @param masked the image with what is drawn in gray.
+ * @param masked the image with the masked part in gray.
  */
 export function concatMaskedImage(
   posterior: Posterior | undefined,
@@ -150,7 +150,7 @@ export function concatMaskedImage(
   };
 }
 
-/** Another start, with what the UNet takes beside the latent: `[1, channels, height, width]`. */
+/** Another start, with what the UNet takes in addition to the latent: `[1, channels, height, width]`. */
 export function withConcatChannels(begin: MakeInitialLatents, concatChannels: Float32Array): MakeInitialLatents {
   return (sigmas, draws, noiseModel) => ({ ...begin(sigmas, draws, noiseModel), concatChannels });
 }
@@ -159,7 +159,7 @@ function isDrawnBy(mask: Uint8Array): (i: number) => boolean {
   return (i) => mask[i % mask.length] === 1;
 }
 
-/** A latent where cells are drawn, another where they stay. */
+/** One latent where cells are regenerated, another where they stay. */
 function composed(drawn: Float32Array, staying: Float32Array, mask: Uint8Array): Float32Array {
   const isDrawn = isDrawnBy(mask);
   return drawn.map((value, i) => (isDrawn(i) ? value : (staying[i] as number)));
@@ -172,7 +172,7 @@ function heldIn(image: Float32Array, { content, mask, convention }: MaskedStart,
   return composed(convention === 'webui' ? draws.anew()() : draws.next(), image, mask);
 }
 
-/** A mask with the cells around those that it draws, as stable-diffusion.cpp widens that of models for inpainting. */
+/** A mask widened by the cells around it, as stable-diffusion.cpp widens that of models for inpainting. */
 function widened(mask: Uint8Array, width: number): Uint8Array {
   const height = mask.length / width;
   const wide = new Uint8Array(mask.length);

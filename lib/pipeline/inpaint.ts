@@ -1,4 +1,4 @@
-// Inpainting: a part of an image is drawn anew, the rest stays as it is.
+// Inpainting: a part of an image is regenerated, the rest stays as it is.
 
 import { argumentError } from '../core/errors.ts';
 import { fillMasked } from '../image/fill.ts';
@@ -19,13 +19,13 @@ import { seesMask } from './whole-mask.ts';
 /** An image and its mask, of one size: RGB and gray. */
 interface Masked {
   readonly image: Pixels;
-  /** With edges as they are, which says what is drawn. */
+  /** With hard edges, which says what is regenerated. */
   readonly mask: Pixels;
   /** With soft edges, which says what is seen of it. */
   readonly soft: Pixels;
 }
 
-/** What is drawn of an image, and how it gets back. */
+/** What is generated of an image, and how it is put back. */
 interface Scene {
   readonly image: Pixels;
   readonly mask: Pixels;
@@ -35,7 +35,7 @@ interface Scene {
 }
 
 /**
- * The work of an inpainting call: reads image and mask and cuts out or resizes what is drawn.
+ * The work of an inpainting call: reads image and mask and crops or resizes what is generated.
  *
  * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}; RangeError for a mask that covers nothing.
  */
@@ -74,7 +74,7 @@ async function beginMasked(
   return concatMaskedImage(posterior, masked, start);
 }
 
-/** The whole image is drawn, and the result has the size that is drawn. */
+/** The full image is generated, and the result has that size. */
 async function wholeScene(
   { image, mask, soft }: Masked,
   options: CheckedOptions<'inpaint'>,
@@ -91,7 +91,7 @@ async function wholeScene(
   };
 }
 
-/** The region around the mask is drawn at a size of its own, and the result is the image with that put back. */
+/** The region around the mask is generated at its own size and put back into the image. */
 async function regionScene(
   { image, mask, soft }: Masked,
   options: CheckedOptions<'inpaint'>,
@@ -113,7 +113,7 @@ async function regionScene(
 }
 
 function emptyMask(): Error {
-  const expected = 'a mask with something to draw, white of at least a half';
-  const remedy = 'Black stays; an inverted mask draws what is black';
+  const expected = 'a mask with something to regenerate, at least half white';
+  const remedy = 'Black is kept; an inverted mask regenerates what is black';
   return argumentError([{ name: 'mask', expected, received: 'none', remedy, code: 'ERR_INVALID_ARG_VALUE' }]);
 }

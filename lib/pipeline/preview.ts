@@ -1,4 +1,4 @@
-// Images of a latent while it is being drawn: small ones by a projection, or whole ones by an autoencoder.
+// Previews of a latent during sampling: small ones by a projection, or full ones by an autoencoder.
 
 import { DiffusionError } from '../core/errors.ts';
 import type { Family, Projection } from '../family/index.ts';

@@ -29,7 +29,7 @@ export interface ChunkStage {
 export interface Prompts {
   /** In order, at least one. Chunks that are the same text are the same object. */
   readonly stages: readonly ChunkStage[];
-  /** For each text encoder, what the tokens behind the vocabulary stand for, `[n, width]`. */
+  /** For each text encoder, what the tokens after the vocabulary stand for, `[n, width]`. */
   readonly vectors: readonly Float32Array[];
   /** The embeddings that the prompts name. */
   readonly embeddings: readonly EmbeddingReport[];
@@ -42,7 +42,7 @@ const MAX_CHUNKS = 64;
 const MAX_DIFFERENT_CHUNKS = 1024;
 /** What the web UI splits a prompt at (Liu et al. 2022, composable diffusion). */
 const COMPOSITION = /\S\s*\bAND\b\s*\S/;
-/** Token that OpenCLIP's text encoders were trained with behind the end of a prompt. OpenAI's had the end token. */
+/** Token that OpenCLIP's text encoders were trained with after the end of a prompt. OpenAI's had the end token. */
 const OPEN_CLIP_PAD = 0;
 
 /** How predictions are guided where guidance is in force. UNets that take the scale as an input need no second evaluation. */

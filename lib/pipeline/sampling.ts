@@ -26,7 +26,7 @@ import type { InitialLatents, MakeInitialLatents } from './initial-latents.ts';
 import { guidanceOf } from './prompts.ts';
 
 /**
- * Draws latents.
+ * Generates latents.
  *
  * @param noiseModel the noise that the model was trained with.
  * @param shape of the latents.
@@ -35,7 +35,7 @@ import { guidanceOf } from './prompts.ts';
  * @param controlsAt what ControlNets lead each step by.
  * @param onStep called after each step with the noise level that it has reached, and awaited.
  * @returns latents of `shape`, free of noise.
- * @throws TypeError or RangeError where a sampler of the user's gives anything else than such latents.
+ * @throws TypeError or RangeError if a custom sampler returns anything other than such latents.
  */
 export async function sampleLatents(
   networks: Networks,
@@ -93,7 +93,7 @@ export async function sampleLatents(
       },
     },
   );
-  // A sampler or a callback of the user's may never end by itself.
+  // A custom sampler or callback may never end by itself.
   const latent = checkLatent(await untilAborted(sampling, networks.signal), shape, 'the result of sampler');
   return requireFinite(start.keep?.clean(latent) ?? latent, 'the sampler');
 }
@@ -119,7 +119,7 @@ function allConditions({ conditional, unconditional }: Guided<Conditioning>): Co
   };
 }
 
-/** The conditions with what the start puts beside the latents. What is of one image serves all of the batch. */
+/** The conditions with the extra channels of the initial latents. Those of one image serve all of the batch. */
 function withConcatChannels(
   { conditional, unconditional }: Guided<Conditioning>,
   { concatChannels: given }: InitialLatents,
@@ -159,7 +159,7 @@ class Progress {
     this.#perStep = perStep;
   }
 
-  /** Number of the evaluation that begins, from 0. A sampler of the user's that takes more of them stays at the step's last. */
+  /** Number of the evaluation that begins, from 0. A custom sampler that makes more evaluations stays at the step's last number. */
   next(): number {
     return this.finished * this.#perStep + Math.min(this.#inStep++, this.#perStep - 1);
   }
@@ -203,7 +203,7 @@ function predictAlike(networks: Networks, shape: Shape, now: () => Moment): Pred
   };
 }
 
-/** Each latent with the channels that stand beside it. */
+/** Each latent followed by its extra channels. */
 function sideBySide(latents: Float32Array, concatChannels: Float32Array, images: number): Float32Array {
   const part = (all: Float32Array, i: number) =>
     all.subarray((i * all.length) / images, ((i + 1) * all.length) / images);

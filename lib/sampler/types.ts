@@ -47,7 +47,7 @@ export interface SamplerContext {
   /**
    * Share of the noise that a stochastic sampler puts back after each step, 0 (deterministic) to 1. Left out, each
    * sampler takes the default of its method: 1 for `euler_a`, `dpm++2s_a` and `dpm++2m_sde`, 0 for `ddim_trailing` and
-   * `tcd`. The others take no notice.
+   * `tcd`. The others ignore it.
    */
   readonly eta?: number | undefined;
   /** Called once after each step, and awaited. */

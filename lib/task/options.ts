@@ -34,7 +34,7 @@ export interface GenerationOptions {
    * `<lyco:...>` is the same, `<hypernet:...>` an error. A name is that of a file in `loraDirectory`, with or without its extension.
    */
   prompt: string;
-  /** What to stay away from, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1. */
+  /** What to avoid, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1. */
   negativePrompt?: string | undefined;
   /**
    * Layer of the text encoder whose output is used: 1 is the last, 2 the one before, up to the number of layers. Default: the one

@@ -22,14 +22,14 @@ export const PROMPT_ROWS = {
     flag: { name: 'prompt', alias: 'p', topic: 'prompt', common: true, description: 'what to generate' },
   }),
   negativePrompt: row({
-    doc: "What to stay away from, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1.",
+    doc: "What to avoid, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1.",
     rule: promptRule(false),
     flag: {
       name: 'negative-prompt',
       alias: 'n',
       topic: 'prompt',
       common: true,
-      description: 'what to stay away from',
+      description: 'what to avoid',
     },
   }),
   clipSkip: row({

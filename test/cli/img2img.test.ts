@@ -76,7 +76,7 @@ const rows: readonly (readonly [what: string, args: readonly string[], exitCode:
   ['no image', ['img2img'], 2, /the path of an image for --init-img but received none/],
   ['no mask', ['inpaint', '-i', 'image.png'], 2, /for --mask but received none/],
   ['no image to edit', ['edit'], 2, /for --init-img but received none/],
-  ['an image to edit by an ordinary model', ['edit', '-i', 'image.png'], 1, /a model for edit, .* Draw with txt2img/],
+  ['an image to edit by an ordinary model', ['edit', '-i', 'image.png'], 1, /a model for edit, .* Use txt2img/],
   ['an image scale for img2img', ['img2img', '-i', 'image.png', '--img-cfg-scale', '2'], 2, /--img-cfg-scale/],
   ['an image scale of nan', ['-i', 'image.png', '--img-cfg-scale', 'nan'], 2, /for --img-cfg-scale but received 'nan'/],
   ['a strength for edit', ['edit', '-i', 'image.png', '--strength', '1'], 2, /--strength/],
@@ -95,7 +95,7 @@ const rows: readonly (readonly [what: string, args: readonly string[], exitCode:
   ['an image that is none', ['-i', 'text.png'], 1, /a PNG, JPEG or WebP image but 'text\.png' is not one/],
   ['a model for an image', ['-i', model], 1, /PNG, JPEG or WebP/],
   ['a folder for an image', ['-i', '.'], 1, /Cannot read '\.'/],
-  ['a black mask', ['-i', 'image.png', '--mask', 'black.png'], 2, /something to draw.* for --mask/],
+  ['a black mask', ['-i', 'image.png', '--mask', 'black.png'], 2, /something to regenerate.* for --mask/],
   ['a strength of 2', ['-i', 'image.png', '--strength', '2'], 2, /from 0 to 1 for --strength but received 2/],
   ['a strength of nan', ['-i', 'image.png', '--strength', 'nan'], 2, /for --strength but received 'nan'/],
   [

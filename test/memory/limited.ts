@@ -1,4 +1,4 @@
-// Draws with the model that comes along while the process may take no more than so many MB of addresses beyond what it has, and
+// Generates with the bundled model while the process may take no more than so many MB of addresses beyond what it has, and
 // again without that limit. Runs by itself, and tells a line of JSON:
 //
 //   node dist/test/memory/limited.js MEGABYTES

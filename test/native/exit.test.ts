@@ -110,8 +110,9 @@ const endings: [name: string, body: string, code?: number][] = [
   [
     'process.exit() with busy workers',
     `const workers = [${worker(midCall)}, ${worker(midCall)}, ${worker(midCall)}];
+    const busy = Promise.all(workers.map((w) => new Promise((resolve) => w.once('message', resolve))));
     ${midCall}
-    await Promise.all(workers.map((w) => new Promise((resolve) => w.once('message', resolve))));
+    await busy;
     process.exit(0);`,
   ],
 ];

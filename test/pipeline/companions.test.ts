@@ -207,8 +207,8 @@ const FITS = {
 for (const [architecture, fitting, said] of [
   [tinyArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1.* takes a latent alone/],
   [inpaintArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1-inpaint.* takes a mask/],
-  [editArchitecture, ['edit'], /sd1-edit.* takes an image to edit.*Draw with edit$/],
-  [depthArchitecture, ['depth2img'], /sd2-depth.* takes depth.*Draw with depth2img$/],
+  [editArchitecture, ['edit'], /sd1-edit.* takes an image to edit.*Use edit$/],
+  [depthArchitecture, ['depth2img'], /sd2-depth.* takes depth.*Use depth2img$/],
 ] as const) {
   const channels = architecture.unet.inChannels ?? 4;
   test(`a model of ${channels} channels draws by ${fitting.join(', ')}, and says so where it is asked for others`, async () => {
