@@ -2,13 +2,13 @@
 
 import type { LoadedModelInfo } from '../native/contract.ts';
 import { DiffusionNoise, type NoiseModel, SigmaTable, stableDiffusionTable } from '../noise-model/index.ts';
-import { CLIP } from '../text/clip.ts';
 import type { Family } from './family.ts';
+import { embedGuidance } from './sinusoids.ts';
 
 /** The noise levels of a model's files, or Stable Diffusion's. */
 function noise({ prediction, alphasCumprod }: LoadedModelInfo): NoiseModel {
   return new DiffusionNoise(prediction, alphasCumprod ? new SigmaTable(alphasCumprod) : stableDiffusionTable());
 }
 
-/** Text by CLIP, noise by a table, and the usual defaults. */
-export const DIFFUSION = { noise, text: CLIP, steps: 20, cfgScale: 7 } as const satisfies Partial<Family>;
+/** Noise by a table, and the usual defaults. */
+export const DIFFUSION = { noise, embedGuidance, steps: 20, cfgScale: 7 } as const satisfies Partial<Family>;

@@ -1,10 +1,10 @@
 // A family of models: everything that differs between Stable Diffusion 1, 2, XL and others on this side of the native interface.
 
+import type { TextSystem } from '../conditioning/text-system.ts';
 import type { Guided } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
-import type { TextSystem } from '../text/clip.ts';
 
 /** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
 export type Projection = readonly (readonly number[])[];
@@ -42,10 +42,6 @@ export interface Family {
   /** The noise that a model was trained with. */
   noise(info: LoadedModelInfo): NoiseModel;
   readonly text: TextSystem;
-  /** Folder of the tokenizer of each text encoder, in a folder of diffusers. */
-  readonly tokenizers: readonly string[];
-  /** Whether an empty negative prompt is all zeros, rather than the hidden states of an empty text. */
-  readonly zeroEmptyNegative: boolean;
   /** The options that apply to it, of those that apply to only some families. */
   readonly options: readonly FamilyOption[];
   /**
@@ -54,4 +50,6 @@ export interface Family {
    * @param size of the image that is generated.
    */
   vector?(options: SizeConditioning, size: Size): Guided<readonly number[]>;
+  /** Embeds the guidance scale for a denoiser that takes it as an input of `size` numbers. */
+  embedGuidance(scale: number, size: number): Float32Array;
 }

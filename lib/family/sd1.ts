@@ -1,5 +1,6 @@
 // Stable Diffusion 1.x.
 
+import { clip } from '../conditioning/clip.ts';
 import { DIFFUSION } from './diffusion.ts';
 import type { Family } from './family.ts';
 import { SD1_LATENT } from './latent-formats.ts';
@@ -9,7 +10,6 @@ export const sd1: Family = {
   name: 'sd1',
   latent: SD1_LATENT,
   side: () => 512,
-  tokenizers: ['tokenizer'],
-  zeroEmptyNegative: false,
+  text: clip({ tokenizers: ['tokenizer'] }),
   options: [],
 };

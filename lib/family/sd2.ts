@@ -1,5 +1,6 @@
 // Stable Diffusion 2.x.
 
+import { clip } from '../conditioning/clip.ts';
 import { DIFFUSION } from './diffusion.ts';
 import type { Family } from './family.ts';
 import { SD1_LATENT } from './latent-formats.ts';
@@ -11,7 +12,6 @@ export const sd2: Family = {
   // Of the models for 512 pixels, those that take a latent alone predict epsilon; all that take more were trained at 512.
   side: ({ prediction, inChannels, latentChannels }) =>
     prediction === 'v' && inChannels === latentChannels ? 768 : 512,
-  tokenizers: ['tokenizer'],
-  zeroEmptyNegative: false,
+  text: clip({ tokenizers: ['tokenizer'] }),
   options: [],
 };

@@ -1,5 +1,6 @@
 // The refiner of Stable Diffusion XL: the second text encoder alone, and a score of beauty in place of the target size.
 
+import { clip } from '../conditioning/clip.ts';
 import { DIFFUSION } from './diffusion.ts';
 import type { Family } from './family.ts';
 import { XL_LATENT } from './latent-formats.ts';
@@ -9,8 +10,7 @@ export const sdxlRefiner: Family = {
   name: 'sdxl-refiner',
   latent: XL_LATENT,
   side: () => 1024,
-  tokenizers: ['tokenizer_2'],
-  zeroEmptyNegative: false,
+  text: clip({ tokenizers: ['tokenizer_2'] }),
   options: ['originalSize', 'cropTopLeft', 'aestheticScore', 'negativeAestheticScore'],
   vector({ originalSize, cropTopLeft, aestheticScore, negativeAestheticScore }, size) {
     const original = originalSize ?? size;

@@ -1,5 +1,6 @@
 // Stable Diffusion XL.
 
+import { clip } from '../conditioning/clip.ts';
 import { DIFFUSION } from './diffusion.ts';
 import type { Family } from './family.ts';
 import { XL_LATENT } from './latent-formats.ts';
@@ -9,9 +10,8 @@ export const sdxl: Family = {
   name: 'sdxl',
   latent: XL_LATENT,
   side: () => 1024,
-  tokenizers: ['tokenizer', 'tokenizer_2'],
-  // As it was trained, and as diffusers and stable-diffusion.cpp do.
-  zeroEmptyNegative: true,
+  // Zeros as it was trained, and as in diffusers and stable-diffusion.cpp.
+  text: clip({ tokenizers: ['tokenizer', 'tokenizer_2'], zeroEmptyNegative: true }),
   options: ['originalSize', 'cropTopLeft', 'targetSize'],
   // Original size, upper left corner of the crop, target size (Podell et al. 2023, arXiv:2307.01952, section 2.2); heights before widths.
   vector({ originalSize, cropTopLeft, targetSize }, size) {

@@ -3,12 +3,12 @@
 import { createAbortController, throwIfAborted, untilAborted } from '../async/abort.ts';
 import { SerialQueue } from '../async/queue.ts';
 import { Run } from '../async/run.ts';
+import type { TextModel } from '../conditioning/text-system.ts';
 import { readControls } from '../control/controls.ts';
 import { DiffusionError } from '../core/errors.ts';
 import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { Warnings, withWarnings } from '../core/warnings.ts';
 import { DepthSource } from '../depth/depth-source.ts';
-import { type ModelWord, readModelWords } from '../embedding/added-tokens.ts';
 import { type Family, familyOf } from '../family/index.ts';
 import { checkLoadOptions, type LoadOptions } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
@@ -34,7 +34,6 @@ import { type CheckedGenerationOptions, type CheckedOptions, checkOptions, requi
 import type { Depth2ImgOptions, EditOptions, Img2ImgOptions, InpaintOptions, Txt2ImgOptions } from '../task/options.ts';
 import type { GenerationResult, GenerationStep } from '../task/result.ts';
 import type { ModelLimits, TaskName } from '../task/task.ts';
-import type { ClipTokenizer } from '../text/tokenizer.ts';
 
 /** True of most diffusers folders, so it is not a warning. */
 const LEADING =
@@ -84,14 +83,12 @@ export async function loadModel(
     const native = await opening;
     try {
       const family = familyOf(native.info);
-      family.text.check(native.info.textEncoders);
-      const tokenizer = await family.text.load();
-      const words = await readModelWords(files, native.info, family.tokenizers);
+      const text = await family.text.open(addon, files, native.info);
       throwIfAborted(computing.signal);
       const info = describeModel(native.info, family, modelName(files));
       if (info.noise.spacing === 'leading') warnings.info(LEADING);
       const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
-      return new Model(addon, native, tokenizer, info, words, depth, warnings);
+      return new Model(addon, native, text, info, depth, warnings);
     } catch (error) {
       await native.dispose();
       throw error;
@@ -107,8 +104,7 @@ export class Model implements AsyncDisposable {
   readonly #addon: NativeAddon;
   readonly #native: NativeModel;
   readonly #family: Family;
-  readonly #tokenizer: ClipTokenizer;
-  readonly #words: readonly ModelWord[];
+  readonly #text: TextModel;
   readonly #queue = new SerialQueue();
   readonly #controlNets = new OpenControlNets();
   readonly #depth: DepthSource;
@@ -119,19 +115,17 @@ export class Model implements AsyncDisposable {
   constructor(
     addon: NativeAddon,
     native: NativeModel,
-    tokenizer: ClipTokenizer,
+    text: TextModel,
     info: ModelInfo,
-    words: readonly ModelWord[],
     depth: DepthSource,
     warnings: Warnings,
   ) {
     this.#addon = addon;
     this.#native = native;
-    this.#tokenizer = tokenizer;
+    this.#text = text;
     this.info = info;
     this.#family = familyOf(info);
     this.noiseModel = this.#family.noise(info);
-    this.#words = words;
     this.#depth = depth;
     this.#warnings = warnings;
   }
@@ -284,10 +278,7 @@ export class Model implements AsyncDisposable {
       this.#warnings.gather(async (inTurn) => {
         const networks = new Networks(this.#addon, this.#native, signal, this.#controlNets, checked.tileable);
         const task = untilAborted(prepare(checked, limits), signal);
-        const prompts = untilAborted(
-          readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, checked, signal),
-          signal,
-        );
+        const prompts = untilAborted(readPrompts(this.#text, this.info, checked, signal), signal);
         const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
         const second = untilAborted(this.#prepareSecond(checked, signal), signal);
         const drawing = this.#queue.run(signal, () =>
@@ -321,7 +312,7 @@ export class Model implements AsyncDisposable {
     if (!hires) return undefined;
     const options = { ...checked, steps: secondSteps(checked, hires) };
     const [prompts, controls] = await Promise.all([
-      readPrompts(this.#addon, this.#tokenizer, this.info, this.#words, options, signal),
+      readPrompts(this.#text, this.info, options, signal),
       readControls(checked.controls, Promise.resolve({ size: hires.size }), this.#depth, signal),
     ]);
     return { prompts, controls };

@@ -76,7 +76,7 @@ export interface NativeOpenOptions {
 /** A text encoder of an open model. */
 export interface TextEncoderInfo {
   /** The name of its component. */
-  readonly component: 'text_encoder' | 'text_encoder_2';
+  readonly component: string;
   /** `clip` for those of OpenAI, `openclip` for those of OpenCLIP, which take prompts padded with token 0. */
   readonly kind: 'clip' | 'openclip';
   /** Tokens of one chunk (77), vocabulary size, number of layers and width of the hidden states. */
@@ -169,6 +169,8 @@ export interface NativePort {
 
 /** What a component declares. Nothing else is needed to evaluate it. */
 export interface NativeSignature {
+  /** Its name in messages: `UNet`, `VAE decoder`. */
+  readonly label: string;
   readonly device: string;
   readonly inputs: readonly NativePort[];
   readonly outputs: readonly NativePort[];

@@ -13,20 +13,11 @@ import type {
   NativeLoras,
   NativeModel,
   NativeTileable,
-  TextEncoderInfo,
 } from './contract.ts';
 import type { OpenControlNets } from './open-control-nets.ts';
 
 /** Shape of a latent or an image: `[batch, channels, height, width]`. */
 export type Shape = readonly [batch: number, channels: number, height: number, width: number];
-
-/** What a text encoder makes of chunks of tokens. */
-export interface TextEncoding {
-  /** `[chunks, positions, width]`, after the final layer norm but for SDXL. */
-  readonly hidden: Float32Array;
-  /** `[chunks, projection]`: the last layer's output at each chunk's first end token, normed and projected; empty without a projection. */
-  readonly pooled: Float32Array;
-}
 
 /** What a UNet is conditioned with. */
 export interface Condition {
@@ -68,6 +59,7 @@ export class Networks {
   readonly #model: NativeModel;
   readonly #controlNets: OpenControlNets;
   readonly #tileable: NativeTileable | undefined;
+  readonly #denoiser: string;
   #loras: NativeLoras | undefined;
 
   /**
@@ -87,6 +79,7 @@ export class Networks {
     this.signal = signal;
     this.#controlNets = controlNets;
     this.#tileable = tileable;
+    this.#denoiser = denoiserOf(model);
   }
 
   /**
@@ -118,27 +111,20 @@ export class Networks {
   }
 
   /**
-   * @param encoder index into `info.textEncoders`.
-   * @param tokens `[chunks, positions]`.
-   * @param vectors what tokens behind the vocabulary stand for, `[n, width]`.
+   * @param component of `info.textEncoders`.
+   * @param inputs and settings that it declares.
+   * @returns the outputs that it declares.
    */
-  async encodeText(
-    encoder: number,
-    tokens: Int32Array,
-    clipSkip: number,
-    vectors?: Float32Array,
-  ): Promise<TextEncoding> {
-    const { component, positions, width } = this.info.textEncoders[encoder] as TextEncoderInfo;
-    const inputs = {
-      tokens: { data: tokens, shape: [tokens.length / positions, positions] },
-      vectors: vectors?.length ? { data: vectors, shape: [vectors.length / width, width] } : undefined,
-    };
-    const outputs = await this.#evaluate(component, inputs, { settings: { clipSkip } }, 'the text encoder');
-    return { hidden: outputs.hidden as Float32Array, pooled: outputs.pooled ?? new Float32Array() };
+  encodeText(
+    component: string,
+    inputs: Readonly<Record<string, NativeArray | undefined>>,
+    settings: Readonly<Record<string, number | boolean>>,
+  ): Promise<Record<string, Float32Array>> {
+    return this.#evaluate(component, inputs, { settings });
   }
 
   /**
-   * One UNet evaluation of a whole batch.
+   * One evaluation of the denoiser, the component with an output `prediction`, for a whole batch.
    *
    * @param latent `[batch, inChannels, height, width]`, already scaled for the network.
    * @param timesteps `[batch]`, may be fractional.
@@ -165,7 +151,7 @@ export class Networks {
       settings: { identityAttention },
       controls: controls.map(({ net, hint, shape, strength }) => ({ net, hint: { data: hint, shape }, strength })),
     };
-    const outputs = await this.#evaluate('unet', inputs, options, `the UNet at ${when}`);
+    const outputs = await this.#evaluate(this.#denoiser, inputs, options, ` at ${when}`);
     return outputs.prediction as Float32Array;
   }
 
@@ -176,7 +162,7 @@ export class Networks {
    * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]` of the VAE's latent: mean, then log variance.
    */
   async encode(planes: Float32Array, shape: Shape): Promise<Float32Array> {
-    const outputs = await this.#evaluate('vae_encoder', { image: { data: planes, shape } }, {}, 'the VAE encoder');
+    const outputs = await this.#evaluate('vae_encoder', { image: { data: planes, shape } });
     return outputs.moments as Float32Array;
   }
 
@@ -186,30 +172,37 @@ export class Networks {
    * @returns planes `[batch, 3, height, width]` of about -1..1.
    */
   async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
-    const outputs = await this.#evaluate('vae_decoder', { latent: { data: latent, shape } }, {}, 'the VAE decoder');
+    const outputs = await this.#evaluate('vae_decoder', { latent: { data: latent, shape } });
     return outputs.image as Float32Array;
   }
 
   /** Decodes diffusion latents by the tiny autoencoder, beside the VAE or in its place, as {@link decode}. */
   async preview(latent: Float32Array, shape: Shape): Promise<Float32Array> {
     const component = 'tiny_decoder' in this.#model.components ? 'tiny_decoder' : 'vae_decoder';
-    const outputs = await this.#evaluate(component, { latent: { data: latent, shape } }, {}, 'the tiny autoencoder');
+    const outputs = await this.#evaluate(component, { latent: { data: latent, shape } });
     return outputs.image as Float32Array;
   }
 
   async #evaluate(
     component: string,
     inputs: Readonly<Record<string, NativeArray | undefined>>,
-    options: NativeEvaluation,
-    origin: string,
+    options: NativeEvaluation = {},
+    when = '',
   ): Promise<Record<string, Float32Array>> {
     const all = { ...options, tileable: this.#tileable, loras: this.#loras };
     const outputs = await callNative(this.#addon, this.signal, (flag) =>
       this.#model.evaluate(component, inputs, all, flag),
     );
-    for (const values of Object.values(outputs)) requireFinite(values, origin);
+    for (const values of Object.values(outputs))
+      requireFinite(values, `the ${this.#model.components[component]?.label}${when}`);
     return outputs;
   }
+}
+
+function denoiserOf({ components }: NativeModel): string {
+  const [name] =
+    Object.entries(components).find(([, { outputs }]) => outputs.some((port) => port.name === 'prediction')) ?? [];
+  return name as string;
 }
 
 /**

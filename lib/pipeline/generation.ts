@@ -76,7 +76,7 @@ export async function generate(
   emit: (step: GenerationStep) => void,
 ): Promise<Omit<GenerationResult, 'warnings'>> {
   const { hires } = task;
-  const { embeddings } = prompts;
+  const { embeddings } = prompts.texts;
   const clock = new Clock();
   const loras = await withholdContents(prompts.loras, () => networks.setLoras(prompts.loras, options.strictLoras));
   const after = hires ? secondSteps(options, hires) : 0;

@@ -1,15 +1,21 @@
-// A prompt of a call: its text without the tags of LoRAs, and the texts that it is from step to step.
+// A prompt of a call: its text without the tags of LoRAs, and the texts that editing makes of it from step to step.
 
 import { type LoraTag, readLoraTags } from '../lora/tags.ts';
 import type { OptionCheck } from '../options/check.ts';
-import { parseAttention } from '../text/attention.ts';
-import { type PromptStage, schedulePrompt } from '../text/editing.ts';
+import { schedulePrompt } from '../text/editing.ts';
+import { PromptText } from '../text/prompt-text.ts';
 
 const MAX_LENGTH = 65_536;
 
-/** A prompt that was checked. What it is made into is made once. */
+/** A text of a prompt, and the number of the last evaluation that it applies to, counted from 0. */
+export interface PromptStage {
+  readonly text: PromptText;
+  readonly until: number;
+}
+
+/** A checked prompt. What it is parsed into is parsed once. */
 export class CheckedPrompt {
-  /** As it was given. */
+  /** As given. */
   readonly raw: string;
   /** Without the tags of LoRAs. */
   readonly text: string;
@@ -26,13 +32,19 @@ export class CheckedPrompt {
   }
 
   /**
-   * The texts that hold in turn over so many evaluations of the network.
+   * The texts that apply in turn during so many evaluations of the network.
    *
    * @throws as {@link schedulePrompt}.
    */
   stages(evaluations: number): readonly PromptStage[] {
     if (this.#stages?.evaluations !== evaluations) {
-      this.#stages = { evaluations, all: schedulePrompt(this.text, evaluations, this.#name) };
+      const texts = new Map<string, PromptText>();
+      const all = schedulePrompt(this.text, evaluations, this.#name).map(({ text, until }) => {
+        const known = texts.get(text) ?? new PromptText(text, this.#name);
+        texts.set(text, known);
+        return { text: known, until };
+      });
+      this.#stages = { evaluations, all };
     }
     return this.#stages.all;
   }
@@ -50,7 +62,8 @@ export function checkPrompt(check: OptionCheck, name: string, tags: boolean, eva
   const prompt = new CheckedPrompt(raw, read?.text ?? raw, read?.tags ?? [], name);
   if (tags && !read) return prompt;
   check.attempt(() => {
-    for (const text of new Set(prompt.stages(evaluations).map((stage) => stage.text))) parseAttention(text, name);
+    // Its syntax must be sound.
+    for (const { text } of prompt.stages(evaluations)) text.sections;
   });
   return prompt;
 }

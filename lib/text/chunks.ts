@@ -1,7 +1,6 @@
 // From a prompt to the chunks of 77 tokens that a CLIP text encoder accepts (248 for LongCLIP), with a weight for each
 // token.
-import { argumentError, describe } from '../core/errors.ts';
-import { parseAttention } from './attention.ts';
+import type { PromptText } from './prompt-text.ts';
 import type { ClipTokenizer } from './tokenizer.ts';
 import { type Trigger, WordFinder } from './triggers.ts';
 
@@ -35,13 +34,10 @@ export interface EncodePromptOptions {
   readonly positions?: number;
   /** Words that stand for their own tokens. Default none. */
   readonly triggers?: WordFinder<Trigger> | undefined;
-  /** The option that the text was given as, for error messages. Default `prompt`. */
-  readonly name?: string;
 }
 
 /**
- * Splits a prompt of any length into chunks; an empty one gives one chunk without body. The attention syntax is that of
- * {@link parseAttention}. The texts between its weights are tokenized separately and cut every 75 tokens, wherever that
+ * Splits a prompt of any length into chunks; an empty one gives one chunk without body. The texts between its weights are tokenized separately and cut every 75 tokens, wherever that
  * falls. `BREAK` fills its chunk with end tokens (whatever `pad` is) and starts the next; at the border of two chunks,
  * and so at the start or after another `BREAK`, it does nothing. A trigger whose tokens do not fit into the rest of a
  * chunk starts the next in the same way.
@@ -50,21 +46,16 @@ export interface EncodePromptOptions {
  * the tokens after a comma among the last 20 of a chunk to the next chunk, turns a `BREAK` at a border into an empty
  * chunk, and fills with `pad` before a `BREAK`.
  *
- * @throws TypeError `ERR_INVALID_ARG_TYPE` if the prompt is not a string
- * @throws RangeError `ERR_INVALID_ARG_VALUE` for weights that {@link parseAttention} rejects
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` as {@link PromptText.sections}
  */
-export function encodePrompt(prompt: string, options: EncodePromptOptions): PromptChunk[] {
-  const { tokenizer, pad, positions = CHUNK_LENGTH, triggers = NO_TRIGGERS, name = 'prompt' } = options;
-  if (typeof prompt !== 'string') {
-    const received = describe(prompt);
-    throw argumentError([{ name, expected: 'a string', received, code: 'ERR_INVALID_ARG_TYPE' }]);
-  }
+export function encodePrompt(prompt: PromptText, options: EncodePromptOptions): PromptChunk[] {
+  const { tokenizer, pad, positions = CHUNK_LENGTH, triggers = NO_TRIGGERS } = options;
   const bodyLength = positions - 2;
   const places: [token: number, weight: number][] = [];
   const fillChunk = () => {
     while (places.length % bodyLength !== 0) places.push([tokenizer.endToken, 1]);
   };
-  for (const section of parseAttention(prompt, name)) {
+  for (const section of prompt.sections) {
     // A section after a BREAK starts a chunk, unless it is already at the start of one.
     fillChunk();
     for (const { text, weight } of section) {

@@ -216,6 +216,7 @@ Napi::Value component_infos_to_js(Napi::Env env, const std::vector<ComponentInfo
             settings.Set(setting.name, range);
         }
         auto item = Napi::Object::New(env);
+        item.Set("label", component.label);
         item.Set("device", component.device);
         item.Set("inputs", ports_to_js(env, component.signature.inputs));
         item.Set("outputs", ports_to_js(env, component.signature.outputs));

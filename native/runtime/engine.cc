@@ -244,7 +244,8 @@ const Engine::Info & Engine::info() const {
 std::vector<ComponentInfo> Engine::components() const {
     std::vector<ComponentInfo> components;
     for (size_t i = 0; i < impl_->signatures.size(); i++) {
-        components.push_back({impl_->files.bound()[i].name, impl_->compute.device, impl_->signatures[i]});
+        const BoundComponent & bound = impl_->files.bound()[i];
+        components.push_back({bound.name, bound.label, impl_->compute.device, impl_->signatures[i]});
     }
     return components;
 }

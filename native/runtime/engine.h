@@ -59,6 +59,7 @@ struct ImageNetworkInfo : ImageNetworkKind {
 
 struct ComponentInfo {
     std::string name;
+    std::string label;
     std::string device;
     Signature signature;
 };

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, test } from 'node:test';
-import { embedNumbers } from '../../lib/pipeline/embeddings.ts';
+import { embedNumbers } from '../../lib/family/sinusoids.ts';
 import { never } from '../support/addon.ts';
 import { assertClose } from '../support/compare.ts';
 import { writeGguf } from '../support/gguf.ts';

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { embedGuidance, embedNumbers } from '../../lib/pipeline/embeddings.ts';
+import { embedGuidance, embedNumbers } from '../../lib/family/sinusoids.ts';
 import { never } from '../support/addon.ts';
 import { assertClose } from '../support/compare.ts';
 import { goldenTensors } from '../support/golden.ts';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { embedNumbers } from '../../lib/pipeline/embeddings.ts';
+import { embedNumbers } from '../../lib/family/sinusoids.ts';
 import { never } from '../support/addon.ts';
 import { assertClose, largestError, psnr } from '../support/compare.ts';
 import { q8Mix, writeGguf } from '../support/gguf.ts';

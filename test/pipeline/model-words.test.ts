@@ -266,7 +266,7 @@ test('text encoders of other sizes are refused by their sizes, and LongCLIP besi
       vocabulary,
     }).path;
   for (const [path, message] of [
-    [sized(248, 77, VOCABULARY), /as many positions each.* has some of 248 and 77\. LongCLIP has 248/],
+    [sized(248, 77, VOCABULARY), /the same number of positions.* has some of 248 and 77\. LongCLIP has 248/],
     [sized(64, 64, 1000), /77 positions \(LongCLIP: 248\) .* one with 64 positions and 1000 tokens/],
   ] as const) {
     await assert.rejects(loadModel(path), { code: 'ERR_MODEL_UNSUPPORTED', message });

@@ -2,8 +2,7 @@
 
 import type { NativeCancellation, NativeOpenOptions } from '../../lib/native/contract.ts';
 import { loadAddon } from '../../lib/native/load.ts';
-import type { TextEncoding } from '../../lib/native/networks.ts';
-import { openModel, type TestModel } from './networks.ts';
+import { openModel, type TestModel, type TextEncoding } from './networks.ts';
 import { tinyModel } from './tiny-model.ts';
 
 export const addon = loadAddon();

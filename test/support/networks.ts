@@ -17,7 +17,15 @@ import type {
   NativeTileable,
 } from '../../lib/native/contract.ts';
 import { loadAddon } from '../../lib/native/load.ts';
-import type { Condition, TextEncoding } from '../../lib/native/networks.ts';
+import type { Condition } from '../../lib/native/networks.ts';
+
+/** What a text encoder of CLIP gives for chunks of tokens. */
+export interface TextEncoding {
+  /** `[chunks, positions, width]`, after the final layer norm but for SDXL. */
+  readonly hidden: Float32Array;
+  /** `[chunks, projection]`: the last layer's output at each chunk's first end token, normed and projected; empty without a projection. */
+  readonly pooled: Float32Array;
+}
 
 export type Shape = readonly [number, number, number, number];
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodePrompt, LEFT_OUT, type PromptChunk } from '../../lib/text/chunks.ts';
+import { PromptText } from '../../lib/text/prompt-text.ts';
 import { spellings } from '../../lib/text/spellings.ts';
 import { loadClipTokenizer } from '../../lib/text/tokenizer.ts';
 import { type Trigger, WordFinder } from '../../lib/text/triggers.ts';
@@ -55,7 +56,7 @@ const trigger = (word: string, length: number, first = 50_000): [string, Trigger
   { word, tokens: Array.from({ length }, (_, i) => first + i) },
 ];
 const encode = (prompt: string, ...triggers: [string, Trigger][]) =>
-  encodePrompt(prompt, { tokenizer, pad: END, triggers: new WordFinder(triggers) });
+  encodePrompt(new PromptText(prompt), { tokenizer, pad: END, triggers: new WordFinder(triggers) });
 /** Places in the body of a chunk that hold tokens behind the vocabulary. */
 const places = ({ tokens }: { tokens: Int32Array }) => [...tokens.keys()].filter((i) => (tokens[i] as number) > END);
 
@@ -93,7 +94,7 @@ test('a place that is left out counts where chunks are cut, and is then not ther
 });
 
 test('chunks have as many tokens as a text encoder has positions', () => {
-  const long = encodePrompt('a '.repeat(247), { tokenizer, pad: 0, positions: 248 });
+  const long = encodePrompt(new PromptText('a '.repeat(247)), { tokenizer, pad: 0, positions: 248 });
   assert.deepEqual(
     long.map(({ tokens, weights }) => [tokens.length, weights.length, tokens.indexOf(END)]),
     [
