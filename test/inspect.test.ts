@@ -102,8 +102,8 @@ test('a UNet alone is of the family that the width of its context tells, whichev
 test('what only goes with a model is refused by its kind where a model is to be loaded', async () => {
   for (const [kind, what, tensors] of FILES) {
     const found = {
-      lora: /found a LoRA; give it as an entry of `loras`/,
-      embedding: /an entry of `embeddings`/,
+      lora: /found a LoRA; pass it in `loras`/,
+      embedding: /pass it in `embeddings`/,
       upscaler: /found an upscaler/,
     }[kind ?? ''];
     const message = found ?? /expected|no tensors/i;

@@ -1,5 +1,5 @@
-// A family of models as one record: what it is recognised by, which networks it has and under which names, and what they differ in from
-// those of other families. Adding a family is a file with its record and a line in families.cc.
+// A family of models as one record: how it is recognised, which networks it has under which names, and how they differ
+// from those of other families. To add a family, add a file with its record and a line in families.cc.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace diffusion {
 class ControlNet;
 struct Model;
 
-// A network of a model, and which of the binder's bindings are its weights.
+// A network of a model, and the range of the binder's bindings that are its weights.
 struct BoundComponent {
     std::string name;  // as callers name it: "vae_decoder"
     std::string label; // in messages: "VAE decoder"
@@ -25,45 +25,46 @@ struct BoundComponent {
     size_t first = 0, end = 0;
 };
 
-// Whether a whole model has it.
+// Whether a complete model has it.
 enum class Need {
     required,
     optional,
-    either, // one of those marked so is enough
+    either, // at least one of the parts with this value
 };
 
-// A part of the files of a model: the tensors under a prefix, and the components that read them.
+// A part of a model's files: the tensors with a prefix, and the components that read them.
 struct FamilyPart {
     ModelPart part;
-    const char * kind;   // as inspections call it: "text_encoder"
+    const char * kind;   // its name in inspections: "text_encoder"
     const char * prefix; // of the canonical names
     Need need = Need::required;
-    // Binds its components. Called where there are tensors of the prefix; throws Error where they are those of no network that is known.
+    // Binds its components. Called if there are tensors with the prefix. Throws Error if they are not those of a known
+    // network.
     std::function<void(Model &)> bind;
 };
 
 struct Family {
-    std::string name; // as lib/native/inspection.ts lists them
-    bool runs = true; // by this package
+    std::string name; // see lib/native/inspection.ts
+    bool runs = true; // false: recognised only
     bool (*matches)(const Model & model) = nullptr;
-    std::vector<FamilyPart> parts{}; // in the order of inspections
-    // What is said of a component that a model of the family may lack, by its name.
+    std::vector<FamilyPart> parts{}; // in the order that inspections list them
+    // By the name of a component that a model of the family may lack: the message for its absence.
     std::vector<std::pair<std::string, std::string>> absent{};
-    // Behind the name, where a model is one of several kinds: "-inpaint". Default none.
+    // Suffix of the name, such as "-inpaint". Default none.
     std::string (*variant)(const Model & model) = nullptr;
-    // "epsilon" or "v", where no file says it. Default "epsilon".
+    // The prediction type if no file says it: "epsilon" or "v". Default "epsilon".
     std::string (*likely_prediction)(const Model & model) = nullptr;
-    // Throws Error (model_mismatch) where the networks do not go together.
+    // Throws Error (model_mismatch) if the networks do not fit together.
     void (*require_fit)(const Model & model) = nullptr;
     // A ControlNet for the model. Throws Error.
     std::unique_ptr<ControlNet> (*bind_control_net)(const Model & model, WeightBinder & weights,
                                                     const std::string & path) = nullptr;
 };
 
-// All that are recognised, in the order in which they are tried.
+// All families, in the order in which they are tried.
 const std::vector<const Family *> & families();
 
-// For files of no family: parts of models, which are still inspected.
+// For files of no known family: parts of models, which can still be inspected.
 const Family & no_family();
 
 } // namespace diffusion

@@ -1,4 +1,4 @@
-// FLUX, which is recognised and not run.
+// FLUX, which is recognised but not supported.
 #include "family/model.h"
 
 namespace diffusion {

@@ -14,7 +14,7 @@ std::string where(const Model & model) {
     return where(model.tensors.table);
 }
 
-// Does work that throws where tensors are those of no network that is known; notes what it throws.
+// Does work that throws if tensors are not those of a known network, and notes the error as a problem.
 template <typename Work> void attempt(Model & model, Work work) {
     try {
         work();
@@ -75,12 +75,12 @@ void bind_noise(Model & model, const NoiseGiven & given) {
         }
         if (noise.zero_terminal_snr && noise.prediction == "epsilon") {
             noise.warnings.push_back(
-                "The noise levels of this model begin with noise alone, of which a prediction of epsilon "
-                "says nothing; such models predict v (option `prediction`)");
+                "The noise schedule of this model has zero terminal SNR, where an epsilon prediction determines no "
+                "image; such models usually predict v (option `prediction`)");
         }
         model.noise = std::move(noise);
     } catch (const Error & error) {
-        table.check_unchanged(); // what was read of a file that changed meanwhile is no fault of the model
+        table.check_unchanged(); // a file that changed while being read is not the model's fault
         if (error.code() != ErrorCode::model_unsupported) throw;
         model.problems.push_back(error.what());
     }
@@ -101,11 +101,11 @@ std::string with_its_option(const FamilyPart & absent) {
     }
 }
 
-void require_whole(const Model & model) {
+void require_complete(const Model & model) {
     std::vector<std::string> names;
     for (const FamilyPart * part : absent_parts(model)) names.push_back(with_its_option(*part));
     if (names.empty()) return;
-    throw Error(ErrorCode::model_incomplete, where(model) + ": expected a whole model, but " + some_of(names) +
+    throw Error(ErrorCode::model_incomplete, where(model) + ": expected a complete model, but " + some_of(names) +
                                                  (names.size() > 1 ? " are" : " is") + " missing.");
 }
 
@@ -122,7 +122,7 @@ std::unique_ptr<Model> bind_model(const Source & source, const NoiseGiven & give
     model->weights = std::make_unique<WeightBinder>(model->tensors.table);
     model->kind = file_kind(model->tensors.table);
     model->family = &no_family();
-    // What only goes with a model may have names like those of its networks.
+    // Files that are used along with a model may have tensor names like those of a model's networks.
     if (!what_to_do_with(model->kind).empty()) return model;
     recognise(*model);
     bind_parts(*model);
@@ -155,7 +155,7 @@ void require_runnable(const Model & model) {
     if (!family.runs) {
         throw Error(ErrorCode::model_unsupported,
                     where(model) + ": expected a model of Stable Diffusion 1.x, 2.x or XL, found one of the family '" +
-                        family.name + "', which this version does not run.");
+                        family.name + "', which is not supported.");
     }
     const bool empty = std::ranges::none_of(
         family.parts, [&](const FamilyPart & part) { return part.need != Need::optional && model.has(part.prefix); });
@@ -163,7 +163,7 @@ void require_runnable(const Model & model) {
     if (&family == &no_family()) family.require_fit(model);
     if (!model.problems.empty())
         throw Error(ErrorCode::model_unsupported, where(model) + ": " + model.problems.front());
-    require_whole(model);
+    require_complete(model);
     require_sound(*model.weights);
     family.require_fit(model);
 }

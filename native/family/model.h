@@ -1,4 +1,4 @@
-// The networks of one model, bound to the tensors of its files by the record of its family, and what is wrong with them.
+// The networks of one model, bound to the tensors of its files as its family's record says, and the problems found.
 #pragma once
 
 #include <memory>
@@ -28,17 +28,17 @@ struct Model {
     ModelTensors tensors;
     std::unique_ptr<WeightBinder> weights;
     FileKind kind = FileKind::unknown;
-    std::optional<UnetConfig> unet;  // of the UNet that is in the files, where it is one that this package reads
-    const Family * family = nullptr; // no_family() where none is recognised
-    std::string family_name;         // with the variant; empty where none is recognised
+    std::optional<UnetConfig> unet;  // if the files have a supported UNet
+    const Family * family = nullptr; // no_family() if none is recognised
+    std::string family_name;         // with the variant; empty if none is recognised
     std::vector<BoundComponent> components;
     ModelFacts facts;
-    std::optional<Noise> noise; // where it is of a kind that this package has
+    std::optional<Noise> noise; // if it is of a supported kind
     std::vector<PartInfo> parts;
-    std::vector<std::string> problems; // what no network of this package has or does
-    std::vector<std::string> unused;
+    std::vector<std::string> problems; // why it is not supported
+    std::vector<std::string> unused;   // tensors
 
-    bool has(const std::string & prefix) const; // tensors with such names
+    bool has(const std::string & prefix) const; // a tensor whose name has this prefix
 
     // Adds the component that `make(weights)` binds.
     template <typename Make> void add(const char * name, const char * label, Make make) {
@@ -49,13 +49,13 @@ struct Model {
     }
 };
 
-// Reads headers and binds; what is wrong is noted in the result.
+// Reads headers and binds the networks; problems are noted in the result.
 std::unique_ptr<Model> bind_model(const Source & source, const NoiseGiven & given, const Cancellation & cancellation);
 
-// The parts that a whole model has and that the files hold no tensor of.
+// The parts that a complete model has and that have no tensor in the files.
 std::vector<const FamilyPart *> absent_parts(const Model & model);
 
-// Throws the Error that says why these networks do not make a model that can run; returns where they do.
+// Throws Error, with the reason, if the model cannot be run.
 void require_runnable(const Model & model);
 
 } // namespace diffusion

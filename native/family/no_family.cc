@@ -1,4 +1,4 @@
-// Files of no family: parts of models of Stable Diffusion, which are still inspected, and UNets of an unknown kind.
+// Files of no known family: parts of Stable Diffusion models, which can still be inspected, and unknown UNets.
 #include "family/stable_diffusion.h"
 #include "weights/requirements.h"
 
@@ -6,14 +6,14 @@ namespace diffusion {
 
 namespace {
 
-// A UNet that is none of any family takes numbers that none takes.
+// A UNet of no known family differs from the others in its vector.
 void refuse_unet(const Model & model) {
     if (!model.unet) return;
-    throw Error(ErrorCode::model_unsupported,
-                where(model.tensors.table) +
-                    ": expected a UNet of Stable Diffusion 1.x, 2.x or XL, found one that adds " +
-                    std::to_string(model.unet->vector_size) +
-                    " numbers to its timesteps, which no model of these families does.");
+    throw Error(
+        ErrorCode::model_unsupported,
+        where(model.tensors.table) +
+            ": expected a UNet of Stable Diffusion 1.x, 2.x or XL, found one with a conditioning vector of size " +
+            std::to_string(model.unet->vector_size) + ", which no model of these families has.");
 }
 
 } // namespace

@@ -20,7 +20,7 @@ namespace {
 
 [[noreturn]] void refuse_kind(const std::string & kind) {
     refuse("Expected a model trained on the noise levels of Stable Diffusion, found one of " + kind +
-           ", which this version does not run.");
+           ", which is not supported.");
 }
 
 const StoredTensor * find(const NoiseSources & sources, std::string_view name) {
@@ -51,27 +51,27 @@ public:
 
     bool has(const std::string & name) const { return values_.contains(name); }
 
-    std::string text(const std::string & name) const { return get<std::string>(name, "a text").value_or(""); }
+    std::string text(const std::string & name) const { return get<std::string>(name, "a string").value_or(""); }
     bool flag(const std::string & name) const { return get<bool>(name, "true or false").value_or(false); }
-    // Where anything else than true counts for nothing.
+    // Any value other than true, even of the wrong type, counts as false.
     bool is_true(const std::string & name) const { return has(name) && values_.at(name) == JsonValue(true); }
     std::vector<double> list(const std::string & name) const {
         return get<std::vector<double>>(name, "a list of numbers").value_or(std::vector<double>());
     }
     // A number above 0, and from `least` to 1.
     double beta(const std::string & name, double fallback, double least) const {
-        const char * expected = "a number above 0 and up to 1, the last no smaller than the first,";
+        const char * expected = "a number above 0 and at most 1, with beta_end no smaller than beta_start,";
         const double value = get<double>(name, expected).value_or(fallback);
         if (value > 0 && value >= least && value <= 1) return value;
         refuse_value(name, expected);
     }
     int64_t steps() const {
         const char * name = "num_train_timesteps";
-        const double value = get<double>(name, "a whole number").value_or(1000);
+        const double value = get<double>(name, "an integer").value_or(1000);
         if (value >= least_training_steps && value <= most_training_steps && std::trunc(value) == value) {
             return static_cast<int64_t>(value);
         }
-        refuse_value(name, "a whole number from " + std::to_string(least_training_steps) + " to " +
+        refuse_value(name, "an integer from " + std::to_string(least_training_steps) + " to " +
                                std::to_string(most_training_steps));
     }
 
@@ -92,7 +92,7 @@ private:
     const JsonValues & values_;
 };
 
-// Noise that is not that of discrete steps between an image and noise, by the names of the schedulers of diffusers.
+// Refuses noise other than that of diffusion in discrete steps, recognised by tensors or diffusers' scheduler classes.
 void refuse_other_kinds(const NoiseSources & sources, const Scheduler & scheduler) {
     constexpr std::array<std::pair<std::string_view, const char *>, 8> classes = {{
         {"FlowMatch", "flow matching"},
@@ -128,12 +128,12 @@ void refuse_other_kinds(const NoiseSources & sources, const Scheduler & schedule
 std::string read_prediction(const NoiseSources & sources, const Scheduler & scheduler, const NoiseGiven & given) {
     if (!given.prediction.empty()) return given.prediction;
     if (scheduler.has("prediction_type")) return prediction_name(scheduler.text("prediction_type"));
-    // Only who predicts v can do with a step of noise alone.
+    // At zero terminal SNR only a v prediction determines the image.
     if (find(sources, "v_pred") || find(sources, "ztsnr")) return "v";
     return prediction_name(sources.prediction);
 }
 
-// Betas of the scheduler's configuration; empty where it says nothing of them. What it leaves out is as in diffusers.
+// Betas of the scheduler's configuration, with diffusers' defaults; empty if it has no settings for them.
 std::vector<double> configured_betas(const Scheduler & scheduler, std::string & schedule) {
     if (scheduler.has("trained_betas")) {
         schedule = "trained_betas";
@@ -142,7 +142,7 @@ std::vector<double> configured_betas(const Scheduler & scheduler, std::string & 
         const auto is_beta = [](double beta) { return beta > 0 && beta <= 1; };
         if (n < least_training_steps || n > most_training_steps || !std::ranges::all_of(betas, is_beta) ||
             (scheduler.has("num_train_timesteps") && n != scheduler.steps())) {
-            scheduler.refuse_value(schedule, "as many numbers above 0 and up to 1 as there are training steps");
+            scheduler.refuse_value(schedule, "one number above 0 and at most 1 for each training step");
         }
         return betas;
     }
@@ -168,12 +168,12 @@ std::vector<double> stored_numbers(const StoredTensor & tensor) {
     return {numbers.begin(), numbers.end()};
 }
 
-// Floating-point numbers of 8 bits and less are too coarse for a table; converters that make everything so mean nothing by it.
+// Floating-point numbers of 8 bits or fewer are too coarse for a table. Converters may store every tensor so.
 bool is_coarse(const NumberType & type) {
     return type.kind == NumberKind::floating && (type.block > 1 || type.block_bytes == 1);
 }
 
-// The table that a file has, as the products of alphas; empty where it has none.
+// The table stored in a file, as cumulative alphas; empty if there is none.
 AlphaTable stored_table(const NoiseSources & sources, Noise & noise) {
     const StoredTensor * tensor = find(sources, stored_alphas);
     const bool is_sigmas = !tensor;
@@ -182,7 +182,7 @@ AlphaTable stored_table(const NoiseSources & sources, Noise & noise) {
     if (is_coarse(*tensor->type)) {
         noise.warnings.push_back("The noise levels in " + quote(tensor->name) + " are stored as " +
                                  std::string(tensor->type->name) +
-                                 ", which is too coarse for them; those of Stable Diffusion are used");
+                                 ", which is too coarse; those of Stable Diffusion are used instead");
         return {};
     }
     AlphaTable alphas = stored_numbers(*tensor);
@@ -194,9 +194,9 @@ AlphaTable stored_table(const NoiseSources & sources, Noise & noise) {
     return alphas;
 }
 
-// The table before it is rescaled: that of the configuration, that of the file, or Stable Diffusion's. Sets what it is.
+// The table before rescaling: from the configuration, from a stored table, or Stable Diffusion's. Sets noise.schedule.
 AlphaTable base_table(const NoiseSources & sources, const Scheduler & scheduler, Noise & noise) {
-    // What is left of a number that was stored in bf16, and the smallest one of f16.
+    // Rounding errors: relative, of bf16; the smallest f16; and relative, of double-precision arithmetic.
     constexpr double stored_rounding = 1.0 / 256, smallest = 1.0 / (1 << 24), computed_rounding = 1e-9;
     const AlphaTable standard = stable_diffusion_alphas();
     AlphaTable table = cumulative_alphas(configured_betas(scheduler, noise.schedule));
@@ -226,7 +226,7 @@ void read_levels(const NoiseSources & sources, const Scheduler & scheduler, cons
     noise.alphas_cumprod = noise.zero_terminal_snr ? with_zero_terminal_snr(std::move(table)) : std::move(table);
 }
 
-// How the scheduler would choose its steps; warns of what else it would do and images are drawn without.
+// The scheduler's timestep spacing. Warns about settings that would change images and are ignored.
 void read_sampling(const Scheduler & scheduler, Noise & noise) {
     for (const std::string spacing : {"karras", "exponential", "beta"}) {
         if (noise.spacing.empty() && scheduler.is_true("use_" + spacing + "_sigmas")) noise.spacing = spacing;
@@ -234,18 +234,18 @@ void read_sampling(const Scheduler & scheduler, Noise & noise) {
     const std::string spacing = scheduler.text("timestep_spacing");
     constexpr std::string_view known[] = {"", "leading", "trailing", "linspace"};
     const bool is_known = std::ranges::find(known, spacing) != std::end(known);
-    std::string passed_over;
-    // Beside a curve of sigmas it only moves the ends of that curve.
+    std::string ignored;
+    // With a sigma curve (karras, ...) this only moves the ends of the curve.
     if (!is_known || (!noise.spacing.empty() && spacing == "trailing")) {
-        passed_over += " 'timestep_spacing' " + quote(spacing);
+        ignored += " 'timestep_spacing' " + quote(spacing);
     }
     if (noise.spacing.empty() && is_known) noise.spacing = spacing;
-    if (scheduler.text("final_sigmas_type") == "sigma_min") passed_over += " 'final_sigmas_type' 'sigma_min'";
+    if (scheduler.text("final_sigmas_type") == "sigma_min") ignored += " 'final_sigmas_type' 'sigma_min'";
     for (const std::string name : {"thresholding", "clip_sample"}) {
-        if (scheduler.is_true(name)) passed_over += " '" + name + "'";
+        if (scheduler.is_true(name)) ignored += " '" + name + "'";
     }
-    if (!passed_over.empty()) {
-        noise.warnings.push_back("Images are drawn without what scheduler_config.json asks for by" + passed_over);
+    if (!ignored.empty()) {
+        noise.warnings.push_back("Unsupported settings of scheduler_config.json are ignored:" + ignored);
     }
 }
 

@@ -1,4 +1,4 @@
-// The noise that a model was trained with, its levels and what the UNet predicts of it, from what the files say.
+// The noise that a model was trained with: its levels, and what the UNet predicts.
 #pragma once
 
 #include <cstdint>
@@ -10,28 +10,30 @@
 
 namespace diffusion {
 
-// What the user says, where files say nothing or say it wrong.
+// The user's settings, which take precedence over what the files say.
 struct NoiseGiven {
     std::string prediction; // "epsilon", "v", or empty
     std::optional<bool> zero_terminal_snr;
 };
 
 struct Noise {
-    // What the UNet predicts: "epsilon" or "v"; empty where nothing says it.
+    // What the UNet predicts: "epsilon" or "v"; empty if neither files nor user say it.
     std::string prediction;
-    // Where the levels come from: a beta schedule in diffusers' words, "trained_betas", or the name of a tensor.
+    // The source of the levels: a beta schedule by diffusers' name, "trained_betas", or the name of a tensor.
     std::string schedule = "scaled_linear";
-    int64_t steps = 1000; // of training
+    int64_t steps = 1000; // training steps
     bool zero_terminal_snr = false;
-    // How diffusers' scheduler would choose its steps: "leading", "trailing", "linspace", "karras", "exponential", "beta", or empty.
+    // Timestep spacing of diffusers' scheduler: "leading", "trailing", "linspace", "karras", "exponential", "beta", or
+    // empty.
     std::string spacing;
-    // Product of the alphas up to each step, falling, above 0 and below 1; empty for those of Stable Diffusion.
+    // Cumulative product of the alphas at each step, strictly decreasing, above 0 and below 1; empty for that of Stable
+    // Diffusion.
     std::vector<double> alphas_cumprod;
     std::vector<std::string> warnings;
 };
 
-// Throws Error (model_unsupported) for noise of another kind than that of Stable Diffusion, and for tables and configurations that
-// say nothing sound.
+// Throws Error (model_unsupported) for noise of another kind than Stable Diffusion's, and for invalid tables and
+// configurations.
 Noise read_noise(const NoiseSources & sources, const NoiseGiven & given);
 
 } // namespace diffusion

@@ -12,7 +12,7 @@ namespace diffusion {
 
 namespace {
 
-// What is left of the image at the last step of a zero terminal SNR.
+// The last cumulative alpha of a table with zero terminal SNR.
 constexpr double terminal_alpha = 4.8973451890853435e-08;
 
 std::vector<double> linear(double start, double end, int64_t steps) {
@@ -62,7 +62,7 @@ AlphaTable with_zero_terminal_snr(AlphaTable alphas) {
         const double root = (std::sqrt(alpha) - last) * first / (first - last);
         alpha = root * root;
     }
-    // A table whose last step was all but noise already may have less than that trace before it.
+    // A table that already ended in almost pure noise may have a smaller value just before the last.
     alphas.back() = std::min(terminal_alpha, alphas[alphas.size() - 2] / 4);
     return alphas;
 }
@@ -77,7 +77,7 @@ void check_alphas(const AlphaTable & alphas, const std::string & name) {
     for (size_t i = 0; i < alphas.size(); i++) {
         if (alphas[i] >= least && alphas[i] < (i ? alphas[i - 1] : 1)) continue;
         std::ostringstream text;
-        text << "Expected products of alphas that fall strictly from below 1 to " << least << " or more in " << name
+        text << "Expected strictly decreasing cumulative alphas, below 1 and at least " << least << ", in " << name
              << ", found " << alphas[i] << " at training step " << i << ".";
         throw Error(ErrorCode::model_unsupported, text.str());
     }

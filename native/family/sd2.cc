@@ -1,4 +1,4 @@
-// Stable Diffusion 2: one text encoder of OpenCLIP, attention heads of 64 channels, and models that predict v without saying so.
+// Stable Diffusion 2: one text encoder, OpenCLIP; attention heads of 64 channels; often predicts v without saying so.
 #include <algorithm>
 #include <cmath>
 
@@ -9,10 +9,10 @@ namespace diffusion {
 
 namespace {
 
-// Between those of the published models.
+// Between the deviations of the published epsilon and v models.
 constexpr double least_v_deviation = 0.09;
 
-// nullptr where there is none that can be read.
+// nullptr if there is none, or it is not readable.
 const StoredTensor * last_transformer_bias(const TensorTable & table) {
     const std::string prefix = std::string(unet_prefix) + "output_blocks.";
     const std::string suffix = ".1.transformer_blocks.0.norm1.bias";
@@ -33,7 +33,7 @@ double deviation(const StoredTensor & tensor) {
     return std::sqrt(std::max(squares / n - sum / n * (sum / n), 0.0));
 }
 
-// What ComfyUI reads off the biases of the last transformer's first norm, which are larger where v was predicted.
+// ComfyUI's heuristic: the biases of the last transformer's first norm spread wider in models that predict v.
 std::string likely_prediction(const Model & model) {
     const TensorTable & table = model.tensors.table;
     const StoredTensor * bias = concat_variant(model).empty() ? last_transformer_bias(table) : nullptr;
@@ -51,7 +51,7 @@ const Family & sd2() {
         .matches =
             [](const Model & model) { return model.unet && model.unet->vector_size == 0 && model.unet->head_size > 0; },
         .parts = {text_encoder_part("text encoder", {}), unet_part(), vae_part(), tiny_autoencoder_part()},
-        .absent = absent_halves(),
+        .absent = absent_components(),
         .variant = concat_variant,
         .likely_prediction = likely_prediction,
         .require_fit = require_matching_sizes,

@@ -1,4 +1,4 @@
-// Stable Diffusion 3, which is recognised and not run.
+// Stable Diffusion 3, which is recognised but not supported.
 #include "family/model.h"
 
 namespace diffusion {

@@ -13,7 +13,7 @@ namespace diffusion {
 
 namespace {
 
-// Of the published models, where the second text encoder is not at hand.
+// The size of the pooled text in published models, used if the second text encoder is missing.
 constexpr int64_t xl_pooled = 1280;
 constexpr int64_t number_channels = 256;
 
@@ -29,7 +29,7 @@ FamilyPart clip_part(ModelPart part, const char * name, const char * prefix, con
 }
 
 void bind_unet(Model & model) {
-    if (!model.unet) return; // why not is noted
+    if (!model.unet) return; // the reason is in model.problems
     model.add("unet", "UNet", [&](WeightBinder & weights) { return std::make_unique<Unet>(weights, *model.unet); });
 }
 
@@ -67,7 +67,7 @@ void bind_tiny_autoencoder(Model & model) {
 [[noreturn]] void refuse(const std::string & path, const Model & model, const std::string & found) {
     throw Error(ErrorCode::model_mismatch, path + ": expected a ControlNet for this model, of the family '" +
                                                model.family_name + "', but " + found +
-                                               ". Use one that was made for models of that family.");
+                                               ". Use one made for that family.");
 }
 
 std::vector<bool> downsamplings(const UnetEncoderConfig & config) {
@@ -81,24 +81,23 @@ bool attends(const UnetEncoderConfig & c) {
            std::ranges::any_of(c.inputs, [](const UnetStage & stage) { return stage.transformers > 0; });
 }
 
-// What a ControlNet reads and adds to must be what the UNet has.
+// A ControlNet's inputs, and the residuals that it adds to, must match those of the UNet.
 void require_fit(const ControlNetConfig & c, const Model & model, const std::string & path) {
     const UnetConfig & unet = *model.unet;
     const auto expect = [&](const char * what, int64_t found, int64_t expected) {
         if (found == expected) return;
         refuse(path, model,
-               std::string("it has ") + what + " " + std::to_string(found) + " where that has " +
+               std::string("its ") + what + " is " + std::to_string(found) + " and the model's is " +
                    std::to_string(expected));
     };
-    if (attends(c)) expect("hidden states of width", c.context_size, unet.context_size);
-    if (c.vector_size) expect("a vector of size", c.vector_size, unet.vector_size);
-    if (c.guidance_size) expect("a guidance embedding of size", c.guidance_size, unet.guidance_size);
-    expect("latent channels:", c.in_channels, unet.out_channels);
+    if (attends(c)) expect("cross-attention width", c.context_size, unet.context_size);
+    if (c.vector_size) expect("conditioning vector size", c.vector_size, unet.vector_size);
+    if (c.guidance_size) expect("guidance embedding size", c.guidance_size, unet.guidance_size);
+    expect("number of latent channels", c.in_channels, unet.out_channels);
     if (c.skip_channels() != unet.skip_channels() || downsamplings(c) != downsamplings(unet)) {
-        refuse(path, model, "its blocks are other ones than those of the UNet");
+        refuse(path, model, "its blocks differ from those of the UNet");
     }
-    expect("pixels along a side of the latent's cells:", c.hint_factor(),
-           model.facts.decoders.at("vae_decoder").scale_factor);
+    expect("scale factor from latent to image", c.hint_factor(), model.facts.decoders.at("vae_decoder").scale_factor);
 }
 
 } // namespace
@@ -133,7 +132,7 @@ int64_t conditioning_numbers(const Model & model) {
         const ClipTextUse use{text_2_prefix, true, true, true};
         if (model.has(text_2_prefix)) pooled = ClipText::read_config(weights, use).projection;
     } catch (const Error &) {
-        // It is of no kind that is known, as is noted when it is bound.
+        // Binding it notes the problem.
     }
     const int64_t numbers = size - pooled;
     return numbers > 0 && numbers % number_channels == 0 ? numbers / number_channels : -1;
@@ -147,8 +146,8 @@ std::string concat_variant(const Model & model) {
     return "";
 }
 
-std::vector<std::pair<std::string, std::string>> absent_halves() {
-    return {{"vae_encoder", "The VAE of this model has no encoder. Pass a whole VAE (option `vae`)."},
+std::vector<std::pair<std::string, std::string>> absent_components() {
+    return {{"vae_encoder", "The VAE of this model has no encoder. Pass a VAE with an encoder (option `vae`)."},
             {"tiny_decoder", "This model was opened without a tiny autoencoder for previews."}};
 }
 
@@ -158,7 +157,7 @@ void require_matching_sizes(const Model & model) {
     for (const TextEncoderFacts & text : facts.text_encoders) width += text.width;
     if (width != facts.denoiser.context_size) {
         mismatch(model, "the UNet expects hidden states of width " + std::to_string(facts.denoiser.context_size) +
-                            ", but the text encoder gives width " + std::to_string(width) +
+                            ", but the text encoder gives a width of " + std::to_string(width) +
                             ". Use a text encoder of the same family.");
     }
     const VaeFacts & vae = facts.decoders.at("vae_decoder");
@@ -171,9 +170,10 @@ void require_matching_sizes(const Model & model) {
     if (tiny == facts.decoders.end()) return;
     const auto & [latent_channels, scale_factor, _] = tiny->second;
     if (latent_channels != vae.latent_channels || scale_factor != vae.scale_factor) {
-        mismatch(model, "the tiny autoencoder takes latents of " + std::to_string(latent_channels) +
-                            " channels and cells of " + std::to_string(scale_factor) + " pixels, but the VAE has " +
-                            std::to_string(vae.latent_channels) + " and " + std::to_string(vae.scale_factor) + ".");
+        mismatch(model, "the tiny autoencoder has " + std::to_string(latent_channels) +
+                            " latent channels and a scale factor of " + std::to_string(scale_factor) +
+                            ", but the VAE has " + std::to_string(vae.latent_channels) + " and " +
+                            std::to_string(vae.scale_factor) + ".");
     }
 }
 

@@ -147,7 +147,7 @@ std::unique_ptr<RowDelta> kronecker_delta(Matrix a, Matrix b, float scale) {
     return std::make_unique<Kronecker>(std::move(a), std::move(b), scale);
 }
 
-std::unique_ptr<RowDelta> whole_delta(Matrix difference, float scale) {
+std::unique_ptr<RowDelta> full_delta(Matrix difference, float scale) {
     return std::make_unique<Whole>(std::move(difference), scale);
 }
 
@@ -155,7 +155,7 @@ std::unique_ptr<RowDelta> transposed_delta(const RowDelta & delta, int64_t rows,
     Matrix all{rows, columns, std::vector<float>(rows * columns)};
     std::vector<float> room(delta.scratch());
     for (int64_t i = 0; i < rows; i++) delta.add(i, all.values.data() + i * columns, room.data());
-    return whole_delta(all.transposed(), 1);
+    return full_delta(all.transposed(), 1);
 }
 
 std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts) {

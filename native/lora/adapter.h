@@ -24,7 +24,7 @@ struct LowRank {
 
     int64_t rows() const { return a.rows; }
     int64_t columns() const { return b.columns * taps; }
-    // The inner sizes match.
+    // Whether the inner sizes match.
     bool sound() const;
     // Numbers of scratch space that add_row() needs.
     int64_t scratch() const { return core.columns; }
@@ -39,10 +39,9 @@ std::unique_ptr<RowDelta> hadamard_delta(LowRank p, LowRank q, float scale);
 // scale * the Kronecker product of a [out1, in1] and b [out2, in2 * taps]: LoKr (Yeh et al. 2023, LyCORIS).
 std::unique_ptr<RowDelta> kronecker_delta(Matrix a, Matrix b, float scale);
 // scale * a full difference.
-std::unique_ptr<RowDelta> whole_delta(Matrix difference, float scale);
-// What `delta` adds to `rows` rows of `columns` numbers, for their transpose.
+std::unique_ptr<RowDelta> full_delta(Matrix difference, float scale);
+// The transpose of `delta`, which is for `rows` rows of `columns` numbers.
 std::unique_ptr<RowDelta> transposed_delta(const RowDelta & delta, int64_t rows, int64_t columns);
-// All of them.
 std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts);
 
 } // namespace diffusion

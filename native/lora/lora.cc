@@ -75,7 +75,7 @@ Adapters group(const TensorTable & table, const std::string & path, Leftovers & 
     return adapters;
 }
 
-// Ranks are whatever a file says, so only the file's size bounds its numbers.
+// A file chooses its ranks, so only its size bounds how many numbers it has.
 void require_memory_for(const Adapters & adapters, const LoraTargets & targets, ggml_backend_t host,
                         const std::string & path) {
     int64_t numbers = 0;
@@ -84,15 +84,14 @@ void require_memory_for(const Adapters & adapters, const LoraTargets & targets, 
 }
 
 // PEFT's own files have no alpha, and without the configuration next to them their strength is unknown.
-std::string unsure_strength(const TensorTable & table, const PeftConfigs & peft, const std::string & path) {
+std::string unknown_strength(const TensorTable & table, const PeftConfigs & peft, const std::string & path) {
     const auto is_peft = [](const StoredTensor & tensor) { return tensor.name.starts_with("base_model.model."); };
     const auto is_alpha = [](const StoredTensor & tensor) { return tensor.name.ends_with(".alpha"); };
     const auto & tensors = table.tensors();
-    if (peft.say_strength() || std::ranges::none_of(tensors, is_peft) || std::ranges::any_of(tensors, is_alpha))
-        return "";
+    if (peft.has_alpha() || std::ranges::none_of(tensors, is_peft) || std::ranges::any_of(tensors, is_alpha)) return "";
     return quote(path) +
-           " is an adapter of PEFT whose strength is in adapter_config.json. None is beside it (it is looked for where "
-           "the file is named adapter_model), or it has no lora_alpha; it is applied as if alpha were the rank";
+           " is a PEFT adapter, whose strength is in adapter_config.json. This file is missing (it is only read for an "
+           "adapter named adapter_model.*) or has no lora_alpha, so alpha is assumed to equal the rank";
 }
 
 void append(Parts && from, Parts & to) {
@@ -122,12 +121,12 @@ LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas 
     }
     table.check_unchanged();
     report.left = left.describe(file.path);
-    report.unsure = unsure_strength(table, peft, file.path);
+    report.unsure = unknown_strength(table, peft, file.path);
     if (report.applied > 0) return report;
     throw Error(ErrorCode::model_mismatch,
                 quote(file.path) + ": expected a LoRA for this model, found adapters of " +
                     std::to_string(adapters.size()) + " layers that it does not have, such as " +
-                    quote(adapters.begin()->first) + ". Use one that was made for a model of this family.");
+                    quote(adapters.begin()->first) + ". Use one made for a model of this family.");
 }
 
 } // namespace

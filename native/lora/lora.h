@@ -26,7 +26,7 @@ struct LoraReport {
     int64_t tensors = 0; // in the file
     // A sentence about the tensors that were not applied and are not word vectors; empty if there are none.
     std::string left;
-    // A sentence about a strength that is not certain; empty if it is.
+    // A sentence about an unknown strength; empty if it is known.
     std::string unsure;
 };
 

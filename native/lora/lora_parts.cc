@@ -40,7 +40,7 @@ void LoraParts::add(const LoraKey & key, const StoredTensor & tensor) {
     if (tensors_.emplace(key.part, &tensor).second) return;
     throw corrupt_file(path_, "the adapter of " + quote(layer_) + " has two tensors for one of its parts, " +
                                   quote(tensors_.at(key.part)->name) + " and " + quote(tensor.name) +
-                                  "; a file may hold one adapter");
+                                  "; a file may hold only one adapter");
 }
 
 int64_t LoraParts::numbers() const {
@@ -61,7 +61,7 @@ LoraParts::Deltas LoraParts::deltas(const LoraLayer & layer, double strength, co
         if (has_from(LoraPart::embedding_a, LoraPart::embedding_b)) {
             to.push_back(embedding(rows, columns, strength, peft));
         }
-        if (has(LoraPart::diff)) to.push_back(whole(LoraPart::diff, rows, columns, strength));
+        if (has(LoraPart::diff)) to.push_back(full(LoraPart::diff, rows, columns, strength));
         if (layer.transposed) {
             for (auto & delta : to) delta = transposed_delta(*delta, rows, columns);
         }
@@ -70,9 +70,9 @@ LoraParts::Deltas LoraParts::deltas(const LoraLayer & layer, double strength, co
         const int64_t length = ggml_nelements(layer.bias->tensor);
         if (has(LoraPart::up_bias)) {
             const double rank = static_cast<double>(matrix(LoraPart::down).rows);
-            deltas.bias.push_back(whole(LoraPart::up_bias, 1, length, strength * scale(rank, peft)));
+            deltas.bias.push_back(full(LoraPart::up_bias, 1, length, strength * scale(rank, peft)));
         }
-        if (has(LoraPart::bias_diff)) deltas.bias.push_back(whole(LoraPart::bias_diff, 1, length, strength));
+        if (has(LoraPart::bias_diff)) deltas.bias.push_back(full(LoraPart::bias_diff, 1, length, strength));
     }
     if (tensors_.size() == 1 && has(LoraPart::alpha)) throw missing_part();
     for (const auto & [part, tensor] : tensors_) {
@@ -109,16 +109,17 @@ void LoraParts::require_shape(int64_t have_rows, int64_t have_columns, int64_t r
                                                ". It was made for another model family.");
 }
 
-void LoraParts::require_sound(const LowRank & product) const {
-    if (!product.sound()) throw corrupt_file(path_, "the ranks of the adapter of " + quote(layer_) + " differ");
+void LoraParts::require_sound(const LowRank & p) const {
+    if (!p.sound()) throw corrupt_file(path_, "the ranks of the adapter of " + quote(layer_) + " differ");
 }
 
-// alpha / rank, or 1 if there is no alpha. `rank` of 0: full factors, of which only PEFT's have an alpha.
+// alpha / rank, or 1 if there is no alpha. A `rank` of 0 means full factors; only PEFT's have an alpha.
 double LoraParts::scale(double rank, const PeftConfigs & peft) const {
     if (has(LoraPart::alpha)) {
         const auto alpha = matrix(LoraPart::alpha).values;
         if (alpha.size() != 1 || !std::isfinite(alpha.front())) {
-            throw corrupt_file(path_, "the alpha of the adapter of " + quote(layer_) + " is not one finite number");
+            throw corrupt_file(path_,
+                               "the alpha of the adapter of " + quote(layer_) + " is not a single finite number");
         }
         return rank > 0 ? alpha.front() / rank : 1;
     }
@@ -165,12 +166,12 @@ std::unique_ptr<RowDelta> LoraParts::hadamard(int64_t rows, int64_t columns, dou
 }
 
 // A factor of LoKr, full or as a product; `rank` is set if it is one.
-Matrix LoraParts::kronecker_factor(LoraPart whole, LoraPart a, LoraPart b, LoraPart core, int64_t rows, int64_t columns,
+Matrix LoraParts::kronecker_factor(LoraPart full, LoraPart a, LoraPart b, LoraPart core, int64_t rows, int64_t columns,
                                    double & rank) const {
-    if (has(whole)) return matrix(whole);
+    if (has(full)) return matrix(full);
     const LowRank p = factor(a, b, core);
     rank = static_cast<double>(p.b.rows);
-    // It will be multiplied out, so it may not be larger than its target.
+    // It is multiplied out below, so it must not be larger than its target.
     if (p.rows() > rows || p.columns() > columns) require_shape(p.rows(), p.columns(), rows, columns);
     return p.multiplied();
 }
@@ -178,7 +179,7 @@ Matrix LoraParts::kronecker_factor(LoraPart whole, LoraPart a, LoraPart b, LoraP
 std::unique_ptr<RowDelta> LoraParts::kronecker(int64_t rows, int64_t columns, double strength,
                                                const PeftConfigs & peft) const {
     double rank = 0;
-    // The first factor has no core; its place is never taken by another part.
+    // The first factor has no core; lokr_w1 as its `core` is never set here.
     Matrix a = kronecker_factor(LoraPart::lokr_w1, LoraPart::lokr_w1_a, LoraPart::lokr_w1_b, LoraPart::lokr_w1, rows,
                                 columns, rank);
     Matrix b = kronecker_factor(LoraPart::lokr_w2, LoraPart::lokr_w2_a, LoraPart::lokr_w2_b, LoraPart::lokr_t2, rows,
@@ -197,13 +198,13 @@ std::unique_ptr<RowDelta> LoraParts::embedding(int64_t rows, int64_t columns, do
     return lora_delta(std::move(p), static_cast<float>(s));
 }
 
-std::unique_ptr<RowDelta> LoraParts::whole(LoraPart part, int64_t rows, int64_t columns, double strength) const {
+std::unique_ptr<RowDelta> LoraParts::full(LoraPart part, int64_t rows, int64_t columns, double strength) const {
     Matrix difference = matrix(part);
     const bool one_row = rows == 1 && static_cast<int64_t>(difference.values.size()) == columns;
     if (!one_row) require_shape(difference.rows, difference.columns, rows, columns);
     difference.rows = rows;
     difference.columns = columns;
-    return whole_delta(std::move(difference), static_cast<float>(strength));
+    return full_delta(std::move(difference), static_cast<float>(strength));
 }
 
 } // namespace diffusion

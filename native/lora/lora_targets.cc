@@ -51,8 +51,8 @@ constexpr std::array<std::string_view, 8> other_layers = {
     "add_embedding.linear_2",
 };
 
-// diffusers' names of the layers of a UNet, each with the original one. The name table maps diffusers' names to the
-// original ones; so this describes the blocks to it, generates every name that diffusers could use, and keeps those
+// diffusers' names of a UNet's layers, each with the original name. The name table maps diffusers' names to the
+// original ones, so this describes the blocks to it, generates every name that diffusers could use, and keeps those
 // with a mapping.
 class DiffusersLayers {
 public:
@@ -167,15 +167,15 @@ LoraTargets::LoraTargets(const WeightBinder & weights) {
 void LoraTargets::add_text(const TextNames & names, std::string_view canonical) {
     // The text model, and its projection.
     constexpr std::string_view root = "text_model.";
-    const std::string_view beside = canonical.substr(0, canonical.size() - root.size());
+    const std::string_view outer = canonical.substr(0, canonical.size() - root.size());
     for (auto & [name, layer] : layers_) {
-        std::string_view whole = name;
-        if (!take(whole, beside) || (!whole.starts_with(root) && whole != "text_projection")) continue;
+        std::string_view full = name;
+        if (!take(full, outer) || (!full.starts_with(root) && full != "text_projection")) continue;
         layer.text = true;
-        for (const auto prefix : names.flat) targets_.emplace(std::string(prefix) + flat(std::string(whole)), &layer);
+        for (const auto prefix : names.flat) targets_.emplace(std::string(prefix) + flat(std::string(full)), &layer);
         for (const auto prefix : names.dotted) {
-            targets_.emplace(std::string(prefix) + std::string(whole), &layer);
-            if (std::string_view own = whole; take(own, root)) {
+            targets_.emplace(std::string(prefix) + std::string(full), &layer);
+            if (std::string_view own = full; take(own, root)) {
                 targets_.emplace(std::string(prefix) + std::string(own), &layer);
             }
         }

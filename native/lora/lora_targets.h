@@ -1,4 +1,4 @@
-// The layers of a model by every name that LoRA files use for them.
+// The layers of a model, by all names that LoRA files use for them.
 #pragma once
 
 #include <array>

@@ -16,8 +16,8 @@ namespace {
 
 // The supported types, in PEFT's names.
 constexpr std::array<std::string_view, 3> applied_types = {"LORA", "LOHA", "LOKR"};
-// Initializations that change the model's own weights: such adapters belong to the remaining weights.
-constexpr std::array<std::string_view, 5> changing_beginnings = {"pissa", "olora", "corda", "loftq", "lora_ga"};
+// Initializations that also change the model's own weights: such adapters only fit those changed weights.
+constexpr std::array<std::string_view, 5> weight_changing_inits = {"pissa", "olora", "corda", "loftq", "lora_ga"};
 
 // The allowed types of a value.
 enum class Kind { object, number, flag, text, any };
@@ -35,7 +35,7 @@ std::string_view named(Kind kind) {
         case Kind::object: return "an object";
         case Kind::number: return "a number above 0";
         case Kind::flag: return "true or false";
-        case Kind::text: return "a text";
+        case Kind::text: return "a string";
         case Kind::any: return "anything";
     }
     return {};
@@ -63,17 +63,17 @@ public:
             setting_ = text.substr(dot + 1);
         } else if (in_pattern()) {
             pattern_ = NamePattern::parse(text);
-            if (!pattern_) refuse("the pattern " + quote(text) + " of " + quote(setting_));
+            if (!pattern_) refuse("the pattern " + quote(text) + " in " + quote(setting_));
         }
     }
     void string(std::string & text) override {
-        require(Kind::text, "a text");
+        require(Kind::text, "a string");
         const auto begins = [&](std::string_view word) { return text.starts_with(word); };
         if (depth_ == 1 && setting_ == "peft_type" && std::ranges::find(applied_types, text) == applied_types.end()) {
             throw unsupported_file(path_, "has the PEFT type " + quote(text) + ". LORA, LOHA and LOKR are supported");
         }
-        if (depth_ == 1 && setting_ == "init_lora_weights" && std::ranges::any_of(changing_beginnings, begins)) {
-            refuse("init_lora_weights " + quote(text) + ", by which the model's own weights change,");
+        if (depth_ == 1 && setting_ == "init_lora_weights" && std::ranges::any_of(weight_changing_inits, begins)) {
+            refuse("init_lora_weights " + quote(text) + ", which changes the model's own weights");
         }
     }
     void unsigned_integer(uint64_t value) override { number(static_cast<double>(value), ""); }
@@ -109,13 +109,12 @@ private:
     }
     void require(Kind kind, std::string_view came) const {
         if (expected() == Kind::any || kind == expected()) return;
-        const std::string what =
-            depth_ == 0 ? "a configuration of PEFT" : quote(setting_) + " of a configuration of PEFT";
+        const std::string what = depth_ == 0 ? "a PEFT configuration" : quote(setting_) + " in a PEFT configuration";
         throw unsupported_file(path_, "expected " + std::string(named(expected())) + " for " + what + ", found " +
                                           std::string(came));
     }
     [[noreturn]] void refuse(const std::string & what) const {
-        throw unsupported_file(path_, "its configuration has " + what + " which is not supported");
+        throw unsupported_file(path_, "its configuration is not supported: it has " + what);
     }
 
     const std::string & path_;
@@ -134,7 +133,7 @@ double first_match(const std::vector<std::pair<NamePattern, double>> & patterns,
 
 } // namespace
 
-bool PeftConfigs::say_strength() const {
+bool PeftConfigs::has_alpha() const {
     return std::ranges::any_of(configs_,
                                [](const auto & one) { return one.second.alpha > 0 || !one.second.alphas.empty(); });
 }
@@ -160,7 +159,7 @@ PeftConfigs PeftConfigs::read(const StoredFile & file) {
     if (!path.empty() && std::filesystem::exists(native_path(path), ignored)) {
         constexpr size_t most_bytes = size_t{16} << 20;
         const auto mapped = MappedFile::open(path);
-        if (mapped->size() > most_bytes) throw unsupported_file(path, "is larger than any configuration of an adapter");
+        if (mapped->size() > most_bytes) throw unsupported_file(path, "is larger than any adapter configuration");
         PeftConfigs configs = parse({reinterpret_cast<const char *>(mapped->data()), mapped->size()}, path);
         mapped->check_unchanged();
         return configs;

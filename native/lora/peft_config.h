@@ -32,7 +32,7 @@ public:
     static PeftConfigs parse(std::string_view json, const std::string & path);
 
     // Whether any layer has an alpha.
-    bool say_strength() const;
+    bool has_alpha() const;
     // For a layer as the file names it; default values if there are none. `local` becomes the layer's name in its
     // component.
     const PeftConfig & of(const std::string & layer, std::string_view & local) const;

@@ -23,7 +23,7 @@ Signature ImageNetwork::signature() const {
 }
 
 TensorTable canonical_image_network(const TensorTable & table) {
-    const TensorTable bare = unwrap(table, [](const TensorTable & t) { return is_told_by_names(file_kind(t)); });
+    const TensorTable bare = unwrap(table, [](const TensorTable & t) { return is_known_by_names(file_kind(t)); });
     return holds_dpt(bare) ? canonical_dpt(bare) : canonical_upscaler(bare);
 }
 

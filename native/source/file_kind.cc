@@ -97,7 +97,7 @@ FileKind file_kind(const TensorTable & table) {
     return is_embedding(table) ? FileKind::embedding : FileKind::unknown;
 }
 
-bool is_told_by_names(FileKind kind) {
+bool is_known_by_names(FileKind kind) {
     return kind != FileKind::unknown && kind != FileKind::embedding;
 }
 
@@ -117,12 +117,12 @@ std::string file_kind_name(FileKind kind) {
 
 std::string what_to_do_with(FileKind kind) {
     switch (kind) {
-        case FileKind::lora: return "a LoRA; give it as an entry of `loras` beside a model";
-        case FileKind::embedding: return "an embedding of textual inversion; give it as an entry of `embeddings`";
-        case FileKind::control_net: return "a ControlNet; give it as an entry of `controls` beside a model";
-        case FileKind::taesd: return "a TAESD; give it as `taesd` beside a model";
-        case FileKind::upscaler: return "an upscaler; open it by loadUpscaler()";
-        case FileKind::depth: return "a network that estimates depth, which draws nothing by itself";
+        case FileKind::lora: return "a LoRA; pass it in `loras`";
+        case FileKind::embedding: return "a textual inversion embedding; pass it in `embeddings`";
+        case FileKind::control_net: return "a ControlNet; pass it in `controls`";
+        case FileKind::taesd: return "a TAESD; pass it as `taesd`";
+        case FileKind::upscaler: return "an upscaler; open it with loadUpscaler()";
+        case FileKind::depth: return "a depth estimator; open it with loadDepthEstimator()";
         case FileKind::model:
         case FileKind::unknown: break;
     }

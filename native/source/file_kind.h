@@ -12,13 +12,13 @@ enum class FileKind { unknown, model, lora, embedding, control_net, taesd, upsca
 // `table` under canonical names (names.h). A part of a model is a model.
 FileKind file_kind(const TensorTable & table);
 
-// By names that only it has; an embedding is recognized by its shape, under any word.
-bool is_told_by_names(FileKind kind);
+// Whether the kind has characteristic tensor names; an embedding is recognized by its shape, under any word.
+bool is_known_by_names(FileKind kind);
 
 // As in lib/native/inspection.ts: "lora"; empty for `unknown`.
 std::string file_kind_name(FileKind kind);
 
-// "a LoRA; pass it as an entry of `loras`"; empty for `unknown` and `model`.
+// What the file is and how to use it: "a LoRA; pass it in `loras`"; empty for `unknown` and `model`.
 std::string what_to_do_with(FileKind kind);
 
 } // namespace diffusion

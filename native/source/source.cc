@@ -81,11 +81,11 @@ Part open_part(const std::string & path, ModelPart expected, ModelPart only, con
     part.table = TensorTable::open(path, cancellation);
     if (part.table.tensors().size() > most_tensors) {
         throw unsupported_file(path, "has " + std::to_string(part.table.tensors().size()) +
-                                         " tensors, more than the 100000 that any model has");
+                                         " tensors, more than any model (100000)");
     }
     part.table = unwrap(part.table, [&](const TensorTable & table) {
         const FileKind kind = file_kind(table);
-        const bool other = is_told_by_names(kind) && kind != FileKind::model;
+        const bool other = is_known_by_names(kind) && kind != FileKind::model;
         return other || !name_tensors(table, expected, only).layout.empty();
     });
     part.names = name_tensors(part.table, expected, only);
@@ -159,7 +159,7 @@ public:
         if (!model_.empty()) open_model();
         for (const auto & [component, path] : own_) open_own(component, path);
         for (const Part & part : parts_) add(part);
-        // A separate UNet that says nothing is assumed to match the model's.
+        // If a separate UNet's files do not describe its noise, it is assumed to match the model's.
         result_.noise = std::move(own_noise_.empty() ? noise_ : own_noise_);
         result_.layout = parts_.front().names.layout;
         return std::move(result_);
@@ -174,17 +174,17 @@ private:
         const fs::path folder = native_path(model_);
         bool found = false;
         for (const FolderPlace & place : folder_places) {
-            // The folder of a full pipeline may have one next to the model, which is not a part of it.
-            const bool beside =
+            // A pipeline's folder may also have one of these, which is not part of the model.
+            const bool separate =
                 place.component == ModelPart::control_net || place.component == ModelPart::tiny_autoencoder;
-            if (beside || !is_there(folder / place.folder)) continue;
+            if (separate || !is_there(folder / place.folder)) continue;
             found = true;
             if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, ModelPart::none);
         }
         if (!found) {
             throw unreadable_file(model_,
                                   "is a folder without the parts of a diffusers model (unet/, text_encoder/, vae/); "
-                                  "give that folder, or a .safetensors, .gguf or .ckpt file");
+                                  "pass such a folder, or a .safetensors, .gguf or .ckpt file");
         }
         noise_.scheduler = read_scheduler(folder);
     }
@@ -210,9 +210,9 @@ private:
             const FolderPlace & place = *std::find_if(folder_places.begin(), folder_places.end(),
                                                       [&](const FolderPlace & p) { return p.component == component; });
             const fs::path folder = native_path(path);
-            const bool whole = is_there(folder / place.folder);
-            open_folder_place(whole ? folder / place.folder : folder, place, component);
-            if (whole && component == ModelPart::unet) own_noise_.scheduler = read_scheduler(folder);
+            const bool full_model = is_there(folder / place.folder);
+            open_folder_place(full_model ? folder / place.folder : folder, place, component);
+            if (full_model && component == ModelPart::unet) own_noise_.scheduler = read_scheduler(folder);
         }
         check_holds(component, path);
     }
@@ -231,7 +231,7 @@ private:
     bool wanted(const Part & part, size_t i) const {
         const ModelPart component = part.names.components[i];
         if (part.only == ModelPart::none) return !own_.count(component);
-        // Whatever else a separate part's file contains is dropped if it is known, and left to be found unused if not.
+        // Other tensors in a separate part's file are dropped if they are known, and otherwise reported as unused.
         return component == part.only || (component == ModelPart::none && !ignorable(part.names.names[i]));
     }
 

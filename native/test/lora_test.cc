@@ -89,16 +89,16 @@ void test_configs() {
              {"a pattern for no number", R"({"alpha_pattern":{"a":null}})", "a number above 0 for 'alpha_pattern'"},
              {"DoRA as a text", R"({"use_dora":"true"})", "true or false for 'use_dora'"},
              {"a root that is a number", R"({"use_rslora":1})", "true or false for 'use_rslora'"},
-             {"a kind that is a number", R"({"peft_type":5})", "a text for 'peft_type'"},
-             {"no object", "[]", "an object for a configuration of PEFT, found an array"},
-             {"nothing", "null", "an object for a configuration of PEFT, found null"},
+             {"a kind that is a number", R"({"peft_type":5})", "a string for 'peft_type'"},
+             {"no object", "[]", "an object for a PEFT configuration, found an array"},
+             {"nothing", "null", "an object for a PEFT configuration, found null"},
          }) {
         const std::string text = json;
         check_throws(what, ErrorCode::model_unsupported, words, [&] { PeftConfigs::parse(text, "file"); });
     }
     check_throws("no JSON", ErrorCode::model_corrupt, "malformed", [] { PeftConfigs::parse("{", "file"); });
-    check(!PeftConfigs::parse(R"({"r":4,"lora_alpha":null})", "file").say_strength() &&
-              PeftConfigs::parse(R"({"alpha_pattern":{"a":1}})", "file").say_strength(),
+    check(!PeftConfigs::parse(R"({"r":4,"lora_alpha":null})", "file").has_alpha() &&
+              PeftConfigs::parse(R"({"alpha_pattern":{"a":1}})", "file").has_alpha(),
           "whether a configuration says the strength");
     check(peft_config_path("a/adapter_model.bin") == "a/adapter_config.json" && peft_config_path("a/b.bin").empty(),
           "beside which files a configuration is read");

@@ -13,11 +13,10 @@ namespace diffusion {
 
 namespace {
 
-// Bytes up to which a file's weights are always copied: then nothing that happens to the file concerns the model, for
-// little memory.
+// Weights of files up to this size are always copied: for little memory, later changes to the file do not matter.
 constexpr size_t small_file = size_t{256} << 20;
 
-// Kernels read whole elements or blocks, whose members are aligned to at most this.
+// Kernels read whole elements or blocks; this is the largest alignment of their members.
 size_t element_alignment(ggml_type type) {
     return type == GGML_TYPE_F32 || ggml_is_quantized(type) ? alignof(float) : alignof(uint16_t);
 }
@@ -26,17 +25,17 @@ bool is_aligned(const StoredTensor & stored) {
     return reinterpret_cast<uintptr_t>(stored.data) % element_alignment(stored.type->ggml) == 0;
 }
 
-// The tensor has the numbers as the file has them.
+// Whether the tensor has the same bytes as in the file.
 bool is_as_stored(const WeightBinder::Binding & binding) {
     return binding.stored->is_plain() && binding.stored->type->ggml == binding.tensor->type;
 }
 
-// Read by read_numbers() as panels are packed: the tensor has no memory, its numbers stay as the file has them.
+// Whether read_numbers() reads the tensor when panels are packed: it then has no memory of its own.
 bool is_raw(const WeightBinder::Binding & binding, bool packs) {
     return packs && binding.for_gemm && !is_as_stored(binding);
 }
 
-// Leaves tensors without a place, and nothing packed of them.
+// Leaves tensors without memory and frees their packed panels.
 void displace(WeightBinder::Bindings bindings, PackedWeights * packed) noexcept {
     for (const auto & binding : bindings) {
         if (packed) packed->forget(binding.tensor);
@@ -46,8 +45,7 @@ void displace(WeightBinder::Bindings bindings, PackedWeights * packed) noexcept 
     }
 }
 
-// Writes `stored` into `tensor`. A conversion goes piece by piece: beside a tensor that just fits, there is no memory
-// for another copy.
+// Writes `stored` into `tensor`. Conversion works in pieces: there may be no memory for a second copy.
 void write(const StoredTensor & stored, Tensor tensor) {
     if (stored.is_plain() && stored.type->ggml == tensor->type) {
         return ggml_backend_tensor_set(tensor, stored.data, 0, stored.n_bytes);
@@ -64,16 +62,16 @@ void write(const StoredTensor & stored, Tensor tensor) {
     }
 }
 
-// ggml makes tables for some types when it first writes one, and reads them also where there was no memory for them.
+// ggml allocates tables for some types at their first use, without checking that the allocation succeeded.
 void prepare_quantization(ggml_type type) {
-    constexpr size_t tables = size_t{16} << 20; // more than they take
+    constexpr size_t tables = size_t{16} << 20; // an upper bound
     LargeMemory{tables};
     ggml_quantize_init(type);
 }
 
 } // namespace
 
-// What becomes of each binding.
+// How each binding is placed.
 struct PlacedWeights::Plan {
     Plan(const TensorTable & table, ggml_backend_t backend, bool packed, Placement placement)
         : files(table.files()), type(ggml_backend_get_default_buffer_type(backend)), packs(packed),
@@ -84,7 +82,7 @@ struct PlacedWeights::Plan {
         return wanted && (is_raw(b, packs) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored)));
     }
 
-    // Of memory, where it is copied.
+    // Of memory, if it is copied.
     size_t bytes(const WeightBinder::Binding & b) const {
         const size_t size = is_raw(b, packs) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(type, b.tensor);
         return GGML_PAD(size, ggml_backend_buft_get_alignment(type));
@@ -115,7 +113,7 @@ WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bi
 UnplacedWeights::UnplacedWeights(WeightBinder::Bindings bindings, ggml_backend_t backend, PackedWeights * packed)
     : bindings_(bindings), packed_(packed),
       buffer_(require_made(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(backend), 0))) {
-    static char nowhere; // planning asks only whether a tensor lies anywhere
+    static char nowhere; // planning only checks that a tensor has an address
     ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     try {
         for (const auto & binding : bindings_) {
@@ -194,7 +192,7 @@ void PlacedWeights::place(Placement placement, const Progress & progress, const 
     for (const auto & [tensor, stored] : raw_) packed_->set_stored(tensor, stored);
 }
 
-// A buffer for each file that numbers are read from, by its index.
+// A buffer for each mapped file that tensors are read from, by its index.
 std::map<int, ggml_backend_buffer_t> PlacedWeights::map_files(const Plan & plan) {
     std::map<int, ggml_backend_buffer_t> mappings;
     for (const auto & binding : bindings_) {
@@ -210,7 +208,7 @@ std::map<int, ggml_backend_buffer_t> PlacedWeights::map_files(const Plan & plan)
     return mappings;
 }
 
-// A buffer for all that is copied; nullptr where that is nothing.
+// A buffer for all copies; nullptr if there are none.
 ggml_backend_buffer_t PlacedWeights::allocate(const Plan & plan) {
     const auto bytes = copied_bytes_ = static_cast<size_t>(plan.sum(bindings_).allocated);
     if (bytes == 0) return nullptr;
@@ -252,7 +250,7 @@ void PlacedWeights::apply(Change change) noexcept {
 
 bool PlacedWeights::can_merge(ggml_type type) {
     const bool intermediate =
-        type == GGML_TYPE_Q8_1 || type == GGML_TYPE_Q8_K; // of ggml's own sums, written by nothing
+        type == GGML_TYPE_Q8_1 || type == GGML_TYPE_Q8_K; // used inside ggml's dot products, never in files
     return !intermediate && !ggml_quantize_requires_imatrix(type);
 }
 
@@ -262,7 +260,7 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         const WeightBinder::Binding & binding = **stale_.begin();
         const Tensor tensor = binding.tensor;
         const MappedFile & file = *table_.files()[binding.stored->file].mapping;
-        file.check_unchanged(); // before what is there is written over
+        file.check_unchanged(); // before the tensor is overwritten
         const auto delta = deltas_.find(&binding), end = deltas_.end();
         if (delta != end) {
             place_merged(tensor);
@@ -280,7 +278,7 @@ void PlacedWeights::update(const Cancellation & cancellation) {
     }
 }
 
-// A tensor in its file gets memory of its own.
+// Gives a mapped tensor memory of its own.
 void PlacedWeights::place_merged(Tensor tensor) {
     if (!mapped_.count(tensor) || own_.count(tensor)) return;
     const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend_);
@@ -295,7 +293,7 @@ void PlacedWeights::place_merged(Tensor tensor) {
     ggml_backend_tensor_alloc(own.get(), tensor, ggml_backend_buffer_get_base(own.get()));
 }
 
-// Row by row from the file, in the tensor's own type.
+// Row by row from the file, in the tensor's type.
 void PlacedWeights::write_merged(const WeightBinder::Binding & binding, const RowDelta & delta,
                                  const Cancellation & cancellation) const {
     const Tensor tensor = binding.tensor;

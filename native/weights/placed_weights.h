@@ -1,4 +1,4 @@
-// The tensors that a network asked for, placed on a device.
+// The tensors of a network, placed on a device.
 #pragma once
 
 #include <cstdint>
@@ -21,20 +21,20 @@ class PackedWeights;
 
 // Where weights are on a device that reads host memory.
 enum class Placement {
-    mapped, // in their file, where that is large and the device can read them there; otherwise in memory
+    mapped, // in the mapped file if it is large and the device can read it, otherwise in memory
     copied, // in memory
 };
 
-// Bytes of weights that are read from their files, and of copies in device memory.
+// Bytes of weights read from mapped files, and of copies in device memory.
 struct WeightBytes {
     int64_t mapped = 0, allocated = 0;
 };
 
-// What placing them takes. `packs`: the CPU's kernels do that.
+// The memory that placing the weights takes. `packs`: the CPU's kernels pack them.
 WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
                             bool packs, Placement placement);
 
-// Stands in for bound tensors that have no place, so that graphs that read them can be measured.
+// Gives bound tensors placeholder addresses, so that graphs that read them can be measured without loading weights.
 class UnplacedWeights {
 public:
     // Throws std::bad_alloc.
@@ -49,13 +49,13 @@ private:
     ggml_backend_buffer_t buffer_;
 };
 
-// Device memory that holds bound tensors; the binder must stay alive while it is used.
+// Device memory that holds bound tensors; the binder must outlive it.
 class PlacedWeights {
 public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
-    // `bindings`: some or all of the binder's. `packed`: what packs the matrices and kernels where the CPU's kernels
-    // do; else nullptr. Throws Error (out_of_memory, cancelled, file).
+    // `bindings`: some or all of the binder's. `packed`: packs matrices and convolution weights for the CPU's kernels;
+    // nullptr if those are not used. Throws Error (out_of_memory, cancelled, file).
     PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
                   PackedWeights * packed, Placement placement, const Progress & progress,
                   const Cancellation & cancellation);
@@ -63,30 +63,30 @@ public:
     PlacedWeights(const PlacedWeights &) = delete;
     PlacedWeights & operator=(const PlacedWeights &) = delete;
 
-    // Throws Error (file) where a file that weights are read from in their place has changed. To be asked before an
-    // evaluation and after it, whose result counts for nothing then.
+    // Throws Error (file) if a mapped file that weights are read from has changed. Call it before and after an
+    // evaluation; if it throws, the result is invalid.
     void check_unchanged() const;
 
     using Deltas = std::map<const WeightBinder::Binding *, std::shared_ptr<const RowDelta>>;
-    // Other deltas than those in force, ready to be put in their place.
+    // A new set of deltas, ready to replace the current one without allocating memory.
     struct Change {
         Deltas deltas;
-        std::set<const WeightBinder::Binding *> stale; // what is to be written then
+        std::set<const WeightBinder::Binding *> stale; // the tensors to write then
     };
-    // What is added to tensors, in place of all that was. Their types must be those of can_merge().
+    // `deltas` replace all current ones. The tensors' types must satisfy can_merge().
     Change change_to(Deltas deltas) const;
-    // Puts it in force from the next update() on. The graphs that read the tensors must be gone.
+    // Takes effect with the next update(). Graphs that read the tensors must have been freed.
     void apply(Change change) noexcept;
-    // Writes the tensors whose delta has changed; comes before an evaluation that reads them. Where it throws (Error:
-    // cancelled, out_of_memory, file), the next call goes on.
+    // Writes the tensors whose delta has changed; must precede an evaluation that reads them. If it throws (Error:
+    // cancelled, out_of_memory, file), the next call continues.
     void update(const Cancellation & cancellation);
 
-    // Numbers can be written in that type without data to calibrate it by.
+    // Whether numbers can be quantized to this type without an importance matrix.
     static bool can_merge(ggml_type type);
 
-    // Where the numbers of a tensor lie that was not copied; nullptr for others.
+    // The stored tensor that is read in place; nullptr if it was copied.
     const StoredTensor * in_file(Tensor tensor) const;
-    // All copies, also those of tensors with a delta.
+    // Of all copies, including tensors with a delta.
     int64_t allocated_bytes() const;
 
 private:
@@ -109,11 +109,11 @@ private:
     std::vector<Buffer> buffers_;
     size_t copied_bytes_ = 0;
     PackedWeights * packed_;
-    std::vector<const MappedFile *> in_use_; // those that numbers are read from
+    std::vector<const MappedFile *> in_use_; // files that tensors are read from
     std::unordered_map<Tensor, const StoredTensor *> in_file_;
-    std::map<Tensor, StoredTensor> raw_; // what is read by read_numbers(), in the file or in memory
-    std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors that lie in their file
-    std::unordered_map<Tensor, Buffer> own_;                   // memory of such a tensor while it has a delta
+    std::map<Tensor, StoredTensor> raw_; // read by read_numbers(), from the file or a copy in memory
+    std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors in a mapped file
+    std::unordered_map<Tensor, Buffer> own_;                   // memory of a mapped tensor while it has a delta
     Deltas deltas_;
     std::set<const WeightBinder::Binding *> stale_;
 };

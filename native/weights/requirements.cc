@@ -22,7 +22,7 @@ std::string where(const TensorTable & table) {
 }
 
 std::string contents(const TensorTable & table) {
-    std::string found = "it holds no tensor at all";
+    std::string found = "it holds no tensors";
     if (!table.tensors().empty()) {
         found = "it holds " + std::to_string(table.tensors().size()) + " tensors such as " +
                 quote(table.tensors().front().name);
@@ -48,7 +48,7 @@ void require_sound(const WeightBinder & weights) {
     if (!weights.missing().empty()) {
         throw Error(ErrorCode::model_incomplete, place + ": " + std::to_string(weights.missing().size()) +
                                                      " tensors are missing: " + some_of(weights.missing()) +
-                                                     ". The file is cut short or of another kind of model.");
+                                                     ". The file is truncated or for another kind of model.");
     }
     if (!weights.mismatched().empty()) {
         throw Error(ErrorCode::model_mismatch, place + ": " + std::to_string(weights.mismatched().size()) +
@@ -56,11 +56,11 @@ void require_sound(const WeightBinder & weights) {
     }
     const std::vector<std::string> unused = unused_tensors(weights);
     if (!unused.empty()) {
-        std::vector<std::string> names; // as many as are shown
+        std::vector<std::string> names; // some_of() shows five
         for (size_t i = 0; i < unused.size(); i++) names.push_back(i < 5 ? quote(unused[i]) : "");
         throw Error(ErrorCode::model_unsupported,
                     place + ": " + std::to_string(unused.size()) + " tensors would go unused: " + some_of(names) +
-                        ". The image would not be what the file stands for, so it is refused.");
+                        ". Images would differ from those the model was made for, so the file is refused.");
     }
 }
 

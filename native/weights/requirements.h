@@ -8,19 +8,20 @@
 
 namespace diffusion {
 
-// "a, b, c and 12 more". What comes from a file is to be quoted.
+// "a, b, c and 12 more". The caller quotes names that come from a file.
 std::string some_of(const std::vector<std::string> & names);
 
-// The first file, and how many more there are.
+// The first file's path, and the number of further files.
 std::string where(const TensorTable & table);
 
-// "it holds 12 tensors such as 'x', of the architecture 'llama'", for files of an unknown kind.
+// "it holds 12 tensors such as 'x', of the architecture 'llama'": for messages about files of an unknown kind.
 std::string contents(const TensorTable & table);
 
-// Those that no network has bound, but for those that ordinary files carry along.
+// Tensors that no network has bound, except those that ordinary checkpoints include; see ignorable().
 std::vector<std::string> unused_tensors(const WeightBinder & weights);
 
-// Throws Error where tensors are missing (model_incomplete), misshapen (model_mismatch) or unused (model_unsupported).
+// Throws Error if tensors are missing (model_incomplete), of the wrong shape (model_mismatch) or unused
+// (model_unsupported).
 void require_sound(const WeightBinder & weights);
 
 } // namespace diffusion

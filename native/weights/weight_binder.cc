@@ -13,10 +13,11 @@ namespace diffusion {
 
 namespace {
 
-// No network has a larger dimension (vocabularies have some hundred thousands); with it no product of sizes overflows.
+// More than any network has (vocabularies have some hundred thousand tokens); small enough that no product of sizes
+// overflows.
 constexpr int64_t largest_dimension = 1 << 20;
 
-// As people know shapes from other tools: outermost dimension first.
+// Outermost dimension first, as in PyTorch.
 std::string shape_text(const int64_t * ne, int n_dims) {
     std::string text = "[";
     for (int i = n_dims - 1; i >= 0; i--) text += std::to_string(ne[i]) + (i > 0 ? ", " : "");
@@ -30,8 +31,8 @@ bool same_shape(const StoredTensor & stored, std::initializer_list<int64_t> ne) 
     return have == want;
 }
 
-// Where a tensor cannot have the numbers as the file has them: f16 for those of fewer bits, as the programs that write
-// such files compute with them.
+// For a tensor that cannot keep the file's type: f16 for types of fewer bits, which the programs that write such files
+// compute in, otherwise f32.
 ggml_type converted_type(const StoredTensor & stored) {
     const ggml_type type = stored.type->ggml;
     const bool keeps = type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
@@ -58,7 +59,7 @@ int64_t WeightBinder::size(const std::string & name, int i) const {
     if (!stored) return 0;
     if (stored->ne[i] > largest_dimension) {
         throw Error(ErrorCode::model_unsupported, "The tensor " + name + " has a dimension of " +
-                                                      std::to_string(stored->ne[i]) + ", and no network one above " +
+                                                      std::to_string(stored->ne[i]) + "; expected at most " +
                                                       std::to_string(largest_dimension) + ".");
     }
     return stored->ne[i];
@@ -75,7 +76,7 @@ int64_t WeightBinder::conv_channels(const std::string & prefix) const {
 }
 
 std::vector<int64_t> WeightBinder::indices(const std::string & prefix) const {
-    constexpr int64_t most = 10000; // far above any network; keeps a nonsensical index from being counted up to
+    constexpr int64_t most = 10000; // far above any network; bounds the loops over indices
     std::set<int64_t> found;
     for (const StoredTensor & tensor : table_.tensors()) {
         if (tensor.name.compare(0, prefix.size(), prefix) != 0) continue;

@@ -368,7 +368,7 @@ describe('what is not applied', () => {
   it('two adapters in one file are refused', async () => {
     const other = product(`unet.${layer}.lora_B.other.weight`, `unet.${layer}.lora_A.other.weight`);
     const path = write('pair', [...tensors, ...other.tensors]);
-    const refusal = { code: 'ERR_MODEL_CORRUPT', message: /a file may hold one adapter/ };
+    const refusal = { code: 'ERR_MODEL_CORRUPT', message: /a file may hold only one adapter/ };
     await assert.rejects(model.setLoras([{ path, weight: 1 }], never), refusal);
   });
 
@@ -413,7 +413,7 @@ test('an adapter of PEFT without its configuration is told of', async () => {
   await model.setLoras([{ path: write('lonely', tensors), weight: 1 }], never, true);
   assert.match(
     told.join('\n'),
-    /^warn: '.*lonely\.safetensors' is an adapter of PEFT whose strength is in adapter_config/,
+    /^warn: '.*lonely\.safetensors' is a PEFT adapter, whose strength is in adapter_config/,
   );
   const alpha = tensor(`base_model.model.${layer}.alpha`, [], Float32Array.of(4));
   await model.setLoras([{ path: write('sure', [...tensors, alpha]), weight: 1 }], never, true);

@@ -193,7 +193,7 @@ const REFUSED: Record<string, [() => string, code: string, message: RegExp]> = {
   'one of another family': [
     () => tinyControlNet({ architecture: sd2Architecture }),
     'ERR_MODEL_MISMATCH',
-    /family 'sd1', but it has hidden states of width 128 where that has 64/,
+    /family 'sd1', but its cross-attention width is 128 and the model's is 64/,
   ],
   'one of XL': [() => tinyControlNet({ architecture: xlArchitecture }), 'ERR_MODEL_MISMATCH', /family 'sd1'/],
   'one with other blocks': [
@@ -202,12 +202,12 @@ const REFUSED: Record<string, [() => string, code: string, message: RegExp]> = {
         architecture: { ...tinyArchitecture, unet: { ...tinyArchitecture.unet, resBlocks: 1 } },
       }),
     'ERR_MODEL_MISMATCH',
-    /its blocks are other ones/,
+    /its blocks differ/,
   ],
   'one for another VAE': [
     () => tinyControlNet({ architecture: { ...tinyArchitecture, vae: sd2Architecture.vae } }),
     'ERR_MODEL_MISMATCH',
-    /2 where that has 8/,
+    /scale factor .* is 2 and the model's is 8/,
   ],
   'one that lacks a tensor': [
     () => tinyControlNet({ edit: drop('control_model.zero_convs.3.0.weight') }),

@@ -146,7 +146,7 @@ describe('a file is refused that is no sound tiny autoencoder:', () => {
   it('cells of another size than those of the VAE', () =>
     assert.rejects(open({ taesd: writeTinyAutoencoder(small) }), {
       code: 'ERR_MODEL_MISMATCH',
-      message: /cells of 2 pixels/,
+      message: /a scale factor of 2/,
     }));
 });
 

@@ -81,7 +81,7 @@ const BAD_FILES: readonly (readonly [what: string, path: () => string, code: str
     'ERR_MODEL_UNSUPPORTED',
     /expected an upscaler or a depth estimator, but it holds \d+ tensors/,
   ],
-  ['no tensor', () => writeUpscaler([]), 'ERR_MODEL_UNSUPPORTED', /no tensor at all/],
+  ['no tensor', () => writeUpscaler([]), 'ERR_MODEL_UNSUPPORTED', /holds no tensors/],
   ['a missing tensor', () => edited((all) => all.slice(0, -1)), 'ERR_MODEL_INCOMPLETE', /conv_last\.bias/],
   [
     'a missing layer',

@@ -222,7 +222,7 @@ describe('a file that does not fit is refused, and what was in force stays', () 
       'ERR_MODEL_UNSUPPORTED',
       /expected a LoRA, but it holds .* tensors such as 'model\./,
     ],
-    ['a file without tensors', () => write('empty', []), 'ERR_MODEL_UNSUPPORTED', /holds no tensor at all/],
+    ['a file without tensors', () => write('empty', []), 'ERR_MODEL_UNSUPPORTED', /holds no tensors/],
     [
       'a LoRA for layers that the model lacks',
       () => write('other', pair('lora_unet_single_blocks_0_linear1', 32, 64)),
@@ -259,7 +259,7 @@ describe('a file that does not fit is refused, and what was in force stays', () 
           lora_adapter_metadata: '{"unet.alpha_pattern": {"to_q(": 4}}',
         }),
       'ERR_MODEL_UNSUPPORTED',
-      /the pattern 'to_q\(' of 'alpha_pattern'/,
+      /the pattern 'to_q\(' in 'alpha_pattern'/,
     ],
     [
       'a file that is no tensor file',

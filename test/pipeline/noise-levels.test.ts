@@ -282,7 +282,7 @@ test('what is likely wrong, or not followed, is told', async () => {
     });
     return warnings.join();
   };
-  assert.match(await told(configured({ ...SD, rescale_betas_zero_snr: true })), /begin with noise alone.*epsilon/);
+  assert.match(await told(configured({ ...SD, rescale_betas_zero_snr: true })), /zero terminal SNR.*epsilon/);
   assert.match(await told(marked(), { zeroTerminalSnr: true }), /option `prediction`/);
   assert.match(await told(configured({ thresholding: true, clip_sample: true })), /'thresholding' 'clip_sample'/);
   assert.match(await told(configured({ timestep_spacing: 'random' })), /'timestep_spacing' 'random'/);
@@ -379,7 +379,7 @@ describe('noise of another kind, and what says nothing sound of it, is refused b
     ['trained betas in a list', { trained_betas: [[0.1]] }, /a list of numbers for trained_betas/],
     ['trained betas below 0', { trained_betas: Array(1000).fill(-0.1) }, /trained_betas/],
     ['a switch that is text', { ...SD, rescale_betas_zero_snr: 'true' }, /true or false for rescale_betas_zero_snr/],
-    ['a kind of prediction that is a number', { prediction_type: 1 }, /a text for prediction_type/],
+    ['a kind of prediction that is a number', { prediction_type: 1 }, /a string for prediction_type/],
     ['a number without end', `{"beta_start": ${huge}.5}`, /beta_start|malformed/],
   ];
   for (const [what, scheduler, message] of schedulers) {
