@@ -7,7 +7,7 @@ import type { Denoiser } from '../sampler/types.ts';
  * One guided evaluation of the network.
  *
  * @param latent noisy latent as the network is shown it, `[batch, channels, height, width]`, flat.
- * @param timestep training step that the noise level belongs to, in general not whole.
+ * @param timestep training step that the noise level belongs to, in general not an integer.
  * @returns the network's raw prediction, as long as `latent`.
  */
 export type Predict = (latent: Float32Array, timestep: number) => Promise<Float32Array>;

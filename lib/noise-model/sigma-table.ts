@@ -53,7 +53,7 @@ export class SigmaTable implements SigmaLevels {
     return this.sigmas.length - 1;
   }
 
-  /** Noise level at a timestep, which need not be whole; clamped to the table. */
+  /** Noise level at a timestep, which need not be an integer; clamped to the table. */
   sigmaAt(timestep: number): number {
     checkNumber(timestep, 'timestep');
     const t = Math.min(Math.max(timestep, 0), this.maxTimestep);
@@ -63,7 +63,7 @@ export class SigmaTable implements SigmaLevels {
     return Math.exp((1 - w) * (logSigma[low] as number) + w * (logSigma[Math.ceil(t)] as number));
   }
 
-  /** Timestep of a noise level, in general not whole; clamped to the table. Inverse of {@link sigmaAt}. */
+  /** Timestep of a noise level, in general not an integer; clamped to the table. Inverse of {@link sigmaAt}. */
   timestepAt(sigma: number): number {
     checkNumber(sigma, 'sigma');
     const logSigma = Math.log(sigma);
@@ -74,7 +74,7 @@ export class SigmaTable implements SigmaLevels {
     return low + Math.min(Math.max(w, 0), 1);
   }
 
-  /** Whole timestep whose noise level is nearest to `sigma`; 0 for a sigma of 0. */
+  /** The integer timestep whose noise level is nearest to `sigma`; 0 for a sigma of 0. */
   nearestTimestep(sigma: number): number {
     checkNumber(sigma, 'sigma');
     const high = Math.min(this.#firstAtLeast(sigma), this.maxTimestep);

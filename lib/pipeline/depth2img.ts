@@ -1,4 +1,4 @@
-// Depth to image: an image is regenerated while keeping its depth, with models made for that.
+// Depth to image: regenerates an image and keeps its depth, with depth models.
 
 import { DepthMap } from '../depth/depth-map.ts';
 import type { DepthSource } from '../depth/depth-source.ts';
@@ -13,9 +13,9 @@ import { fromImage, withConcatChannels } from './initial-latents.ts';
 import { encodeImage } from './latents.ts';
 
 /**
- * The work of a depth-to-image call: it starts as image to image does, and the UNet sees the depth in addition to the latent.
+ * Prepares a depth-to-image call. It starts like image to image, and the UNet takes the depth in addition to the latent.
  *
- * @param source estimates depth where none is given.
+ * @param source estimates depth if none is given.
  * @throws as {@link readSized} and {@link DepthSource.estimator}.
  */
 export async function depth2img(

@@ -1,4 +1,4 @@
-// Editing an image by an instruction, with models made for that (InstructPix2Pix, Brooks et al. 2022, arXiv:2211.09800).
+// Edits an image by an instruction, with editing models (InstructPix2Pix, Brooks et al. 2022, arXiv:2211.09800).
 
 import type { CheckedOptions } from '../task/check.ts';
 import type { ModelLimits } from '../task/task.ts';
@@ -8,7 +8,7 @@ import { fromNoise, withConcatChannels } from './initial-latents.ts';
 import { encodeImage, meanLatent } from './latents.ts';
 
 /**
- * The work of an edit: it starts from noise, and the UNet sees the image in addition to the latent.
+ * Prepares an edit. It starts from pure noise, and the UNet takes the image in addition to the latent.
  *
  * @throws as {@link readSized}.
  */

@@ -1,10 +1,10 @@
-// Which tasks and options fit a model: what its UNet takes says what it was trained for.
+// Which tasks and options a model supports: the UNet's input channels show what it was trained for.
 
 import { DiffusionError } from '../core/errors.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { TaskName } from '../task/task.ts';
 
-/** What a UNet takes in addition to the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
+/** A UNet's input in addition to the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
 export type ConcatConditioning = 'nothing' | 'mask' | 'image' | 'depth';
 
 const TASKS: Readonly<Record<ConcatConditioning, readonly TaskName[]>> = {
@@ -21,7 +21,7 @@ const DESCRIPTIONS: Readonly<Record<ConcatConditioning, string>> = {
   depth: 'takes depth in addition to the latent',
 };
 
-/** What the UNet of a model takes; undefined where its channels are those of no known model. */
+/** The concat conditioning of a model; undefined if its channels match no known model. */
 export function concatConditioningOf({
   inChannels,
   latentChannels,
@@ -33,7 +33,7 @@ export function concatConditioningOf({
   return extra === latentChannels + 1 ? 'mask' : undefined;
 }
 
-/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where the UNet takes anything in addition to the latent, which a second pass lacks. */
+/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the UNet takes anything in addition to the latent, which a second pass lacks. */
 export function requireLatentAlone(info: LoadedModelInfo, option: string): void {
   const concat = concatConditioningOf(info);
   if (concat === undefined || concat === 'nothing') return;
@@ -44,14 +44,14 @@ export function requireLatentAlone(info: LoadedModelInfo, option: string): void 
   );
 }
 
-/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the model is not made for the task, naming those that it is made for. */
+/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the model does not support the task; the message lists those it supports. */
 export function requireFit(info: LoadedModelInfo, task: TaskName): void {
   const concat = concatConditioningOf(info);
   if (concat && TASKS[concat].includes(task)) return;
   const fitting = (Object.keys(TASKS) as ConcatConditioning[]).filter((one) => TASKS[one].includes(task));
   const expected = `a model for ${task}, whose UNet ${fitting.map((one) => DESCRIPTIONS[one]).join(' or ')},`;
-  const taken = `${info.inChannels} channels for a latent of ${info.latentChannels}`;
-  const received = `the UNet of this one (${info.family}) ${concat ? DESCRIPTIONS[concat] : `takes ${taken}`}`;
+  const channels = `${info.inChannels} channels for a latent of ${info.latentChannels}`;
+  const received = `the UNet of this one (${info.family}) ${concat ? DESCRIPTIONS[concat] : `takes ${channels}`}`;
   const remedy = concat ? `. Use ${TASKS[concat].join(', ')}` : '';
   throw new DiffusionError('ERR_MODEL_UNSUPPORTED', `Expected ${expected} but ${received}${remedy}`);
 }

@@ -1,4 +1,4 @@
-// The stages that all pipelines share: text, start, sampling, decoding.
+// The stages that all tasks share: text encoding, initial latents, sampling, decoding.
 
 import { performance } from 'node:perf_hooks';
 import { type Control, openControls, type View } from '../control/controls.ts';
@@ -28,30 +28,30 @@ import { createPreview } from './preview.ts';
 import type { Prompts } from './prompts.ts';
 import { sampleLatents } from './sampling.ts';
 
-/** What the stages need to know about a model, apart from its networks. */
+/** What the stages need to know of a model besides its networks. */
 export interface PipelineModel {
   readonly family: Family;
   readonly noiseModel: NoiseModel;
   readonly name: string;
 }
 
-/** What one pipeline does otherwise than another. */
+/** What differs between tasks. */
 export interface Task {
-  /** Size that is generated, in pixels. */
+  /** The generated size, in pixels. */
   readonly size: Size;
-  /** The part of the full image that is generated, if not all of it: what goes with the image is cropped alike. */
+  /** The region of the full image that is generated, if not all of it: control images are cropped to it too. */
   readonly part?: View['part'];
-  /** Chooses where sampling starts, with the VAE where that is an image. */
+  /** Creates the initial latents; uses the VAE if they come from an image. */
   initialLatents(networks: Networks): Promise<MakeInitialLatents>;
-  /** What is done to each generated RGB image; undefined for nothing. */
-  readonly finish?: (drawn: Pixels) => Promise<Pixels>;
-  /** A second, larger pass over what the first drew. */
+  /** Postprocesses each generated RGB image. */
+  readonly finish?: (generated: Pixels) => Promise<Pixels>;
+  /** A second, larger pass over the result of the first. */
   readonly hires?: CheckedHires | undefined;
-  /** Generation parameters that only this pipeline has. */
+  /** Generation parameters that only this task has. */
   readonly parameters?: Partial<GenerationParameters>;
 }
 
-/** What the second pass of a task has of its own: prompts for its steps, controls of its size. */
+/** What a second pass has of its own: prompts for its steps, controls of its size. */
 export interface SecondPass {
   readonly prompts: Prompts;
   readonly controls: readonly Control[];
@@ -61,9 +61,9 @@ export interface SecondPass {
  * Generates the images of one call.
  *
  * @param prompts the prompts of `options`, ready for the text encoders.
- * @param controls what ControlNets lead it by.
- * @param second where the task has a second pass.
- * @param emit takes each finished step.
+ * @param controls the control images.
+ * @param second if the task has a second pass.
+ * @param emit receives each finished step.
  */
 export async function generate(
   networks: Networks,
@@ -102,7 +102,7 @@ export async function generate(
   return { images, seed: options.seed, timings: clock.timings(), loras, embeddings };
 }
 
-/** One way down the noise levels. */
+/** One pass over the noise levels. */
 interface Pass extends SecondPass {
   readonly options: CheckedGenerationOptions;
   /** In pixels. */
@@ -124,7 +124,7 @@ async function generatePass(
   networks: Networks,
   model: PipelineModel,
   { options, size, prompts, controls, before, after }: Pass,
-  start: (networks: Networks) => Promise<MakeInitialLatents>,
+  initialLatents: (networks: Networks) => Promise<MakeInitialLatents>,
   clock: Clock,
   emit: (step: GenerationStep) => void,
 ): Promise<Float32Array> {
@@ -134,7 +134,7 @@ async function generatePass(
   const conditions = await clock.time('textEncoding', () =>
     encodePrompts(networks, model.family, prompts, options, size),
   );
-  const begin = await clock.time('imageEncoding', () => start(networks));
+  const makeInitialLatents = await clock.time('imageEncoding', () => initialLatents(networks));
   const onStep = async (step: SamplerStep, reached: number) => {
     const shown = options.previewNoisy
       ? linear([1 / Math.hypot(model.noiseModel.alpha(reached), reached), step.latent])
@@ -151,15 +151,15 @@ async function generatePass(
     clock.step();
   };
   return clock.time('sampling', () =>
-    sampleLatents(networks, model.noiseModel, options, shape, conditions, begin, controlsAt, onStep),
+    sampleLatents(networks, model.noiseModel, options, shape, conditions, makeInitialLatents, controlsAt, onStep),
   );
 }
 
 type Stage = 'textEncoding' | 'imageEncoding' | 'sampling' | 'enlarging' | 'decoding';
 
-/** Takes the times of a run. */
+/** Measures the timings of a run. */
 class Clock {
-  readonly #begun = performance.now();
+  readonly #started = performance.now();
   readonly #stages: Record<Stage, number> = {
     ...{ textEncoding: 0, imageEncoding: 0, sampling: 0, enlarging: 0, decoding: 0 },
   };
@@ -180,13 +180,13 @@ class Clock {
     this.#last = now;
   }
 
-  /** How many there were. */
+  /** Number of steps so far. */
   get steps(): number {
     return this.#steps.length;
   }
 
   timings(): Timings {
-    return { ...this.#stages, steps: this.#steps, total: performance.now() - this.#begun };
+    return { ...this.#stages, steps: this.#steps, total: performance.now() - this.#started };
   }
 }
 
@@ -212,10 +212,10 @@ async function decodeImages(
       height,
       width,
     ]);
-    const drawn: Pixels = { ...size, channels: 3, data: await toRgbBytes(planes) };
-    const finished = finish ? await finish(drawn) : drawn;
-    const made = parameters(i);
-    images.push(new RgbImage(finished.data, finished.width, finished.height, made, formatParameters(made)));
+    const generated: Pixels = { ...size, channels: 3, data: await toRgbBytes(planes) };
+    const finished = finish ? await finish(generated) : generated;
+    const own = parameters(i);
+    images.push(new RgbImage(finished.data, finished.width, finished.height, own, formatParameters(own)));
   }
   return images;
 }
@@ -245,6 +245,6 @@ function parametersOf(
 /** Both scores of SDXL's refiner, unless they are the defaults. */
 function scoresOf({ aestheticScore, negativeAestheticScore }: CheckedGenerationOptions): string | undefined {
   const { aestheticScore: score, negativeAestheticScore: negative } = SDXL_ROWS;
-  const areUsual = score.rule.isDefault(aestheticScore) && negative.rule.isDefault(negativeAestheticScore);
-  return areUsual ? undefined : `${aestheticScore}, ${negativeAestheticScore}`;
+  const areDefaults = score.rule.isDefault(aestheticScore) && negative.rule.isDefault(negativeAestheticScore);
+  return areDefaults ? undefined : `${aestheticScore}, ${negativeAestheticScore}`;
 }

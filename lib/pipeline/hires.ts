@@ -1,4 +1,4 @@
-// The second pass of an image: the result of the first is enlarged, gets noise again and is denoised ("hires fix").
+// The second pass of an image ("hires fix"): the result of the first is enlarged, noised again and denoised.
 
 import { basename } from 'node:path';
 import { concat } from '../core/arrays.ts';
@@ -36,7 +36,8 @@ export async function checkHiresUpscaler({ upscaler }: CheckedHires): Promise<vo
 }
 
 /**
- * The latents of the first pass at the size of the second. An image that was enlarged is encoded to the mean of its latent.
+ * Enlarges the latents of the first pass to the size of the second. An image that was enlarged instead is encoded to the mean of its
+ * latent.
  *
  * @param shape of the latents.
  */
@@ -48,25 +49,26 @@ export async function enlargeLatents(
 ): Promise<Float32Array> {
   const [batch, channels, height, width] = shape;
   const { vaeScaleFactor: factor } = networks.info;
-  const way = typeof upscaler === 'string' ? INTERPOLATIONS[upscaler] : undefined;
-  if (way) {
-    return interpolate(latents, { width, height }, { width: size.width / factor, height: size.height / factor }, way);
+  const interpolation = typeof upscaler === 'string' ? INTERPOLATIONS[upscaler] : undefined;
+  if (interpolation) {
+    const target = { width: size.width / factor, height: size.height / factor };
+    return interpolate(latents, { width, height }, target, interpolation);
   }
   const length = channels * height * width;
   const enlarged: Float32Array[] = [];
   const opened =
-    typeof upscaler === 'string' && upscaler !== 'lanczos' ? await openBeside(networks, upscaler) : undefined;
+    typeof upscaler === 'string' && upscaler !== 'lanczos' ? await openUpscaler(networks, upscaler) : undefined;
   try {
     for (let i = 0; i < batch; i++) {
       const one = latents.subarray(i * length, (i + 1) * length);
       const planes = await decodeLatents(networks, one, [1, channels, height, width]);
-      const drawn: Pixels = {
+      const first: Pixels = {
         width: width * factor,
         height: height * factor,
         channels: 3,
         data: await toRgbBytes(planes),
       };
-      const image = await enlargeImage(drawn, size, opened ?? upscaler, networks.signal);
+      const image = await enlargeImage(first, size, opened ?? upscaler, networks.signal);
       const posterior = await encodeImage(networks, image);
       enlarged.push(toDiffusion(meanLatent(posterior), posterior.scale));
     }
@@ -76,7 +78,7 @@ export async function enlargeLatents(
   return concat(enlarged);
 }
 
-function openBeside({ info: { device, threads }, signal }: Networks, path: string): Promise<Upscaler> {
+function openUpscaler({ info: { device, threads }, signal }: Networks, path: string): Promise<Upscaler> {
   return loadUpscaler(path, { device, threads, signal, logger: { warn } });
 }
 
@@ -91,7 +93,7 @@ async function enlargeImage(
   return resize({ width, height, channels: 3, data }, place({ width, height }, size, 'stretch'), lanczos3);
 }
 
-/** Starts from latents with noise: the last `steps` of a schedule's levels are left. */
+/** Starts from latents with noise, at the level where the last `steps` of the schedule begin. */
 export function fromLatents(latents: Float32Array, steps: number): MakeInitialLatents {
   return (sigmas, draws, noiseModel) => {
     const rest = sigmas.subarray(Math.max(sigmas.length - 1 - steps, 0));
@@ -99,7 +101,7 @@ export function fromLatents(latents: Float32Array, steps: number): MakeInitialLa
   };
 }
 
-/** Steps of the second pass: the last of the custom noise levels, if there are any. */
+/** Number of steps of the second pass. Of custom noise levels, the last are used. */
 export function secondSteps(
   { scheduler }: CheckedGenerationOptions,
   { steps, denoisingStrength }: CheckedHires,
@@ -108,12 +110,12 @@ export function secondSteps(
   return Math.max(Math.floor((scheduler.length - 1) * denoisingStrength), 1);
 }
 
-/** The options of the second pass: a schedule of which its steps are the last. */
+/** The options of the second pass: a schedule whose last steps are those of the pass. */
 export function secondOptions(options: CheckedGenerationOptions, hires: CheckedHires): CheckedGenerationOptions {
   return { ...options, steps: Math.floor(hires.steps / hires.denoisingStrength) };
 }
 
-/** What images say of their second pass, in the words of AUTOMATIC1111's web UI. */
+/** The generation parameters of the second pass, in the terms of AUTOMATIC1111's web UI. */
 export function hiresParameters({
   size,
   steps,

@@ -14,7 +14,7 @@ import { encodeImage } from './latents.ts';
 import { concatWholeMask, seesMask } from './whole-mask.ts';
 
 /**
- * The work of an image-to-image call. A model for inpainting is shown an image of which everything is masked.
+ * Prepares an image-to-image call. An inpainting model gets a mask that covers everything.
  *
  * @throws as {@link readSized}.
  */
@@ -37,7 +37,7 @@ export function imageParameters({ strength, convention }: CheckedOptions<'img2im
   return { strength, convention: convention === DEFAULT_CONVENTION ? undefined : convention };
 }
 
-/** An image at the generated size, how it got there, and the original. */
+/** An image at the generated size, how it was resized, and the original. */
 export interface SizedImage {
   readonly image: Pixels;
   readonly size: Size;
@@ -46,7 +46,7 @@ export interface SizedImage {
 }
 
 /**
- * Reads the image of a call and brings it to the generated size.
+ * Reads the image of a call and resizes it to the generated size.
  *
  * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}.
  */

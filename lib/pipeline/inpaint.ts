@@ -19,25 +19,25 @@ import { seesMask } from './whole-mask.ts';
 /** An image and its mask, of one size: RGB and gray. */
 interface Masked {
   readonly image: Pixels;
-  /** With hard edges, which says what is regenerated. */
+  /** With hard edges: selects the latent cells that are regenerated. */
   readonly mask: Pixels;
-  /** With soft edges, which says what is seen of it. */
+  /** With soft edges: blends the result into the image. */
   readonly soft: Pixels;
 }
 
-/** What is generated of an image, and how it is put back. */
+/** The part of an image that is generated, and how it is put back. */
 interface Scene {
   readonly image: Pixels;
   readonly mask: Pixels;
-  finish(drawn: Pixels): Promise<Pixels>;
-  /** The part of the whole image that it is, where it is a part. */
+  finish(generated: Pixels): Promise<Pixels>;
+  /** The region of the whole image; undefined if it is the whole image. */
   readonly part?: Task['part'];
 }
 
 /**
- * The work of an inpainting call: reads image and mask and crops or resizes what is generated.
+ * Prepares an inpainting call: reads image and mask, and crops or resizes the part that is generated.
  *
- * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}; RangeError for a mask that covers nothing.
+ * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}; RangeError for an empty mask.
  */
 export async function inpaint(options: CheckedOptions<'inpaint'>, limits: ModelLimits): Promise<Task> {
   const { maskBlur, maskedContent, paddingMaskCrop } = options;
@@ -46,20 +46,20 @@ export async function inpaint(options: CheckedOptions<'inpaint'>, limits: ModelL
     readImage(options.mask, 'mask', options.maxPixels).then(toGray),
   ]);
   const mask = await fitMask(gray, image, options.invertMask);
-  const scene = paddingMaskCrop === undefined ? wholeScene : regionScene;
-  const drawn = await scene({ image, mask, soft: await soften(mask, maskBlur) }, options, limits);
-  const cells = await latentMask(drawn.mask, limits.vaeScaleFactor);
+  const createScene = paddingMaskCrop === undefined ? wholeScene : regionScene;
+  const scene = await createScene({ image, mask, soft: await soften(mask, maskBlur) }, options, limits);
+  const cells = await latentMask(scene.mask, limits.vaeScaleFactor);
   if (!cells.includes(1)) throw emptyMask();
   return {
-    size: { width: drawn.image.width, height: drawn.image.height },
-    initialLatents: (networks) => beginMasked(networks, options, drawn, cells),
-    finish: drawn.finish,
-    ...(drawn.part ? { part: drawn.part } : {}),
+    size: { width: scene.image.width, height: scene.image.height },
+    initialLatents: (networks) => maskedInitialLatents(networks, options, scene, cells),
+    finish: scene.finish,
+    ...(scene.part ? { part: scene.part } : {}),
     parameters: { ...imageParameters(options), maskBlur, maskedContent, paddingMaskCrop },
   };
 }
 
-async function beginMasked(
+async function maskedInitialLatents(
   networks: Networks,
   { strength, convention, maskedContent: content }: CheckedOptions<'inpaint'>,
   { image, mask }: Scene,
@@ -74,7 +74,7 @@ async function beginMasked(
   return concatMaskedImage(posterior, masked, start);
 }
 
-/** The full image is generated, and the result has that size. */
+/** Generates the full image; the result has the generated size. */
 async function wholeScene(
   { image, mask, soft }: Masked,
   options: CheckedOptions<'inpaint'>,
@@ -87,11 +87,11 @@ async function wholeScene(
   return {
     image: resized,
     mask: await resize(mask, placement, triangle),
-    finish: (drawn) => blend(resized, drawn, resizedSoft, whole),
+    finish: (generated) => blend(resized, generated, resizedSoft, whole),
   };
 }
 
-/** The region around the mask is generated at its own size and put back into the image. */
+/** Generates the region around the mask at a size of its own and puts it back into the image. */
 async function regionScene(
   { image, mask, soft }: Masked,
   options: CheckedOptions<'inpaint'>,
@@ -105,15 +105,15 @@ async function regionScene(
     part: { of: { width: image.width, height: image.height }, region },
     image: await resize(await crop(image, region), placement, lanczos3),
     mask: await resize(await crop(mask, region), placement, triangle),
-    finish: async (drawn) => {
+    finish: async (generated) => {
       const { width, height } = region;
-      return blend(image, await resample(drawn, placement.to, width, height, lanczos3), soft, region);
+      return blend(image, await resample(generated, placement.to, width, height, lanczos3), soft, region);
     },
   };
 }
 
 function emptyMask(): Error {
-  const expected = 'a mask with something to regenerate, at least half white';
+  const expected = 'a mask with a part to regenerate, at least half white';
   const remedy = 'Black is kept; an inverted mask regenerates what is black';
   return argumentError([{ name: 'mask', expected, received: 'none', remedy, code: 'ERR_INVALID_ARG_VALUE' }]);
 }

@@ -1,12 +1,12 @@
-// Latents of another size, as torch's `interpolate` makes them without aligned corners.
+// Resizes latents like torch's `interpolate` with `align_corners=False`.
 
 import { eachRow } from '../async/slices.ts';
 import type { Size } from '../image/resize.ts';
 
-/** How a latent is enlarged: the nearest cell, or linear or cubic interpolation of the cells around. */
+/** How a latent is enlarged: by the nearest cell, or by linear or cubic interpolation of the surrounding cells. */
 export type Interpolation = 'nearest' | 'bilinear' | 'bicubic';
 
-/** Cells along a side and what each counts. */
+/** The cells that contribute to one, and their weights. */
 interface Tap {
   readonly cells: readonly number[];
   readonly weights: readonly number[];
@@ -20,10 +20,10 @@ export async function interpolate(
   planes: Float32Array,
   from: Size,
   to: Size,
-  way: Interpolation,
+  interpolation: Interpolation,
 ): Promise<Float32Array> {
-  const columns = tapsOf(from.width, to.width, way);
-  const rows = tapsOf(from.height, to.height, way);
+  const columns = tapsOf(from.width, to.width, interpolation);
+  const rows = tapsOf(from.height, to.height, interpolation);
   const count = planes.length / (from.width * from.height);
   const result = new Float32Array(count * to.width * to.height);
   await eachRow(count * to.height, (line) => {
@@ -45,12 +45,12 @@ export async function interpolate(
   return result;
 }
 
-function tapsOf(from: number, to: number, way: Interpolation): Tap[] {
+function tapsOf(from: number, to: number, interpolation: Interpolation): Tap[] {
   const clamp = (cell: number) => Math.min(Math.max(cell, 0), from - 1);
   return Array.from({ length: to }, (_, i) => {
-    if (way === 'nearest') return { cells: [clamp(Math.floor((i * from) / to))], weights: [1] };
+    if (interpolation === 'nearest') return { cells: [clamp(Math.floor((i * from) / to))], weights: [1] };
     const position = ((i + 0.5) * from) / to - 0.5;
-    if (way === 'bilinear') {
+    if (interpolation === 'bilinear') {
       const inside = Math.max(position, 0);
       const first = Math.floor(inside);
       return { cells: [clamp(first), clamp(first + 1)], weights: [1 - (inside - first), inside - first] };
@@ -61,7 +61,7 @@ function tapsOf(from: number, to: number, way: Interpolation): Tap[] {
   });
 }
 
-/** Keys's cubic convolution with the sharpness of torch. */
+/** Cubic convolution (Keys 1981) with torch's coefficient. */
 function cubic(distance: number): number {
   const a = -0.75;
   if (distance <= 1) return ((a + 2) * distance - (a + 3)) * distance ** 2 + 1;

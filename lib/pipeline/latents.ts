@@ -1,4 +1,4 @@
-// Between images and the latents that are diffused, through the VAE.
+// Converts between images and diffusion latents, with the VAE.
 
 import { familyOf, type LatentFormat } from '../family/index.ts';
 import { type Pixels, toPlanes } from '../image/pixels.ts';
@@ -6,28 +6,28 @@ import type { Size } from '../image/resize.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 
-/** How a VAE's latents become those of the diffusion: `z = scale (mean - shift)`. */
+/** Converts the VAE's latents to diffusion latents: `z = scale (mean - shift)`. */
 export type LatentScale = Pick<LatentFormat, 'scale' | 'shift'>;
 
-/** That of a model: its family's, unless a tiny autoencoder takes the place of the VAE, whose latents are those of the diffusion. */
+/** The scale of a model: that of its family, or 1 with a tiny autoencoder in place of the VAE, whose latents are diffusion latents. */
 export function latentScaleOf(info: Pick<LoadedModelInfo, 'family' | 'components'>): LatentScale {
   const vae = info.components.find(({ kind }) => kind === 'vae');
   return vae?.config.tiny === true ? { scale: 1, shift: 0 } : familyOf(info).latent;
 }
 
-/** What a VAE encoder says of an image: the normal distribution of its latent. */
+/** The VAE encoder's output for an image: the normal distribution of its latent. */
 export interface Posterior {
   /** `[2 * channels, height, width]`: mean, then logarithm of the variance. */
   readonly moments: Float32Array;
   readonly scale: LatentScale;
 }
 
-/** Runs the VAE encoder over an image, once for all images of a batch. */
+/** Encodes an image, once for all images of a batch. */
 export async function encodeImage(networks: Networks, image: Pixels): Promise<Posterior> {
   return encodePlanes(networks, await toPlanes(image), image);
 }
 
-/** The same of planes `[3, height, width]` of -1..1. */
+/** Encodes planes `[3, height, width]`, -1..1. */
 export async function encodePlanes(
   networks: Networks,
   planes: Float32Array,
@@ -38,7 +38,7 @@ export async function encodePlanes(
 }
 
 /**
- * Decodes latents of the diffusion.
+ * Decodes diffusion latents.
  *
  * @returns planes `[batch, 3, height, width]` of about -1..1.
  */
@@ -46,29 +46,29 @@ export async function decodeLatents(networks: Networks, latents: Float32Array, s
   return networks.decode(fromDiffusion(latents, latentScaleOf(networks.info)), shape);
 }
 
-/** Latents of the VAE as the diffusion has them. */
+/** Converts VAE latents to diffusion latents. */
 export function toDiffusion(latents: Float32Array, { scale, shift }: LatentScale): Float32Array {
   return latents.map((value) => scale * (value - shift));
 }
 
-/** Latents of the diffusion as the VAE has them. */
+/** Converts diffusion latents to VAE latents. */
 export function fromDiffusion(latents: Float32Array, { scale, shift }: LatentScale): Float32Array {
   return latents.map((value) => value / scale + shift);
 }
 
-/** The mean of an image's latent, as the VAE has it: what editing models were trained with. */
+/** The mean of an image's latent, in the VAE's scale: editing models were trained on it. */
 export function meanLatent({ moments }: Posterior): Float32Array {
   return moments.slice(0, moments.length / 2);
 }
 
-/** Variances are cut off as in LDM, before they overflow. */
+/** Log variances are clamped as in LDM, so that they do not overflow. */
 const LOG_VARIANCE = { min: -30, max: 20 } as const;
 
 /**
  * Samples the latent of an image once for each image of a batch.
  *
  * @param noise `[batch, channels, height, width]`
- * @returns latents of the diffusion.
+ * @returns diffusion latents.
  */
 export function sampleLatent({ moments, scale }: Posterior, noise: Float32Array): Float32Array {
   const length = moments.length / 2;

@@ -1,4 +1,4 @@
-// Previews of a latent during sampling: small ones by a projection, or full ones by an autoencoder.
+// Previews of latents during sampling: small ones by a linear projection, or full ones by an autoencoder.
 
 import { DiffusionError } from '../core/errors.ts';
 import type { Family, Projection } from '../family/index.ts';
@@ -8,10 +8,10 @@ import type { Networks, Shape } from '../native/networks.ts';
 import type { PreviewKind } from '../task/run-rows.ts';
 import { decodeLatents } from './latents.ts';
 
-/** Metadata entry by which a model with a latent space of its own brings its projection, as JSON. */
+/** Metadata entry with which a model that has its own latent space provides its projection, as JSON. */
 const METADATA_KEY = 'latent_rgb_projection';
 
-/** Makes the function that shows what latents look like, the images of a batch side by side. */
+/** Creates the function that renders latents as an image, the images of a batch side by side. */
 export function createPreview(
   kind: PreviewKind,
   networks: Networks,
@@ -45,10 +45,10 @@ async function decode(
 }
 
 /**
- * Makes the function that projects denoised latents to an image of one pixel a latent cell, the images of a batch side by
- * side.
+ * Creates the function that projects denoised latents to an image with one pixel per latent cell, the images of a batch
+ * side by side.
  *
- * @throws DiffusionError `ERR_MODEL_CORRUPT` where the model brings a projection that is none.
+ * @throws DiffusionError `ERR_MODEL_CORRUPT` if the model's own projection is invalid.
  */
 function createProjection(
   info: LoadedModelInfo,

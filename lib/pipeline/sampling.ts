@@ -1,4 +1,4 @@
-// From a start to a latent: noise, schedule, guided network and sampler put together.
+// Sampling: from initial latents to denoised ones, with noise, schedule, guided network and sampler.
 
 import { types } from 'node:util';
 import { untilAborted } from '../async/abort.ts';
@@ -30,9 +30,9 @@ import { guidanceOf } from './prompts.ts';
  *
  * @param noiseModel the noise that the model was trained with.
  * @param shape of the latents.
- * @param conditionsAt what the UNet is conditioned with at an evaluation, counted from 0.
- * @param begin chooses where sampling starts.
- * @param controlsAt what ControlNets lead each step by.
+ * @param conditionsAt the UNet's conditions at an evaluation, counted from 0.
+ * @param makeInitialLatents creates the latents that sampling starts from.
+ * @param controlsAt the ControlNets of each step.
  * @param onStep called after each step with the noise level that it has reached, and awaited.
  * @returns latents of `shape`, free of noise.
  * @throws TypeError or RangeError if a custom sampler returns anything other than such latents.
@@ -43,21 +43,21 @@ export async function sampleLatents(
   options: CheckedGenerationOptions,
   shape: Shape,
   conditionsAt: (evaluation: number) => Guided<Conditioning>,
-  begin: MakeInitialLatents,
+  makeInitialLatents: MakeInitialLatents,
   controlsAt: ControlsAt,
   onStep: (step: SamplerStep, sigma: number) => Promise<void>,
 ): Promise<Float32Array> {
   const { scheduler, eta } = options;
   const schedule = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, noiseModel.levels) : scheduler;
-  const anew = () => {
+  const restart = () => {
     const source = createBatchNoise(options.rng, options.seed, options.batchSize);
     return () => source.normal(shape.reduce((a, b) => a * b));
   };
   checkLevels(schedule, noiseModel);
-  const noise = anew();
-  const start = begin(schedule, { next: noise, anew }, noiseModel);
-  const { sigmas } = start;
-  if (sigmas.length === 1) return start.latent;
+  const noise = restart();
+  const initial = makeInitialLatents(schedule, { next: noise, restart }, noiseModel);
+  const { sigmas } = initial;
+  if (sigmas.length === 1) return initial.latent;
 
   const total = sigmas.length - 1;
   const progress = new Progress(options.sampler.evaluationsPerStep);
@@ -65,17 +65,20 @@ export async function sampleLatents(
     when: `step ${progress.finished + 1} of ${total}`,
     controls: controlsAt(progress.finished, total),
   }));
-  const [first, end] = options.guidanceInterval.map((share) => Math.floor(share * total)) as [number, number];
+  const [firstGuided, endGuided] = options.guidanceInterval.map((share) => Math.floor(share * total)) as [
+    number,
+    number,
+  ];
   const predict: Predict = (latent, timestep) => {
-    const conditions = allConditions(withConcatChannels(conditionsAt(progress.next()), start, networks.info, shape));
-    const guided = progress.finished >= first && progress.finished < end;
+    const conditions = allConditions(withConcatChannels(conditionsAt(progress.next()), initial, networks.info, shape));
+    const guided = progress.finished >= firstGuided && progress.finished < endGuided;
     const guidance = guided ? guidanceOf(networks.info, options) : NO_GUIDANCE;
     return guide(predictEach, conditions, guidance, options.batchSize)(latent, timestep);
   };
-  const denoise = keeping(denoiserFor(predict, noiseModel), start);
+  const denoise = keeping(denoiserFor(predict, noiseModel), initial);
   const sampling = options.sampler.sampler(
     async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
-    start.latent,
+    initial.latent,
     sigmas,
     {
       noise,
@@ -93,20 +96,20 @@ export async function sampleLatents(
       },
     },
   );
-  // A custom sampler or callback may never end by itself.
+  // A custom sampler or callback may never finish on its own.
   const latent = checkLatent(await untilAborted(sampling, networks.signal), shape, 'the result of sampler');
-  return requireFinite(start.keep?.clean(latent) ?? latent, 'the sampler');
+  return requireFinite(initial.keep?.clean(latent) ?? latent, 'the sampler');
 }
 
-/** The user's own levels may be beyond what the model knows: more noise than there is latent. */
+/** Custom levels may exceed those of the model: above pure noise, alpha is negative. */
 function checkLevels(sigmas: Float64Array, noiseModel: NoiseModel): void {
   const [first = 0] = sigmas;
   if (noiseModel.alpha(first) >= 0) return;
-  const expected = `noise levels up to ${noiseModel.levels.sigmaMax}, that of noise alone for this model,`;
+  const expected = `noise levels up to ${noiseModel.levels.sigmaMax}, which is pure noise for this model,`;
   throw argumentError([{ name: 'scheduler', expected, received: `${first}`, code: 'ERR_INVALID_ARG_VALUE' }]);
 }
 
-/** All that the network may be evaluated with. */
+/** All conditions that guidance may use. */
 function allConditions({ conditional, unconditional }: Guided<Conditioning>): Conditions<Conditioning> {
   const { concatChannels } = unconditional;
   return {
@@ -119,7 +122,7 @@ function allConditions({ conditional, unconditional }: Guided<Conditioning>): Co
   };
 }
 
-/** The conditions with the extra channels of the initial latents. Those of one image serve all of the batch. */
+/** Adds the extra channels of the initial latents to the conditions. Those of a single image are repeated for the batch. */
 function withConcatChannels(
   { conditional, unconditional }: Guided<Conditioning>,
   { concatChannels: given }: InitialLatents,
@@ -127,30 +130,30 @@ function withConcatChannels(
   [images, , height, width]: Shape,
 ): Guided<Conditioning> {
   if (!given) return { conditional, unconditional };
-  const isOfOne = given.length === (inChannels - latentChannels) * height * width;
-  const concatChannels = isOfOne ? repeat(given, images) : given;
+  const isSingle = given.length === (inChannels - latentChannels) * height * width;
+  const concatChannels = isSingle ? repeat(given, images) : given;
   return { conditional: { ...conditional, concatChannels }, unconditional: { ...unconditional, concatChannels } };
 }
 
-/** A denoiser that leaves alone what the start says must stay. */
+/** A denoiser that preserves the part of the initial latents to keep. */
 function keeping(denoise: Denoiser, { sigmas, keep }: InitialLatents): Denoiser {
   if (!keep) return denoise;
   const { clean, noisy } = keep;
   const first = sigmas[0] as number;
-  // At the first level the latent is the start itself.
+  // At the first level the latent is the initial latent itself.
   return async (x, sigma) => clean(await denoise(noisy && sigma < first ? noisy(x, sigma) : x, sigma));
 }
 
-/** The step that is being taken. */
-interface Moment {
-  /** What to call it in an error message. */
+/** The step in progress. */
+interface CurrentStep {
+  /** Its name in error messages. */
   readonly when: string;
   readonly controls: readonly ControlImage[];
 }
 
-/** How far a run is. Evaluations are numbered so that each step has as many numbers as its sampler takes evaluations. */
+/** The progress of a run. Evaluations are numbered; each step has as many numbers as the sampler makes evaluations per step. */
 class Progress {
-  /** Steps. */
+  /** Number of finished steps. */
   finished = 0;
   readonly #perStep: number;
   #inStep = 0;
@@ -159,7 +162,7 @@ class Progress {
     this.#perStep = perStep;
   }
 
-  /** Number of the evaluation that begins, from 0. A custom sampler that makes more evaluations stays at the step's last number. */
+  /** The next evaluation's number, from 0. If a custom sampler makes more evaluations, they all have the step's last number. */
   next(): number {
     return this.finished * this.#perStep + Math.min(this.#inStep++, this.#perStep - 1);
   }
@@ -171,24 +174,24 @@ class Progress {
 }
 
 /**
- * Evaluates all conditions of all images in one batch: every image under the first condition, then under the second. A perturbed
- * network is another one, and has a batch of its own.
+ * Evaluates all conditions of all images in one batch: every image with the first condition, then with the second, and so on. The
+ * perturbed network is a different graph, so it has a batch of its own.
  */
-function predictTogether(networks: Networks, shape: Shape, now: () => Moment): PredictEach<Conditioning> {
-  const together = predictAlike(networks, shape, now);
+function predictTogether(networks: Networks, shape: Shape, current: () => CurrentStep): PredictEach<Conditioning> {
+  const predict = predictBatch(networks, shape, current);
   return async (latent, timestep, conditions) => {
     const plain = conditions.filter(({ identityAttention }) => !identityAttention);
     const perturbed = conditions.filter(({ identityAttention }) => identityAttention);
-    const predictions = plain.length > 0 ? await together(latent, timestep, plain) : [];
-    return perturbed.length > 0 ? [...predictions, ...(await together(latent, timestep, perturbed))] : predictions;
+    const predictions = plain.length > 0 ? await predict(latent, timestep, plain) : [];
+    return perturbed.length > 0 ? [...predictions, ...(await predict(latent, timestep, perturbed))] : predictions;
   };
 }
 
-function predictAlike(networks: Networks, shape: Shape, now: () => Moment): PredictEach<Conditioning> {
+function predictBatch(networks: Networks, shape: Shape, current: () => CurrentStep): PredictEach<Conditioning> {
   const [images, , height, width] = shape;
   return async (latent, timestep, conditions) => {
     const batch = conditions.length * images;
-    const { when, controls } = now();
+    const { when, controls } = current();
     const latents = concat(
       conditions.map(({ concatChannels }) => (concatChannels ? sideBySide(latent, concatChannels, images) : latent)),
     );
@@ -210,7 +213,7 @@ function sideBySide(latents: Float32Array, concatChannels: Float32Array, images:
   return concat(Array.from({ length: images }, (_, i) => [part(latents, i), part(concatChannels, i)]).flat());
 }
 
-/** Each condition as often as there are images. */
+/** Each condition repeated for all images. */
 function batchOf(conditions: readonly Conditioning[], images: number): Condition {
   const all = (part: (condition: Conditioning) => Float32Array | undefined) => {
     const parts = conditions.map(part).filter((values) => values !== undefined);
@@ -227,7 +230,7 @@ function batchOf(conditions: readonly Conditioning[], images: number): Condition
   };
 }
 
-/** A sampler may be the user's own code: what it hands over need not be a latent. */
+/** A sampler may be the user's own code, so what it returns need not be a latent. */
 function checkLatent(latent: unknown, shape: Shape, name: string): Float32Array {
   const length = shape.reduce((a, b) => a * b);
   const isArray = types.isFloat32Array(latent);

@@ -6,7 +6,7 @@ import { checkHiresUpscaler, hiresParameters } from './hires.ts';
 import { fromNoise } from './initial-latents.ts';
 import { concatWholeMask, seesMask } from './whole-mask.ts';
 
-/** The work of a text-to-image call: it starts from noise alone. A model for inpainting is shown that everything is masked. */
+/** Prepares a text-to-image call. It starts from pure noise. An inpainting model gets a mask that covers everything. */
 export async function txt2img({ width, height, hires }: CheckedOptions<'txt2img'>): Promise<Task> {
   const size = { width, height };
   if (hires) await checkHiresUpscaler(hires);

@@ -1,4 +1,4 @@
-// Drawing a whole image with a model for inpainting: it is shown that everything is masked.
+// Generates a whole image with an inpainting model: its mask covers everything.
 
 import type { Size } from '../image/resize.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
@@ -8,15 +8,15 @@ import { concatConditioningOf } from './fit.ts';
 import { concatMaskedImage, type MakeInitialLatents } from './initial-latents.ts';
 import { encodePlanes, type Posterior } from './latents.ts';
 
-/** Whether a model is one for inpainting, whose UNet sees a mask and the masked image. */
+/** Whether a model is an inpainting model, whose UNet takes a mask and the masked image. */
 export function seesMask(info: LoadedModelInfo): boolean {
   return concatConditioningOf(info) === 'mask';
 }
 
 /**
- * Starts as {@link concatMaskedImage} does where all is masked: of the image nothing but gray is seen.
+ * Initial latents as of {@link concatMaskedImage} with a mask that covers everything, so that the masked image is all gray.
  *
- * @param from the image to start from; undefined for text alone.
+ * @param from the image to start from; undefined for txt2img.
  */
 export async function concatWholeMask(
   networks: Networks,

@@ -17,7 +17,7 @@ export type RngName = keyof typeof GENERATORS;
 export const RNG_NAMES = Object.keys(GENERATORS) as readonly RngName[];
 
 /**
- * Creates the generator of one image. Draw the initial noise from it and then, in order, all noise of the sampler, as
+ * Creates the generator of one image. Take the initial noise from it and then, in order, all noise of the sampler, as
  * programs with the same `rng` do: the same seed then gives the same image.
  *
  * @param seed integer from 0 to 2^64 - 1; a `number` only up to 2^53 - 1. `cpu` uses its lower 32 bits.
@@ -53,7 +53,7 @@ function checkSeed(seed: number | bigint): bigint {
   throw argumentError([
     {
       name: 'seed',
-      expected: 'a whole number from 0 to 2^53 - 1 or a bigint from 0 to 2^64 - 1',
+      expected: 'an integer from 0 to 2^53 - 1 or a bigint from 0 to 2^64 - 1',
       received: describe(seed),
       code: typeof seed === 'number' || typeof seed === 'bigint' ? 'ERR_INVALID_ARG_VALUE' : 'ERR_INVALID_ARG_TYPE',
     },

@@ -77,7 +77,7 @@ function atTimesteps(table: SigmaLevels, timesteps: readonly number[]): Float64A
 }
 
 /**
- * `round(max * quantile(u))` of Beta(0.6, 0.6): the first whole t whose upper rounding bound has a probability above u.
+ * `round(max * quantile(u))` of Beta(0.6, 0.6): the first integer t whose upper rounding bound has a probability above u.
  */
 function roundedBetaQuantile(u: number, max: number): number {
   let low = 0;

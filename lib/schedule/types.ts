@@ -7,7 +7,7 @@ import type { SigmaLevels } from '../noise-model/index.ts';
  *
  * @param steps number of steps, an integer from 1 to the number of training steps (1000).
  * @param table noise levels of the model, its `noiseModel.levels`.
- * @returns `steps + 1` strictly falling sigmas, the last of them 0. Where a schedule rounds to whole timesteps and two
+ * @returns `steps + 1` strictly falling sigmas, the last of them 0. Where a schedule rounds to integer timesteps and two
  *   of its steps meet in one, they become one step, so that fewer sigmas come back; its own docstring says from how
  *   many steps on.
  */

@@ -95,7 +95,7 @@ const rows: readonly (readonly [what: string, args: readonly string[], exitCode:
   ['an image that is none', ['-i', 'text.png'], 1, /a PNG, JPEG or WebP image but 'text\.png' is not one/],
   ['a model for an image', ['-i', model], 1, /PNG, JPEG or WebP/],
   ['a folder for an image', ['-i', '.'], 1, /Cannot read '\.'/],
-  ['a black mask', ['-i', 'image.png', '--mask', 'black.png'], 2, /something to regenerate.* for --mask/],
+  ['a black mask', ['-i', 'image.png', '--mask', 'black.png'], 2, /a part to regenerate.* for --mask/],
   ['a strength of 2', ['-i', 'image.png', '--strength', '2'], 2, /from 0 to 1 for --strength but received 2/],
   ['a strength of nan', ['-i', 'image.png', '--strength', 'nan'], 2, /for --strength but received 'nan'/],
   [

@@ -352,7 +352,7 @@ test('a small file is read as a whole: numbers in float32, and no more of them t
     [read?.name, read?.shape, [...(read?.values ?? [])]],
     ['string_to_param.*', [2, 3], [0, 1, 2, 3, 4, 5]],
   );
-  assert.equal(others.length, 0, 'whole numbers are left out');
+  assert.equal(others.length, 0, 'integers are left out');
   await assert.rejects(addon.readTensors(path, 5, never), {
     code: 'ERR_MODEL_UNSUPPORTED',
     message: /more than 5 numbers/,

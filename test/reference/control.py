@@ -129,7 +129,7 @@ DEFAULTS = {"prompt": "a red apple", "negativePrompt": "blurry", "steps": 5, "cf
             "width": 48, "height": 32}
 
 
-def draw(options, networks, nets, images):
+def generate(options, networks, nets, images):
     controls = options["controls"]
     pipeline = StableDiffusionControlNetPipeline(
         vae=networks.vae, text_encoder=networks.text, tokenizer=clip_tokenizer(), unet=networks.unet,
@@ -141,24 +141,24 @@ def draw(options, networks, nets, images):
         tokens = pipeline.tokenizer(prompt, padding="max_length", max_length=77, return_tensors="pt").input_ids
         return networks.hidden_states(tokens, 1)
 
-    drawn = pipeline(
+    generated = pipeline(
         prompt_embeds=embed(options["prompt"]), negative_prompt_embeds=embed(options["negativePrompt"]), image=images[:len(controls)],
         width=options["width"], height=options["height"], num_inference_steps=options["steps"], guidance_scale=options["cfgScale"],
         num_images_per_prompt=options["batchSize"], output_type="np",
         generator=[torch.Generator().manual_seed(options["seed"] + i) for i in range(options["batchSize"])],
         controlnet_conditioning_scale=[float(c["strength"]) for c in controls],
         control_guidance_start=[float(c["start"]) for c in controls], control_guidance_end=[float(c["end"]) for c in controls]).images
-    assert np.std(drawn) > 0.05
-    print(f"image {options['controls']}: deviation {np.std(drawn):.3f}")
-    return {"options": options, "images": [base((image * 255).round().astype("uint8")) for image in drawn]}
+    assert np.std(generated) > 0.05
+    print(f"image {options['controls']}: deviation {np.std(generated):.3f}")
+    return {"options": options, "images": [base((image * 255).round().astype("uint8")) for image in generated]}
 
 
 def pictures():
     networks = Networks(checkpoint("{ vocabulary: 49408 }"), TINY)
     nets = [control_net("tiny", seed)[0] for seed in (2, 3)]
     images = [picture(48, 32), picture(48, 32).rotate(180)]
-    drawn = [draw({**DEFAULTS, **options}, networks, nets, images) for options in PICTURES]
-    return {"images": [base(np.asarray(image)) for image in images], "cases": drawn}
+    generated = [generate({**DEFAULTS, **options}, networks, nets, images) for options in PICTURES]
+    return {"images": [base(np.asarray(image)) for image in images], "cases": generated}
 
 
 def edges():

@@ -195,8 +195,8 @@ PICTURES = [
 ]
 
 
-def draw(options, model, prepare=lambda pipeline: None):
-    """What diffusers' pipeline draws with the noise of torch's CPU generator and Euler's method, after `prepare`."""
+def generate(options, model, prepare=lambda pipeline: None):
+    """What diffusers' pipeline generates with the noise of torch's CPU generator and Euler's method, after `prepare`."""
     from text import clip_tokenizer
 
     tokenizer, open_clip_tokenizer = clip_tokenizer(), clip_tokenizer()
@@ -233,12 +233,12 @@ def draw(options, model, prepare=lambda pipeline: None):
 
 
 def write_pictures():
-    drawn = []
+    generated = []
     for options in PICTURES:
         model = Model(options["model"], MODELS[options["model"]], 49408)
         model.to(torch.float32)
-        drawn.append(draw(options, model))
-    (HERE / "families.json").write_text(json.dumps(drawn, indent=1) + "\n")
+        generated.append(generate(options, model))
+    (HERE / "families.json").write_text(json.dumps(generated, indent=1) + "\n")
 
 
 @torch.no_grad()

@@ -70,7 +70,7 @@ class Oracle:
         return kind(vae=self.networks.vae, text_encoder=self.networks.text, tokenizer=self.tokenizer, unet=self.networks.unet,
                     scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False, **extra)
 
-    def draw(self, options):
+    def generate(self, options):
         pipeline = self.pipeline(options)
         pipeline.set_progress_bar_config(disable=True)
         steps, batch = options["steps"], options["batchSize"]
@@ -107,9 +107,9 @@ def main():
     oracle, goldens = Oracle(), []
     for case in CASES:
         options = DEFAULTS | case
-        latent = oracle.draw(options)
+        latent = oracle.generate(options)
         own = {name: case[name] for name in ("prediction", "model", "steps") if name in case}
-        plain = oracle.draw(DEFAULTS | own | ({"pagScale": 0.0} if "model" in own else {}))
+        plain = oracle.generate(DEFAULTS | own | ({"pagScale": 0.0} if "model" in own else {}))
         distance = (latent[:1] - plain).std() / latent.std()
         print(f"{case}: deviation {latent.std():.2f}, {distance:.3f} of it from plain guidance", flush=True)
         assert distance > 0.01  # what changes nothing would prove nothing

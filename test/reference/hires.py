@@ -1,4 +1,4 @@
-"""Golden numbers for pictures that are drawn in two passes, from diffusers and torch.
+"""Golden numbers for images generated in two passes, from diffusers and torch.
 
 usage: npm run build:ts && python test/reference/hires.py     (diffusers 0.42.1, torch 2.15.0)
 
@@ -25,7 +25,7 @@ CASES = [
 ]
 
 
-def draw(oracle, options, mode):
+def generate(oracle, options, mode):
     scheduler = EulerDiscreteScheduler(**SCHEDULE, timestep_spacing="linspace")
     parts = {"vae": oracle.networks.vae, "text_encoder": oracle.networks.text, "tokenizer": oracle.tokenizer,
              "unet": oracle.networks.unet, "scheduler": scheduler, "safety_checker": None, "feature_extractor": None,
@@ -59,7 +59,7 @@ def main():
     for case in CASES:
         mode = case.pop("mode")
         options = DEFAULTS | case
-        latent = draw(oracle, options, mode)
+        latent = generate(oracle, options, mode)
         print(options["hires"], list(latent.shape), f"{latent.std():.2f}")
         goldens.append({"options": options, "latent": base(latent.numpy().astype("float32"))})
     (HERE / "hires.json").write_text(json.dumps(goldens, indent=1) + "\n")

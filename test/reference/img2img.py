@@ -74,7 +74,7 @@ class Oracle:
         decoded = self.networks.vae.decode(latent).sample
         return latent * 0.18215, ((decoded / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0)).numpy()[None]
 
-    def draw(self, options, image, mask=None):
+    def generate(self, options, image, mask=None):
         if options["strength"] == 0:
             return self.encoded(image, options["seed"])
         scheduler = SCHEDULERS[options["sampler"]](
@@ -100,18 +100,18 @@ class Oracle:
             generator=[torch.Generator().manual_seed(options["seed"] + i) for i in range(batch)],
             **({"output_type": "np"} | arguments)).images
         if mask:
-            images = np.stack([np.asarray(drawn) / 255 for drawn in images])
+            images = np.stack([np.asarray(generated) / 255 for generated in images])
         return latents[-1], images
 
 
 def results(oracle, cases, image, mask=None):
     for case in cases:
         options = DEFAULTS | case
-        latent, images = oracle.draw(options, image, mask)
+        latent, images = oracle.generate(options, image, mask)
         assert np.std(images) > 0.05 and latent.std() > 0.1
         print(f"{'inpaint' if mask else 'img2img'} {case}: latent {list(latent.shape)} deviation {latent.std():.2f}")
         yield {"options": options, "latent": base(latent.numpy().astype("float32")),
-               "images": [base((drawn * 255).round().astype("uint8")) for drawn in images]}
+               "images": [base((generated * 255).round().astype("uint8")) for generated in images]}
 
 
 def resized(image, width, height):

@@ -181,7 +181,7 @@ PICTURES = [
 
 
 def pictures(networks):
-    """What diffusers' pipeline draws with the noise of torch's CPU generator and Euler's method."""
+    """What diffusers' pipeline generates with the noise of torch's CPU generator and Euler's method."""
     from text import clip_tokenizer
 
     tokenizer = clip_tokenizer()
@@ -221,8 +221,8 @@ def main():
     tiny_goldens(goldens, networks)
     deep_goldens(goldens, Networks(checkpoint("{ architecture: architectures.deepArchitecture }"), DEEP))
     save_file(dict(goldens), HERE / "networks.safetensors")
-    drawn = list(pictures(Networks(checkpoint("{ vocabulary: 49408 }"), TINY)))
-    (HERE / "images.json").write_text(json.dumps(drawn, indent=1) + "\n")
+    generated = list(pictures(Networks(checkpoint("{ vocabulary: 49408 }"), TINY)))
+    (HERE / "images.json").write_text(json.dumps(generated, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Golden noise levels, and pictures drawn on them, of diffusers' EulerDiscreteScheduler under other configurations than Stable
+"""Golden noise levels, and images generated on them, of diffusers' EulerDiscreteScheduler under other configurations than Stable
 Diffusion's, for noise_levels.json.
 
 usage: npm run build:ts && python test/reference/noise_levels.py      (transformers 5.24.0, diffusers 0.42.1, torch 2.15.0)

@@ -15,7 +15,7 @@ import json
 import diffusers
 import torch
 import transformers
-from families import COMMON, HERE, MODELS, Model, draw
+from families import COMMON, HERE, MODELS, Model, generate
 from safetensors.torch import save_file
 
 RANDOM = torch.Generator().manual_seed(17)
@@ -59,7 +59,7 @@ def load(pipeline, vectors):
 def main():
     diffusers.utils.logging.set_verbosity_error()
     transformers.utils.logging.set_verbosity_error()
-    goldens, drawn = {}, []
+    goldens, generated = {}, []
     for name in ("sd2", "xl"):
         model = Model(name, MODELS[name], VOCABULARY)
         model.to(torch.float32)
@@ -69,9 +69,9 @@ def main():
         model = Model(name, MODELS[name], 49408)
         model.to(torch.float32)
         options = {**COMMON, **PROMPTS, "model": name, "prediction": "epsilon"}
-        drawn.append(draw(options, model, lambda pipeline: load(pipeline, vectors)))
+        generated.append(generate(options, model, lambda pipeline: load(pipeline, vectors)))
     save_file({name: value.contiguous() for name, value in goldens.items()}, HERE / "textual_inversion.safetensors")
-    (HERE / "textual_inversion.json").write_text(json.dumps(drawn, indent=1) + "\n")
+    (HERE / "textual_inversion.json").write_text(json.dumps(generated, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ Writes webui.json beside this file, with pictures as in img2img.json.
 
 import json
 
-import companions
+import concat_conditioning
 import img2img
 import k_diffusion.sampling
 import numpy as np
@@ -95,8 +95,8 @@ class Denoiser:
     def keep(self, latent):
         if self.kept is None:
             return latent
-        picture, drawn = self.kept
-        return latent * drawn + picture * (1 - drawn)
+        picture, masked = self.kept
+        return latent * masked + picture * (1 - masked)
 
 
 class WebUi:
@@ -105,12 +105,12 @@ class WebUi:
     def __init__(self, networks, embed):
         self.unet, self.vae, self.embed = networks.unet, networks.vae, embed
 
-    def sample(self, planes, draws):
+    def sample(self, planes, noise):
         """A sample of the latent of `planes`, -1..1, for each generator."""
         posterior = self.vae.encode(planes[None]).latent_dist
-        return (posterior.mean + posterior.std * draws.next(posterior.mean.shape[1:])) * 0.18215
+        return (posterior.mean + posterior.std * noise.next(posterior.mean.shape[1:])) * 0.18215
 
-    def draw(self, options, image, mask=None, beside=False):
+    def generate(self, options, image, mask=None, beside=False):
         planes = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
         batch, steps = options["batchSize"], options["steps"]
         for_pictures = Noise(options["seed"], batch)
@@ -123,12 +123,12 @@ class WebUi:
             if beside:
                 masked = self.sample(planes * (1 - pixels[0]), for_pictures)
                 seen = torch.cat([cells.expand(batch, -1, -1, -1), masked], 1)
-        draws = Noise(options["seed"], batch)
+        noise = Noise(options["seed"], batch)
         denoiser = Denoiser(self, options, seen, kept)
         taken = min(int(steps * options["strength"]) + 1, steps)
         sigmas = denoiser.levels(steps)[steps - taken:]
-        start = picture + sigmas[0] * draws.next(picture.shape[1:])
-        extra = {"noise_sampler": lambda *_: draws.next(picture.shape[1:])} if options["sampler"] == "euler_a" else {}
+        start = picture + sigmas[0] * noise.next(picture.shape[1:])
+        extra = {"noise_sampler": lambda *_: noise.next(picture.shape[1:])} if options["sampler"] == "euler_a" else {}
         latent = denoiser.keep(SAMPLERS[options["sampler"]](denoiser, start, sigmas, disable=True, **extra))
         images = (self.vae.decode(latent / 0.18215).sample / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
         return latent, images
@@ -137,17 +137,17 @@ class WebUi:
 def results(oracle, cases, *given, **how):
     for case in cases:
         options = DEFAULTS | case
-        latent, images = oracle.draw(options, *given, **how)
+        latent, images = oracle.generate(options, *given, **how)
         assert np.std(images) > 0.05 and latent.std() > 0.1
         print(f"{case}: latent {list(latent.shape)} deviation {latent.std():.2f}")
         yield {"options": options, "latent": base(latent.numpy().astype("float32")),
-               "images": [base((drawn * 255).round().astype("uint8")) for drawn in images]}
+               "images": [base((generated * 255).round().astype("uint8")) for generated in images]}
 
 
 @torch.no_grad()
 def main():
     image, mask = picture(48, 32), rectangle(48, 32, (8, 8, 32, 24))
-    plain, inpainting = img2img.Oracle(), companions.Oracle("inpaint")
+    plain, inpainting = img2img.Oracle(), concat_conditioning.Oracle("inpaint")
     ordinary, beside = WebUi(plain.networks, plain.embed), WebUi(inpainting.model, inpainting.embed)
     goldens = {
         "image": sized(image), "mask": sized(mask),

@@ -1,10 +1,10 @@
-"""Golden pictures of models whose UNet takes more than a latent: for inpainting, for edits, with depth. From diffusers.
+"""Golden images of models with concat conditioning (inpainting, edits, depth), from diffusers.
 
-usage: npm run build:ts && python test/reference/companions.py     (diffusers 0.42.1, torch 2.15.0, Pillow 12)
+usage: npm run build:ts && python test/reference/concat_conditioning.py     (diffusers 0.42.1, torch 2.15.0, Pillow 12)
 
-The checkpoints are tiny ones as in families.py. Writes, beside this file, companions.json: a picture, its mask and its depth, the options
-of calls, and the last latents and the pictures of StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline and
-StableDiffusionDepth2ImgPipeline. Pixels are base64 of bytes, latents of float32.
+The checkpoints are tiny ones as in families.py. Writes concat_conditioning.json next to this file: an image, its mask and its depth, the
+options of each call, and the final latents and the images of StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline
+and StableDiffusionDepth2ImgPipeline. Pixels are base64 of bytes, latents base64 of float32.
 """
 
 import json
@@ -72,7 +72,7 @@ class Oracle:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def draw(self, options, image, mask, depth):
+    def generate(self, options, image, mask, depth):
         batch, latents = options["batchSize"], []
 
         def remember(_, __, ___, values):
@@ -97,11 +97,11 @@ def results(kind, image, mask, depth):
     oracle = Oracle(kind)
     for case in KINDS[kind][1]:
         options = DEFAULTS | case
-        latent, images = oracle.draw(options, image, mask, depth)
+        latent, images = oracle.generate(options, image, mask, depth)
         assert np.std(images) > 0.05 and latent.std() > 0.1
         print(f"{kind} {case}: latent {list(latent.shape)} deviation {latent.std():.2f}")
         yield {"options": options, "latent": base(latent.numpy().astype("float32")),
-               "images": [base((drawn * 255).round().astype("uint8")) for drawn in images]}
+               "images": [base((generated * 255).round().astype("uint8")) for generated in images]}
 
 
 @torch.no_grad()
@@ -113,7 +113,7 @@ def main():
     depth = Image.fromarray((127 + 100 * np.sin(x / 9) * np.cos(y / 7)).round().astype("uint8"))
     goldens = {"image": sized(image), "mask": sized(mask), "depthOfImage": sized(depth)}
     goldens |= {kind: list(results(kind, image, mask, depth)) for kind in KINDS}
-    (HERE / "companions.json").write_text(json.dumps(goldens, indent=1) + "\n")
+    (HERE / "concat_conditioning.json").write_text(json.dumps(goldens, indent=1) + "\n")
 
 
 if __name__ == "__main__":

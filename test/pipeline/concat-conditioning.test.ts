@@ -1,5 +1,5 @@
-// Models whose UNet takes more than a latent: images against those of diffusers (goldens of test/reference/companions.py), and the
-// ways of drawing that each model has.
+// Models whose UNet takes concat conditioning: images compared with those of diffusers (golden values from
+// test/reference/concat_conditioning.py), and the tasks that each model supports.
 
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
@@ -49,7 +49,7 @@ const goldens = golden<{
   inpaint: Case[];
   edit: Case[];
   depth: Case[];
-}>('companions.json');
+}>('concat_conditioning.json');
 
 const [image, mask, depth] = [goldens.image, goldens.mask, goldens.depthOfImage].map(pixels) as [
   ReturnType<typeof pixels>,
@@ -61,7 +61,7 @@ const computing = { device: 'cpu', threads: 1, precision: 'f32' } as const;
 const tiny = (architecture: TinyModelArchitecture) => tinyModel({ architecture, vocabulary: 49408 }).path;
 const load = (architecture: TinyModelArchitecture) => loadModel(tiny(architecture), computing);
 
-type Draw = (
+type Generate = (
   model: Model,
   options: Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu' },
 ) => Run<GenerationStep, GenerationResult>;
@@ -70,7 +70,7 @@ type Draw = (
 function compare(
   path: string,
   cases: readonly Case[],
-  draw: Draw,
+  generate: Generate,
   shown = (_: number) => true,
   tolerance = 1e-4,
 ): void {
@@ -78,7 +78,7 @@ function compare(
     const { prediction, ...rest } = options;
     it(JSON.stringify(options), async () => {
       await using model = await loadModel(path, { ...computing, prediction });
-      const run = draw(model, { ...rest, scheduler: 'discrete', rng: 'cpu' });
+      const run = generate(model, { ...rest, scheduler: 'discrete', rng: 'cpu' });
       let last: Float32Array = new Float32Array();
       for await (const step of run) last = step.latent;
       assertClose(last, floats(latent), tolerance);
@@ -98,7 +98,7 @@ function compare(
   }
 }
 
-describe('inpaint with a model for inpainting draws the images of diffusers where the mask is', () => {
+describe('inpaint with an inpainting model generates the images of diffusers inside the mask', () => {
   const isMasked = (i: number) => mask.data[Math.floor(i / 3)] === 255;
   compare(
     tiny(inpaintArchitecture),
@@ -108,11 +108,11 @@ describe('inpaint with a model for inpainting draws the images of diffusers wher
   );
 });
 
-describe('edit draws the images of diffusers', () => {
+describe('edit generates the images of diffusers', () => {
   compare(tiny(editArchitecture), goldens.edit, (model, options) => model.edit({ ...options, image }));
 });
 
-describe('depth2img draws the images of diffusers', () => {
+describe('depth2img generates the images of diffusers', () => {
   const given = goldens.depth.filter(({ options }) => !options.estimated);
   compare(tiny(depthArchitecture), given, (model, options) =>
     model.depth2img({ ...options, image, depth, convention: 'diffusers' }),
@@ -121,110 +121,116 @@ describe('depth2img draws the images of diffusers', () => {
 
 describe('depth2img estimates the depth itself as diffusers does', () => {
   const estimated = goldens.depth.filter(({ options }) => options.estimated);
-  const draw: Draw = (model, { estimated: _, ...options }) =>
+  const generate: Generate = (model, { estimated: _, ...options }) =>
     model.depth2img({ ...options, image, convention: 'diffusers' });
   // Pillow rounds to whole levels between the two passes in which it resizes the image for the network.
-  compare(tinyDepthModel(49408), estimated, draw, undefined, 1e-2);
+  compare(tinyDepthModel(49408), estimated, generate, undefined, 1e-2);
 });
 
-const drawing = { prompt: 'a red apple', steps: 3, seed: 3, sampler: 'euler', rng: 'cpu' } as const;
+const common = { prompt: 'a red apple', steps: 3, seed: 3, sampler: 'euler', rng: 'cpu' } as const;
 const size = { width: image.width, height: image.height };
 const imageOf = async (run: Run<GenerationStep, GenerationResult>) => (await run).images[0]?.data as Uint8Array;
 
-test('a model for inpainting draws an image, and from text, as where everything is masked', async () => {
+test('img2img and txt2img with an inpainting model are inpainting with everything masked', async () => {
   await using model = await load(inpaintArchitecture);
   const white = { ...mask, data: new Uint8Array(mask.data.length).fill(255) };
   const whole = (options: Partial<InpaintOptions>) =>
-    imageOf(model.inpaint({ ...drawing, image, mask: white, ...options }));
-  const anew = (options: Partial<InpaintOptions>) => imageOf(model.img2img({ ...drawing, image, ...options }));
+    imageOf(model.inpaint({ ...common, image, mask: white, ...options }));
+  const anew = (options: Partial<InpaintOptions>) => imageOf(model.img2img({ ...common, image, ...options }));
   const [half, all] = [await anew({ strength: 0.5 }), await anew({ strength: 1 })];
   assert.deepEqual(await whole({ strength: 0.5 }), half);
   assert.deepEqual(await whole({ strength: 1 }), all);
   assert.notDeepEqual(half, all);
   // Without an image the sample of the gray one is the first of its generator.
-  const text = await imageOf(model.txt2img({ ...drawing, ...size }));
+  const text = await imageOf(model.txt2img({ ...common, ...size }));
   assert.ok(psnr(text, await whole({ strength: 1, maskedContent: 'nothing' }), 255) > 15);
 });
 
-test('what a model for inpainting sees is what the mask leaves', async () => {
+test('an inpainting model sees only what is not masked', async () => {
   await using model = await load(inpaintArchitecture);
   const isMasked = (_: number, i: number) => mask.data[Math.floor(i / 3)] === 255;
   const hidden = { ...image, data: image.data.map((value, i) => (isMasked(value, i) ? 7 : value)) };
   const shown = { ...image, data: image.data.map((value, i) => (isMasked(value, i) ? value : 7)) };
   const masked = async (shown: typeof image) =>
-    (await imageOf(model.inpaint({ ...drawing, image: shown, mask, strength: 1, convention: 'diffusers' }))).filter(
+    (await imageOf(model.inpaint({ ...common, image: shown, mask, strength: 1, convention: 'diffusers' }))).filter(
       isMasked,
     );
   assert.deepEqual(await masked(hidden), await masked(image));
   assert.notDeepEqual(await masked(shown), await masked(image));
 });
 
-test('the guidance scales of an edit leave out of account what they say', async () => {
+test('guidance scales of 0 and 1 make an edit ignore the prompts or the image', async () => {
   await using model = await load(editArchitecture);
-  const draw = (options: Partial<EditOptions>) => imageOf(model.edit({ ...drawing, image, ...options }));
+  const generate = (options: Partial<EditOptions>) => imageOf(model.edit({ ...common, image, ...options }));
   const negativePrompt = 'blurry';
   const plain = { cfgScale: 1, imageCfgScale: 1 };
-  assert.deepEqual(await draw({ ...plain, negativePrompt }), await draw(plain));
-  assert.notDeepEqual(await draw({ cfgScale: 1, negativePrompt }), await draw({ cfgScale: 1 }));
+  assert.deepEqual(await generate({ ...plain, negativePrompt }), await generate(plain));
+  assert.notDeepEqual(await generate({ cfgScale: 1, negativePrompt }), await generate({ cfgScale: 1 }));
   const unconditional = { cfgScale: 0, imageCfgScale: 0 };
   const other = { ...image, data: image.data.map((value) => 255 - value) };
-  assert.deepEqual(await draw({ ...unconditional, prompt: 'a lemon', image: other }), await draw(unconditional));
-  assert.notDeepEqual(await draw({ image: other }), await draw({}));
+  assert.deepEqual(
+    await generate({ ...unconditional, prompt: 'a lemon', image: other }),
+    await generate(unconditional),
+  );
+  assert.notDeepEqual(await generate({ image: other }), await generate({}));
 });
 
-test('depth of another size and place is that of the image', async () => {
+test('a depth map of another size covers the same image', async () => {
   await using model = await load(depthArchitecture);
-  const draw = (options: Partial<Depth2ImgOptions>) =>
-    imageOf(model.depth2img({ ...drawing, image, depth, strength: 1, ...options }));
+  const generate = (options: Partial<Depth2ImgOptions>) =>
+    imageOf(model.depth2img({ ...common, image, depth, strength: 1, ...options }));
   const twice = { width: 96, height: 64, data: new Uint8Array(96 * 64) };
   twice.data.forEach((_, i) => {
     twice.data[i] = depth.data[Math.floor(i / 192) * 48 + Math.floor((i % 96) / 2)] as number;
   });
   const [own, doubled, inverted] = [
-    await draw({}),
-    await draw({ depth: twice }),
-    await draw({ depth: { ...depth, data: depth.data.map((value) => 255 - value) } }),
+    await generate({}),
+    await generate({ depth: twice }),
+    await generate({ depth: { ...depth, data: depth.data.map((value) => 255 - value) } }),
   ];
   assert.ok(psnr(doubled, own, 255) > 25, 'nearly the same depth');
   assert.ok(psnr(inverted, own, 255) < psnr(doubled, own, 255) - 6, 'another depth');
   // Contrast is stretched, so half of it is the same depth.
   const faint = { width: 48, height: 32, data: Float32Array.from(depth.data, (value) => value / 510) };
-  assert.ok(psnr(await draw({ depth: faint }), own, 255) > 25);
+  assert.ok(psnr(await generate({ depth: faint }), own, 255) > 25);
   for (const resizeMode of ['fill', 'fit', 'stretch'] as const) {
-    assert.equal((await draw({ width: 16, height: 32, resizeMode })).length, 3 * 16 * 32);
+    assert.equal((await generate({ width: 16, height: 32, resizeMode })).length, 3 * 16 * 32);
   }
-  assert.equal((await draw({ depth: { ...depth, data: depth.data.map(() => 9) } })).length, own.length);
+  assert.equal((await generate({ depth: { ...depth, data: depth.data.map(() => 9) } })).length, own.length);
 });
 
-const FITS = {
-  txt2img: (model: Model) => model.txt2img({ ...drawing, ...size, steps: 1 }),
-  img2img: (model: Model) => model.img2img({ ...drawing, image, steps: 1 }),
-  inpaint: (model: Model) => model.inpaint({ ...drawing, image, mask, steps: 1 }),
-  edit: (model: Model) => model.edit({ ...drawing, image, steps: 1 }),
-  depth2img: (model: Model) => model.depth2img({ ...drawing, image, depth, steps: 1 }),
+const TASKS = {
+  txt2img: (model: Model) => model.txt2img({ ...common, ...size, steps: 1 }),
+  img2img: (model: Model) => model.img2img({ ...common, image, steps: 1 }),
+  inpaint: (model: Model) => model.inpaint({ ...common, image, mask, steps: 1 }),
+  edit: (model: Model) => model.edit({ ...common, image, steps: 1 }),
+  depth2img: (model: Model) => model.depth2img({ ...common, image, depth, steps: 1 }),
 };
 
-for (const [architecture, fitting, said] of [
+for (const [architecture, tasks, message] of [
   [tinyArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1.* takes a latent alone/],
   [inpaintArchitecture, ['txt2img', 'img2img', 'inpaint'], /sd1-inpaint.* takes a mask/],
   [editArchitecture, ['edit'], /sd1-edit.* takes an image to edit.*Use edit$/],
   [depthArchitecture, ['depth2img'], /sd2-depth.* takes depth.*Use depth2img$/],
 ] as const) {
   const channels = architecture.unet.inChannels ?? 4;
-  test(`a model of ${channels} channels draws by ${fitting.join(', ')}, and says so where it is asked for others`, async () => {
+  test(`a model of ${channels} channels supports ${tasks.join(', ')}, and says so if another task is called`, async () => {
     await using model = await load(architecture);
-    for (const [way, draw] of Object.entries(FITS)) {
-      if ((fitting as readonly string[]).includes(way)) assert.equal((await draw(model)).images.length, 1);
-      else await assert.rejects(draw(model), { code: 'ERR_MODEL_UNSUPPORTED', message: said });
+    for (const [task, generate] of Object.entries(TASKS)) {
+      if ((tasks as readonly string[]).includes(task)) assert.equal((await generate(model)).images.length, 1);
+      else await assert.rejects(generate(model), { code: 'ERR_MODEL_UNSUPPORTED', message });
     }
   });
 }
 
-test('a model whose channels mean nothing known draws in no way', async () => {
+test('a model with an unknown number of channels supports no task', async () => {
   const unet = { ...tinyArchitecture.unet, inChannels: 7 };
   await using model = await load({ ...tinyArchitecture, unet });
-  for (const draw of Object.values(FITS)) {
-    await assert.rejects(draw(model), { code: 'ERR_MODEL_UNSUPPORTED', message: /takes 7 channels for a latent of 4/ });
+  for (const generate of Object.values(TASKS)) {
+    await assert.rejects(generate(model), {
+      code: 'ERR_MODEL_UNSUPPORTED',
+      message: /takes 7 channels for a latent of 4/,
+    });
   }
 });
 
@@ -251,16 +257,16 @@ const BAD_DEPTHS: typeof BAD_EDITS = [
   ['a strength of 2', { strength: 2 }, VALUE, /for strength/],
 ];
 
-test('bad options of edit and depth2img are refused, and the models draw on', async () => {
+test('invalid options of edit and depth2img are rejected, and the models remain usable', async () => {
   await using editing = await load(editArchitecture);
   await using deep = await load(depthArchitecture);
   for (const [what, options, code, message] of BAD_EDITS) {
-    await assert.rejects(editing.edit({ ...drawing, image, ...options } as EditOptions), { code, message }, what);
+    await assert.rejects(editing.edit({ ...common, image, ...options } as EditOptions), { code, message }, what);
   }
   for (const [what, options, code, message] of BAD_DEPTHS) {
-    const asked = { ...drawing, image, depth, ...options } as Depth2ImgOptions;
+    const asked = { ...common, image, depth, ...options } as Depth2ImgOptions;
     await assert.rejects(deep.depth2img(asked), { code, message }, what);
   }
-  assert.equal((await FITS.edit(editing)).images.length, 1);
-  assert.equal((await FITS.depth2img(deep)).images.length, 1);
+  assert.equal((await TASKS.edit(editing)).images.length, 1);
+  assert.equal((await TASKS.depth2img(deep)).images.length, 1);
 });
