@@ -66,7 +66,7 @@ Napi::Value inspect_files(const Napi::CallbackInfo & info) {
 
 Napi::Value measure(const Napi::CallbackInfo & info) {
     const auto env = info.Env();
-    constexpr auto purpose = "measuring a product";
+    constexpr auto purpose = "measuring a matrix product";
     return promise_of(env, purpose, [&] {
         const auto options = read_object(info[0], "options");
         const auto threads = read_threads(options.Get("threads"));

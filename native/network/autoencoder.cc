@@ -77,14 +77,14 @@ AutoencoderConfig AutoencoderConfig::read(const WeightBinder & weights) {
     c.decoder_blocks = weights.count(level_name("decoder", 0) + "block.");
     c.encoder_blocks = weights.count(level_name("encoder", 0) + "block.");
     if (std::max(c.decoder_blocks, c.encoder_blocks) > 64) {
-        throw Error(ErrorCode::model_unsupported, "Expected an autoencoder with at most 64 blocks in a level, found " +
+        throw Error(ErrorCode::model_unsupported, "Expected an autoencoder with at most 64 blocks per level, found " +
                                                       std::to_string(std::max(c.decoder_blocks, c.encoder_blocks)) +
                                                       ".");
     }
     for (int64_t l = 0; l < levels; l++) {
         const int64_t channels = weights.conv_channels(block_name("decoder", l, 0) + "conv1");
         if (channels % group_count != 0) {
-            throw Error(ErrorCode::model_unsupported, "Expected an autoencoder whose channels are multiples of " +
+            throw Error(ErrorCode::model_unsupported, "Expected an autoencoder with channels that are multiples of " +
                                                           std::to_string(group_count) + ", found " +
                                                           std::to_string(channels) + ".");
         }

@@ -14,22 +14,22 @@ namespace diffusion {
 struct AutoencoderConfig {
     int64_t latent_channels = 0;
     std::vector<int64_t> level_channels; // of the decoder, finest level first
-    int64_t decoder_blocks = 0;          // residual blocks of a level
+    int64_t decoder_blocks = 0;          // residual blocks per level
     bool has_encoder = false;
     int64_t encoder_blocks = 0;
 
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no autoencoder has.
+    // Sizes from tensor shapes. Throws Error (model_unsupported) for unsupported sizes.
     static AutoencoderConfig read(const WeightBinder & weights);
 
     VaeSizes sizes() const;
 };
 
-// What both halves are made of.
+// The structure of the encoder and of the decoder.
 struct AutoencoderHalf {
     struct ResBlock {
         Norm norm1, norm2;
         Conv2d conv1, conv2;
-        std::optional<Linear> skip; // where the number of channels changes
+        std::optional<Linear> skip; // if the number of channels changes
     };
     struct Attention {
         Norm norm;

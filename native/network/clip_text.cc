@@ -12,18 +12,18 @@ namespace {
 constexpr int64_t head_size = 64;
 constexpr int64_t most_layers = 128;
 
-// The text encoder of SD 1 is OpenAI's of width 768; the wider ones in use are OpenCLIP's.
+// SD 1's text encoder is OpenAI's, of width 768; the wider ones in use are OpenCLIP's.
 constexpr int64_t open_clip_width = 1024;
 
-// Layers of SD 2's text encoder as OpenCLIP publishes it. diffusers leaves the last one out, which is never used.
+// Layers of SD 2's text encoder as OpenCLIP publishes it. diffusers omits the last one, which is never used.
 constexpr int64_t sd2_layers = 24;
 
 std::string layer_name(const std::string & prefix, int64_t i) {
     return prefix + "encoder.layers." + std::to_string(i) + ".";
 }
 
-// Where in all tokens each chunk has its first end token, which has the highest number in CLIP's vocabulary. Words of the model's own
-// have those behind.
+// The index, among all tokens, of each chunk's first end token: the highest id of CLIP's vocabulary. Tokens added by
+// the model have higher ids.
 std::vector<int32_t> first_ends(const std::vector<int32_t> & tokens, int64_t positions) {
     constexpr int32_t clip_vocabulary = 49408;
     const auto rank = [](int32_t id) { return id < clip_vocabulary ? id : -1; };
@@ -35,7 +35,7 @@ std::vector<int32_t> first_ends(const std::vector<int32_t> & tokens, int64_t pos
     return ends;
 }
 
-// The projection is beside the text model.
+// The projection is next to the text model, not inside it.
 std::string projection_name(std::string prefix) {
     constexpr std::string_view root = "text_model.";
     return prefix.erase(prefix.size() - root.size()) + "text_projection";
@@ -74,7 +74,7 @@ ClipText::ClipText(WeightBinder & weights, const ClipTextUse & use) : config_(re
     const std::string & prefix = use.prefix;
     token_embedding_ = weights.lookup(prefix + "embeddings.token_embedding.weight", {d, config_.vocabulary});
     position_embedding_ = weights.parameter(prefix + "embeddings.position_embedding.weight", {d, config_.positions});
-    // A file without any layer lacks the first one.
+    // If there are no layers, binding the first one reports it as missing.
     for (int64_t i = 0; i < std::max<int64_t>(config_.layers, 1); i++) {
         const std::string p = layer_name(prefix, i);
         Layer layer;
@@ -133,8 +133,8 @@ Signature ClipText::signature() const {
     return s;
 }
 
-// Tokens with others in place of those that stand for a vector; where there are vectors, `places`: the row that each token has among
-// those of all tokens and the vectors behind them; and where there is a projection, `ends`.
+// `tokens` with placeholders for ids of vectors; with vectors also `places`, each token's row among the embeddings of
+// all tokens followed by the vectors; with a projection also `ends`.
 Arrays ClipText::derived(const Arrays & inputs) const {
     const Array & given = inputs.at("tokens");
     std::vector<int32_t> tokens = std::get<std::vector<int32_t>>(given.values);

@@ -10,7 +10,7 @@ constexpr int64_t most_layers = 128; // published models have 18 and 34
 constexpr int64_t most_scale = 16;
 
 [[noreturn]] void fail(const std::string & what) {
-    throw Error(ErrorCode::model_unsupported, "This is not an SRVGGNetCompact that this package runs: " + what + ".");
+    throw Error(ErrorCode::model_unsupported, "This SRVGGNetCompact is not supported: " + what + ".");
 }
 
 } // namespace
@@ -20,7 +20,7 @@ bool CompactNet::matches(const WeightBinder & weights) {
 }
 
 CompactNet::CompactNet(WeightBinder & weights) {
-    // Convolutions with a PReLU each, and a last one without.
+    // Convolutions with a PReLU each, except the last.
     const int64_t count = weights.count("body.");
     if (count < 3 || count % 2 == 0 || count > 2 * most_layers) {
         fail("it has " + std::to_string(count) + " layers, not an odd number from 3 to " +
@@ -30,7 +30,7 @@ CompactNet::CompactNet(WeightBinder & weights) {
     const int64_t channels = weights.conv_channels(name(0)), out = weights.conv_channels(name(count - 1));
     while (scale_ < most_scale && image_channels * scale_ * scale_ < out) scale_++;
     if (out != image_channels * scale_ * scale_) {
-        fail("it gives " + std::to_string(out) + " channels, not 3 times a square");
+        fail("it has " + std::to_string(out) + " output channels, not 3 times a square number");
     }
     int64_t in = image_channels;
     for (int64_t i = 0; i + 1 < count; i += 2) {
@@ -59,7 +59,7 @@ Tensor CompactNet::build_image(Layers & layers, Tensor planes) const {
         x = layers.conv2d(layer.conv, x, {}, epilogue);
     }
     x = layers.from_image(layers.conv2d(last_, x));
-    // Before the shuffle, the image enlarged by nearest neighbour is each of its channels as many times.
+    // Repeating each channel before the pixel shuffle enlarges the image by nearest neighbour.
     const int64_t pixels = planes->ne[0] * planes->ne[1], channels = image_channels * planes->ne[3];
     Tensor each =
         ggml_repeat_4d(ctx, ggml_reshape_3d(ctx, planes, pixels, 1, channels), pixels, scale_ * scale_, channels, 1);

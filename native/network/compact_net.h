@@ -1,5 +1,5 @@
-// SRVGGNetCompact, the small upscaler of Real-ESRGAN (realesr-general-x4v3, realesr-animevideov3): a row of convolutions that
-// says what to add to the enlarged image.
+// SRVGGNetCompact, the small upscaler of Real-ESRGAN (realesr-general-x4v3, realesr-animevideov3): a sequence of
+// convolutions that predicts the residual of the enlarged image.
 #pragma once
 
 #include <vector>
@@ -13,7 +13,7 @@ class CompactNet : public ImageNetwork {
 public:
     static bool matches(const WeightBinder & weights);
 
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no such network has.
+    // Sizes from tensor shapes. Throws Error (model_unsupported) for unsupported sizes.
     explicit CompactNet(WeightBinder & weights);
 
     ImageNetworkKind kind() const override;
@@ -22,7 +22,7 @@ public:
 private:
     struct Layer {
         Conv2d conv;
-        Tensor slopes; // of the PReLU behind it
+        Tensor slopes; // of the PReLU after it
     };
 
     int64_t scale_ = 1;

@@ -1,4 +1,4 @@
-// A network as whoever evaluates it sees it: named inputs and outputs, which it declares, and the graph between them.
+// The interface of a network: declared, named inputs and outputs, and the graph between them.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ struct ModelFacts;
 using ConfigValue = std::variant<int64_t, bool, std::string, std::vector<int64_t>>;
 using Config = std::map<std::string, ConfigValue>;
 
-// The inputs of a graph by their names.
+// The inputs of a graph by name.
 class GraphInputs {
 public:
     explicit GraphInputs(std::map<std::string, Tensor> tensors) : tensors_(std::move(tensors)) {}
-    // nullptr where it is not given.
+    // nullptr if it is not given.
     Tensor operator[](const std::string & name) const {
         const auto found = tensors_.find(name);
         return found == tensors_.end() ? nullptr : found->second;
@@ -33,16 +33,16 @@ private:
     std::map<std::string, Tensor> tensors_;
 };
 
-// A ControlNet that conditions an evaluation, and what stands before the names of its inputs.
+// A ControlNet that conditions an evaluation, and the prefix of its input names.
 struct Control {
     const ControlNet * net = nullptr;
     std::string prefix;
 };
 
-// What a graph is built for.
+// The inputs, settings and ControlNets that a graph is built for.
 struct Evaluation {
     const GraphInputs & inputs;
-    const Settings & settings; // all that are declared
+    const Settings & settings; // all declared settings
     std::span<const Control> controls;
 };
 
@@ -50,14 +50,14 @@ class Component {
 public:
     virtual ~Component() = default;
     virtual Signature signature() const = 0;
-    // What the graph reads in place of the inputs, or beside them: computed from their shapes and, of ids, their values.
+    // Inputs of the graph that replace or extend the given ones, computed from their shapes and the values of ids.
     virtual Arrays derived(const Arrays &) const { return {}; }
-    // The outputs, as declared and in their order. In ggml's order of sides.
+    // The declared outputs, in that order, with ggml's order of dimensions.
     virtual std::vector<Tensor> build(Layers & layers, const Evaluation & evaluation) const = 0;
 
-    // The sizes read from its shapes, for people.
+    // The sizes read from tensor shapes, for inspections.
     virtual Config config() const { return {}; }
-    // Adds what a model of which this is the component `name` is.
+    // Adds the facts about a model that has this as its component `name`.
     virtual void describe(const std::string & name, ModelFacts & facts) const { (void)name, (void)facts; }
 };
 

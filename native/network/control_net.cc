@@ -10,12 +10,12 @@ namespace {
 const std::string prefix = control_prefix;
 constexpr int64_t hint_planes = 3; // red, green and blue
 
-// Between the convolutions stand activations, which have numbers too.
+// Activations between the convolutions have indices too.
 std::string hint_name(size_t layer) {
     return prefix + "input_hint_block." + std::to_string(2 * layer);
 }
 
-// From the third on, every second one halves the image.
+// From the third on, every second convolution halves the size.
 bool halves(size_t layer) {
     return layer >= 2 && layer % 2 == 0;
 }
@@ -32,7 +32,8 @@ ControlNetConfig ControlNet::read_config(const WeightBinder & weights) {
     const size_t layers = weights.indices(prefix + "input_hint_block.").size();
     if (layers < 2 || layers > most_layers || layers % 2 != 0) {
         refuse_unet(c, ErrorCode::model_unsupported,
-                    "its image goes through " + std::to_string(layers) + " convolutions, expected an even number");
+                    "its hint encoder has " + std::to_string(layers) + " convolutions, not an even number from 2 to " +
+                        std::to_string(most_layers));
     }
     for (size_t i = 0; i < layers; i++) c.hint_channels.push_back(weights.conv_channels(hint_name(i)));
     return c;
@@ -72,7 +73,7 @@ Tensor ControlNet::embed_hint(Layers & layers, Tensor hint) const {
 
 UnetResiduals ControlNet::build(Layers & layers, UnetEncoder::Inputs in, Tensor hint, Tensor strength) const {
     ggml_context * ctx = layers.context();
-    in.middle = SelfAttention::attends; // what is done to the UNet's own attention is not meant for this one
+    in.middle = SelfAttention::attends; // perturbed attention is only for the UNet
     const Tensor latent = in.latent;
     if (latent->ne[2] != config_.in_channels) {
         in.latent = ggml_cont(ctx, ggml_view_4d(ctx, latent, latent->ne[0], latent->ne[1], config_.in_channels,

@@ -8,7 +8,7 @@ namespace diffusion {
 
 namespace {
 
-constexpr int64_t patch = 16; // pixels along a side of a token's
+constexpr int64_t patch = 16; // side of a token's patch in pixels
 constexpr int64_t head_size = 64;
 constexpr int64_t most_layers = 128, most_blocks = 64;
 constexpr float layer_eps = 1e-6f, group_eps = 1e-5f, weight_eps = 1e-8f;
@@ -17,7 +17,7 @@ constexpr int64_t image_channels = 3;
 const std::string model = "pretrained.model.", backbone_prefix = model + "patch_embed.backbone.";
 
 [[noreturn]] void fail(const std::string & what) {
-    throw Error(ErrorCode::model_unsupported, "This is not a DPT that this package runs: " + what + ".");
+    throw Error(ErrorCode::model_unsupported, "This DPT is not supported: " + what + ".");
 }
 
 Epilogue relu() {
@@ -39,7 +39,7 @@ Epilogue added_to(Tensor residual) {
     return epilogue;
 }
 
-// The rows, each brought to a mean of 0 and a variance of 1 (Qiao et al. 2019, arXiv:1903.10520).
+// Weight standardization: each row with a mean of 0 and a variance of 1 (Qiao et al. 2019, arXiv:1903.10520).
 std::vector<float> standardized(const std::vector<float> & weights, size_t rows) {
     std::vector<float> result(weights.size());
     const size_t length = weights.size() / rows;
@@ -62,7 +62,7 @@ Conv2d standardized_conv(WeightBinder & weights, const std::string & prefix, int
             nullptr};
 }
 
-// A transposed convolution whose stride is its kernel, as the 1x1 convolution that gives the pixels of each square as channels.
+// A transposed convolution whose stride equals its kernel size, as a 1x1 convolution followed by a pixel shuffle.
 Conv2d transposed_conv(WeightBinder & weights, const std::string & prefix, int64_t channels, int64_t factor) {
     const int64_t square = factor * factor, out = channels * square;
     const auto transpose = [channels, out](const std::vector<float> & w) {
@@ -95,7 +95,8 @@ Dpt::Dpt(WeightBinder & weights) {
     grid_ = std::lround(std::sqrt(std::max<double>(places, 0)));
     if (width_ % head_size != 0) fail("its transformer has a width of " + std::to_string(width_));
     if (layers_ % 4 != 0 || layers_ > most_layers) fail("its transformer has " + std::to_string(layers_) + " layers");
-    if (places > 0 && grid_ * grid_ != places) fail("it has " + std::to_string(places) + " positions, no square");
+    if (places > 0 && grid_ * grid_ != places)
+        fail("it has " + std::to_string(places) + " position embeddings, which is not a square number");
     int64_t patch_channels = 0;
     if (weights.has(backbone_prefix + "stem.conv.weight")) {
         bind_backbone(weights);
@@ -146,13 +147,13 @@ Dpt::Bottleneck Dpt::bind_bottleneck(WeightBinder & weights, const std::string &
     return block;
 }
 
-// `patch_channels` are those of the backbone; 0 where patches are of pixels.
+// `patch_channels`: output channels of the residual network; 0 if patches are of pixels.
 void Dpt::bind_transformer(WeightBinder & weights, int64_t patch_channels) {
     const std::string proj = model + "patch_embed.proj.";
-    const auto as_it_is = [](const std::vector<float> & w) { return w; };
+    const auto unchanged = [](const std::vector<float> & w) { return w; };
     patches_.weight = backbone_ ? weights.weight(proj + "weight", {patch_channels, width_})
                                 : weights.transformed(proj + "weight", {patch, patch, image_channels, width_},
-                                                      {patch * patch * image_channels, width_}, as_it_is);
+                                                      {patch * patch * image_channels, width_}, unchanged);
     patches_.bias = weights.parameter(proj + "bias", {width_});
     class_token_ = weights.parameter(model + "cls_token", {width_});
     positions_ = weights.parameter(model + "pos_embed", {width_, 1 + grid_ * grid_});
@@ -226,11 +227,11 @@ Tensor Dpt::bottleneck(Layers & layers, const Bottleneck & block, Tensor x, cons
     return layers.group_norm(block.norm3, group_eps, y, shortcut, true);
 }
 
-// Those of the grid that the network was trained on, or between them.
+// The position embeddings, interpolated if the grid is not the one that the network was trained with.
 Tensor Dpt::positions(Layers & layers, int64_t columns, int64_t rows) const {
     ggml_context * ctx = layers.context();
-    Tensor grid =
-        ggml_view_2d(ctx, positions_, width_, grid_ * grid_, positions_->nb[1], positions_->nb[1]); // behind the first
+    Tensor grid = ggml_view_2d(ctx, positions_, width_, grid_ * grid_, positions_->nb[1],
+                               positions_->nb[1]); // after the class token's
     if (columns == grid_ && rows == grid_) return grid;
     return layers.to_tokens(layers.bilinear(layers.from_tokens(grid, grid_, grid_), columns, rows, false));
 }
@@ -281,7 +282,7 @@ Tensor Dpt::decode(Layers & layers, const std::array<Tensor, 4> & levels) const 
         Tensor x = layers.conv2d(level_convs_[level], levels[level]);
         if (path) x = layers.expand(ggml_add(layers.context(), path, residual(layers, *fusions_[level].skip, x)));
         x = residual(layers, fusions_[level].path, x);
-        // The original enlarges first, which gives the same and takes four times the work.
+        // The original enlarges first: the same result for four times the work.
         path = twice(layers.pointwise(fusions_[level].out, x));
     }
     Tensor y = layers.conv2d(head_[1], twice(layers.conv2d(head_[0], path)), {}, relu());
@@ -302,7 +303,7 @@ Tensor Dpt::build_image(Layers & layers, Tensor planes) const {
                 x = bottleneck(layers, backbone_->stages[s][b], x,
                                {halves ? Geometry::strided_asymmetric : Geometry::same});
             }
-            levels[s] = x; // of the third, only the tokens are of use
+            levels[s] = x; // that of the third stage is replaced below
         }
         patches = layers.to_tokens(x);
     } else {
@@ -311,7 +312,7 @@ Tensor Dpt::build_image(Layers & layers, Tensor planes) const {
     Tensor tokens = embed(layers, patches, columns, rows);
     for (int64_t i = 0; i < layers_; i++) {
         tokens = transform(layers, blocks_[i], tokens);
-        // The levels are taken at the ends of the quarters.
+        // The levels are the outputs after each quarter of the layers.
         const int64_t level = (i + 1) * 4 / layers_ - 1;
         if ((i + 1) % (layers_ / 4) != 0 || (backbone_ && level < 2)) continue;
         levels[level] = reassemble(layers, reassemblies_[level], tokens, columns, rows);

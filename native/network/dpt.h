@@ -1,5 +1,5 @@
-// Depth from one image: the dense prediction transformer (Ranftl et al. 2021, arXiv:2103.13413) of MiDaS 3, on a vision
-// transformer alone (DPT-Large) or on one behind a residual network (DPT-Hybrid).
+// Depth from one image: the dense prediction transformer (Ranftl et al. 2021, arXiv:2103.13413) of MiDaS 3, with a
+// vision transformer as its backbone (DPT-Large), or a residual network followed by one (DPT-Hybrid).
 #pragma once
 
 #include <array>
@@ -16,18 +16,18 @@ class Dpt : public ImageNetwork {
 public:
     static bool matches(const WeightBinder & weights);
 
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no such network has.
+    // Sizes from tensor shapes. Throws Error (model_unsupported) for unsupported sizes.
     explicit Dpt(WeightBinder & weights);
 
     ImageNetworkKind kind() const override;
-    // [width, height, 3, batch] of 0..1, sides multiples of 32 -> [width, height, 1, batch]: how near, from 0 on, in no unit
+    // [width, height, 3, batch], 0..1, sides multiples of 32 -> [width, height, 1, batch]: relative inverse depth, >= 0
     Tensor build_image(Layers & layers, Tensor planes) const override;
 
 private:
     struct Bottleneck {
         Conv2d conv1, conv2, conv3;
         Norm norm1, norm2, norm3;
-        std::optional<Conv2d> shortcut; // where the channels change
+        std::optional<Conv2d> shortcut; // if the number of channels changes
         Norm shortcut_norm;
     };
     struct Backbone { // residual network of bottlenecks (BiT, Kolesnikov et al. 2020)
@@ -39,9 +39,9 @@ private:
         Norm norm1, norm2;
         Linear q, k, v, out, up, down;
     };
-    struct Reassembly { // tokens to an image of a level's size
+    struct Reassembly { // tokens to an image at a level's resolution
         Linear readout, project;
-        std::optional<Conv2d> enlarge; // a transposed convolution, as one to `factor` x `factor` as many channels
+        std::optional<Conv2d> enlarge; // a transposed convolution, see transposed_conv()
         int64_t factor = 1;
         std::optional<Conv2d> reduce;
     };
@@ -49,7 +49,7 @@ private:
         Conv2d conv1, conv2;
     };
     struct Fusion {
-        std::optional<Residual> skip; // where a coarser level comes before
+        std::optional<Residual> skip; // except at the coarsest level
         Residual path;
         Linear out;
     };
@@ -68,13 +68,14 @@ private:
     Tensor reassemble(Layers & layers, const Reassembly & block, Tensor tokens, int64_t columns, int64_t rows) const;
     Tensor decode(Layers & layers, const std::array<Tensor, 4> & levels) const;
 
-    int64_t width_ = 0, layers_ = 0, grid_ = 0; // of the transformer; places along a side that it has positions for
+    int64_t width_ = 0, layers_ = 0; // of the transformer
+    int64_t grid_ = 0;               // side of the grid of position embeddings
     std::optional<Backbone> backbone_;
     Linear patches_;
     Tensor class_token_ = nullptr, positions_ = nullptr;
     std::vector<Block> blocks_;
     std::array<Reassembly, 4>
-        reassemblies_; // from the finest level; the first two are the backbone's where there is one
+        reassemblies_; // finest level first; DPT-Hybrid uses stages of the residual network for the first two
     std::array<Conv2d, 4> level_convs_;
     std::array<Fusion, 4> fusions_;
     std::array<Conv2d, 3> head_;

@@ -1,4 +1,4 @@
-// See image_network.h: the list of the networks that are known.
+// See image_network.h: the list of known image networks.
 #include "network/image_network.h"
 
 #include "names/dpt_names.h"
@@ -34,7 +34,7 @@ std::unique_ptr<ImageNetwork> bind_image_network(WeightBinder & weights) {
     throw Error(ErrorCode::model_unsupported,
                 where(weights.table()) + ": expected an upscaler or a depth estimator, but " +
                     contents(weights.table()) +
-                    ". Pass a file of ESRGAN or Real-ESRGAN (RRDBNet or SRVGGNetCompact), or of MiDaS 3 (DPT).");
+                    ". Pass an ESRGAN or Real-ESRGAN file (RRDBNet or SRVGGNetCompact), or a MiDaS 3 file (DPT).");
 }
 
 } // namespace diffusion

@@ -1,4 +1,4 @@
-// A network that turns an image into an image.
+// A network whose input and output are images.
 #pragma once
 
 #include <memory>
@@ -10,17 +10,18 @@
 
 namespace diffusion {
 
-// What such a network is, by its tensors.
+// The properties of such a network, read from its tensors.
 struct ImageNetworkKind {
-    std::string kind;         // what it is for: "upscaler" or "depth"
+    std::string kind;         // "upscaler" or "depth"
     std::string architecture; // "rrdbnet", "compact", "dpt", "dpt-hybrid"
-    int64_t scale = 1;        // pixels that come out along a side of each that goes in
-    int64_t multiple = 1;     // of which sides of what goes in must be
+    int64_t scale = 1;        // side of the output over side of the input
+    int64_t multiple = 1;     // the input's sides must be multiples of this
     int64_t output_channels = 3;
-    int64_t side = 0; // of the images that it was made for; 0 where that does not matter
+    int64_t side = 0; // of the images that it was trained on; 0 if any size does
 };
 
-// image [batch, 3, height, width], sides multiples of `multiple` -> image [batch, output channels, height * scale, width * scale]
+// image [batch, 3, height, width], sides multiples of `multiple`
+// -> image [batch, output channels, height * scale, width * scale]
 class ImageNetwork : public Component {
 public:
     virtual ImageNetworkKind kind() const = 0;
@@ -33,11 +34,11 @@ public:
     }
 };
 
-// `table` under canonical names of the networks that are known.
+// `table` under the canonical names of all known image networks.
 TensorTable canonical_image_network(const TensorTable & table);
 
-// Recognises and binds a network by canonical names. Throws Error (model_unsupported) where the tensors are those of none
-// that is known; what is missing or misshapen is noted by `weights`.
+// Recognises a network by canonical names and binds it. Throws Error (model_unsupported) if the tensors are not those
+// of a known network; `weights` notes missing tensors and wrong shapes.
 std::unique_ptr<ImageNetwork> bind_image_network(WeightBinder & weights);
 
 } // namespace diffusion

@@ -1,4 +1,4 @@
-// What the components of one model say of it.
+// Facts about a model, collected from its components.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +29,14 @@ struct DenoiserFacts {
 
 struct VaeFacts {
     int64_t latent_channels = 0;
-    int64_t scale_factor = 1; // pixels along one side of a latent's cell
-    bool tiny = false;        // its latents are those of the diffusion, without a factor and without variance
+    int64_t scale_factor = 1; // from the latent to the image
+    bool tiny = false;        // uses latents as the UNet sees them: no scaling factor, no variance
 };
 
 struct ModelFacts {
-    std::vector<TextEncoderFacts> text_encoders; // whose hidden states, side by side, the denoiser attends to
+    std::vector<TextEncoderFacts> text_encoders; // the denoiser attends to their concatenated hidden states
     DenoiserFacts denoiser;
-    std::map<std::string, VaeFacts> decoders; // by the name of the component
+    std::map<std::string, VaeFacts> decoders; // by component name
 };
 
 } // namespace diffusion

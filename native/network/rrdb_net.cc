@@ -13,7 +13,7 @@ constexpr int64_t most_doublings = 4;
 constexpr float residual_scale = 0.2f;
 
 [[noreturn]] void fail(const std::string & what) {
-    throw Error(ErrorCode::model_unsupported, "This is not an RRDBNet that this package runs: " + what + ".");
+    throw Error(ErrorCode::model_unsupported, "This RRDBNet is not supported: " + what + ".");
 }
 
 Epilogue activated() {
@@ -33,7 +33,7 @@ RrdbNet::RrdbNet(WeightBinder & weights) {
     const int64_t growth = weights.conv_channels("body.0.rdb1.conv1");
     while (unshuffle_ < 4 && image_channels * unshuffle_ * unshuffle_ < in) unshuffle_ *= 2;
     if (in != image_channels * unshuffle_ * unshuffle_) {
-        fail("it takes " + std::to_string(in) + " channels, not 3, 12 or 48");
+        fail("it has " + std::to_string(in) + " input channels, not 3, 12 or 48");
     }
     const int64_t blocks = weights.count("body.");
     const int64_t doublings = std::max<int64_t>(weights.count("conv_up"), 1) - 1; // counted from 1
@@ -69,7 +69,7 @@ ImageNetworkKind RrdbNet::kind() const {
     return kind;
 }
 
-// Each convolution reads what all before it gave.
+// Each convolution reads the block's input and the outputs of all previous ones.
 Tensor RrdbNet::dense_block(Layers & layers, const DenseBlock & block, Tensor x) const {
     Tensor all = x;
     for (size_t i = 0; i < 4; i++) all = layers.concat(all, layers.conv2d(block[i], all, {}, activated()));

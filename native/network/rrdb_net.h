@@ -1,5 +1,5 @@
-// RRDBNet, the upscaler of ESRGAN (Wang et al. 2018, arXiv:1809.00219) and Real-ESRGAN (2021, arXiv:2107.10833): residual blocks
-// of residual dense blocks, then one doubling after the other.
+// RRDBNet, the upscaler of ESRGAN (Wang et al. 2018, arXiv:1809.00219) and Real-ESRGAN (2021, arXiv:2107.10833):
+// residual-in-residual dense blocks, then repeated 2x upsampling.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ class RrdbNet : public ImageNetwork {
 public:
     static bool matches(const WeightBinder & weights);
 
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no such network has.
+    // Sizes from tensor shapes. Throws Error (model_unsupported) for unsupported sizes.
     explicit RrdbNet(WeightBinder & weights);
 
     ImageNetworkKind kind() const override;
@@ -26,7 +26,7 @@ private:
 
     Tensor dense_block(Layers & layers, const DenseBlock & block, Tensor x) const;
 
-    int64_t unshuffle_ = 1; // pixels along a side of those that become channels at the start
+    int64_t unshuffle_ = 1; // factor of the pixel unshuffle of the input
     Conv2d first_, after_body_, high_, last_;
     std::vector<Block> body_;
     std::vector<Conv2d> up_;

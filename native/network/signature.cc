@@ -9,7 +9,7 @@ namespace diffusion {
 
 namespace {
 
-// No array and no image is larger; with that no product here or in a graph overflows.
+// Limits on arrays and images, so that no product of sizes overflows here or in a graph.
 constexpr int64_t most_elements = int64_t{1} << 32, most_pixels = int64_t{1} << 28;
 
 [[noreturn]] void invalid(const std::string & message) {
@@ -41,7 +41,7 @@ std::string expected_side(const Side & side, const Sizes & sizes) {
     invalid(port.name + ": expected the shape " + expected + "], received " + shape_text(shape) + ".");
 }
 
-// Whether a side may have that length; one that is not known yet is from then on.
+// Whether a dimension may have this length. Sets a named size that is not known yet.
 bool fits(const Side & side, int64_t length, Sizes & sizes) {
     if (side.size.empty()) return length == side.factor;
     if (length < 1 || length > side.most || length % side.factor != 0) return false;
@@ -61,11 +61,11 @@ void check_shape(const Port & port, const Array & array, Sizes & sizes) {
     if (!fit) refuse_shape(port, before, shape);
     const size_t have = std::visit([](const auto & values) { return values.size(); }, array.values);
     if (have != 0 && static_cast<int64_t>(have) != n) {
-        invalid(port.name + ": the number of values does not fit the shape.");
+        invalid(port.name + ": the number of values does not match the shape.");
     }
 }
 
-// How long a side is that has a size of that name; 0 where none has.
+// The length of the dimension with the named size; 0 if there is none.
 int64_t length_of(const Port & port, const char * size, const Sizes & sizes) {
     for (const Side & side : port.shape) {
         const auto known = side.size == size ? sizes.find(size) : sizes.end();
@@ -82,17 +82,17 @@ void check_pixels(const std::vector<Port> & ports, const std::string & of, const
 }
 
 void check_ids(const Port & port, const Array & array, const Sizes & sizes) {
-    if (std::visit([](const auto & values) { return values.empty(); }, array.values)) return; // of an estimate
+    if (std::visit([](const auto & values) { return values.empty(); }, array.values)) return; // in an estimate
     const auto * ids = std::get_if<std::vector<int32_t>>(&array.values);
     if ((port.type == GGML_TYPE_I32) != (ids != nullptr)) {
-        invalid(port.name + ": expected numbers of the type " + ggml_type_name(port.type) + ".");
+        invalid(port.name + ": expected values of type " + ggml_type_name(port.type) + ".");
     }
     if (!ids) return;
     const auto more = sizes.find(port.more_ids);
     const int64_t end = port.ids + (more == sizes.end() ? 0 : more->second);
     for (const int32_t id : *ids) {
         if (id < 0 || id >= end) {
-            invalid(port.name + ": expected numbers from 0 to " + std::to_string(end - 1) + ", received " +
+            invalid(port.name + ": expected values from 0 to " + std::to_string(end - 1) + ", received " +
                     std::to_string(id) + ".");
         }
     }

@@ -10,10 +10,10 @@ namespace {
 constexpr size_t most_layers = 64; // published models have 19
 constexpr int64_t most_resamples = 5;
 constexpr float log_variance = -30;
-constexpr float latent_magnitude = 3; // a latent beyond it is squeezed
+constexpr float latent_magnitude = 3; // latents are clamped to about this: 3 tanh(x / 3)
 
 [[noreturn]] void fail(const std::string & what) {
-    throw Error(ErrorCode::model_unsupported, "This is not a tiny autoencoder that this package runs: " + what + ".");
+    throw Error(ErrorCode::model_unsupported, "This tiny autoencoder is not supported: " + what + ".");
 }
 
 Epilogue activated() {
@@ -22,11 +22,12 @@ Epilogue activated() {
     return epilogue;
 }
 
-// Places of the layers of a half.
-std::vector<int64_t> places(const WeightBinder & weights, const std::string & prefix) {
+// Indices of the layers of an encoder or decoder.
+std::vector<int64_t> layer_indices(const WeightBinder & weights, const std::string & prefix) {
     std::vector<int64_t> found = weights.indices(prefix);
     if (found.size() < 3 || found.size() > most_layers) {
-        fail("a half of it has " + std::to_string(found.size()) + " layers, not 3 to " + std::to_string(most_layers));
+        fail("its encoder or decoder has " + std::to_string(found.size()) + " layers, not 3 to " +
+             std::to_string(most_layers));
     }
     return found;
 }
@@ -35,12 +36,12 @@ bool is_block(const WeightBinder & weights, const std::string & layer) {
     return weights.has(layer + ".conv.0.weight");
 }
 
-// How often a half changes the size.
+// The number of layers that resample.
 int64_t count_resamples(const WeightBinder & weights, const std::string & prefix) {
-    const std::vector<int64_t> layers = places(weights, prefix);
+    const std::vector<int64_t> layers = layer_indices(weights, prefix);
     const auto count = std::count_if(layers.begin() + 1, layers.end() - 1,
                                      [&](int64_t i) { return !is_block(weights, prefix + std::to_string(i)); });
-    if (count > most_resamples) fail("it changes the size " + std::to_string(count) + " times");
+    if (count > most_resamples) fail("it resamples " + std::to_string(count) + " times");
     return count;
 }
 
@@ -54,9 +55,9 @@ Tensor residual(Layers & layers, const TinyHalf::Block & block, Tensor x) {
 
 } // namespace
 
-// The first layer and the last are plain convolutions, and so are those between that change the size; they have no bias.
+// The first and last layers are plain convolutions, and so are the resampling layers, which have no bias.
 TinyHalf::TinyHalf(WeightBinder & weights, const std::string & prefix) {
-    const std::vector<int64_t> indices = places(weights, prefix);
+    const std::vector<int64_t> indices = layer_indices(weights, prefix);
     const auto name = [&](int64_t i) { return prefix + std::to_string(i); };
     const auto size = [&](const std::string & conv, int i) { return weights.size(conv + ".weight", i); };
     int64_t channels = size(name(indices.front()), 3);
@@ -93,14 +94,14 @@ VaeSizes read_tiny_sizes(const WeightBinder & weights, const std::string & prefi
     sizes.latent_channels = channels(decoder, false, 2);
     sizes.has_encoder = !weights.indices(encoder).empty();
     sizes.tiny = true;
-    if (channels(decoder, true, 3) != image_channels) fail("its decoder gives no image of 3 channels");
+    if (channels(decoder, true, 3) != image_channels) fail("its decoder does not have 3 output channels");
     const int64_t resamples = count_resamples(weights, decoder);
     sizes.scale_factor = int64_t{1} << resamples;
     if (!sizes.has_encoder) return sizes;
     if (channels(encoder, false, 2) != image_channels || channels(encoder, true, 3) != sizes.latent_channels) {
-        fail("its encoder makes something else of an image than the decoder takes");
+        fail("its encoder and decoder differ in their channels");
     }
-    if (count_resamples(weights, encoder) != resamples) fail("its halves differ in the size of a latent");
+    if (count_resamples(weights, encoder) != resamples) fail("its encoder and decoder differ in their scale factors");
     return sizes;
 }
 

@@ -1,5 +1,5 @@
-// TAESD, the tiny autoencoder (https://github.com/madebyollin/taesd; AutoencoderTiny in diffusers): residual blocks of 3x3
-// convolutions and ReLUs, with a halving or doubling between every three.
+// TAESD, the tiny autoencoder (https://github.com/madebyollin/taesd; AutoencoderTiny in diffusers): residual blocks of
+// 3x3 convolutions and ReLUs, with down- or upsampling after every three.
 #pragma once
 
 #include <optional>
@@ -12,13 +12,13 @@
 
 namespace diffusion {
 
-// One of both halves.
+// The encoder or the decoder.
 struct TinyHalf {
     struct Block {
         Conv2d conv1, conv2, conv3;
-        std::optional<Linear> skip; // where the number of channels changes
+        std::optional<Linear> skip; // if the number of channels changes
     };
-    // One of both: a residual block, or a convolution that halves or doubles the size.
+    // Either a residual block, or a convolution that halves or doubles the size.
     struct Layer {
         std::optional<Block> block;
         Conv2d resample;
@@ -30,8 +30,8 @@ struct TinyHalf {
     std::vector<Layer> layers;
 };
 
-// The sizes of tensors `<prefix>encoder.layers.*` and `<prefix>decoder.layers.*`. Throws Error (model_unsupported) for layers that no
-// such network has.
+// Sizes from the tensors `<prefix>encoder.layers.*` and `<prefix>decoder.layers.*`. Throws Error (model_unsupported)
+// for unsupported layers.
 VaeSizes read_tiny_sizes(const WeightBinder & weights, const std::string & prefix);
 
 class TinyDecoder : public VaeDecoder {
@@ -44,7 +44,7 @@ private:
     TinyHalf half_;
 };
 
-// Its latents have no variance: the log of it is -30, as LDM cuts it off.
+// Its latents have no variance, so the log variance is -30, the lower limit that LDM clamps to.
 class TinyEncoder : public VaeEncoder {
 public:
     TinyEncoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes);

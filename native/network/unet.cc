@@ -12,11 +12,11 @@ namespace {
 
 const std::string prefix = unet_prefix;
 
-// Widths of the hidden states that SD 1 and SD 2 attend to.
+// Widths of the text encoders' hidden states in SD 1 and SD 2.
 constexpr int64_t sd1_context = 768, sd2_context = 1024;
 
-// SD 2, SDXL and its refiner have heads of 64 channels, SD 1 has 8 heads of any size. It cannot be told from how projections are
-// stored: converters turn matrices into 1x1 kernels and back.
+// SD 2, SDXL and its refiner have heads of 64 channels, SD 1 has 8 heads of any size. Whether projections are stored as
+// matrices or as 1x1 convolutions does not tell them apart, because converters change that.
 int64_t read_head_size(const WeightBinder & weights, bool open_clip) {
     constexpr int64_t fixed = 64;
     if (weights.has(prefix + "label_emb.0.0.weight")) return fixed;
@@ -25,8 +25,8 @@ int64_t read_head_size(const WeightBinder & weights, bool open_clip) {
     return context >= sd2_context || open_clip ? fixed : 0;
 }
 
-// A distilled UNet may keep the numbers that its teacher's blocks have: then some are missing, and an upsampling stands alone
-// in the place of its level's last block.
+// A distilled UNet may keep its teacher's block indices: then some are missing, and an upsampler may be the only layer
+// of its level's last block.
 std::vector<UnetStage> read_outputs(const WeightBinder & weights) {
     const std::string outputs = prefix + "output_blocks.";
     std::vector<UnetStage> stages;
@@ -34,14 +34,14 @@ std::vector<UnetStage> read_outputs(const WeightBinder & weights) {
         const std::string name = outputs + std::to_string(i) + ".";
         const std::string upsampler = name + (has_conv(weights, name + "1.conv") ? "1.conv" : "2.conv");
         const bool upsamples = has_conv(weights, upsampler);
-        const bool alone = upsamples && weights.indices(name).size() == 1 && !stages.empty();
-        if (!alone) stages.push_back(read_residual_stage(weights, name));
+        const bool only_upsamples = upsamples && weights.indices(name).size() == 1 && !stages.empty();
+        if (!only_upsamples) stages.push_back(read_residual_stage(weights, name));
         if (upsamples) stages.back().resampler = upsampler;
     }
     return stages;
 }
 
-// Every output block joins what an input block of the same level left behind.
+// Every output block concatenates the skip connection of an input block of the same level.
 void check_levels(const UnetConfig & c) {
     if (c.outputs.size() != c.inputs.size() + 1) {
         refuse_unet(c, ErrorCode::model_incomplete,
@@ -96,9 +96,10 @@ Signature Unet::signature() const {
     if (c.vector_size) s.inputs.push_back({"vector", {"batch", c.vector_size}});
     if (c.guidance_size) s.inputs.push_back({"guidance", {"batch", c.guidance_size}});
     s.outputs = {{"prediction", {"batch", c.out_channels, "height", "width"}}};
-    s.settings = {
-        {"identityAttention", 0, c.middle_transformers > 0 ? 1 : 0, 0,
-         c.middle_transformers > 0 ? "" : "The UNet of this model has no attention in its middle block to perturb."}};
+    s.settings = {{"identityAttention", 0, c.middle_transformers > 0 ? 1 : 0, 0,
+                   c.middle_transformers > 0
+                       ? ""
+                       : "The UNet of this model has no self-attention in its middle block to perturb."}};
     s.takes_controls = true;
     return s;
 }
@@ -139,7 +140,7 @@ std::vector<Tensor> Unet::build(Layers & layers, const Evaluation & evaluation) 
         x = s.block.build(layers, layers.concat(x, skips.back()), time, in.context);
         skips.pop_back();
         if (!s.upsample) continue;
-        // A level with an odd side was rounded up on the way down, so the size comes from what waits to be joined.
+        // Downsampling rounds odd sides up, so the size is that of the next skip connection.
         const Tensor next = skips.back();
         x = layers.conv2d(*s.upsample, x, {Geometry::resized, layers.image_width(next), layers.image_height(next)});
     }

@@ -1,4 +1,4 @@
-// The UNet of latent diffusion (Rombach et al. 2022): a noisy latent, a timestep and a text condition to a prediction.
+// The UNet of latent diffusion (Rombach et al. 2022): noisy latent, timestep and text conditioning to a prediction.
 #pragma once
 
 #include <optional>
@@ -16,15 +16,16 @@ struct UnetConfig : UnetEncoderConfig {
 
 class Unet : public Component {
 public:
-    // Sizes from shapes. Throws Error (model_unsupported) for sizes that no UNet has. `open_clip`: its text encoder is one of
-    // OpenCLIP, which counts where the width of the hidden states is that of no published model.
+    // Sizes from tensor shapes. Throws Error (model_unsupported) for unsupported sizes. `open_clip`: the text encoder
+    // is OpenCLIP's; decides the head size if the width of the hidden states is not that of a published model.
     static UnetConfig read_config(const WeightBinder & weights, bool open_clip);
 
     Unet(WeightBinder & weights, const UnetConfig & config);
 
-    // latent [batch, in channels, height, width], timesteps [batch], context [batch, tokens, context size], and where the network takes
-    // them vector [batch, vector size] and guidance [batch, guidance size] -> prediction [batch, out channels, height, width].
-    // The setting `identityAttention` makes self-attention in the middle the identity.
+    // latent [batch, in channels, height, width], timesteps [batch], context [batch, tokens, context size], and, if the
+    // network has them, vector [batch, vector size] and guidance [batch, guidance size]
+    // -> prediction [batch, out channels, height, width].
+    // The setting `identityAttention` replaces self-attention in the middle block with the identity.
     Signature signature() const override;
     std::vector<Tensor> build(Layers & layers, const Evaluation & evaluation) const override;
     Config config() const override;

@@ -1,4 +1,4 @@
-// The blocks that a UNet consists of, and that a ControlNet shares with it: their tensors and their graphs.
+// The blocks of UNets and ControlNets: their tensors and their graphs.
 #pragma once
 
 #include <optional>
@@ -10,36 +10,36 @@
 
 namespace diffusion {
 
-// Of the group norms outside of transformers.
+// For the group norms outside transformers.
 inline constexpr float unet_norm_eps = 1e-5f;
 
-// One entry of the UNet's input or output list.
+// An input or output block of a UNet.
 struct UnetStage {
-    std::string name;         // of its block in the checkpoint, with the dot behind it
-    int64_t channels = 0;     // that come out
+    std::string name;         // of its block in the checkpoint, with a trailing dot
+    int64_t channels = 0;     // output channels
     bool residual = false;    // has a residual block
-    int64_t transformers = 0; // blocks of its spatial transformer; 0 where it has none
-    std::string resampler;    // name of the downsampling (input list) or upsampling (output list) at its end, or empty
+    int64_t transformers = 0; // blocks of its spatial transformer; 0 for none
+    std::string resampler;    // name of the downsampler (input block) or upsampler (output block) at its end, or empty
 };
 
-// What the blocks of one network have in common.
+// Sizes that all blocks of a network share.
 struct UnetBlockSizes {
     int64_t model_channels = 0;
-    int64_t context_size = 0; // of what transformers attend to
+    int64_t context_size = 0; // width of the text hidden states that transformers attend to
     int64_t head_size = 0;    // fixed size of a head (SD 2, SDXL), or 0: `heads` heads of any size (SD 1)
     int64_t heads = 8;
 };
 
-// What self-attention does: with `identity` each token attends to itself alone (perturbed-attention guidance, Ahn et al. 2024,
-// arXiv:2403.17377, eq. 14).
+// With `identity` each token attends only to itself (perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377,
+// eq. 14).
 enum class SelfAttention { attends, identity };
 
 // The tensors of one stage.
 class UnetBlock {
 public:
-    // `in` channels come in. The resampler is left to the two lists, which have different ones.
+    // `in`: input channels. The caller adds the resampler.
     UnetBlock(WeightBinder & weights, const UnetBlockSizes & sizes, const UnetStage & stage, int64_t in);
-    // A residual block alone, which keeps the number of channels.
+    // Only a residual block, which keeps the number of channels.
     UnetBlock(WeightBinder & weights, const UnetBlockSizes & sizes, const std::string & prefix, int64_t channels);
 
     // x is an image; time [4 * model channels, batch], context [context size, tokens, batch].
@@ -51,7 +51,7 @@ private:
         Norm norm1, norm2;
         Conv2d conv1, conv2;
         Linear time;
-        std::optional<Linear> skip; // where the number of channels changes
+        std::optional<Linear> skip; // if the number of channels changes
     };
     struct Attention {
         Linear q, k, v, out;

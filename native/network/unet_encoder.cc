@@ -9,7 +9,7 @@ namespace diffusion {
 
 namespace {
 
-constexpr int64_t most_stages = 64; // in either list
+constexpr int64_t most_stages = 64; // input blocks, and output blocks
 constexpr int64_t most_levels = 16;
 constexpr int64_t most_transformers = 32;
 
@@ -37,7 +37,7 @@ void check_channels(const UnetEncoderConfig & c, int64_t channels, const std::st
         refuse_unet(c, ErrorCode::model_unsupported, found + "not a multiple of " + std::to_string(group_count));
     }
     if (c.head_size > 0 ? channels % c.head_size != 0 : channels % c.heads != 0) {
-        refuse_unet(c, ErrorCode::model_unsupported, found + "which do not divide into attention heads");
+        refuse_unet(c, ErrorCode::model_unsupported, found + "which cannot be divided into attention heads");
     }
 }
 
@@ -61,7 +61,7 @@ std::vector<int64_t> UnetEncoderConfig::skip_channels() const {
 
 void refuse_unet(const UnetEncoderConfig & config, ErrorCode code, const std::string & what) {
     const std::string noun = config.prefix == unet_prefix ? "UNet" : "ControlNet";
-    throw Error(code, "This is not a " + noun + " that this package runs: " + what + ".");
+    throw Error(code, "This " + noun + " is not supported: " + what + ".");
 }
 
 UnetStage read_residual_stage(const WeightBinder & weights, const std::string & name) {
@@ -153,7 +153,7 @@ Tensor UnetEncoder::embedding(Layers & layers, const Inputs & in) const {
     constexpr int max_period = 10000;
     Tensor t = ggml_timestep_embedding(ctx, in.timesteps, static_cast<int>(config_.model_channels), max_period);
     if (config_.guidance_size) t = ggml_add(ctx, t, layers.linear(guidance_, in.guidance));
-    // Every residual block starts from the activated embedding.
+    // All residual blocks use the activated embedding.
     Epilogue activated;
     activated.activation = Activation::silu;
     activated.for_gemm = true;

@@ -1,4 +1,4 @@
-// What all autoencoders of images do, a component a half: images to latents and back.
+// The interface of all image autoencoders: a decoder and an encoder component.
 #pragma once
 
 #include <vector>
@@ -31,7 +31,8 @@ private:
     VaeSizes sizes_;
 };
 
-// image [batch, 3, height * f, width * f] of -1 to 1 -> moments [batch, 2 * latent channels, height, width]: mean and log variance
+// image [batch, 3, height * f, width * f], -1 to 1
+// -> moments [batch, 2 * latent channels, height, width]: mean and log variance
 class VaeEncoder : public Component {
 public:
     explicit VaeEncoder(VaeSizes sizes) : sizes_(std::move(sizes)) {}

@@ -51,7 +51,7 @@ const ControlNets::Entry & ControlNets::find(const Handle & handle) const {
             return *entry;
         }
     }
-    throw Error(ErrorCode::invalid_argument, "controls: expected a ControlNet that this model has open.");
+    throw Error(ErrorCode::invalid_argument, "controls: expected a ControlNet that is open on this model.");
 }
 
 std::unique_ptr<ControlNets::Entry> ControlNets::bind(const std::string & path,

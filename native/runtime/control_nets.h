@@ -1,4 +1,4 @@
-// The ControlNets that callers of a model have open.
+// A model's open ControlNets.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@ class ControlNets {
 public:
     struct Entry {
         std::string path;
-        int64_t serial = 0;            // differs between all that were ever open
+        int64_t serial = 0;            // unique among all that were ever opened
         std::vector<FileStamp> stamps; // of its files
         ModelTensors tensors;
         std::unique_ptr<WeightBinder> weights;
@@ -28,17 +28,17 @@ public:
         std::vector<std::weak_ptr<const HandleToken>> handles;
     };
 
-    // The first three must outlive it. `user`: the graphs that read the weights.
+    // `model`, `device` and `runner` must outlive it. `user`: the name of the graphs that read the weights.
     ControlNets(const Model & model, Device & device, Runner & runner, std::string user, Placement placement);
     ~ControlNets();
 
-    // One that is open under its path, and unchanged since, is not opened again. Throws Error.
+    // Reuses an open one if its files are unchanged. Throws Error.
     Handle open(const std::string & path, const Cancellation & cancellation);
 
-    // Throws Error (invalid_argument) for a handle of another kind or model.
+    // Throws Error (invalid_argument) if this model has no ControlNet open under the handle.
     const Entry & find(const Handle & handle) const;
 
-    // Frees those that nobody holds.
+    // Frees those without handles.
     void collect();
 
     // See PlacedWeights::in_file.

@@ -14,19 +14,19 @@ namespace diffusion {
 
 namespace {
 
-// Bytes of weights, packed, up to which a model is faster to keep so than to hold in the file's form.
+// Models up to this size, packed, always keep packed weights, even if those take more memory than the file's form.
 constexpr size_t small_model = size_t{256} << 20;
 
 [[noreturn]] void invalid(const std::string & message) {
     throw Error(ErrorCode::invalid_argument, message);
 }
 
-// What is open: the components of a model, or one network from images to images.
+// A model, or an image network with its tensors and weights.
 struct Opened {
-    std::unique_ptr<Model> model;           // or
-    std::unique_ptr<TensorTable> table;     // of a network,
-    std::unique_ptr<WeightBinder> binder;   // its weights,
-    std::vector<BoundComponent> components; // and itself
+    std::unique_ptr<Model> model;
+    std::unique_ptr<TensorTable> table;
+    std::unique_ptr<WeightBinder> binder;
+    std::vector<BoundComponent> components;
 
     const WeightBinder & weights() const { return model ? *model->weights : *binder; }
     const std::vector<BoundComponent> & bound() const { return model ? model->components : components; }
@@ -41,7 +41,7 @@ GraphInput graph_input(const Port * port, const Array & array) {
     return input;
 }
 
-// An estimate has no ids; any will do.
+// Fills in zeros for the ids of an estimate.
 void fill_ids(const Port & port, Arrays & given) {
     const auto found = port.type == GGML_TYPE_I32 ? given.find(port.name) : given.end();
     if (found == given.end() || std::holds_alternative<std::vector<int32_t>>(found->second.values)) return;
@@ -50,10 +50,10 @@ void fill_ids(const Port & port, Arrays & given) {
     found->second.values = std::vector<int32_t>(static_cast<size_t>(n));
 }
 
-// An evaluation that was checked, ready for the runner.
+// A checked evaluation, ready for the runner.
 struct Prepared {
     size_t component = 0;
-    std::string variant; // what tells its graph from others of the component
+    std::string variant; // distinguishes its graph from others of the component
     Settings settings;
     Arrays given, derived;
     std::vector<std::string> names; // of the inputs
@@ -120,7 +120,7 @@ struct Engine::Impl {
         std::vector<Port> ports;
         if (options.controls.empty()) return ports;
         if (!control_nets || !signatures[p.component].takes_controls)
-            invalid("controls: expected none for this component.");
+            invalid("controls: this component does not accept ControlNets.");
         for (const ControlCall & call : options.controls) {
             if (!std::isfinite(call.strength)) invalid("strength: expected a finite number.");
             const ControlNets::Entry & entry = control_nets->find(call.net);
@@ -184,7 +184,7 @@ struct Engine::Impl {
         if (control_nets) control_nets->collect();
     }
 
-    // In the order in which they are made, each of those before.
+    // In the order of construction: each uses those before it.
     LogSink on_log;
     Opened files;
     std::optional<Profile> profile;
@@ -275,7 +275,7 @@ ComponentMemory Engine::estimate(const std::string & component, Arrays inputs, c
     const LogScope scope(e.on_log);
     e.collect();
     const Prepared p = e.prepare(component, std::move(inputs), options);
-    e.lora_sets.find(options.loras); // only checked: what they add takes no memory that is known before
+    e.lora_sets.find(options.loras); // only checked: the memory that they add is not known beforehand
     return e.residency.measure(p.component, p.variant, p.inputs, e.build_of(p, options));
 }
 
@@ -304,7 +304,7 @@ LoraSets::Opened Engine::open_loras(const std::vector<LoraFile> & files, bool al
 Handle Engine::open_control_net(const std::string & path, const Cancellation & cancellation) {
     const LogScope scope(impl_->on_log);
     impl_->collect();
-    if (!impl_->control_nets) invalid("path: expected none, for nothing here takes ControlNets.");
+    if (!impl_->control_nets) invalid("path: no component of this model accepts ControlNets.");
     return impl_->control_nets->open(path, cancellation);
 }
 

@@ -1,5 +1,5 @@
-// One set of files open on a device: its components, and the calls that evaluate any of them. Not thread-safe: its owner calls it
-// from one thread at a time.
+// An open model or image network on a device: its components, and the calls that evaluate them. Not thread-safe: one
+// thread at a time may call it.
 #pragma once
 
 #include <cstdint>
@@ -34,13 +34,13 @@ struct EngineOptions {
     LogSink on_log;                                               // called on the thread that calls the engine
 };
 
-// How an open file is computed with.
+// The resources that a model uses.
 struct ComputeInfo {
     int64_t mapped_bytes = 0;
     int64_t allocated_bytes = 0;
     std::string device;
     int threads = 0;
-    std::string precision; // of products: "f32" or "bf16"; "" where it is the device's own affair
+    std::string precision; // of matrix products: "f32" or "bf16"; empty if the device decides
 };
 
 struct ModelInfo {
@@ -67,24 +67,25 @@ struct ComponentInfo {
 // A ControlNet that conditions an evaluation.
 struct ControlCall {
     Handle net;
-    Array hint; // [1, 3, height, width] of the image that is generated, 0 to 1
+    Array hint; // the control image, [1, 3, height, width] as in the generated image, 0 to 1
     float strength = 1;
 };
 
-// What an evaluation is asked for beside its inputs.
+// The options of an evaluation.
 struct CallOptions {
     Settings settings;
     Tileable tileable;
-    Handle loras; // none: without LoRAs
+    Handle loras; // empty: no LoRAs
     std::vector<ControlCall> controls;
 };
 
 class Engine {
 public:
-    // Opens, checks and, where components are kept, places a model. Throws Error; a missing, mismatched or unused tensor is an error.
+    // Opens and checks a model, and loads its components unless the residency policy says otherwise. Throws Error, also
+    // for missing, mismatched or unused tensors.
     static std::unique_ptr<Engine> open(const Source & source, const NoiseGiven & given, const EngineOptions & options,
                                         const Cancellation & cancellation);
-    // The same with a file of a network from images to images, whose component has the name of its kind.
+    // The same for an image network, whose component has the name of its kind.
     static std::unique_ptr<Engine> open_image_network(const std::string & path, const EngineOptions & options,
                                                       const Cancellation & cancellation);
     ~Engine();
@@ -93,13 +94,13 @@ public:
     const Info & info() const;
     std::vector<ComponentInfo> components() const;
 
-    // The outputs by their names, f32, row-major. All is checked before any graph is built. A component that is not loaded is.
-    // Throws Error (invalid_argument, model_incomplete, model_unsupported, cancelled, out_of_memory, device; file, see
-    // PlacedWeights::check_unchanged).
+    // The outputs by name, f32, row-major. Checks all arguments before it builds a graph, and loads the component if
+    // necessary. Throws Error (invalid_argument, model_incomplete, model_unsupported, cancelled, out_of_memory, device;
+    // file, see PlacedWeights::check_unchanged).
     std::map<std::string, std::vector<float>> evaluate(const std::string & component, Arrays inputs,
                                                        const CallOptions & options, const Cancellation & cancellation);
 
-    // The memory of such an evaluation, without one. Floating-point inputs need no values.
+    // The memory that such an evaluation takes. Inputs need no values.
     ComponentMemory estimate(const std::string & component, Arrays inputs, const CallOptions & options);
 
     void load(const std::string & component, const Cancellation & cancellation);
@@ -109,10 +110,10 @@ public:
 
     LoraSets::Opened open_loras(const std::vector<LoraFile> & files, bool all, const Cancellation & cancellation);
     Handle open_control_net(const std::string & path, const Cancellation & cancellation);
-    // Frees what nobody holds a handle of any more; other calls do so too.
+    // Frees LoRAs and ControlNets without handles; other calls do so too.
     void collect();
 
-    // What the evaluations so far cost; empty unless asked for by EngineOptions::profile.
+    // The cost of all evaluations so far; empty without EngineOptions::profile.
     std::vector<ProfileEntry> profile() const;
 
 private:

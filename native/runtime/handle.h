@@ -1,4 +1,4 @@
-// What callers hold of something that an engine has open for them.
+// A caller's reference to LoRAs or a ControlNet that an engine has open.
 #pragma once
 
 #include <memory>
@@ -7,8 +7,8 @@ namespace diffusion {
 
 struct HandleToken {};
 
-// It stays open as long as anyone holds it, also a call that waits; may be let go on any thread. The engine frees what nobody holds
-// any more with its next call.
+// The object stays open while any copy of the handle exists, including those of queued calls. Copies may be released on
+// any thread; the engine frees the object with its next call.
 using Handle = std::shared_ptr<const HandleToken>;
 
 inline Handle make_handle() {

@@ -12,7 +12,7 @@ Inspection inspect(const Source & source, const Cancellation & cancellation) {
     result.layout = model->tensors.layout;
     if (model->unet) result.noise = model->noise;
     result.parts = model->parts;
-    // Of a family that is known and not run, and of files with nothing of a model, no parts are known.
+    // Parts are only known for supported families, and for files that hold a part of a model.
     if (!model->parts.empty() && model->family->runs) {
         for (const FamilyPart * part : absent_parts(*model)) result.absent.emplace_back(part->kind);
     }

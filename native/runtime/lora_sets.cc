@@ -34,7 +34,7 @@ LoraSets::Opened LoraSets::open(const std::vector<LoraFile> & files, bool all, c
     for (const LoraReport & report : set->loras.reports) {
         if (!report.unsure.empty()) log_warning(report.unsure);
         if (report.left.empty()) continue;
-        if (all) throw Error(ErrorCode::model_mismatch, report.left + ". All were asked for.");
+        if (all) throw Error(ErrorCode::model_mismatch, report.left + ". All of them must be applied.");
         log_warning(report.left);
     }
     Opened opened{make_handle(), set->loras.reports};
@@ -51,7 +51,7 @@ std::shared_ptr<const LoraSet> LoraSets::read(LoraSet::Key key, const std::vecto
     set->loras = read_loras(files, weights_, host_, cancellation);
     for (const auto & [binding, delta] : set->loras.deltas) {
         if ((packs_ && binding->for_gemm) || PlacedWeights::can_merge(binding->tensor->type)) continue;
-        throw Error(ErrorCode::model_unsupported, "A LoRA cannot be added on this device to weights of the type " +
+        throw Error(ErrorCode::model_unsupported, "On this device a LoRA cannot be added to weights of the type " +
                                                       std::string(binding->stored->type->name) +
                                                       ". Use a model in another type.");
     }
@@ -62,7 +62,7 @@ std::shared_ptr<const LoraSet> LoraSets::find(const Handle & handle) const {
     if (!handle) return nullptr;
     const auto found = std::ranges::find_if(open_, [&](const Entry & entry) { return entry.handle.lock() == handle; });
     if (found == open_.end())
-        throw Error(ErrorCode::invalid_argument, "loras: expected LoRAs that this model has open.");
+        throw Error(ErrorCode::invalid_argument, "loras: expected LoRAs that are open on this model.");
     return found->set;
 }
 

@@ -1,4 +1,4 @@
-// The sets of LoRAs that callers of a model have open.
+// A model's open sets of LoRAs.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@
 namespace diffusion {
 
 struct LoraSet {
-    // What tells whether it is the same set: the files as they are, and their weights.
+    // Identifies a set: its files with their stamps, and their weights.
     using Key = std::vector<std::tuple<std::string, double, double, FileStamp>>;
     Key key;
     Loras loras;
@@ -21,7 +21,7 @@ struct LoraSet {
 
 class LoraSets {
 public:
-    // `host`: the backend of the machine's own memory. `packs`: the CPU's kernels pack the weights. The binder must outlive it.
+    // `host`: the CPU backend, for main memory. `packs`: the CPU's kernels pack the weights. `weights` must outlive it.
     LoraSets(const WeightBinder & weights, ggml_backend_t host, bool packs)
         : weights_(weights), host_(host), packs_(packs) {}
 
@@ -29,14 +29,15 @@ public:
         Handle handle;
         std::vector<LoraReport> reports;
     };
-    // Reads the files, unless the same set is in use. Tensors that are not applied are told of (LogLevel::warn), or, with `all`, refused
-    // (model_mismatch). Throws Error as read_loras does, and model_unsupported where the device cannot add to weights.
+    // Reads the files, unless the same set is in use. Tensors that are not applied cause a warning, or, with `all`, an
+    // Error (model_mismatch). Throws Error as read_loras does, and model_unsupported if the device cannot add to
+    // weights of the model's types.
     Opened open(const std::vector<LoraFile> & files, bool all, const Cancellation & cancellation);
 
-    // Throws Error (invalid_argument) for a handle of another kind or model. No handle means no LoRAs: nullptr.
+    // nullptr for an empty handle. Throws Error (invalid_argument) if this model has no set open under the handle.
     std::shared_ptr<const LoraSet> find(const Handle & handle) const;
 
-    // Frees what nobody holds.
+    // Frees sets without handles.
     void collect();
 
 private:
@@ -52,7 +53,7 @@ private:
     ggml_backend_t host_;
     bool packs_;
     std::vector<Entry> open_;
-    std::vector<std::weak_ptr<const LoraSet>> read_; // also those that are still in force
+    std::vector<std::weak_ptr<const LoraSet>> read_; // includes closed sets that are still applied to weights
 };
 
 } // namespace diffusion

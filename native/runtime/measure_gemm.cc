@@ -14,7 +14,7 @@ namespace diffusion {
 
 namespace {
 
-// No power of two, whose rows would all lie in the same few sets of the caches.
+// Not a power of two, which would map all rows to the same few cache sets.
 constexpr int64_t size = 3840;
 constexpr double least_seconds = 1;
 
@@ -26,17 +26,17 @@ struct FreeBuffer {
     void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
 };
 
-// Both factors, filled. They lie beside the graph, as the weights and inputs of a network do.
+// Both factors, filled, outside the graph like a network's weights and inputs.
 class Factors {
 public:
     explicit Factors(Device & device) {
-        require_memory(2 * size * size * sizeof(float), device.backend(), "measuring a product");
+        require_memory(2 * size * size * sizeof(float), device.backend(), "measuring a matrix product");
         context_.reset(require_made(ggml_init({2 * ggml_tensor_overhead(), nullptr, true})));
         const bool rounded = device.cpu() && device.cpu()->kernels.operand == GGML_TYPE_BF16;
         a = ggml_new_tensor_2d(context_.get(), rounded ? GGML_TYPE_BF16 : GGML_TYPE_F32, size, size);
         weight = ggml_new_tensor_2d(context_.get(), a->type, size, size);
         buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), device.backend()));
-        if (!buffer_) throw out_of_memory(2 * ggml_nbytes(a), device.backend(), "measuring a product");
+        if (!buffer_) throw out_of_memory(2 * ggml_nbytes(a), device.backend(), "measuring a matrix product");
         std::vector<float> row(size);
         for (int64_t i = 0; i < size; i++) row[i] = static_cast<float>(std::sin(i));
         std::vector<uint8_t> stored(a->nb[1]);
@@ -60,13 +60,13 @@ GemmRate measure_gemm(int threads, Precision precision, const Cancellation & can
     using Clock = std::chrono::steady_clock;
     Device device("cpu", threads, precision);
     const Factors factors(device);
-    Graph graph(INFINITY); // in one piece
+    Graph graph(INFINITY); // not sliced
     graph.expand(device.make_layers(graph)->linear({factors.weight, nullptr}, factors.a));
     const size_t n_bytes = size * size * sizeof(float) + graph.scratch_bytes(threads);
-    require_memory(n_bytes, device.backend(), "measuring a product");
+    require_memory(n_bytes, device.backend(), "measuring a matrix product");
     const std::unique_ptr<ggml_backend_buffer, FreeBuffer> memory(
         ggml_backend_alloc_ctx_tensors(graph.context(), device.backend()));
-    if (!memory) throw out_of_memory(n_bytes, device.backend(), "measuring a product");
+    if (!memory) throw out_of_memory(n_bytes, device.backend(), "measuring a matrix product");
     graph.allocate_scratch(threads);
     graph.set_cancellation(&cancellation);
     device.set_cancellation(&cancellation);
@@ -81,7 +81,8 @@ GemmRate measure_gemm(int threads, Precision precision, const Cancellation & can
         const auto start = Clock::now();
         const ggml_status status = ggml_backend_graph_compute(device.backend(), graph.nodes());
         cancellation.throw_if_cancelled();
-        if (status != GGML_STATUS_SUCCESS) throw Error(ErrorCode::device, "The CPU failed to compute a product.");
+        if (status != GGML_STATUS_SUCCESS)
+            throw Error(ErrorCode::device, "The CPU failed to compute a matrix product.");
         return std::chrono::duration<double>(Clock::now() - start).count();
     };
     compute(); // packs the weights

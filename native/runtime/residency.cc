@@ -71,7 +71,7 @@ void Residency::settle(size_t component) noexcept {
     make_room(entry, weight_bytes(component).allocated + packed_bytes(entry));
 }
 
-// Unloads others, so that `needed` bytes of the user's are within the policy. Takes no memory.
+// Unloads other components until `needed` bytes for `user` comply with the policy. Allocates nothing.
 void Residency::make_room(const Entry & user, int64_t needed) noexcept {
     const auto held = [&](const Entry & entry) { return entry.placed->allocated_bytes() + packed_bytes(entry); };
     int64_t used = needed;
@@ -81,8 +81,8 @@ void Residency::make_room(const Entry & user, int64_t needed) noexcept {
     while (policy_.kind == ResidencyPolicy::unload || used > policy_.bytes) {
         Entry * oldest = nullptr;
         for (Entry & entry : entries_) {
-            const bool goes = entry.placed && &entry != &user;
-            if (goes && (!oldest || entry.last_use < oldest->last_use)) oldest = &entry;
+            const bool other = entry.placed && &entry != &user;
+            if (other && (!oldest || entry.last_use < oldest->last_use)) oldest = &entry;
         }
         if (!oldest) return;
         used -= held(*oldest);
@@ -90,7 +90,7 @@ void Residency::make_room(const Entry & user, int64_t needed) noexcept {
     }
 }
 
-// What is in force already costs nothing, and neither does what adds nothing to this component.
+// Free if the set is already applied, or does not change this component.
 void Residency::add(Entry & entry, const std::shared_ptr<const LoraSet> & loras) {
     if (entry.loras == loras) return;
     const auto *first = entry.bindings.data(), *end = first + entry.bindings.size();
@@ -110,7 +110,7 @@ void Residency::add(Entry & entry, const std::shared_ptr<const LoraSet> & loras)
     }
     PlacedWeights::Change change = entry.placed->change_to(std::move(in_tensors));
     const bool same = change.stale.empty() && (!packed || in_panels == packed->deltas());
-    // Nothing below throws: all of it is in force, or none.
+    // Nothing below throws, so the set is applied completely or not at all.
     if (!same) {
         runner_.forget(entry.component->label);
         entry.placed->apply(std::move(change));

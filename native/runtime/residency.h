@@ -1,4 +1,4 @@
-// Which components of a model have their weights in memory, and with which LoRAs added.
+// Which components of a model have their weights in memory, and which LoRAs are applied to them.
 #pragma once
 
 #include <cstdint>
@@ -16,41 +16,42 @@
 
 namespace diffusion {
 
-// What becomes of the weights of components that are not being evaluated.
+// What to do with the weights of components that are not being evaluated.
 struct ResidencyPolicy {
     enum Kind {
-        keep,   // all stay, from the opening on
-        unload, // they go when another one is evaluated
-        budget, // those go that were not evaluated for the longest time, until what stays fits
+        keep,   // load all when the model is opened, and keep them
+        unload, // unload them when another component is evaluated
+        budget, // unload the least recently used ones until the rest fits the budget
     };
     Kind kind = keep;
-    int64_t bytes = 0; // of the budget: copies and packed panels
+    int64_t bytes = 0; // budget for copies and packed panels
 };
 
 // Memory of one component.
 struct ComponentMemory {
     bool loaded = false;
-    WeightBytes weights;       // 0 where it is not loaded
-    int64_t packed_bytes = 0;  // of panels that the CPU's kernels keep, once they are packed
+    WeightBytes weights;       // 0 if it is not loaded
+    int64_t packed_bytes = 0;  // of the packed panels that the CPU's kernels keep
     int64_t compute_bytes = 0; // of its graphs
 };
 
 class Residency {
 public:
-    // All must outlive it.
+    // All references must outlive it.
     Residency(const WeightBinder & weights, const std::vector<BoundComponent> & components, Device & device,
               Runner & runner, Placement placement, ResidencyPolicy policy);
 
-    // Loads all components where they are to be kept. Throws Error as PlacedWeights does.
+    // Loads all components if the policy is `keep`. Throws Error as PlacedWeights does.
     void open(const PlacedWeights::Progress & progress, const Cancellation & cancellation);
 
-    // By index. Throws Error as PlacedWeights does; loading a loaded one does nothing.
+    // By index. Does nothing if it is already loaded. Throws Error as PlacedWeights does.
     void load(size_t component, const Cancellation & cancellation);
     void unload(size_t component) noexcept;
 
-    // Makes a component ready for an evaluation with these LoRAs (nullptr: none): makes room for it, loads it, and adds them.
+    // Prepares a component for an evaluation with these LoRAs (nullptr: none): makes room for it, loads it, and applies
+    // them.
     void prepare(size_t component, const std::shared_ptr<const LoraSet> & loras, const Cancellation & cancellation);
-    // Keeps to the budget, now that it is known what the component takes.
+    // After an evaluation: unloads others if the component took more memory than expected.
     void settle(size_t component) noexcept;
 
     // Throws Error (file), see PlacedWeights.
@@ -59,10 +60,10 @@ public:
     const StoredTensor * in_file(Tensor tensor) const;
 
     ComponentMemory memory(size_t component) const;
-    // What a component takes that is loaded or will be.
+    // The weights of a component, whether or not it is loaded.
     WeightBytes weight_bytes(size_t component) const;
 
-    // Bytes of compute memory of a run, and of the panels that it keeps. See Runner::measure.
+    // The memory that an evaluation takes. See Runner::measure.
     ComponentMemory measure(size_t component, const std::string & variant, const std::vector<GraphInput> & inputs,
                             const Runner::Build & build);
 
@@ -71,9 +72,9 @@ private:
         const BoundComponent * component;
         WeightBinder::Bindings bindings;
         std::unique_ptr<PlacedWeights> placed; // nullptr while it is not loaded
-        // What is added to its weights; nothing where that is not known.
+        // The LoRAs applied to its weights; nothing if they are unknown.
         std::optional<std::shared_ptr<const LoraSet>> loras;
-        int64_t last_packed = 0; // bytes of panels that it kept when it was last evaluated
+        int64_t last_packed = 0; // bytes of packed panels when it was last unloaded
         uint64_t last_use = 0;
     };
 

@@ -210,7 +210,7 @@ void reads_hostile_files(const TemporaryFolder & folder) {
     }
     check_throws("another file", ErrorCode::model_unsupported, "holds no tensor of a ControlNet",
                  [&] { open({"model.diffusion_model.out.2.bias"}); });
-    check_throws("65 blocks", ErrorCode::model_unsupported, "This is not a ControlNet", [&] {
+    check_throws("65 blocks", ErrorCode::model_unsupported, "This ControlNet is not supported", [&] {
         open({"input_blocks.65.0.in_layers.0.weight", "input_hint_block.0.weight", "zero_convs.0.0.weight"});
     });
 }

@@ -184,7 +184,7 @@ describe('two callers of one model do not disturb each other', () => {
   it('with handles of one model, which are none of another one', async () => {
     const [model, other] = [await open(), await open()];
     const loras = await model.openLoras([{ path: lora('one', 0.3), weight: 1 }], never);
-    const refused = { code: 'ERR_INVALID_ARG_VALUE', message: /loras: expected LoRAs that this model has open/ };
+    const refused = { code: 'ERR_INVALID_ARG_VALUE', message: /loras: expected LoRAs that are open on this model/ };
     await assert.rejects(other.evaluate('unet', INPUTS.unet, { loras }, never), refused);
     const shapes = { latent: [1, 4, 8, 8], timesteps: [1], context: [1, 77, 64] };
     await assert.rejects(other.estimate('unet', shapes, { loras }), refused);

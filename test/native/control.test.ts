@@ -217,7 +217,7 @@ const REFUSED: Record<string, [() => string, code: string, message: RegExp]> = {
   'one that lacks a layer of its hint': [
     () => tinyControlNet({ edit: (tensors) => tensors.filter(({ name }) => !name.includes('input_hint_block.14')) }),
     'ERR_MODEL_UNSUPPORTED',
-    /not a ControlNet.*7 convolutions/,
+    /ControlNet is not supported.*7 convolutions/,
   ],
   'one with tensors of no use': [
     () =>

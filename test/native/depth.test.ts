@@ -122,7 +122,7 @@ const BAD_FILES: readonly (readonly [what: string, path: () => string, code: str
     'positions of no square',
     edited(reshaped('position_embeddings', [1, 16, 64])),
     'ERR_MODEL_UNSUPPORTED',
-    /15 positions/,
+    /15 position embeddings/,
   ],
   [
     'a convolution of another kernel',

@@ -124,7 +124,7 @@ describe('a file is refused that is no sound tiny autoencoder:', () => {
       'halves that differ',
       () => writeTinyAutoencoder(tinyAutoencoder({ encoderBlocks: [1, 1] })),
       'ERR_MODEL_UNSUPPORTED',
-      /halves differ/,
+      /differ in their scale factors/,
     ],
     [
       'a tensor that nothing reads',

@@ -110,7 +110,7 @@ const BAD_FILES: readonly (readonly [what: string, path: () => string, code: str
     () =>
       writeUpscaler(tinyRrdbNet().map((t) => (t.name === 'conv_first.weight' ? { ...t, shape: [12, 9, 3, 1] } : t))),
     'ERR_MODEL_UNSUPPORTED',
-    /takes 9 channels/,
+    /9 input channels/,
   ],
   [
     'ten thousand blocks',
@@ -146,7 +146,7 @@ const BAD_FILES: readonly (readonly [what: string, path: () => string, code: str
     'a result that is no square',
     () => writeUpscaler(tinyCompactNet().map((t) => (t.name === 'body.8.weight' ? { ...t, shape: [30, 9, 3, 3] } : t))),
     'ERR_MODEL_UNSUPPORTED',
-    /30 channels/,
+    /30 output channels/,
   ],
   [
     'a file that is cut short',
