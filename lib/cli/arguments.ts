@@ -1,4 +1,4 @@
-// What a command line says: which command, and the text of each of its flags; or everything that is wrong with it.
+// Parses a command line into a command and the text of its flags, or reports everything that is wrong with it.
 
 import { closest } from '../core/errors.ts';
 import type { CommandLine } from './command-line.ts';
@@ -11,7 +11,7 @@ import { UsageError, type UsageProblem } from './usage-error.ts';
 
 /**
  * @param argv without node and script.
- * @returns undefined where help, the version or a completion was asked for and printed.
+ * @returns undefined if help, the version or a completion was requested and printed.
  * @throws UsageError with everything that is wrong.
  */
 export async function parseCommandLine(argv: readonly string[]): Promise<CommandLine | undefined> {
@@ -20,56 +20,56 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Command
   const given = completing ? words : withCommand(words);
   checkReservedNames(given);
   checkCompletion(given);
-  const complaints: string[] = [];
+  const messages: string[] = [];
   let parsed: Parsed | undefined;
   const named = COMMAND_NAMES.find((name) => name === given[0]);
   const take = (found: Parsed) => {
     parsed = found;
   };
   const parser = buildParser(scope, completing, take, named);
-  // As this throws nothing, yargs goes on and finds all that is wrong.
+  // This does not throw, so yargs continues and finds all problems.
   parser.fail((message, error) => {
-    complaints.push(message ?? error.message);
+    messages.push(message ?? error.message);
   });
   await parser.parseAsync([...given]);
-  const problems = [...explainAll(complaints, given, parsed), ...(parsed ? misused(parsed) : [])];
+  const problems = [...explainAll(messages, given, parsed), ...(parsed ? misused(parsed) : [])];
   if (problems.length === 0 && parsed) problems.push(...missingOperand(parsed));
   if (problems.length > 0) throw new UsageError(...problems);
   return parsed && { command: parsed.command, ...readOperand(parsed), ...readFlags(parsed) };
 }
 
-/** The short help, for who asks for nothing. */
+/** The short help, which is printed if there are no arguments. */
 export function shortHelp(): Promise<string> {
   return buildParser('common', false, () => {}).getHelp();
 }
 
-/** Takes a topic out of the words, and writes `help X` and `--help X` of a command as `X --help`. */
+/** Removes a help topic from the words, and rewrites `help X` and `--help X` of a command as `X --help`. */
 function readScope(argv: readonly string[]): { scope: Scope; words: readonly string[] } {
-  const behind = argv.length === 2 && argv[1] === 'help' && COMMAND_NAMES.some((name) => name === argv[0]);
+  const isSuffix = argv.length === 2 && argv[1] === 'help' && COMMAND_NAMES.some((name) => name === argv[0]);
   const words =
-    behind || argv[0] === 'help'
+    isSuffix || argv[0] === 'help'
       ? ['--help', ...argv.filter((word) => word !== 'help')]
       : argv.flatMap((word) => (/^--help=/.test(word) ? word.split('=') : [word]));
   const at = words.findIndex((word) => word === '--help' || word === '-h');
   if (at < 0) return { scope: 'none', words };
-  const about = words[at + 1];
-  if (about === undefined || about.startsWith('-')) return { scope: 'common', words };
+  const subject = words[at + 1];
+  if (subject === undefined || subject.startsWith('-')) return { scope: 'common', words };
   const others = words.filter((_, i) => i !== at + 1);
-  if (COMMAND_NAMES.some((name) => name === about)) return { scope: 'common', words: [about, ...others] };
+  if (COMMAND_NAMES.some((name) => name === subject)) return { scope: 'common', words: [subject, ...others] };
   const topics = [...Object.keys(TOPICS), 'all'];
-  if (topics.includes(about)) return { scope: about as Scope, words: others };
-  const near = closest(about, [...topics, ...COMMAND_NAMES]);
-  const remedy = /^\d+$/.test(about) ? 'The height is -H' : near ? `Did you mean '${near}'?` : 'Leave it out';
-  throw new UsageError(`Expected one of ${topics.join(', ')} for --help but received '${about}'. ${remedy}`);
+  if (topics.includes(subject)) return { scope: subject as Scope, words: others };
+  const near = closest(subject, [...topics, ...COMMAND_NAMES]);
+  const remedy = /^\d+$/.test(subject) ? 'The height is -H' : near ? `Did you mean '${near}'?` : 'Leave it out';
+  throw new UsageError(`Expected one of ${topics.join(', ')} for --help but received '${subject}'. ${remedy}`);
 }
 
-/** As in `sd-cli`, flags without a command say what is drawn. */
+/** As in `sd-cli`, flags without a command determine the task. */
 function withCommand(words: readonly string[]): readonly string[] {
-  const asks = words.some((word) => !['--help', '-h', '--version'].includes(word));
-  return words[0]?.startsWith('-') && asks ? [drawingCommand(words), ...words] : words;
+  const hasOther = words.some((word) => !['--help', '-h', '--version'].includes(word));
+  return words[0]?.startsWith('-') && hasOther ? [inferCommand(words), ...words] : words;
 }
 
-function drawingCommand(words: readonly string[]): GenerationCommand {
+function inferCommand(words: readonly string[]): GenerationCommand {
   const has = (...names: string[]) => words.some((word) => word.startsWith('-') && names.includes(nameOf(word)));
   if (has('mask')) return 'inpaint';
   if (has('img-cfg-scale')) return 'edit';
@@ -77,7 +77,7 @@ function drawingCommand(words: readonly string[]): GenerationCommand {
   return has('init-img', 'i') ? 'img2img' : 'txt2img';
 }
 
-/** The parser keeps its own entries under these names, and stumbles over those that every object has. */
+/** yargs has entries of its own under these names, and fails on the names of properties that every object has. */
 function checkReservedNames(words: readonly string[]): void {
   const reserved = ['_', '$0', ...Object.getOwnPropertyNames(Object.prototype)];
   const end = words.indexOf('--');
@@ -85,25 +85,21 @@ function checkReservedNames(words: readonly string[]): void {
   if (word) throw new UsageError(`Unknown flag ${word}. See diffuse --help`);
 }
 
-/** The parser prints the script whatever stands behind its name. */
+/** yargs prints the script whatever follows `completion`. */
 function checkCompletion([name, next]: readonly string[]): void {
   if (name !== 'completion' || next === undefined || next.startsWith('-')) return;
   throw new UsageError(`Expected nothing after diffuse completion but received '${next}'`);
 }
 
-/** What yargs complains of, in the words of this command line. */
-function explainAll(
-  complaints: readonly string[],
-  words: readonly string[],
-  parsed: Parsed | undefined,
-): UsageProblem[] {
+/** Rewords the problems that yargs found. */
+function explainAll(messages: readonly string[], words: readonly string[], parsed: Parsed | undefined): UsageProblem[] {
   const command = parsed?.command ?? COMMAND_NAMES.find((name) => name === words[0]);
   if (!command) {
-    const near = complaints.map((message) => /^Did you mean (.+)\?$/.exec(message)?.[1]).find((name) => name);
-    return complaints.length > 0 ? [unknownCommand(words[0] as string, near)] : [];
+    const near = messages.map((message) => /^Did you mean (.+)\?$/.exec(message)?.[1]).find((name) => name);
+    return messages.length > 0 ? [unknownCommand(words[0] as string, near)] : [];
   }
   const extra = parsed?.extra ?? [];
-  const strangers = complaints.flatMap((message) => explain(message, command, words, extra));
+  const strangers = messages.flatMap((message) => explain(message, command, words, extra));
   return extra.length > 0 ? [...strangers, unknownWord(extra[0] as string, command)] : strangers;
 }
 
@@ -115,7 +111,7 @@ function explain(
 ): UsageProblem[] {
   const [, unknown] = /^Unknown arguments?: (.+)$/s.exec(message) ?? [];
   if (unknown !== undefined) {
-    // The parser writes the empty word in quotes.
+    // yargs writes the empty word in quotes.
     const others = extra.flatMap((word) => (word || '""').split(', '));
     const names = unknown.split(', ').filter((name) => !others.includes(name));
     return names.map((name) => unknownFlag(asWritten(name, words), command));
@@ -132,7 +128,7 @@ function explain(
   ];
 }
 
-/** The parser takes a dash alone for the operand, and gives no word for it. */
+/** yargs accepts a single dash as the operand, but returns no word for it. */
 function missingOperand({ command, file }: Parsed): UsageProblem[] {
   const { operand = '' } = commandOf(command);
   if (!operand.startsWith('<') || file !== undefined) return [];
@@ -143,7 +139,7 @@ function asWritten(name: string, words: readonly string[]): string {
   return words.find((word) => word.startsWith('-') && nameOf(word) === name)?.replace(/=.*$/s, '') ?? `--${name}`;
 }
 
-/** Flags that are given more often than they may be, and switches with a value. */
+/** Flags given too often, and switches with a value. */
 function misused({ values }: Parsed): UsageProblem[] {
   return FLAGS.flatMap(({ name, repeats }) => {
     const value = values[name];

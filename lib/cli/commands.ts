@@ -1,4 +1,4 @@
-// The commands: what the help says of each, and what runs it.
+// The commands: their help, and the code that runs them.
 
 import type { CommandLine } from './command-line.ts';
 import { type CommandName, GENERATION_COMMANDS, type GenerationCommand } from './flag.ts';
@@ -6,17 +6,17 @@ import { type CommandName, GENERATION_COMMANDS, type GenerationCommand } from '.
 /** One command of the command line. */
 export interface Command {
   readonly name: CommandName;
-  /** What stands behind it, as yargs writes that: `<image>`, or `[image]` where it may be missing. */
+  /** The operand after it, in yargs's notation: `<image>`, or `[image]` if it is optional. */
   readonly operand?: '<image>' | '[image]' | '[file]';
-  /** How to call it; undefined where name and operand say all. */
+  /** How to call it; undefined if name and operand say it all. */
   readonly usage?: string;
   readonly summary: string;
   readonly examples: readonly string[];
-  /** Its code is loaded when it runs, to keep the start fast. */
+  /** Its code is loaded only when it runs, to start fast. */
   run(commandLine: CommandLine, signal: AbortSignal): Promise<void>;
 }
 
-const DRAWING: Record<GenerationCommand, Pick<Command, 'usage' | 'summary' | 'examples'>> = {
+const GENERATION: Record<GenerationCommand, Pick<Command, 'usage' | 'summary' | 'examples'>> = {
   txt2img: {
     usage: 'diffuse [txt2img] -p PROMPT [flags]',
     summary: 'generate an image from text',
@@ -52,7 +52,7 @@ export const COMMANDS: readonly Command[] = [
   ...GENERATION_COMMANDS.map((name): Command => {
     const run: Command['run'] = async (...given) =>
       (await import('./generate.ts')).runGenerate(given[0], name, given[1]);
-    return { name, ...DRAWING[name], run };
+    return { name, ...GENERATION[name], run };
   }),
   {
     name: 'upscale',

@@ -1,4 +1,4 @@
-// From the flags of ControlNets to the option `controls` of the API. Each flag may be given several times, for several controls.
+// Converts the flags of ControlNets to the option `controls` of the API. Each flag may be given several times, for several controls.
 
 import type { ControlOptions } from '../control/options.ts';
 import { toNumber } from '../core/values.ts';
@@ -6,17 +6,17 @@ import type { CommandLine } from './command-line.ts';
 import { FLAGS } from './flags.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What the name of an option of a control begins with, where {@link FLAGS} gives it. */
+/** The prefix of a control's option names in {@link FLAGS}. */
 const CONTROL_OPTION = 'controls[].';
 
-/** The option that a problem is of, in the names of {@link FLAGS}; those of other options stay as they are. */
+/** The name in {@link FLAGS} of an option of a control; other names are returned unchanged. */
 export function controlOption(name: string): string {
   return name === 'controls' ? `${CONTROL_OPTION}model` : name.replace(/^controls\[\d+\]\./, CONTROL_OPTION);
 }
 
 /**
- * @returns undefined where there is no control. Values are not checked yet.
- * @throws UsageError where it is not plain which values belong together.
+ * @returns undefined if there is no control. Values are not checked yet.
+ * @throws UsageError if it is unclear which values belong together.
  */
 export function readControlFlags({ flags, lists }: CommandLine): readonly ControlOptions[] | undefined {
   const setters = FLAGS.filter(({ option }) => option?.startsWith(CONTROL_OPTION));
@@ -32,9 +32,9 @@ export function readControlFlags({ flags, lists }: CommandLine): readonly Contro
   for (const { name, kind, option = '' } of given) {
     const values = lists[name] as readonly string[];
     if (values.length !== 1 && values.length !== count) {
-      const remedy = 'Give it once for all of them, or once for each';
+      const remedy = 'Give it once for all controls, or once for each';
       throw new UsageError(
-        `Expected --${name} ${count} times, for as many controls, but received it ${values.length} times. ${remedy}`,
+        `Expected --${name} ${count} times, once per control, but received it ${values.length} times. ${remedy}`,
       );
     }
     for (const [i, control] of controls.entries()) {

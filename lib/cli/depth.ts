@@ -1,4 +1,4 @@
-// `diffuse depth`: estimates how near everything in an image is, and writes that as an image.
+// `diffuse depth`: estimates the depth of an image and writes it as an image.
 
 import { loadDepthEstimator } from '../depth/depth-estimator.ts';
 import { readImage } from '../image/input.ts';
@@ -13,7 +13,7 @@ import { readRequest } from './request.ts';
 import { printJson } from './standard-output.ts';
 import { CommandWarnings } from './warnings.ts';
 
-/** @param signal ends the command at any moment, before the image is written or after, never within. */
+/** @param signal cancels the command at any time, except while the image is written. */
 export async function runDepth(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
   const problems = new Problems(commandLine);
   const model = textOf(commandLine.flags['depth-model']);

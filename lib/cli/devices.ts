@@ -1,4 +1,4 @@
-// `diffuse devices`: lists what models can run on.
+// `diffuse devices`: lists the devices that models can run on.
 
 import { listDevices } from '../loading/inspect.ts';
 import type { NativeDevice } from '../native/contract.ts';

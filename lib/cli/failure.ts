@@ -1,4 +1,4 @@
-// What a failed command tells its user: one message on standard error, with --json an object on standard output, and the exit code.
+// Reports a failed command: one message on standard error, an object on standard output with --json, and the exit code.
 
 import { DiffusionError, isArgumentError } from '../core/errors.ts';
 import type { CommandLine } from './command-line.ts';
@@ -8,22 +8,22 @@ import { UsageError, type UsageProblem } from './usage-error.ts';
 
 const FAILURE = 1;
 const USAGE = 2;
-/** What the shell reports of a program that SIGPIPE ended: 128 and the signal's number. */
+/** The exit status that shells report for SIGPIPE: 128 plus the signal's number. */
 const READER_GONE = 141;
 
-/** A failure, in the words of the command line. */
+/** A failure, in terms of the command line. */
 interface Failure {
   readonly code: string;
   readonly message: string;
-  /** Everything that is wrong with the command line, where that is what failed. */
+  /** All problems of the command line; empty for other failures. */
   readonly problems: readonly UsageProblem[];
 }
 
 /**
- * Prints a failure, without a stack trace unless it is a defect and `--verbose` asks for it.
+ * Prints a failure. The stack trace is printed only for a bug, with `--verbose`.
  *
- * @param json whether to print it as JSON, too.
- * @returns the exit code: 2 for a command line that cannot be right, 1 for anything else.
+ * @param json whether to print it as JSON too.
+ * @returns the exit code: 2 for an invalid command line, 1 for anything else.
  */
 export async function reportFailure(
   error: unknown,
@@ -33,7 +33,7 @@ export async function reportFailure(
   if (error instanceof ReaderGoneError) return READER_GONE;
   const { code, message, problems } = describeFailure(error, commandLine);
   process.stderr.write(`diffuse: ${message}\n`);
-  // The message is out already; a reader who has gone misses no more.
+  // The message was printed already. If nobody reads standard output, nothing is lost.
   if (json) await printJson({ error: { code, message, problems } }).catch(() => {});
   return problems.length > 0 ? USAGE : FAILURE;
 }

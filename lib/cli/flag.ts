@@ -1,4 +1,4 @@
-// What a flag of the command line is, the commands that have flags, and the topics of the help.
+// Flags of the command line, the commands that have them, and the topics of the help.
 
 import type { ControlOptions } from '../control/options.ts';
 import type { ConvertOptions } from '../convert/options.ts';
@@ -9,22 +9,22 @@ import type { FlagKind, Topic } from '../task/row.ts';
 import { TASKS, type TaskName } from '../task/task.ts';
 import type { UpscaleOptions } from '../upscaler/upscaler.ts';
 
-/** The commands that draw. */
+/** The commands that generate images. */
 export const GENERATION_COMMANDS = TASKS;
 
-/** Name of a command that draws: that of the method of a model which it calls. */
+/** Name of a command that generates images, which is also the name of the `Model` method that it calls. */
 export type GenerationCommand = TaskName;
 
 export type CommandName = GenerationCommand | 'upscale' | 'depth' | 'inspect' | 'convert' | 'devices' | 'metadata';
 
-/** The options of all commands that draw. */
+/** The options of all commands that generate images. */
 export type AnyGenerationOptions = InpaintOptions &
   EditOptions &
   Depth2ImgOptions &
   Pick<UpscaleOptions, 'tileSize'> &
   Pick<Txt2ImgOptions, 'hires'>;
 
-/** What the help can be asked about, with the headings that the flags of each stand under. */
+/** The topics of the help, with their headings. */
 export const TOPICS: Readonly<Record<Topic, string>> = {
   prompt: 'Prompt:',
   model: 'Model:',
@@ -42,20 +42,20 @@ export const TOPICS: Readonly<Record<Topic, string>> = {
 
 /** One flag of the command line. */
 export interface Flag {
-  /** Long name, that of stable-diffusion.cpp's `sd-cli` where it has the same thing. */
+  /** Long name. The same as in stable-diffusion.cpp's `sd-cli` if that has such a flag. */
   readonly name: string;
   readonly alias?: string;
   readonly description: string;
-  /** What its value is; a switch has none. */
+  /** The kind of its value; a switch has none. */
   readonly kind: FlagKind;
-  /** The value that a switch stands for, where that is one of several. */
+  /** The value that a switch sets, if it is one of several. */
   readonly value?: unknown;
   readonly topic: Topic;
-  /** Whether the short help of commands that draw shows it; its description then fits in a line of 80 columns. */
+  /** Whether it is in the short help of commands that generate images; its description must then fit in a line of 80 columns. */
   readonly common?: true;
-  /** Names that are listed in the help and completed by shells. Whether others are taken too, the option's check says. */
+  /** Names that the help lists and shells complete. The check of the option decides whether others are accepted too. */
   readonly choices?: readonly string[];
-  /** The option of the API that it sets; undefined for what concerns the command line alone. */
+  /** The option of the API that it sets; undefined for flags of the command line alone. */
   readonly option?:
     | keyof AnyGenerationOptions
     | `controls[].${keyof ControlOptions}`
@@ -65,12 +65,12 @@ export interface Flag {
     | keyof LoadOptions;
   /** Whether it may be given several times. */
   readonly repeats?: true;
-  /** The commands that have it. Default: all that draw. */
+  /** The commands that have it. Default: all that generate images. */
   readonly on?: readonly CommandName[];
 }
 
-/** Whether a command draws. */
-export function isDrawing(command: CommandName): command is GenerationCommand {
+/** Whether a command generates images. */
+export function isGeneration(command: CommandName): command is GenerationCommand {
   return GENERATION_COMMANDS.some((name) => name === command);
 }
 

@@ -1,4 +1,4 @@
-// All flags of the command line, and those of them that concern more than the drawing of an image.
+// All flags of the command line. Those that are not options of a task are defined here.
 
 import { CONVERSION_TYPES } from '../convert/options.ts';
 import { PRECISIONS } from '../loading/load-options.ts';
@@ -276,7 +276,7 @@ export const FLAGS: readonly Flag[] = [
   ...COMPUTE_FLAGS,
 ];
 
-/** Flags with others after one of them. */
+/** Inserts flags after one of them. */
 function withAfter(flags: readonly Flag[], name: string, others: readonly Flag[]): readonly Flag[] {
   const at = flags.findIndex((flag) => flag.name === name) + 1;
   return [...flags.slice(0, at), ...others, ...flags.slice(at)];

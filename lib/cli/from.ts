@@ -1,44 +1,47 @@
-// Images drawn again: what one says of how it was made, as options under those of the flags, and written out as a command line.
+// Reproduces images: reads the options of --from from an image's metadata, and formats options as a command line.
 
 import type { Txt2ImgOptions } from '../task/options.ts';
 import { type CommandLine, textOf } from './command-line.ts';
 import { type AnyGenerationOptions, type Flag, type GenerationCommand, hasFlag } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
-/** What --from adds to a command. */
-export interface Ground {
+/** The generation parameters of the image of --from. */
+export interface SourceParameters {
   readonly options: Partial<AnyGenerationOptions>;
-  /** What cannot be drawn again. */
+  /** What cannot be reproduced. */
   readonly warnings: readonly string[];
-  /** Name of the model that drew the image, where it says one. */
+  /** The name of the model that generated the image, if known. */
   readonly model: string | undefined;
 }
 
-const NOTHING: Ground = { options: {}, warnings: [], model: undefined };
+const NOTHING: SourceParameters = { options: {}, warnings: [], model: undefined };
 
 /**
  * Reads the image of --from.
  *
  * @throws as {@link readMetadata}.
  */
-export async function readGround({ flags }: CommandLine, command: GenerationCommand): Promise<Ground> {
+export async function readSourceParameters(
+  { flags }: CommandLine,
+  command: GenerationCommand,
+): Promise<SourceParameters> {
   const from = textOf(flags.from);
   if (from === undefined) return NOTHING;
-  // Most commands draw without one.
+  // Loaded only here, because most commands do not need it.
   const { readMetadata } = await import('../metadata/read-metadata.ts');
-  const { options: said, strength, warnings, model } = await readMetadata(from);
-  const { hires, ...others } = said;
-  const options: Partial<AnyGenerationOptions> = command === 'txt2img' ? said : others;
-  const told =
+  const { options: read, strength, warnings, model } = await readMetadata(from);
+  const { hires, ...others } = read;
+  const options: Partial<AnyGenerationOptions> = command === 'txt2img' ? read : others;
+  const ownWarnings =
     hires && command !== 'txt2img' ? [`The image was generated in two passes, which ${command} does not do`] : [];
-  const isOfStart =
+  const usesStrength =
     !hires && strength !== undefined && FLAGS.some((one) => one.name === 'strength' && hasFlag(command, one));
-  return { options: isOfStart ? { ...options, strength } : options, warnings: [...warnings, ...told], model };
+  return { options: usesStrength ? { ...options, strength } : options, warnings: [...warnings, ...ownWarnings], model };
 }
 
-/** The options of the flags over those of an image. Steps and noise levels say each other's number: what is given counts. */
-export function over(ground: Partial<AnyGenerationOptions>, given: AnyGenerationOptions): AnyGenerationOptions {
-  const { steps, scheduler, ...rest } = ground;
+/** Merges the options of the flags over those of an image. Steps and custom noise levels exclude each other: the given one wins. */
+export function mergeOptions(image: Partial<AnyGenerationOptions>, given: AnyGenerationOptions): AnyGenerationOptions {
+  const { steps, scheduler, ...rest } = image;
   const keepsSteps = given.scheduler === undefined || typeof given.scheduler === 'string';
   const keepsScheduler = given.steps === undefined || typeof scheduler === 'string';
   return {
@@ -49,7 +52,7 @@ export function over(ground: Partial<AnyGenerationOptions>, given: AnyGeneration
   };
 }
 
-/** The command line that draws with these options, as a POSIX shell takes it. */
+/** The command line that generates an image with these options, quoted for a POSIX shell. */
 export function formatCommand(options: Txt2ImgOptions): string {
   const words = FLAGS.filter((flag) => hasFlag('txt2img', flag)).flatMap((flag) => {
     const value = valueFor(flag, options);
@@ -62,7 +65,7 @@ export function formatCommand(options: Txt2ImgOptions): string {
   return ['diffuse', ...words].join(' ');
 }
 
-/** The value that a flag would have; undefined where it is not needed. */
+/** The value of a flag for these options; undefined if the flag is not needed. */
 function valueFor({ name, option, value }: Flag, options: Txt2ImgOptions): unknown {
   const [part, ofPart] = (option ?? '').split('.') as [keyof Txt2ImgOptions, string | undefined];
   const all = options[part];

@@ -1,4 +1,4 @@
-// `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: draw images and write them.
+// `diffuse txt2img`, `img2img`, `inpaint`, `edit` and `depth2img`: generate images and write them.
 
 import { quote } from '../core/errors.ts';
 import { EMBEDDED_MODEL } from '../core/package-files.ts';
@@ -16,7 +16,7 @@ import type { GenerationResult, Timings } from '../task/result.ts';
 import { ANY_MODEL } from '../task/task.ts';
 import type { CommandLine } from './command-line.ts';
 import type { AnyGenerationOptions, GenerationCommand } from './flag.ts';
-import { type Ground, over, readGround } from './from.ts';
+import { mergeOptions, readSourceParameters, type SourceParameters } from './from.ts';
 import { describeNoise } from './noise.ts';
 import { Output, STANDARD_OUTPUT } from './output.ts';
 import { inFlags, Problems } from './problems.ts';
@@ -27,45 +27,45 @@ import { printJson } from './standard-output.ts';
 import { formatBytes } from './units.ts';
 import { CommandWarnings } from './warnings.ts';
 
-/** Whether to print what the operations of the networks cost. */
+/** Whether to print a profile of the networks' operations. */
 const PROFILED = process.env.DIFFUSE_PROFILE === '1';
 
-/** @param signal ends the command at any moment, before an image is written or after, never within. */
+/** @param signal cancels the command at any time, except while an image is written. */
 export async function runGenerate(
   commandLine: CommandLine,
   command: GenerationCommand,
   signal: AbortSignal,
 ): Promise<void> {
-  const ground = await readGround(commandLine, command);
-  const { request, checked } = checkCommand(commandLine, command, ground, signal);
+  const from = await readSourceParameters(commandLine, command);
+  const { request, checked } = checkCommand(commandLine, command, from, signal);
   const output = new Output(commandLine, request.count);
   await output.checkFiles();
   if (request.previewPath !== undefined) await checkWritable(request.previewPath);
   const warnings = new CommandWarnings();
-  for (const warning of ground.warnings) warnings.tell(inFlags(warning, commandLine));
+  for (const warning of from.warnings) warnings.tell(inFlags(warning, commandLine));
   const images = await warnings.during(() => readImages(checked));
   const progress = await Progress.create(commandLine.flags);
   try {
     const start = performance.now();
     await using model = await openModel(request, signal, progress, warnings);
     const load = performance.now() - start;
-    if (ground.model !== undefined && ground.model !== model.info.name) {
+    if (from.model !== undefined && from.model !== model.info.name) {
       warnings.tell(
-        `The image was generated with the model ${quote(ground.model)}, and this is ${quote(model.info.name)}`,
+        `The image was generated with the model ${quote(from.model)}, but this model is ${quote(model.info.name)}`,
       );
     }
     if (request.verbose) log(`${describeModel(model.info)}; loaded in ${seconds(load)}`);
-    const drawn: Drawn[] = [];
+    const generated: GeneratedFile[] = [];
     let { seed } = checked;
     for (let i = 0; i < request.count; i++) {
       const options = withValues(checked, { ...images, seed });
-      const result = await draw(model, command, options, request.previewPath, progress, {
+      const result = await generate(model, command, options, request.previewPath, progress, {
         image: i + 1,
         images: request.count,
       });
       const file = await warnings.during(() => output.write(result.images[0] as RgbImage));
       const { seed: used, timings, loras, embeddings } = result;
-      drawn.push({ file, seed: used, timings, loras, embeddings });
+      generated.push({ file, seed: used, timings, loras, embeddings });
       const news = !request.json && (output.chooses || isRandom(request.options.seed));
       progress.finish(`${file}: seed ${used}, ${seconds(timings.total)}`, news);
       if (request.verbose) {
@@ -76,13 +76,13 @@ export async function runGenerate(
       seed = seedAfter(used, 1);
     }
     if (PROFILED) log(formatProfile(await model.profile()));
-    if (request.json) await printJson({ ...report(drawn, load), warnings: warnings.all });
+    if (request.json) await printJson({ ...report(generated, load), warnings: warnings.all });
   } finally {
     progress.stop();
   }
 }
 
-/** Whether a seed is drawn at random. */
+/** Whether a seed is chosen at random. */
 function isRandom(seed: number | bigint | undefined): boolean {
   return seed === undefined || seed === -1;
 }
@@ -90,10 +90,10 @@ function isRandom(seed: number | bigint | undefined): boolean {
 /** The options that are images. */
 const IMAGES = ['image', 'mask', 'depth'] as const;
 
-/** The options of a command, checked as far as that goes without its model. */
+/** The options of a command, checked as far as possible without the model. */
 type Checked = CheckedGenerationOptions & { readonly [Name in (typeof IMAGES)[number]]?: unknown };
 
-interface Drawn {
+interface GeneratedFile {
   readonly file: string;
   readonly seed: number | bigint;
   readonly timings: Timings;
@@ -101,16 +101,16 @@ interface Drawn {
   readonly embeddings: GenerationResult['embeddings'];
 }
 
-/** Finds what is wrong before the model is loaded, as far as that does not depend on the model. */
+/** Checks everything that does not depend on the model, before it is loaded. */
 function checkCommand(
   commandLine: CommandLine,
   command: GenerationCommand,
-  ground: Ground,
+  from: SourceParameters,
   signal: AbortSignal,
 ): { readonly request: Request; readonly checked: Checked } {
   const problems = new Problems(commandLine);
   const given = readRequest(commandLine, problems);
-  const request = { ...given, options: over(ground.options, given.options) };
+  const request = { ...given, options: mergeOptions(from.options, given.options) };
   const { source, load, options, count, previewPath } = request;
   problems.attempt(() => checkSource(source ?? EMBEDDED_MODEL));
   problems.attempt(() => checkLoadOptions(load, loadAddon()));
@@ -127,7 +127,7 @@ function checkCommand(
   return { request, checked: checked as Checked };
 }
 
-/** Reads the images of a command, once for all that it draws and before the model is loaded. */
+/** Reads the input images of a command, once for all generated images and before the model is loaded. */
 async function readImages(checked: Checked): Promise<Partial<Checked>> {
   const { controls, maxPixels } = checked;
   const given = IMAGES.filter((name) => checked[name] !== undefined);
@@ -137,8 +137,8 @@ async function readImages(checked: Checked): Promise<Partial<Checked>> {
     ),
     Promise.all(controls.map(({ image }) => readImage(image, 'image', maxPixels))),
   ]);
-  const led = controls.map((control, i) => ({ ...control, image: hints[i] as Pixels }));
-  return { ...Object.fromEntries(images), controls: led };
+  const controlsWithImages = controls.map((control, i) => ({ ...control, image: hints[i] as Pixels }));
+  return { ...Object.fromEntries(images), controls: controlsWithImages };
 }
 
 function openModel(
@@ -157,7 +157,7 @@ function openModel(
   });
 }
 
-async function draw(
+async function generate(
   model: Model,
   command: GenerationCommand,
   options: Checked,
@@ -166,7 +166,7 @@ async function draw(
   which: Readonly<Record<string, number>>,
 ): Promise<GenerationResult> {
   progress.start('sampling', options.steps, which);
-  // Options that were checked are options, too.
+  // Checked options are valid options too.
   const run = model[command](options as unknown as AnyGenerationOptions);
   for await (const { index, total, preview } of run) {
     progress.step(index + 1, total);
@@ -204,14 +204,14 @@ function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
-/** One line for scripts. Times are in milliseconds, memory in bytes. */
-function report(drawn: readonly Drawn[], load: number): object {
+/** The output of --json. Times are in milliseconds, memory in bytes. */
+function report(generated: readonly GeneratedFile[], load: number): object {
   return {
-    files: drawn.map(({ file }) => file),
-    seeds: drawn.map(({ seed }) => seed),
-    timings: { load, images: drawn.map(({ timings }) => timings) },
-    loras: drawn[0]?.loras ?? [],
-    embeddings: drawn[0]?.embeddings ?? [],
+    files: generated.map(({ file }) => file),
+    seeds: generated.map(({ seed }) => seed),
+    timings: { load, images: generated.map(({ timings }) => timings) },
+    loras: generated[0]?.loras ?? [],
+    embeddings: generated[0]?.embeddings ?? [],
     peakMemory: process.resourceUsage().maxRSS * 1024,
   };
 }

@@ -1,12 +1,12 @@
-// What a word or a flag that a command does not have was meant to be.
+// Suggestions for unknown flags, commands and words.
 
 import { closest } from '../core/errors.ts';
 import { COMMAND_NAMES, commandOf } from './commands.ts';
-import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isDrawing } from './flag.ts';
+import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isGeneration } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import type { UsageProblem } from './usage-error.ts';
 
-/** What other programs (AUTOMATIC1111, ComfyUI, diffusers, older `sd-cli`) call what a flag here is for. */
+/** Names of the flags in other programs (AUTOMATIC1111, ComfyUI, diffusers, older `sd-cli`). */
 const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   'batch-count': [
     'batch-size',
@@ -46,13 +46,13 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   'zero-terminal-snr': ['zsnr', 'ztsnr', 'zero-snr', 'rescale-betas-zero-snr'],
 };
 
-/** Flags of `sd-cli` for what this package has no part of. */
-const NEEDLESS = [
+/** Flags of `sd-cli` that are not needed here. */
+const UNNEEDED = [
   ...['vae-tiling', 'vae-on-cpu', 'clip-on-cpu', 'control-net-cpu', 'offload-to-cpu', 'diffusion-fa', 'fa'],
   ...['diffusion-conv-direct', 'vae-conv-direct', 'mmap', 'color'],
 ];
 
-/** Remedies for flags that stand for something else here. */
+/** Remedies for flags that have no single counterpart here. */
 const REMEDIES: Readonly<Record<string, string>> = {
   size: 'Write --width and --height',
   resolution: 'Write --width and --height',
@@ -63,19 +63,19 @@ const REMEDIES: Readonly<Record<string, string>> = {
   cpu: 'Did you mean --device cpu?',
   cuda: 'Did you mean --device? See diffuse devices',
   'help-all': 'Did you mean --help all?',
-  quiet: 'Off a terminal next to nothing is printed; --progress none leaves the bar out on one',
-  q: 'Off a terminal next to nothing is printed; --progress none leaves the bar out on one',
+  quiet: 'Use --progress none to hide the progress bar; without a terminal almost nothing is printed',
+  q: 'Use --progress none to hide the progress bar; without a terminal almost nothing is printed',
 };
 
-/** What a drawing command needs to be the one that is meant, where it is not named. */
-const MEANT_BY: Partial<Record<CommandName, string>> = {
+/** The flags that select a command if its name is left out. */
+const SELECTED_BY: Partial<Record<CommandName, string>> = {
   img2img: '--init-img',
   inpaint: '--init-img and --mask',
   edit: '--img-cfg-scale',
   depth2img: '--depth',
 };
 
-/** Words that other programs have as commands. */
+/** Commands of other programs. */
 const WORDS: Readonly<Record<string, string>> = {
   version: 'diffuse --version',
   generate: 'diffuse txt2img',
@@ -93,31 +93,31 @@ const WORDS: Readonly<Record<string, string>> = {
   gpus: 'diffuse devices',
 };
 
-/** The name in a flag as it was written, `steps` in `--steps=3`. */
+/** The name in a flag as typed: `steps` in `--steps=3`. */
 export function nameOf(word: string): string {
   return word.replace(/^--?/, '').replace(/=.*$/s, '');
 }
 
-/** @param written the flag as it stands in the command line, without its value. */
+/** @param written the flag as typed, without its value. */
 export function unknownFlag(written: string, command: CommandName): UsageProblem {
   const name = nameOf(written);
   const other = FLAGS.find((flag) => flag.name === name || flag.alias === name);
   if (other) {
-    const message = `Expected a flag of diffuse ${command} but received ${written}. It goes with ${owners(other)}`;
+    const message = `Expected a flag of diffuse ${command} but received ${written}. It is a flag of ${owners(other)}`;
     return { message, name: written };
   }
   const remedy = remedyFor(name, written, command);
   return { message: `Unknown flag ${written}. ${remedy}`, name: written };
 }
 
-/** The commands that have a flag, and what stands for their names. */
+/** Lists the commands that have a flag, and the flags that select them. */
 function owners(flag: Flag): string {
   const all = COMMAND_NAMES.filter((name) => hasFlag(name, flag));
   if (GENERATION_COMMANDS.every((name) => all.includes(name))) return 'the commands that generate images';
   return enumerate(
     all.map((name) => {
-      const meant = MEANT_BY[name];
-      return meant && meant !== `--${flag.name}` ? `${name} (${meant})` : name;
+      const selector = SELECTED_BY[name];
+      return selector && selector !== `--${flag.name}` ? `${name} (${selector})` : name;
     }),
   );
 }
@@ -131,7 +131,7 @@ function remedyFor(name: string, written: string, command: CommandName): string 
   const remedy = REMEDIES[name];
   if (remedy) return remedy;
   const plain = name.replaceAll('_', '-').toLowerCase();
-  if (NEEDLESS.includes(plain)) return 'It is of sd-cli, and nothing here needs it: leave it out';
+  if (UNNEEDED.includes(plain)) return 'This flag of sd-cli is not needed here. Leave it out';
   const letter = name.length > 1 && !written.startsWith('--') && known.find(({ alias }) => alias === name[0]);
   if (letter) return `Write -${name[0]} ${name.slice(1)}`;
   const synonym = Object.keys(SYNONYMS).find((flag) => SYNONYMS[flag]?.includes(plain));
@@ -139,15 +139,15 @@ function remedyFor(name: string, written: string, command: CommandName): string 
   return near ? `Did you mean --${near}?` : `See diffuse ${command} --help`;
 }
 
-/** Of this command before those of others. */
+/** Prefers the flags of this command. */
 function closestFlag(name: string, known: readonly Flag[]): string | undefined {
   const names = (flags: readonly Flag[]) => flags.map((flag) => flag.name);
   return closest(name, names(known)) ?? closest(name, names(FLAGS));
 }
 
 /**
- * @param word that stands where a command would.
- * @param near the command that yargs takes it for.
+ * @param word the word in place of a command.
+ * @param near the command that yargs suggests.
  */
 export function unknownCommand(word: string, near: string | undefined): UsageProblem {
   const meant = WORDS[word.toLowerCase()] ?? (near && `diffuse ${near}`);
@@ -158,10 +158,10 @@ export function unknownCommand(word: string, near: string | undefined): UsagePro
   };
 }
 
-/** @param word the first that stands behind a command and its operand. */
+/** @param word the first word after a command and its operand. */
 export function unknownWord(word: string, command: CommandName): UsageProblem {
   const { operand } = commandOf(command);
-  if (isDrawing(command)) {
+  if (isGeneration(command)) {
     return { message: `Expected flags but received '${word}'. Give the prompt with -p, in quotes` };
   }
   const expected = operand ? `one ${operand.slice(1, -1)}` : 'nothing';

@@ -1,4 +1,4 @@
-// `diffuse inspect`: shows what the files of a model hold, and what is missing of it.
+// `diffuse inspect`: shows the contents of a model's files, and what is missing.
 
 import { inspectModel } from '../loading/inspect.ts';
 import { checkSource, type ModelSource } from '../loading/source.ts';
@@ -10,20 +10,20 @@ import { readRequest } from './request.ts';
 import { print, printJson } from './standard-output.ts';
 import { formatBytes, formatTable } from './units.ts';
 
-/** What goes with a model, for people. */
+/** Display names of files that are not models. */
 const KINDS = {
   lora: 'LoRA',
-  embedding: 'embedding of textual inversion',
+  embedding: 'textual inversion embedding',
   controlnet: 'ControlNet',
-  taesd: 'TAESD, a small VAE',
+  taesd: 'TAESD, a tiny autoencoder',
   upscaler: 'upscaler',
   depth: 'depth estimator',
 };
 
-/** The flags that give the parts of a model. */
+/** The flags for the parts of a model. */
 const FLAGS_OF_PARTS = { unet: 'diffusion-model', text_encoder: 'clip_l', text_encoder_2: 'clip_g', vae: 'vae' };
 
-/** How many names of a list are shown; --json gives all. */
+/** Maximum number of names shown of a list; --json has all. */
 const SHOWN = 10;
 
 export async function runInspect(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
@@ -41,18 +41,18 @@ export async function runInspect(commandLine: CommandLine, signal: AbortSignal):
 
 function describeInspection(found: NativeInspection): string {
   const { files, kind, family, layout, components, prediction, noise, absent } = found;
-  const goesWithModel = kind !== undefined && kind !== 'model';
+  const isOther = kind !== undefined && kind !== 'model';
   return [
     formatTable([
       ...files.map(({ path, format, bytes, tensors }) => [
         'file',
         `${path} (${format}, ${formatBytes(bytes)}, ${tensors} tensors)`,
       ]),
-      ...(goesWithModel ? [['kind', KINDS[kind]]] : [['family', family ?? 'none that is known']]),
+      ...(isOther ? [['kind', KINDS[kind]]] : [['family', family ?? 'unknown']]),
       ...(layout ? [['layout', layout]] : []),
       ...(prediction && noise ? [['predicts', `${prediction}, ${describeNoise(noise)}`]] : []),
       ...components.map((component) => [component.kind, describeComponent(component)]),
-      ...absent.map((part) => [part, `missing: --${FLAGS_OF_PARTS[part]} or --model gives it`]),
+      ...absent.map((part) => [part, `missing: use --${FLAGS_OF_PARTS[part]} or --model`]),
     ]),
     ...describeNames('missing', found.missing),
     ...describeNames('mismatched', found.mismatched),

@@ -5,11 +5,11 @@ import { parseCommandLine, shortHelp } from './arguments.ts';
 import type { CommandLine } from './command-line.ts';
 import { commandOf } from './commands.ts';
 
-/** Exit codes of a process that a signal ends: 128 and the signal's number. */
+/** Exit codes of a process that was ended by a signal: 128 plus the signal's number. */
 const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-/** Milliseconds that a command has to end after a signal. One that waits for a file system might never. */
-const PATIENCE = 5000;
-/** Milliseconds within which two signals are one press of Ctrl-C: the terminal and npx both send it. */
+/** Milliseconds that a command has to finish after a signal: one that waits for a file system might never finish. */
+const GRACE_PERIOD = 5000;
+/** Two signals within this many milliseconds are one press of Ctrl-C: the terminal and npx both send it. */
 const ONE_PRESS = 500;
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -23,7 +23,7 @@ async function main(argv: readonly string[]): Promise<number> {
       }
       interrupted = { by: name, at: performance.now() };
       controller.abort();
-      setTimeout(endAtOnce, PATIENCE, name).unref();
+      setTimeout(endAtOnce, GRACE_PERIOD, name).unref();
     });
   }
   let commandLine: CommandLine | undefined;
@@ -41,13 +41,13 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Does what the system does with a signal that nobody listens to. */
+/** Applies the system's default action for a signal. */
 function endAtOnce(signal: NodeJS.Signals): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 }
 
-// A reader that goes away shows in the call that writes; without these listeners it would end the process with a stack trace.
+// A closed pipe is reported to the call that writes. Without these listeners it would also end the process with a stack trace.
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
 process.exitCode = await main(process.argv.slice(2));

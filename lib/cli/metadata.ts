@@ -1,4 +1,4 @@
-// `diffuse metadata`: shows how an image was made, and the command that draws it again.
+// `diffuse metadata`: shows how an image was generated, and the command that reproduces it.
 
 import { quote } from '../core/errors.ts';
 import { EMBEDDED_MODEL } from '../core/package-files.ts';
@@ -16,9 +16,9 @@ export async function runMetadata({ file, flags }: CommandLine): Promise<void> {
   await print(`${metadata.raw}\n\n${formatCommand(metadata.options)}\n`);
   const { model, warnings } = metadata;
   const other = model !== undefined && model !== modelName({ model: EMBEDDED_MODEL });
-  const told = other
-    ? [`The image was generated with the model ${quote(model)}, which is given with -m`, ...warnings]
+  const all = other
+    ? [`The image was generated with the model ${quote(model)}. Give its path with -m`, ...warnings]
     : warnings;
   const { tell } = new CommandWarnings();
-  for (const warning of told) tell(inFlags(warning, undefined));
+  for (const warning of all) tell(inFlags(warning, undefined));
 }

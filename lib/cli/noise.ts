@@ -1,4 +1,4 @@
-// The noise that a model was trained with, in a line for people.
+// Describes a model's noise levels in one line.
 
 import type { NativeNoise } from '../native/contract.ts';
 

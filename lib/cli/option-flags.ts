@@ -1,4 +1,4 @@
-// The flags that set options of the tasks: those of the rows of options, and those of ControlNets.
+// The flags that set options of tasks: those from the option rows, and those of ControlNets.
 
 import { HIRES_PARTS } from '../task/hires-rows.ts';
 import type { FlagColumn, Topic } from '../task/row.ts';
@@ -6,7 +6,7 @@ import { type AnyRow, ROW_LIST } from '../task/rows.ts';
 import { TASKS } from '../task/task.ts';
 import type { Flag } from './flag.ts';
 
-/** The flags of all rows, in their order. */
+/** The flags of all rows, in order. */
 const ROW_FLAGS: readonly Flag[] = [
   ...ROW_LIST.flatMap(([name, row]) => flagsOf(name, row)),
   ...Object.entries(HIRES_PARTS).flatMap(([name, row]) =>
@@ -14,7 +14,7 @@ const ROW_FLAGS: readonly Flag[] = [
   ),
 ];
 
-/** The flags of the rows that the help shows under a topic. */
+/** The flags of the rows under a help topic. */
 export function rowFlags(topic: Topic): readonly Flag[] {
   return ROW_FLAGS.filter((flag) => flag.topic === topic);
 }

@@ -1,4 +1,4 @@
-// Where the images of a command go: to the file that -o names, to a free name, or to standard output.
+// Writes the images of a command: to the file of -o, under an unused name, or to standard output.
 
 import { open, readdir, rm } from 'node:fs/promises';
 import { toNumber } from '../core/values.ts';
@@ -10,13 +10,13 @@ import { type CommandLine, textOf } from './command-line.ts';
 import type { Problems } from './problems.ts';
 import { print } from './standard-output.ts';
 
-/** `-o` of an image that goes to standard output. */
+/** The value of `-o` that writes to standard output. */
 export const STANDARD_OUTPUT = '-';
 
 /** A printf directive for the image's number: `%d`, `%3d`, `%03d`. */
 const NUMBER = /%(0?)(\d{0,2})d/;
 
-/** Images where -o names no file, and what may be there already. */
+/** The default file name, and the names that may exist already. */
 const DEFAULT = 'output.png';
 const DEFAULTS = /^output(?:_(\d{1,15}))?\.png$/;
 
@@ -29,19 +29,19 @@ export class Output {
   readonly #quality: unknown;
   #written = 0;
 
-  /** @param count how many images there will be. */
+  /** @param count number of images to write. */
   constructor({ flags }: CommandLine, count: number) {
     this.#named = textOf(flags.output);
     this.#count = count;
     this.#quality = toNumber(flags.quality);
   }
 
-  /** Whether the command line does not say under which names the images will be found. */
+  /** Whether the names of the images are chosen here and not given on the command line. */
   get chooses(): boolean {
     return this.#named === undefined;
   }
 
-  /** Checks what can be known without a look at the file system. */
+  /** Checks everything that does not depend on the file system. */
   checkUse({ flags }: CommandLine, problems: Problems): void {
     this.#checkFormat(problems);
     if (this.#named !== STANDARD_OUTPUT) return;
@@ -63,7 +63,7 @@ export class Output {
   }
 
   /**
-   * Checks before any work that all images can be written.
+   * Checks before any work starts that all images can be written.
    *
    * @throws DiffusionError `ERR_WRITE` for a file that cannot be written.
    */
@@ -76,7 +76,7 @@ export class Output {
   /**
    * Writes the next image.
    *
-   * @returns where it is.
+   * @returns its path.
    */
   async write(image: Image): Promise<string> {
     const index = this.#written++;
@@ -88,25 +88,25 @@ export class Output {
     return this.#writeTo(nameOf(this.#named, index, this.#count), image);
   }
 
-  /** What was drawn is worth more than its format: where that cannot hold it, as WebP no side over 16,383, it becomes a PNG. */
+  /** If the format cannot hold the image (a WebP side has at most 16,383 pixels), writes a PNG rather than lose it. */
   async #writeTo(path: string, image: Image): Promise<string> {
     try {
       await image.save(path, { quality: this.#quality as number | undefined });
       return path;
     } catch (error) {
       const instead = `${path}.png`;
-      if (namedFormat(path) === 'png' || !(await take(instead))) throw error;
+      if (namedFormat(path) === 'png' || !(await reserve(instead))) throw error;
       await saveOrRemove(image, instead);
       warn(`${(error as Error).message}. It was written as '${instead}'`);
       return instead;
     }
   }
 
-  /** Takes a name before it writes, so that two commands in one folder take two. */
+  /** Reserves a name before it writes, so that two commands in one folder do not use the same. */
   async #writeWhereFree(image: Image): Promise<string> {
     for (;;) {
       const path = await freeName(this.#count);
-      if (!(await take(path))) continue;
+      if (!(await reserve(path))) continue;
       await saveOrRemove(image, path);
       return path;
     }
@@ -114,8 +114,8 @@ export class Output {
 }
 
 /**
- * The name of one of several images, by the rules of `sd-cli`: a pattern with `%d` counts from 0; without one, several
- * images get `_1`, `_2`, ... before the extension, and a single one the name as it is.
+ * The name of one of several images, by the rules of `sd-cli`: a pattern with `%d` counts from 0. Without a pattern,
+ * several images get `_1`, `_2`, ... before the extension, and a single one keeps the name.
  */
 function nameOf(output: string, index: number, count: number): string {
   if (NUMBER.test(output)) {
@@ -126,7 +126,7 @@ function nameOf(output: string, index: number, count: number): string {
   return count === 1 ? output : output.replace(/(\.[^./\\]*)?$/, `_${index + 1}$1`);
 }
 
-/** The default name, with the number after the highest that is there. */
+/** The default name, numbered after the highest existing number. */
 async function freeName(count: number): Promise<string> {
   const numbers = (await readdir('.'))
     .map((file) => DEFAULTS.exec(file))
@@ -135,7 +135,7 @@ async function freeName(count: number): Promise<string> {
   return next === 1 && count === 1 ? DEFAULT : `output_${next}.png`;
 }
 
-/** Writes to a name that was taken. */
+/** Writes to a reserved name. */
 async function saveOrRemove(image: Image, path: string): Promise<void> {
   try {
     await image.save(path);
@@ -145,8 +145,8 @@ async function saveOrRemove(image: Image, path: string): Promise<void> {
   }
 }
 
-/** Makes an empty file; false where there is one. */
-async function take(path: string): Promise<boolean> {
+/** Creates an empty file; false if one exists. */
+async function reserve(path: string): Promise<boolean> {
   try {
     await (await open(path, 'wx')).close();
     return true;

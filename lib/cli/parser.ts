@@ -1,38 +1,38 @@
-// The commands and flags as yargs is told of them: it parses them, prints their help and completes them in shells.
+// Defines the commands and flags for yargs, which parses them, prints help and completes them in shells.
 
 import yargs, { type Argv, type Options } from 'yargs';
 import { PACKAGE_VERSION } from '../core/version.ts';
 import type { Topic } from '../task/row.ts';
 import { COMMANDS, type Command } from './commands.ts';
-import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isDrawing, TOPICS } from './flag.ts';
+import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isGeneration, TOPICS } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
 /**
- * What the help shows: the flags of a topic, all flags, or the usual ones; none where it is not asked for, since yargs lays it out with
- * every command.
+ * The flags in the help: those of a topic, all, or the common ones; `none` if no help is requested, because yargs formats the help
+ * with every command.
  */
 export type Scope = Topic | 'all' | 'common' | 'none';
 
-/** What yargs made of a command line with a command. */
+/** A command line with a command, parsed by yargs. */
 export interface Parsed {
   readonly command: CommandName;
-  /** What stands behind the command, where it takes something. */
+  /** The operand after the command. */
   readonly file: string | undefined;
-  /** Words behind that. */
+  /** Words after the operand. */
   readonly extra: readonly string[];
-  /** By the long names of flags: texts, several in an array, or whether a switch is on. */
+  /** Values by the long names of flags: a text, an array of texts, or whether a switch is on. */
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-/** What the types of yargs lack. */
+/** Missing in the types of yargs. */
 interface UsageConfiguration {
   usageConfiguration(settings: { 'hide-types': boolean }): Argv;
 }
 
 /**
- * @param completing whether a shell asks what a word may become.
- * @param take is given the command that a parsed command line holds.
- * @param named the command that it begins with: what concerns others alone is left out, to keep the start fast.
+ * @param completing whether a shell requests completions.
+ * @param take receives the parsed command line.
+ * @param named the command that it begins with. Everything for other commands is left out, to start fast.
  */
 export function buildParser(
   scope: Scope,
@@ -41,7 +41,7 @@ export function buildParser(
   named?: CommandName,
 ): Argv {
   const parser = (yargs([]) as Argv & UsageConfiguration)
-    // All flags but switches take a text as far as the parser knows, so the types that it would show say nothing.
+    // For yargs all flags except switches are text, so the types that it would show are of no use.
     .usageConfiguration({ 'hide-types': true })
     .parserConfiguration({
       'camel-case-expansion': false,
@@ -62,7 +62,7 @@ export function buildParser(
     .help('help', 'print help; --help all or TOPIC for more')
     .alias('help', 'h')
     .exitProcess(false);
-  // Pages about a topic have no list of commands.
+  // The help of a topic does not list commands.
   const listed = completing || scope === 'common';
   for (const command of COMMANDS.filter(({ name }) => !named || name === named)) {
     const { name, operand = '', summary } = command;
@@ -81,7 +81,7 @@ export function buildParser(
   return named ? parser : describeWhole(parser, scope, completing);
 }
 
-/** What the parser knows before a command: flags to show and to complete. */
+/** The help and completions without a command. */
 function describeWhole(parser: Argv, scope: Scope, completing: boolean): Argv {
   const flags = FLAGS.filter((flag) => GENERATION_COMMANDS.some((name) => hasFlag(name, flag))).filter(
     (flag) => completing || scope !== 'common' || hasFlag('txt2img', flag) || flag.name === 'init-img',
@@ -98,20 +98,20 @@ function describeWhole(parser: Argv, scope: Scope, completing: boolean): Argv {
 function describeCommand(inner: Argv, command: Command, scope: Scope, completing: boolean): Argv {
   const { name, operand = '', usage = `diffuse ${name} ${operand} [flags]`, summary, examples } = command;
   const flags = FLAGS.filter((flag) => hasFlag(name, flag));
-  const options = flags.map((flag) => [flag.name, toYargs(flag, scope, completing, isDrawing(name))]);
+  const options = flags.map((flag) => [flag.name, toYargs(flag, scope, completing, isGeneration(name))]);
   inner
     .usage(`${usage.replace(/ {2,}/, ' ')}\n\n${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
     .options(Object.fromEntries(options));
   if (scope !== 'common') return inner;
   for (const example of examples) inner.example(example, '');
-  return isDrawing(name) ? inner.epilog(more(name)) : inner;
+  return isGeneration(name) ? inner.epilog(more(name)) : inner;
 }
 
 function more(command: string): string {
   return `More flags: diffuse ${command} --help TOPIC, or --help all.\nTopics: ${Object.keys(TOPICS).join(', ')}`;
 }
 
-/** @param selected whether the short help shows the common flags alone, and leaves out what they may be. */
+/** @param selected whether the short help shows only the common flags, without their choices. */
 function toYargs(flag: Flag, scope: Scope, completing: boolean, selected: boolean): Options {
   const { alias, kind, topic, choices, common = false } = flag;
   const short = scope === 'common';
@@ -120,7 +120,7 @@ function toYargs(flag: Flag, scope: Scope, completing: boolean, selected: boolea
   return {
     ...(kind === 'switch' ? { type: 'boolean' } : { type: 'string', nargs: 1 }),
     ...(alias ? { alias } : {}),
-    // A name may be written otherwise and means the same: what is taken, the option's check says.
+    // Other spellings of a name may be valid too; the check of the option decides.
     ...(completing && choices ? { choices } : {}),
     group: short ? 'Options:' : TOPICS[topic],
     description: `${flag.description}${listed}`,
@@ -128,7 +128,7 @@ function toYargs(flag: Flag, scope: Scope, completing: boolean, selected: boolea
   };
 }
 
-/** What a shell offers: what yargs finds, without one-letter names as long flags; files where a flag takes any text. */
+/** Completions: those of yargs, without one-letter names as long flags, and files for flags that take any text. */
 function complete(
   _current: string,
   _argv: unknown,

@@ -1,4 +1,4 @@
-// Everything that is wrong with a command line, gathered before any work and told at once, in the names of its flags.
+// Collects all problems of a command line before any work starts and reports them together, by the names of its flags.
 
 import { type ArgumentError, argumentError, isArgumentError } from '../core/errors.ts';
 import { IMAGE_INPUT } from '../image/input.ts';
@@ -8,7 +8,7 @@ import type { Flag } from './flag.ts';
 import { FLAGS } from './flags.ts';
 import { UsageError, type UsageProblem } from './usage-error.ts';
 
-/** Gathers what is wrong with a command line. */
+/** Collects the problems of a command line. */
 export class Problems {
   readonly #commandLine: CommandLine;
   readonly #all: UsageProblem[] = [];
@@ -21,7 +21,7 @@ export class Problems {
     this.#all.push({ message });
   }
 
-  /** Runs a check that throws what is wrong, and takes that over. */
+  /** Runs a check and adds the problems that it throws. */
   attempt<T>(check: () => T): T | undefined {
     try {
       return check();
@@ -39,7 +39,7 @@ export class Problems {
   }
 }
 
-/** The problems of options of the API as those of the flags that set them. */
+/** Converts problems of API options to problems of the flags that set them. */
 export function problemsInFlags({ problems }: ArgumentError, commandLine: CommandLine | undefined): UsageProblem[] {
   return problems.map((problem) => {
     const named = {
@@ -53,7 +53,7 @@ export function problemsInFlags({ problems }: ArgumentError, commandLine: Comman
   });
 }
 
-/** A message of the API that names its options as such, with the flags that set them in their place. */
+/** Replaces the options that a message of the API mentions with the flags that set them. */
 export function inFlags(message: string, commandLine: CommandLine | undefined): string {
   return message.replace(/(?:the )?option `([\w.]+)`/g, (whole, option: string) => {
     const flag = setterOf(option, commandLine);
@@ -61,7 +61,7 @@ export function inFlags(message: string, commandLine: CommandLine | undefined): 
   });
 }
 
-/** What sets an option, or several of them in a row: `width x height`. */
+/** The flag that sets an option, or those of several options in one name: `width x height`. */
 function flagName(name: string, commandLine: CommandLine | undefined): string {
   const flag = setterOf(name, commandLine);
   if (flag) return `--${flag.name}`;
@@ -70,9 +70,9 @@ function flagName(name: string, commandLine: CommandLine | undefined): string {
   );
 }
 
-/** The flag of an option, of several the one that was given. */
+/** The flag of an option; of several, the one that was given. */
 function setterOf(option: string, commandLine: CommandLine | undefined): Flag | undefined {
-  // A part of an option's value has its own name, `targetSize.width`.
+  // A property of an option has a name of its own: `targetSize.width`.
   const wanted = [controlOption(option), option, option.split('.')[0]];
   const groups = wanted.map((name) => FLAGS.filter(({ option: set }) => set !== undefined && set === name));
   const setters = groups.find((group) => group.length > 0) ?? [];

@@ -1,11 +1,11 @@
-// The table that `DIFFUSE_PROFILE=1` prints: what the operations of the networks cost.
+// The table that `DIFFUSE_PROFILE=1` prints: a profile of the networks' operations.
 
 import type { NativeProfileEntry } from '../native/contract.ts';
 import { formatTable } from './units.ts';
 
 const HEADINGS = ['network', 'operation', 'calls', 'seconds', 'share', 'GFLOP', 'GFLOP/s', 'GB/s'];
 
-/** A row for each kind of operation of each network, and a last one for all. */
+/** One row per kind of operation and network, and one with the totals. */
 export function formatProfile(entries: readonly NativeProfileEntry[]): string {
   const sum = (key: 'calls' | 'seconds' | 'flop' | 'bytes') => entries.reduce((total, entry) => total + entry[key], 0);
   const all = { network: 'all', operation: '', calls: sum('calls'), seconds: sum('seconds') };

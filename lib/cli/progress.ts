@@ -1,18 +1,18 @@
-// How far a command is, on standard error: a bar where that is a terminal, or a line of JSON for each step.
+// Reports the progress of a command on standard error: as a bar on a terminal, or as one line of JSON per step.
 
 import type { SingleBar } from 'cli-progress';
 import { textOf } from './command-line.ts';
 import { formatBytes } from './units.ts';
 import { UsageError } from './usage-error.ts';
 
-/** How --progress may be told. */
+/** The values of --progress. */
 export const PROGRESS_KINDS = ['bar', 'json', 'none'] as const;
-/** Of JSON, where progress is no matter of steps. */
+/** Interval of JSON lines for progress that is not counted in steps. */
 const SECONDS_BETWEEN_LINES = 0.5;
 
 type ProgressKind = (typeof PROGRESS_KINDS)[number];
 
-/** @throws UsageError for a value of --progress that is none. */
+/** @throws UsageError for an unknown value of --progress. */
 export function progressKind(flags: Readonly<Record<string, string | true>>): ProgressKind {
   const given = textOf(flags.progress) ?? 'bar';
   const kind = PROGRESS_KINDS.find((name) => name === given);
@@ -20,11 +20,11 @@ export function progressKind(flags: Readonly<Record<string, string | true>>): Pr
   throw new UsageError(`Expected one of ${PROGRESS_KINDS.join(', ')} for --progress but received '${given}'`);
 }
 
-/** Tells how far a command is. Without a bar and without JSON nothing is told of steps. */
+/** Reports the progress of a command. Without a bar or JSON, steps are not reported. */
 export class Progress {
   readonly #bar: SingleBar | undefined;
   readonly #json: boolean;
-  /** What each line of JSON says besides. */
+  /** Further fields of each line of JSON. */
   #stage: Readonly<Record<string, unknown>> = {};
   #afterFirst = 0;
   #lastStep = 0;
@@ -34,7 +34,7 @@ export class Progress {
     this.#json = json;
   }
 
-  /** The library is loaded only where there is a bar to draw. */
+  /** The library is loaded only if a bar is shown. */
   static async create(flags: Readonly<Record<string, string | true>>): Promise<Progress> {
     const kind = progressKind(flags);
     if (kind !== 'bar' || !process.stderr.isTTY) return new Progress(undefined, kind === 'json');
@@ -45,9 +45,9 @@ export class Progress {
   }
 
   /**
-   * Begins a stage of the work.
+   * Starts a stage of the work.
    *
-   * @param which what tells it from others of its name, for lines of JSON.
+   * @param which fields that distinguish it from other stages of the same name, for lines of JSON.
    */
   start(stage: string, total: number, which: Readonly<Record<string, unknown>> = {}): void {
     this.#bar?.stop();
@@ -60,14 +60,14 @@ export class Progress {
     this.#bar?.update(done);
   }
 
-  /** Counts a finished step and shows the time that it took, and that is left if all others take as long as those so far. */
+  /** Counts a finished step, and shows its time and the estimated time left. */
   step(done: number, total: number): void {
     const now = performance.now();
     const seconds = (now - this.#lastStep) / 1000;
-    // The first step carries what is done once: it counts only as long as there is no other.
+    // The first step includes one-time work, so it counts for the estimate only while there is no other.
     if (done === 1) this.#afterFirst = now;
-    const usual = done === 1 ? seconds : (now - this.#afterFirst) / 1000 / (done - 1);
-    const left = usual * (total - done);
+    const perStep = done === 1 ? seconds : (now - this.#afterFirst) / 1000 / (done - 1);
+    const left = perStep * (total - done);
     this.#lastStep = now;
     this.#bar?.setTotal(total);
     this.#bar?.update(done, {
@@ -78,7 +78,7 @@ export class Progress {
     process.stderr.write(`${JSON.stringify({ ...this.#stage, step: done, steps: total, ...times })}\n`);
   }
 
-  /** Shows how much of the bytes is done, and the time that is left; as JSON twice a second. */
+  /** Shows how many bytes are done, and the time left; as JSON at most twice a second. */
   portion(done: number, total: number, secondsLeft: number): void {
     this.#bar?.setTotal(total);
     const bytes = `${formatBytes(done)}/${formatBytes(total)}`;
@@ -90,15 +90,15 @@ export class Progress {
     process.stderr.write(`${JSON.stringify(line)}\n`);
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   stop(): void {
     this.#bar?.stop();
   }
 
   /**
-   * Takes the bar away, and leaves a line in its place.
+   * Removes the bar and prints a line in its place.
    *
-   * @param news whether it says what the command line does not; off a terminal it is printed only then.
+   * @param news whether the line has information that is not on the command line; without a terminal it is printed only then.
    */
   finish(line: string, news: boolean): void {
     this.stop();

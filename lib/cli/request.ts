@@ -1,4 +1,4 @@
-// From the flags of a command to the options of the API.
+// Converts the flags of a command to options of the API.
 
 import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { toNumber, withoutUndefined } from '../core/values.ts';
@@ -14,15 +14,15 @@ import type { Problems } from './problems.ts';
 import { progressKind } from './progress.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What a command line asks for, in the terms of the API. Values are not checked yet. */
+/** A command line in terms of the API. Values are not checked yet. */
 export interface Request {
-  /** Undefined for the bundled model. */
+  /** Undefined for the embedded model. */
   readonly source: ModelSource | undefined;
   readonly load: Pick<
     LoadOptions,
     'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap' | 'residency'
   >;
-  /** Those of the method that has the name of the command. */
+  /** The options of the method with the name of the command. */
   readonly options: AnyGenerationOptions;
   readonly count: number;
   readonly previewPath: string | undefined;
@@ -32,7 +32,7 @@ export interface Request {
 
 const MAX_COUNT = 10_000;
 
-/** @param problems takes what is wrong with the flags that concern the command line alone. */
+/** @param problems receives the problems of flags that are not options of the API. */
 export function readRequest(commandLine: CommandLine, problems: Problems): Request {
   const { flags } = commandLine;
   if (flags.sigmas !== undefined && flags.scheduler !== undefined) {
@@ -41,7 +41,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   const values: Record<string, unknown> = {};
   for (const flag of FLAGS) {
     if (!flag.option || flags[flag.name] === undefined) continue;
-    // Two switches for a value each stand for true: both of `x` and `y`.
+    // Two switches for one option together mean true: `x` and `y`.
     if (flag.value !== undefined) values[flag.option] = values[flag.option] === undefined ? flag.value : true;
     else values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
   }
@@ -51,7 +51,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   const options: Record<string, unknown> = {
     ...withHires(rest, problems),
     controls: problems.attempt(() => readControlFlags(commandLine)),
-    // Whoever gives a prompt here could read every file themselves, but not whoever made the image of --from.
+    // The user who gives a prompt here may read any of their files; the author of the image of --from may not.
     loraTags: flags.prompt === undefined && flags.from !== undefined ? 'names' : 'paths',
   };
   const count = problems.attempt(() => readCount(commandLine, 'batch-count', MAX_COUNT)) ?? 1;
@@ -71,13 +71,13 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   };
 }
 
-/** A number is a budget in bytes; what is neither a number nor a word that is known, the check of the option refuses. */
+/** A number is a budget in bytes; anything else is left to the check of the option. */
 function readResidency(value: unknown): unknown {
   const budget = toNumber(value);
   return typeof budget === 'number' ? { budget } : value;
 }
 
-/** The flags of the second pass as the option that they make together. */
+/** Combines the flags of the second pass into one option. */
 function withHires(values: Readonly<Record<string, unknown>>, problems: Problems): Record<string, unknown> {
   const prefix = 'hires.';
   const isPart = (key: string) => key.startsWith(prefix);
@@ -88,7 +88,7 @@ function withHires(values: Readonly<Record<string, unknown>>, problems: Problems
   return { ...Object.fromEntries(Object.entries(values).filter(([key]) => !isPart(key))), hires };
 }
 
-/** As in `sd-cli`, --taesd decodes in place of the VAE, unless it is for previews only. */
+/** As in `sd-cli`, --taesd replaces the VAE unless it is for previews only. */
 function readVaes(
   { flags }: CommandLine,
   vae: unknown,
@@ -104,7 +104,7 @@ function readVaes(
   return { vae: taesd };
 }
 
-/** The model of a command line: the bundled one if no part of another is named. */
+/** The model of a command line: the embedded one if no part of another is given. */
 function readSource(
   commandLine: CommandLine,
   values: Readonly<Record<string, unknown>>,
@@ -119,7 +119,7 @@ function readSource(
   return { source: named || depthModel !== undefined ? (source as ModelSource) : undefined, rest };
 }
 
-/** The seeds of several images count up from the first. */
+/** Several images have consecutive seeds, which must all be valid. */
 export function checkLastSeed(seed: unknown, count: number, problems: Problems): void {
   if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) return;
   const first = BigInt(seed as number | bigint);
@@ -128,7 +128,7 @@ export function checkLastSeed(seed: unknown, count: number, problems: Problems):
 }
 
 /**
- * A number of times, 1 where the flag is not given.
+ * Reads a count, 1 if the flag is not given.
  *
  * @throws RangeError or TypeError for anything else.
  */
@@ -153,7 +153,7 @@ function toNumbers(text: string, separator: string): unknown[] {
   return text.split(separator).map((part) => toNumber(part.trim()));
 }
 
-/** Two numbers as an object, under the names that the API has for them. */
+/** Two numbers as an object with the API's property names. */
 function toPair(flag: string, text: string, separator: string, keys: readonly [string, string]): object {
   const numbers = toNumbers(text, separator);
   if (numbers.length === 2 && numbers.every((value) => typeof value === 'number')) {

@@ -1,14 +1,14 @@
-// Writing to standard output, where the reader may go away at any moment.
+// Writes to standard output, whose reader may close it at any time.
 
 import { DiffusionError } from '../core/errors.ts';
 
-/** Nobody reads standard output any more, which is nothing to tell anybody. */
+/** The reader of standard output has closed it, which is not reported. */
 export class ReaderGoneError extends Error {}
 
 /**
- * Writes and waits until it is out.
+ * Writes data and waits until it is written.
  *
- * @throws ReaderGoneError when the reader has gone; DiffusionError `ERR_WRITE` when the system refuses otherwise.
+ * @throws ReaderGoneError if the reader has closed the pipe; DiffusionError `ERR_WRITE` for other system errors.
  */
 export function print(data: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -20,7 +20,7 @@ export function print(data: string | Uint8Array): Promise<void> {
   });
 }
 
-/** Prints a value as one line of JSON; integers beyond 2^53 - 1, which most readers of JSON round, as strings. */
+/** Prints a value as one line of JSON. Integers above 2^53 - 1 become strings, because most JSON parsers would round them. */
 export function printJson(value: unknown): Promise<void> {
   const line = JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? String(part) : part));
   return print(`${line}\n`);

@@ -1,4 +1,4 @@
-// Numbers for people.
+// Formats numbers for display.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 

@@ -14,7 +14,7 @@ import { CommandWarnings } from './warnings.ts';
 
 const MAX_REPEATS = 8;
 
-/** @param signal ends the command at any moment, before the image is written or after, never within. */
+/** @param signal cancels the command at any time, except while the image is written. */
 export async function runUpscale(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
   const problems = new Problems(commandLine);
   const { file, flags } = commandLine;
@@ -24,8 +24,8 @@ export async function runUpscale(commandLine: CommandLine, signal: AbortSignal):
     problems.add('Expected one image but received --init-img, too');
   if (input === undefined) problems.add('Expected an image after diffuse upscale, or --init-img, but received none');
   if (model === undefined) problems.add('Expected --upscale-model for diffuse upscale but received none');
-  const { load, json, options: drawing } = readRequest(commandLine, problems);
-  const options = { tileSize: drawing.tileSize, maxPixels: drawing.maxPixels };
+  const { load, json, options: given } = readRequest(commandLine, problems);
+  const options = { tileSize: given.tileSize, maxPixels: given.maxPixels };
   const repeats = problems.attempt(() => readCount(commandLine, 'upscale-repeats', MAX_REPEATS)) ?? 1;
   problems.attempt(() => checkUpscaleOptions(input ?? '-', options));
   problems.attempt(() => checkNetworkOptions(load, loadAddon()));

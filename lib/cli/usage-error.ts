@@ -1,14 +1,14 @@
-// The error of a command line that cannot be right.
+// The error for an invalid command line.
 
 import type { ArgumentProblem } from '../core/errors.ts';
 
-/** One thing that is wrong with a command line; of the value of a flag it says what was expected and what came. */
+/** One problem of a command line; for the value of a flag also what was expected and received. */
 export interface UsageProblem extends Partial<ArgumentProblem> {
-  /** What is wrong and what would be right. */
+  /** What is wrong and how to fix it. */
   readonly message: string;
 }
 
-/** A command line that asks for nothing sensible, with everything that is wrong with it. */
+/** An invalid command line, with all its problems. */
 export class UsageError extends Error {
   readonly code = 'ERR_USAGE';
   readonly problems: readonly UsageProblem[];

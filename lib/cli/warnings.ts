@@ -2,27 +2,27 @@
 
 import { withWarnings } from '../core/warnings.ts';
 
-/** Erases the line that a progress bar stands in. */
+/** Erases the line of a progress bar. */
 const ERASE_LINE = '\r\x1b[K';
 
-/** Each message once, in their order. */
+/** Warnings, each message once, in order. */
 export class CommandWarnings {
-  readonly #told = new Set<string>();
+  readonly #messages = new Set<string>();
 
-  /** Prints a message that was not printed before. */
+  /** Prints a message, unless it was printed before. */
   readonly tell = (message: string): void => {
-    if (this.#told.has(message)) return;
-    this.#told.add(message);
+    if (this.#messages.has(message)) return;
+    this.#messages.add(message);
     process.stderr.write(`${process.stderr.isTTY ? ERASE_LINE : ''}warning: ${message}\n`);
   };
 
-  /** Does work outside of any model or run, whose warnings are the command's. */
+  /** Runs work that belongs to no model or run; its warnings are the command's. */
   during<T>(work: () => T): T {
     return withWarnings(this.tell, work);
   }
 
-  /** All so far. */
+  /** All warnings so far. */
   get all(): readonly string[] {
-    return [...this.#told];
+    return [...this.#messages];
   }
 }

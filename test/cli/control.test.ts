@@ -67,7 +67,7 @@ const ROWS: Record<string, [flags: () => string[], exitCode: 1 | 2, message: Reg
   'two strengths for three controls': [
     () => [...good(), ...three('--control-net', other).slice(0, 4), '--control-strength=1', '--control-strength=1'],
     2,
-    /--control-strength 3 times, for as many controls, but received it 2 times/,
+    /--control-strength 3 times, once per control, but received it 2 times/,
   ],
   'a strength that is no number': [() => [...good(), '--control-strength', 'much'], 2, /--control-strength.*'much'/],
   'a negative strength': [() => [...good(), '--control-strength=-1'], 2, /from 0 to 10 for --control-strength/],

@@ -126,14 +126,14 @@ const MEANT: Readonly<Record<string, RegExp>> = {
   '--denoising-strength': /Did you mean --strength\?/,
   '--ckpt': /Did you mean --model\?/,
   '--lora': /Did you mean --lora-model-dir\?/,
-  '--vae-tiling': /of sd-cli, and nothing here needs it/,
+  '--vae-tiling': /of sd-cli is not needed here/,
   '--size': /Write --width and --height/,
   '--mode': /The commands are txt2img, img2img/,
   '--frobnicate': /See diffuse txt2img --help/,
   '-W64': /Write -W 64/,
   '--strength':
-    /txt2img but received --strength\. It goes with img2img \(--init-img\), inpaint \(--init-img and --mask\)/,
-  '--upscale-model': /It goes with upscale$/,
+    /txt2img but received --strength\. It is a flag of img2img \(--init-img\), inpaint \(--init-img and --mask\)/,
+  '--upscale-model': /It is a flag of upscale$/,
 };
 
 test('every flag that does not exist is told with what was meant, all at once', async () => {

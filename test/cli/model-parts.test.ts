@@ -19,7 +19,7 @@ test('inspect takes the parts of a model together and says by which flags the ot
   ]);
   assert.equal(some.code, 0);
   assert.match(some.stdout.toString(), /^family +sd1$/m);
-  assert.match(some.stdout.toString(), /^text_encoder +missing: --clip_l or --model gives it$/m);
+  assert.match(some.stdout.toString(), /^text_encoder +missing: use --clip_l or --model$/m);
   assert.deepEqual(same, some);
   const { components, absent } = JSON.parse(all.stdout.toString());
   assert.deepEqual([components.length, absent], [3, []]);

@@ -250,7 +250,7 @@ test('inspect, devices and metadata print for people and for programs', async ()
   assert.equal((await diffuse([...draw, '-o', image])).code, 0);
   const texts = await Promise.all([diffuse(['inspect', model]), diffuse(['devices']), diffuse(['metadata', image])]);
   for (const [i, pattern] of [/^family +sd1$/m, /^cpu +cpu/m, /^a red apple\nSteps: 2, /].entries()) {
-    const told = i === 2 ? "warning: The image was generated with the model 'sound', which is given with -m\n" : '';
+    const told = i === 2 ? "warning: The image was generated with the model 'sound'. Give its path with -m\n" : '';
     assert.deepEqual([texts[i]?.code, texts[i]?.stderr], [0, told]);
     assert.match(String(texts[i]?.stdout), pattern);
   }
