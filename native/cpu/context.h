@@ -1,4 +1,4 @@
-// What graphs on the CPU share that are computed by this package's own kernels.
+// The kernels, threads and packed weights that a device's graphs share on the CPU.
 #pragma once
 
 #include "cpu/kernels.h"
@@ -9,7 +9,7 @@ namespace diffusion {
 
 class CpuContext {
 public:
-    // Throws as start_thread() does where the system does not grant that many.
+    // Throws as start_thread() does if the system does not grant that many threads.
     CpuContext(const Kernels & k, int n_threads) : kernels(k), threads(n_threads), weights(k), pool(n_threads) {}
 
     const Kernels & kernels;

@@ -1,4 +1,4 @@
-// What follows a matrix product or a convolution and is computed with it.
+// Elementwise operations after a matrix product or a convolution, computed together with it.
 #pragma once
 
 #include "cpu/operation.h"
@@ -8,22 +8,22 @@ namespace diffusion {
 enum class Activation {
     none,
     silu,
-    quick_gelu, // x sigmoid(1.702 x), of CLIP
+    quick_gelu, // x sigmoid(1.702 x), in CLIP
     gelu,
     relu,
-    leaky_relu, // 0.2 x left of zero, or as Epilogue::slopes says
-    gated_gelu, // the columns are pairs of a value and a gate: value gelu(gate) (Shazeer 2020)
+    leaky_relu, // 0.2 x for negative x, or Epilogue::slopes times x
+    gated_gelu, // GEGLU (Shazeer 2020): the columns are values, then as many gates: value gelu(gate)
 };
 
-// In this order.
+// Applied in the order of the members.
 struct Epilogue {
     Tensor image_bias = nullptr; // [out, batch]: added to every pixel of an image
     Activation activation = Activation::none;
-    Tensor slopes = nullptr;    // [out]: left of zero, of a leaky ReLU of an image (PReLU, He et al. 2015)
-    bool activate_last = false; // after the residual, not before
+    Tensor slopes = nullptr;    // [out]: of a leaky ReLU on an image (PReLU, He et al. 2015)
+    bool activate_last = false; // activate after adding the residual, not before
     float scale = 1;
     Tensor residual = nullptr; // of the result's shape
-    bool for_gemm = false;     // only products read the result, so it may come in the type that they take
+    bool for_gemm = false;     // only matrix products read the result, so it may have their operand type
 };
 
 } // namespace diffusion

@@ -1,4 +1,5 @@
-// Lays an image out as the first factor of a product: normed, activated, resized and padded, in operands.
+// Prepares an image as the first factor of a product: normalizes, activates, resizes and pads it, and converts it to
+// operands.
 #include <algorithm>
 #include <cstring>
 
@@ -60,7 +61,7 @@ private:
     Activation activation_;
     ImageLayout layout_;
     int64_t batch_, parts_;
-    std::vector<int32_t> columns_, lines_; // of the image, for each of its place's; -1 for zeros
+    std::vector<int32_t> columns_, lines_; // the source column and line of each output column and line; -1 for zeros
 };
 
 } // namespace

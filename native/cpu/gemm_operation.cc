@@ -7,9 +7,9 @@ namespace diffusion {
 
 namespace {
 
-// Most rows of a part: they and its panel stay in the second-level cache, and it is done in a few milliseconds.
+// The most rows of a part: they and its panel fit the L2 cache, and a part takes a few milliseconds.
 constexpr int64_t mc = 256;
-// Parts for each thread, where there are rows enough: with more, threads finish together.
+// Parts per thread, if there are enough rows, so that all threads finish at about the same time.
 constexpr int64_t wanted_parts = 8;
 
 class GemmOperation : public Operation {
@@ -24,7 +24,7 @@ public:
             while (chunk > 4 * kernels_.mr && panels * ((rows + chunk - 1) / chunk) < enough) chunk /= 2;
             chunks_ = (rows + chunk - 1) / chunk;
         } else {
-            // A panel that is packed for one part only is to serve as many rows as can be.
+            // A panel is packed for each part, so parts have as many rows as possible.
             chunks_ = panels >= 2 * cpu.threads ? 1 : std::min<int64_t>(cpu.threads, rows);
         }
         gemm_.segments = segments_.data();
@@ -41,11 +41,11 @@ public:
     double weight_bytes() const override { return static_cast<double>(matrix_.bytes()); }
 
     void compute(Tensor y, int64_t part, ThreadScratch & scratch) override {
-        // The smaller of both factors is read again and again, and the other one once.
+        // The smaller factor is read repeatedly, the other one once.
         const int64_t panels = matrix_.panels();
         const int64_t panel = panels_follow_ ? part % panels : part / chunks_;
         const int64_t chunk = panels_follow_ ? part / panels : part % chunks_;
-        const Gemm g = sources_.filled_in(gemm_, y);
+        const Gemm g = sources_.with_pointers(gemm_, y);
         kernels_.gemm(g, matrix_.panel(panel, scratch.memory), panel * kernels_.nr, rows_ * chunk / chunks_,
                       rows_ * (chunk + 1) / chunks_);
     }
@@ -56,13 +56,13 @@ private:
     Gemm gemm_;
     std::vector<Segment> segments_;
     int64_t rows_, chunks_;
-    bool panels_follow_; // consecutive parts are of one chunk of rows, not of one panel
+    bool panels_follow_; // consecutive parts share a chunk of rows rather than a panel
     GemmSources sources_;
 };
 
 } // namespace
 
-Gemm GemmSources::filled_in(Gemm g, Tensor y) const {
+Gemm GemmSources::with_pointers(Gemm g, Tensor y) const {
     const auto source = [&](int i) { return i == 0 ? nullptr : static_cast<const float *>(y->src[i]->data); };
     g.a = y->src[0]->data;
     g.bias = source(bias_);

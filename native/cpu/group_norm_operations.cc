@@ -1,4 +1,4 @@
-// Group norm: its sums, its factors, and where no product reads the result, the norm itself.
+// Group norm: its sums, its factors, and the normalization itself if the result is not the input of a product.
 #include <algorithm>
 
 #include "cpu/operations.h"
@@ -32,7 +32,7 @@ private:
     int64_t parts_, batch_;
 };
 
-// Sums and the image that they are of -> [channels, 2, 1, batch]
+// The sums of an image, and the image -> [channels, 2, 1, batch]
 class GroupFactors : public Operation {
 public:
     GroupFactors(const CpuContext & cpu, int groups, float eps, int64_t batch)
@@ -63,7 +63,7 @@ private:
     int64_t batch_;
 };
 
-// A part is a stretch of pixels of one image.
+// A part is a range of pixels of one image.
 class GroupNorm : public Operation {
 public:
     GroupNorm(Tensor image, bool residual, bool relu)

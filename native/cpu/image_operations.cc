@@ -1,4 +1,4 @@
-// Operations from images to images in f32: side by side, pooled and resized.
+// Operations on images in f32: concatenation, pooling and resizing.
 #include <algorithm>
 #include <cstring>
 
@@ -31,7 +31,7 @@ private:
     int64_t pixels_, parts_;
 };
 
-// What makes one line of an image from another image; a part is a stretch of lines.
+// An operation that computes each line of its output from one image; a part is a range of lines.
 class LineOperation : public Operation {
 public:
     LineOperation(int64_t width, int64_t height, int64_t channels, int64_t batch)
@@ -48,7 +48,7 @@ public:
     }
 
 protected:
-    // Line `line` to `to`; `from` is the image of x that it is made of.
+    // Writes line `line` to `to`; `from` is the corresponding image of x.
     virtual void write_line(Tensor x, const float * from, int64_t line, float * to) const = 0;
 
 private:
@@ -68,7 +68,7 @@ protected:
             for (int64_t v = 2 * line; v < std::min(2 * line + 3, height); v++) {
                 for (int64_t u = 2 * column; u < std::min(2 * column + 3, width); u++) {
                     const float * pixel = from + (v * width + u) * channels;
-                    // In this order a NaN stays one.
+                    // This order keeps NaN.
                     for (int64_t c = 0; c < channels; c++) to[c] = pixel[c] <= to[c] ? to[c] : pixel[c];
                 }
             }
@@ -76,7 +76,7 @@ protected:
     }
 };
 
-// The two pixels between which one lies along a side, and the share of the second.
+// The two source pixels that a pixel is interpolated from along a side, and the weight of the second.
 struct Neighbours {
     int64_t first, second;
     float share;

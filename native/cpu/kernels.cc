@@ -1,4 +1,4 @@
-// Chooses kernels by what the processor says of itself.
+// Chooses kernels by the processor's features (CPUID).
 #include "cpu/kernels.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -34,7 +34,7 @@ Registers identify(uint32_t leaf, uint32_t part) {
     return r;
 }
 
-// Registers that the system saves when it switches threads.
+// The registers that the operating system saves on a context switch (XCR0).
 uint64_t saved_registers() {
 #ifdef _MSC_VER
     return _xgetbv(0);
@@ -54,7 +54,7 @@ struct Features {
 
     Features() {
         const Registers basic = identify(1, 0);
-        if (!bit(basic.c, 27)) return; // OSXSAVE, without which XGETBV is no instruction
+        if (!bit(basic.c, 27)) return; // OSXSAVE: XGETBV is available
         const uint64_t saved = saved_registers();
         const Registers more = identify(7, 0), further = identify(7, 1);
         const bool fma = bit(basic.c, 12), f16c = bit(basic.c, 29);

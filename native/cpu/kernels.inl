@@ -1,4 +1,4 @@
-// The kernels of one instruction set; each of kernels_*.cc compiles them for another and names the table.
+// The kernels of one instruction set; each kernels_*.cc compiles them for one set and names the table.
 #include <cmath>
 
 #include "cpu/kernels.h"

@@ -1,20 +1,20 @@
-// Attention with an online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): scores exist for a few rows and keys
-// at a time only. Part of kernels.inl.
+// Attention with an online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): only the scores of a block of
+// queries and keys are in memory at a time. Part of kernels.inl.
 
 namespace diffusion {
 namespace {
 
-constexpr int64_t key_block = 8 * nr;   // keys whose scores are held together
-constexpr int64_t query_block = 4 * mr; // queries
+constexpr int64_t key_block = 8 * nr;   // keys per block
+constexpr int64_t query_block = 4 * mr; // queries per block
 
 int64_t round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
 
-// Where the parts of a head's scratch memory lie.
+// The layout of a head's scratch memory.
 struct HeadScratch {
-    int64_t blocks, size, wide;       // blocks of keys; the head's size in whole steps of kr, and in whole vectors
-    Operand *keys, *values, *weights; // packed; of one block of queries and keys
+    int64_t blocks, size, wide;       // blocks of keys; the head size rounded up to kr, and to a full vector
+    Operand *keys, *values, *weights; // packed; weights are of one block of queries and keys
     float *scores, *sums;
     size_t bytes;
 
@@ -41,7 +41,7 @@ size_t attention_scratch(int64_t keys, int64_t size) {
     return HeadScratch(keys, size, nullptr).bytes;
 }
 
-// A key's numbers lie where a product looks for a column of b, a value's where it looks for a row.
+// Packs keys as columns of b, for q k^T, and values as rows of b.
 void pack_head(const AttentionHead & h, void * scratch) {
     const HeadScratch s(h.keys, h.size, scratch);
     std::memset(s.keys, 0, s.blocks * key_block * s.size * sizeof(Operand));
@@ -51,7 +51,7 @@ void pack_head(const AttentionHead & h, void * scratch) {
         const auto * v = static_cast<const Operand *>(h.v) + key * h.v_stride;
         Operand * const to = s.keys + key / nr * nr * s.size + key % nr * kr;
         for (int64_t i = 0; i < h.size; i++) to[i / kr * nr * kr + i % kr] = k[i];
-        // Panels of two vectors, and one of one vector where their number is odd; each block of keys on its own.
+        // Panels of two vectors, and one of a single vector if their number is odd, for each block of keys.
         const int64_t in_block = key % key_block;
         Operand * const block = s.values + key / key_block * key_block * s.wide;
         for (int64_t first = 0; first < s.wide; first += nr) {
@@ -62,8 +62,8 @@ void pack_head(const AttentionHead & h, void * scratch) {
     }
 }
 
-// Turns the scores of a row into weights exp(score - largest) and returns by how much the row's sums so far are to
-// shrink.
+// Turns the scores of a row into weights exp(score - maximum), and returns the factor by which to rescale the row's
+// sums so far.
 float soften(const float * scores, int64_t n, int64_t padded, float scale, float & most, float & total,
              Operand * weights) {
     Vec m = splat(-INFINITY);

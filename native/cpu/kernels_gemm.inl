@@ -1,13 +1,12 @@
 // Matrix products and convolutions, blocked as BLIS does (Van Zee and van de Geijn 2015). Part of kernels.inl.
 //
 //   part: MC rows of a (gemm_operation.cc), NR columns of b, packed into a panel
-//     up to 20 MR rows, whose sums stay in the first-level cache
-//       KC numbers of each row, whose part of the panel stays in the second-level cache
-//         MR rows: the micro-kernel, whose MR x NR sums are registers
+//     up to 20 MR rows, whose sums fit the L1 cache
+//       KC numbers of each row, whose part of the panel fits the L2 cache
+//         MR rows: the micro-kernel, with MR x NR sums in registers
 //     epilogue of these rows
 //
-// A convolution has for each tap a segment of its rows; a is laid out, but not packed: its rows are pixels and lie
-// together.
+// A convolution has one segment of each row per tap. a is not packed: its rows are pixels, which are contiguous.
 
 namespace diffusion {
 namespace {
@@ -28,8 +27,7 @@ void micro_kernel(const Operand * a, int64_t stride, const Segment * segments, i
         }
     }
     for (int s = 0; s < n; s++) {
-        // Every fourth row has a pointer, so that a row's address takes no more than a pointer and a multiple of the
-        // stride.
+        // A pointer to every fourth row, so that each row's address is a pointer plus at most three times the stride.
         const Operand * a0 = a + segments[s].offset;
         const Operand * a4 = a0 + 4 * stride;
         const Operand * a8 = a0 + 8 * stride;
@@ -74,7 +72,7 @@ template <int vectors> MicroKernel micro_kernel_of(int64_t rows) {
     return all[rows - 1];
 }
 
-// A panel of few columns is one vector wide.
+// The width of a panel in vectors: one if it has few columns.
 int vectors_of(int64_t columns) {
     return columns <= vector_width ? 1 : 2;
 }
@@ -87,7 +85,7 @@ size_t pack_scratch(int64_t length) {
     return static_cast<size_t>(length) * (sizeof(float) + nr * sizeof(Operand));
 }
 
-// Calls f(first, count) for at most MR rows, nearly equally many each, that together are begin..end.
+// Calls f(first, count) for tiles of at most MR rows that cover begin..end, of nearly equal size.
 template <typename F> void for_micro_tiles(int64_t begin, int64_t end, const F & f) {
     const int64_t tiles = (end - begin + mr - 1) / mr;
     for (int64_t t = 0; t < tiles; t++) {
@@ -105,13 +103,13 @@ template <typename T> void store_some(T * p, Vec x, int64_t n) {
     store(p, x, first(static_cast<int>(n)));
 }
 
-// Of `n` columns from `column` on.
+// Activates `n` columns starting at `column`.
 Vec activate(const Gemm & g, int64_t column, Vec x, int64_t n) {
     switch (g.activation) {
         case Activation::silu: return silu(x);
         case Activation::quick_gelu: return mul(x, sigmoid(mul(x, splat(1.702f))));
         case Activation::gelu: return gelu(x);
-        case Activation::relu: return max(zero(), x); // in this order a NaN stays one
+        case Activation::relu: return max(zero(), x); // this order keeps NaN
         case Activation::leaky_relu: {
             const Vec slope = g.slopes ? load_some(g.slopes + column, n) : splat(0.2f);
             return fma(slope, min(zero(), x), max(zero(), x));
@@ -132,7 +130,7 @@ void store_result(const Gemm & g, int64_t row, int64_t column, int64_t columns, 
     }
 }
 
-// Row `row` of y from its sums.
+// Computes row `row` of y from its sums.
 void apply_epilogue(const Gemm & g, int64_t row, int64_t column, int vectors, const float * sums) {
     const int64_t image = g.image_bias ? row / (g.line_rows * g.image_lines) : 0;
     const auto biased = [&](int64_t at, const float * s, int64_t n) {
@@ -160,7 +158,7 @@ const Operand * row_of(const Gemm & g, int64_t row) {
            (row - line * g.line_rows) * g.row_stride;
 }
 
-// At most KC of the rows' numbers.
+// A range of at most KC numbers of each row.
 struct Block {
     Segment segments[16];
     int n = 0;
@@ -169,7 +167,7 @@ struct Block {
 
 constexpr int64_t kc = (int64_t{256} << 10) / (nr * static_cast<int64_t>(sizeof(Operand)));
 
-// The next block from segment `s`, of which `used` numbers were taken.
+// The next block, starting in segment `s` after its first `used` numbers; advances both.
 Block next_block(const Gemm & g, int & s, int64_t & used) {
     Block block;
     while (s < g.n_segments && block.n < 16 && block.length < kc) {
@@ -224,7 +222,7 @@ void gemm(const Gemm & g, const void * panel_data, int64_t column, int64_t begin
     }
 }
 
-// A row of a file's numbers in f32, in `values` unless it is so already.
+// A row as f32: converted into `values`, or `source` itself if it is f32.
 const float * decode(ggml_type type, const uint8_t * source, int64_t n, float * values) {
     if (type == GGML_TYPE_F32) return reinterpret_cast<const float *>(source);
     if (type != GGML_TYPE_F16) {
@@ -245,7 +243,7 @@ void decode(ggml_type type, const uint8_t * source, int64_t n, float * values, O
     for (; i < n; i++) y[i] = operand(from[i]);
 }
 
-// [taps, in] of each column -> [taps, in / kr, columns, kr], so that a product reads its panel from start to end.
+// [taps, in] of each column -> [taps, in / kr, columns, kr], so that a product reads the panel sequentially.
 void pack(const PanelSource & s, void * panel_data, void * scratch) {
     const int64_t length = s.in * s.taps, padded = (s.in + kr - 1) / kr * kr;
     const int64_t width = (s.second ? 2 : vectors_of(s.columns)) * vector_width;
@@ -259,7 +257,7 @@ void pack(const PanelSource & s, void * panel_data, void * scratch) {
     auto * y = static_cast<Operand *>(panel_data);
     static_assert(kr * sizeof(Operand) == sizeof(int32_t));
     if (s.in == padded && (kr == 1 || s.taps == 1)) {
-        // What is multiplied in one step lies together already.
+        // The kr numbers of one step are contiguous.
         const auto * words = reinterpret_cast<const int32_t *>(rows);
         const int stride = static_cast<int>(length / kr);
         for (int64_t i = 0; i < padded / kr; i++) {

@@ -1,9 +1,9 @@
-// Group norm, layer norm and the way of images into products. Part of kernels.inl.
+// Group norm, layer norm, and the conversion of images to inputs of products. Part of kernels.inl.
 
 namespace diffusion {
 namespace {
 
-// Sums are taken of the distance from the image's first pixel: with a mean far from zero the squares would cancel.
+// Sums are relative to the image's first pixel, because the variance would cancel if the mean is far from zero.
 void group_sums(const float * x, int64_t channels, int64_t begin, int64_t end, float * sums) {
     std::memset(sums, 0, 2 * channels * sizeof(float));
     for (int64_t c = 0; c < channels; c += vector_width) {
@@ -26,24 +26,24 @@ void group_factors(const Normalization & n, int64_t image, float * factors) {
     const float * sums = n.sums + image * n.parts * 2 * n.channels;
     for (int64_t g = 0; g < n.groups; g++) {
         double means = 0, squares = 0;
-        // The mean of a channel, and the sum of squared distances from it, by way of the pivot.
-        const auto channel = [&](int64_t c, double & mean, double & spread) {
+        // The mean and variance of a channel, from the sums relative to the pivot.
+        const auto channel = [&](int64_t c, double & mean, double & variance) {
             double s = 0, ss = 0;
             for (int64_t p = 0; p < n.parts; p++) {
                 s += sums[p * 2 * n.channels + c];
                 ss += sums[p * 2 * n.channels + n.channels + c];
             }
             mean = pivot[c] + s / pixels;
-            spread = ss / pixels - (s / pixels) * (s / pixels);
+            variance = ss / pixels - (s / pixels) * (s / pixels);
         };
-        double mean, spread;
+        double mean, variance;
         for (int64_t c = g * size; c < (g + 1) * size; c++) {
-            channel(c, mean, spread);
+            channel(c, mean, variance);
             means += mean / size;
         }
         for (int64_t c = g * size; c < (g + 1) * size; c++) {
-            channel(c, mean, spread);
-            squares += (spread + (mean - means) * (mean - means)) / size;
+            channel(c, mean, variance);
+            squares += (variance + (mean - means) * (mean - means)) / size;
         }
         const double scale = 1.0 / sqrt((squares > 0 ? squares : 0) + n.eps);
         for (int64_t c = g * size; c < (g + 1) * size; c++) {
@@ -60,7 +60,7 @@ void prepare_pixel(const float * x, const float * factors, int64_t channels, Ope
         Vec v = load_some(x + c, n);
         if (normalize) v = fma(v, load_some(factors + c, n), load_some(factors + channels + c, n));
         if (activation == Activation::silu) v = silu(v);
-        if (activation == Activation::relu) v = max(zero(), v); // in this order a NaN stays one
+        if (activation == Activation::relu) v = max(zero(), v); // this order keeps NaN
         store_some(y + c, v, n);
     }
 }
@@ -95,7 +95,7 @@ void layer_norm(const float * x, int64_t channels, const float * weight, const f
     for (int64_t c = 0; c < channels; c += vector_width) {
         const int64_t n = channels - c;
         const Vec d = sub(load_some(x + c, n), splat(mean));
-        // What lies beyond the last channel was read as zero, and is no distance.
+        // Lanes beyond the last channel were read as zero and must not count.
         squares = add(squares, n >= vector_width ? mul(d, d) : keep_first(mul(d, d), n));
     }
     const Vec scale = splat(1.0f / sqrtf(sum(squares) / channels + eps));

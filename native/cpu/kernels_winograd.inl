@@ -1,10 +1,10 @@
-// 3x3 convolutions by fewer multiplications: Winograd's F(2x2, 3x3) (Lavin and Gray 2016). A 4x4 patch of the image
-// gives 2x2 pixels of the result by 16 products where the plain sum takes 36. Part of kernels.inl.
+// 3x3 convolutions with fewer multiplications: Winograd's F(2x2, 3x3) (Lavin and Gray 2016). A 4x4 patch of the image
+// gives 2x2 pixels of the result with 16 multiplications instead of 36. Part of kernels.inl.
 
 namespace diffusion {
 namespace {
 
-// B^T d B of every channel of a patch at `a`.
+// B^T d B for each channel of a patch.
 void winograd_input(const void * image, int64_t channels, int64_t line_stride, void * transformed,
                     int64_t position_stride) {
     const auto * a = static_cast<const Operand *>(image);
@@ -31,7 +31,7 @@ void winograd_input(const void * image, int64_t channels, int64_t line_stride, v
     }
 }
 
-// G g G^T of every kernel, in the panel's order: [16, in / kr, columns, kr].
+// G g G^T for each 3x3 kernel, in the panel's order: [16, in / kr, columns, kr].
 void winograd_pack(const PanelSource & s, void * panel_data, void * scratch) {
     const int64_t length = s.in * 9, padded = (s.in + kr - 1) / kr * kr;
     const int64_t width = vectors_of(s.columns) * vector_width;
@@ -60,7 +60,7 @@ void winograd_pack(const PanelSource & s, void * panel_data, void * scratch) {
     }
 }
 
-// A^T m A of one patch's sums, [16][patches][nr], to 2x2 rows of a panel's numbers.
+// A^T m A of one patch's sums, [16][patches][nr], to a panel's numbers of 2x2 pixels.
 template <int vectors> void winograd_output(const float * sums, int64_t position_stride, float * pixels) {
     for (int v = 0; v < vectors; v++) {
         Vec t[2][4];

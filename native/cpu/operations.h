@@ -1,5 +1,5 @@
-// The operations that graphs on the CPU consist of: the kernels' work in parts, dealt out to threads. Each function
-// makes the node of one. Images are [channels, width, height, batch].
+// The operations of graphs on the CPU: they distribute the kernels' work to threads, in parts. Each function makes the
+// node of one operation. Images are [channels, width, height, batch].
 #pragma once
 
 #include <algorithm>
@@ -12,13 +12,13 @@
 
 namespace diffusion {
 
-// Parts of an operation that reads so many numbers and does little else; each takes well under a millisecond.
+// The number of parts for an operation limited by reading `numbers` numbers; each takes well under a millisecond.
 inline int64_t parts_for(int64_t numbers) {
     constexpr int64_t numbers_of_part = 1 << 16;
     return std::max<int64_t>(1, numbers / numbers_of_part);
 }
 
-// What an epilogue reads, as sources of its node; the first factor is the first of them.
+// The indices of an epilogue's tensors among the sources of its node; the first source is the first factor.
 class GemmSources {
 public:
     GemmSources(Tensor bias, const Epilogue & epilogue) {
@@ -28,58 +28,55 @@ public:
         if (epilogue.residual) residual_ = n++;
         if (epilogue.slopes) slopes_ = n++;
     }
-    // `gemm` with the pointers of node `y`.
-    Gemm filled_in(Gemm gemm, Tensor y) const;
+    // `gemm` with the data pointers of node `y` and its sources.
+    Gemm with_pointers(Gemm gemm, Tensor y) const;
 
 private:
-    int bias_ = 0, image_bias_ = 0, residual_ = 0, slopes_ = 0; // 0 where there is none
+    int bias_ = 0, image_bias_ = 0, residual_ = 0, slopes_ = 0; // 0 for none
 };
 
-// What `epilogue` says of a product with that matrix.
+// The Gemm of a product with `matrix` and `epilogue`, without pointers and layout.
 Gemm gemm_with(const CpuContext & cpu, const PackedMatrix & matrix, const Epilogue & epilogue);
 
-// Its node, computed by `operation`.
+// The node of such a product, computed by `operation`.
 NewNode gemm_node(const CpuContext & cpu, std::unique_ptr<Operation> operation, const std::array<int64_t, 4> & ne,
                   Tensor a, Tensor bias, const Epilogue & epilogue);
 
-// Where the rows of a product lie in its first factor; see Gemm.
+// The layout of the first factor's rows; see Gemm.
 struct RowLayout {
     int64_t row_stride = 0, line_stride = 0, image_stride = 0;
     int64_t line_rows = 0, image_lines = 0;
     std::vector<Segment> segments;
 };
 
-// y of shape `ne`, in operands where `epilogue` says that only products read it.
+// A product or convolution of shape `ne`; of the operand type if `epilogue.for_gemm`.
 NewNode gemm_node(const CpuContext & cpu, PackedMatrix & matrix, Tensor a, const RowLayout & layout,
                   const std::array<int64_t, 4> & ne, Tensor bias, const Epilogue & epilogue);
 
-// A 3x3 convolution by Winograd's algorithm of an image of even sides, which has one pixel of zeros around it; `matrix`
-// holds the transformed weights. Takes 16 multiplications where the sum of products takes 36, and more memory for
-// weights.
+// A 3x3 Winograd convolution of an image with even sides, padded with one pixel of zeros; `matrix` has the transformed
+// weights. Takes 16 multiplications instead of 36, and more memory for weights.
 NewNode winograd_node(const CpuContext & cpu, PackedMatrix & matrix, Tensor a, Tensor bias, const Epilogue & epilogue);
 
-// Sums over stretches of an image, and what a group norm multiplies every channel by and adds to it: [channels, 2, 1,
-// batch].
+// Group norm: partial sums of an image, and from them each channel's factor and summand, [channels, 2, 1, batch].
 NewNode group_sums_node(const CpuContext & cpu, Tensor image);
 NewNode group_factors_node(const CpuContext & cpu, Tensor image, Tensor sums, Tensor weight, Tensor bias, int groups,
                            float eps);
 
-// The group norm with these factors, plus `residual`, and ReLU, where these are asked for.
+// Group norm with these factors, plus `residual` if not nullptr, then ReLU if `relu`.
 NewNode group_norm_node(Tensor image, Tensor factors, Tensor residual, bool relu);
 
-// How an image is laid out for a product: resized by nearest neighbour to width and height, with pixels around it.
+// The layout of an image as the input of a convolution: resized by nearest neighbour to width and height, then padded.
 struct ImageLayout {
     int64_t width = 0, height = 0;
-    int64_t before = 0, after = 0;               // pixels left and at the top, right and at the bottom: zeros, or
-    bool tileable_x = false, tileable_y = false; // those of the other side
+    int64_t before = 0, after = 0;               // padding: left and top, right and bottom
+    bool tileable_x = false, tileable_y = false; // circular padding instead of zeros
 };
 
-// The image in operands, after the group norm with these factors (or as it is, without) and an activation: none, SiLU
-// or ReLU.
+// The image as operands, after group norm with these factors (none if nullptr) and an activation: none, SiLU or ReLU.
 NewNode gemm_input_node(const CpuContext & cpu, Tensor image, Tensor factors, Activation activation,
                         const ImageLayout & layout);
 
-// See the layers of these names in graph/layers.h.
+// See the layers with these names in graph/layers.h.
 NewNode max_pool_node(Tensor image);
 NewNode bilinear_node(Tensor image, int64_t width, int64_t height, bool align_corners);
 NewNode concat_node(Tensor image, Tensor other);

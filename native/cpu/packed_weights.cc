@@ -106,7 +106,7 @@ PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     const auto stored = stored_.find(weight);
     const bool merged = delta != deltas_.end();
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
-    // Transforming a panel each time would cost more than the algorithm saves.
+    // Transforming a panel at every use would cost more than the algorithm saves.
     const bool kept = merged || keep_all || form == WeightForm::winograd || packed <= unpacked_bytes(weight);
     auto matrix =
         std::make_unique<PackedMatrix>(kernels_, weight, form, kept, stored == stored_.end() ? nullptr : stored->second,
@@ -138,7 +138,7 @@ size_t PackedWeights::packed_bytes(Tensor weight) const {
     return bytes;
 }
 
-// All that is there of a weight.
+// All packed forms of a weight.
 std::pair<PackedWeights::Matrices::const_iterator, PackedWeights::Matrices::const_iterator>
 PackedWeights::forms_of(Tensor weight) const {
     return {matrices_.lower_bound({weight, WeightForm::matrix}), matrices_.upper_bound({weight, WeightForm::winograd})};

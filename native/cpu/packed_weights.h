@@ -19,44 +19,43 @@ enum class WeightForm {
     matrix,       // [in, columns]
     gated_matrix, // [in, columns]: values, then as many gates
     convolution,  // [width, height, in, columns]
-    winograd,     // the same of 3x3 taps, transformed to 16; the last form
+    winograd,     // [3, 3, in, columns], transformed to 16 taps; the last form
 };
 
-// One matrix or convolution, cut into panels of columns. Where that takes no more memory than the file's own form, a
-// panel is packed when it is first asked for and kept; otherwise it is packed into scratch memory each time, so that a
-// quantized model stays as small as it is. So are numbers that no tensor can hold as the file has them (8-bit floats,
-// blocks across rows, ...): they are read from the file row by row. A delta is added as panels are packed; a matrix
-// that has one is always kept, because adding it each time would take long.
+// One matrix or convolution weight, divided into panels of columns. If packed panels take no more memory than the
+// unpacked form, they are packed at first use and kept; otherwise they are packed into scratch memory at every use, so
+// that a quantized model stays small. Types that no ggml tensor can have (8-bit floats, blocks across rows, ...) are
+// read from the file row by row. A delta is added while packing; a matrix with a delta is always kept, because adding
+// it every time would be slow.
 class PackedMatrix {
 public:
-    // `stored` where the rows are those in the file, nullptr where they are the tensor's.
+    // `stored`: the rows are read from there; nullptr: from the tensor.
     PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept, const StoredTensor * stored,
                  std::shared_ptr<const RowDelta> delta);
 
     int64_t in() const { return in_; }
     int64_t taps() const { return taps_; }
     int64_t columns() const { return columns_; }
-    int64_t padded_in() const { return padded_in_; } // numbers that a row of the other factor holds for each tap
+    int64_t padded_in() const { return padded_in_; } // numbers per tap in a row of the first factor
     int64_t panels() const { return panels_; }
     bool kept() const { return kept_; }
-    size_t bytes() const { return panel_bytes_ * panels_; } // packed
+    size_t bytes() const { return panel_bytes_ * panels_; } // of all packed panels
     size_t scratch_bytes() const;
     size_t pending_bytes() const { return kept_ ? bytes() - n_ready_ * panel_bytes_ : 0; }
 
-    // Any thread. `scratch` of scratch_bytes().
+    // Any thread. `scratch`: scratch_bytes() bytes.
     const void * panel(int64_t i, void * scratch);
 
-    // Called by the thread that packed the last panel of those kept: the file's own form is read again only to pack
-    // another.
+    // Called by the thread that packs the last panel of a kept matrix: the unpacked form is then no longer needed.
     std::function<void(Tensor)> on_packed;
 
 private:
     enum State : uint8_t { empty, busy, ready };
     void pack(int64_t i, void * panel, void * scratch) const;
-    // The rows of a panel can be packed from where the tensor has them.
+    // Whether panels can be packed directly from the tensor's data.
     bool is_placed() const { return !stored_ && !delta_; }
     void read_row(int64_t row, float * values, float * scratch) const;
-    // Points `source` at the rows that begin with `row` (and `gate`), in f32, in scratch memory.
+    // Reads the rows starting at `row` (and `gate`) into scratch memory as f32, and points `source` at them.
     void read_rows(PanelSource & source, int64_t row, int64_t gate, void * scratch) const;
     int64_t length() const { return in_ * taps_; }
 
@@ -67,7 +66,7 @@ private:
     WeightForm form_;
     bool kept_;
     int64_t in_, taps_, columns_, padded_in_, panels_;
-    int64_t panel_columns_; // in both halves of a gated panel each
+    int64_t panel_columns_; // of a gated panel: in each half
     size_t panel_bytes_;
     LargeMemory memory_;
     std::unique_ptr<std::atomic<uint8_t>[]> states_;
@@ -81,27 +80,27 @@ public:
 
     PackedMatrix & matrix(Tensor weight, WeightForm form);
 
-    // The numbers of `weight`, which has no memory, are those of `stored`, which must stay where it is until forget().
+    // `weight` has no memory; its numbers are read from `stored`, which must stay valid until forget().
     void set_stored(Tensor weight, const StoredTensor & stored) { stored_[weight] = &stored; }
     using Deltas = std::map<Tensor, std::shared_ptr<const RowDelta>>;
-    // What is added to weights from now on, in place of all that was. Frees what is packed of those whose delta is
-    // another one: graphs that refer to that must be gone.
+    // Replaces all deltas. Frees the packed panels of weights whose delta changes; graphs that use them must have been
+    // freed.
     void set_deltas(Deltas deltas) noexcept;
     const Deltas & deltas() const { return deltas_; }
-    // Frees what is packed of a weight that goes away.
+    // Frees the packed panels of a weight that is about to be freed.
     void forget(Tensor weight) noexcept;
 
-    // In the file or, where the tensor was copied, in memory.
+    // The size of a weight in the file or, if it was copied, in memory.
     size_t unpacked_bytes(Tensor weight) const;
 
-    // Bytes that the panels of a weight take that are kept, once they are packed.
+    // Bytes of a weight's kept panels, once all are packed.
     size_t packed_bytes(Tensor weight) const;
 
-    // Bytes that panels will take that are still to be packed.
+    // Bytes of panels that are still to be packed and kept.
     size_t pending_bytes() const;
 
     std::function<void(Tensor)> on_packed; // see PackedMatrix
-    bool keep_all = false;                 // also where that takes more memory than the file's form
+    bool keep_all = false;                 // keep panels even if they take more memory than the unpacked form
 
 private:
     using Matrices = std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>>;

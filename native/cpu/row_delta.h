@@ -1,17 +1,17 @@
-// What is added to the weights of one matrix or kernel without changing the file's own.
+// A change to be added to a matrix or convolution weight, such as that of a LoRA.
 #pragma once
 
 #include <cstdint>
 
 namespace diffusion {
 
-// A row is what makes one output: [in] of a matrix, [in, height, width] of a kernel, as files have them.
+// A row has the weights of one output: [in] of a matrix, [in, height, width] of a convolution, as in files.
 class RowDelta {
 public:
     virtual ~RowDelta() = default;
-    // Numbers that add() needs room for beside the row.
+    // Numbers of scratch space that add() needs.
     virtual int64_t scratch() const { return 0; }
-    // Any thread. Takes no memory of its own, because it runs where nothing may fail.
+    // Any thread. Must not allocate, because its callers cannot handle failure.
     virtual void add(int64_t row, float * values, float * scratch) const noexcept = 0;
 };
 

@@ -1,6 +1,6 @@
 // Vectors of the instruction set that a translation unit is compiled for. Only for the files that CMakeLists.txt
-// compiles once for each set: everything here is internal to them, so that no function of one set stands in for that of
-// another.
+// compiles for one instruction set each: everything here has internal linkage, so that the linker cannot use a function
+// compiled for another set.
 #pragma once
 
 #include <immintrin.h>
@@ -12,7 +12,7 @@
 namespace diffusion {
 namespace {
 
-// As std::min, whose one copy in the program could be that of a file for another instruction set.
+// Replaces std::min, whose only copy in the program could be compiled for another instruction set.
 inline int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
@@ -23,7 +23,7 @@ using Brain = uint16_t; // the bits of a bf16
 #ifdef __AVX512F__
 
 constexpr int vector_width = 16;
-constexpr int mr = 12; // rows of the micro-kernel: 24 sums, 2 vectors of b and one of a fit the 32 registers
+constexpr int mr = 12; // 24 sums, 2 vectors of b and 1 of a fit the 32 registers
 
 using Vec = __m512;
 using Mask = __mmask16;
@@ -111,7 +111,7 @@ inline Vec from_brain(const Brain * p) {
 #else
 
 constexpr int vector_width = 8;
-constexpr int mr = 6; // rows of the micro-kernel: 12 sums, 2 vectors of b and one of a fit the 16 registers
+constexpr int mr = 6; // 12 sums, 2 vectors of b and 1 of a fit the 16 registers
 
 using Vec = __m256;
 using Mask = __m256i;
@@ -187,7 +187,7 @@ inline Vec keep_first(Vec x, int64_t n) { // the rest zero
 inline Vec round_even(Vec x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-// In two halves, as 2^n itself may be out of range where the product is not.
+// In two steps, because 2^n itself may be out of range when the result is not.
 inline Vec scale_by_power(Vec x, Vec n) {
     const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
     const auto power = [](__m256i e) {
@@ -201,11 +201,11 @@ inline Vec from_half(const Half * p) {
 
 #endif
 
-// The numbers that products take (`Operand`), and a step of the micro-kernel over `kr` of them.
+// The input type of matrix products (`Operand`), and a step of the micro-kernel over `kr` numbers.
 #ifdef __AVX512BF16__
 
 using Operand = Brain;
-constexpr int kr = 2; // numbers of one row of a and one column of b that an instruction multiplies and adds up
+constexpr int kr = 2; // numbers of a row of a and a column of b that one instruction multiplies and adds
 
 inline __m256i narrow(Vec x) {
     return std::bit_cast<__m256i>(_mm512_cvtneps_pbh(x));
@@ -270,7 +270,7 @@ constexpr int nr = 2 * vector_width; // columns of the micro-kernel
 // e^x, relative error below 2e-7: x = n ln 2 + r, and a polynomial for e^r (Cody and Waite's reduction, minimax of
 // degree 6).
 inline Vec exp(Vec x) {
-    x = max(splat(-103.0f), min(splat(88.0f), x)); // in this order a NaN stays one
+    x = max(splat(-103.0f), min(splat(88.0f), x)); // this order keeps NaN
     const Vec n = round_even(mul(x, splat(1.44269504f)));
     const Vec r = fma(n, splat(2.12194440e-4f), fma(n, splat(-0.693359375f), x));
     Vec p = splat(1.0f / 720.0f);

@@ -9,10 +9,11 @@ namespace diffusion {
 
 namespace {
 
-// Operations of a graph follow each other within microseconds; waking a thread takes tens of them.
+// How long threads spin: a graph's operations follow each other within microseconds; waking a thread takes tens of
+// them.
 constexpr auto patience = std::chrono::microseconds(50);
 
-// Waits until value() is no longer `old`, first by looking, then asleep.
+// Waits until `value` is no longer `old`: first spins, then sleeps.
 template <typename T> void wait_while(std::atomic<T> & value, T old) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (value.load(std::memory_order_acquire) == old) {
@@ -83,7 +84,7 @@ void ThreadPool::serve(int thread) {
         seen = number_.load(std::memory_order_acquire);
         if (ended_) return;
         if (thread >= threads_.load(std::memory_order_relaxed)) continue;
-        // Who holds a part keeps the job alive; without one it may be over already.
+        // The job stays alive while a part of it is taken; without one it may have been destroyed.
         PoolJob::Parts next(*this, seen);
         if (const int64_t part = next.take(); part >= 0) job_.load(std::memory_order_relaxed)->work(part, next, thread);
     }

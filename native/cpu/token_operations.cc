@@ -31,14 +31,14 @@ private:
     float eps_;
 };
 
-// A part is a stretch of a head's queries.
+// A part is a range of a head's queries.
 class Attention : public Operation {
 public:
     Attention(const CpuContext & cpu, int64_t heads, bool causal, int64_t queries, int64_t keys, int64_t size,
               int64_t batch)
         : kernels_(cpu.kernels), heads_(heads), causal_(causal), queries_(queries), keys_(keys), size_(size),
           batch_(batch) {
-        // A part packs keys and values first, so there are no more parts than threads need to finish together.
+        // Each part packs keys and values first, so there are only as many parts as needed to balance the threads.
         const int64_t wanted = 4 * cpu.threads, least_queries = 64;
         stretches_ = std::clamp<int64_t>((wanted + heads * batch - 1) / (heads * batch), 1,
                                          std::max<int64_t>(1, queries / least_queries));

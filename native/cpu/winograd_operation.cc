@@ -1,4 +1,4 @@
-// Convolutions by Winograd's algorithm as operations of a graph.
+// Winograd convolutions as operations of a graph.
 #include <algorithm>
 
 #include "cpu/operations.h"
@@ -7,7 +7,7 @@ namespace diffusion {
 
 namespace {
 
-// The transformed patches of a part stay in the second-level cache.
+// Size of a part's transformed patches, which fit the L2 cache.
 constexpr int64_t part_bytes = int64_t{768} << 10;
 
 // A part is a group of patches, for all columns.
@@ -28,7 +28,7 @@ public:
     size_t scratch_bytes() const override {
         return transformed_bytes() + 16 * count_ * kernels_.nr * sizeof(float) + matrix_.scratch_bytes();
     }
-    // Of the plain sum of products, so that rates compare.
+    // Operations of a direct convolution, so that rates are comparable.
     double work() const override { return 2.0 * 4 * patches_ * matrix_.in() * 9 * matrix_.columns(); }
     double weight_bytes() const override { return static_cast<double>(matrix_.bytes()); }
 
@@ -43,7 +43,7 @@ public:
         transform(y->src[0], patches, base);
 
         char * const packing = reinterpret_cast<char *>(patches.sums + 16 * count_ * kernels_.nr);
-        const Gemm g = sources_.filled_in(gemm_, y);
+        const Gemm g = sources_.with_pointers(gemm_, y);
         for (int64_t i = 0; i < matrix_.panels(); i++) {
             kernels_.winograd_gemm(g, patches, matrix_.panel(i, packing), i * kernels_.nr);
         }
@@ -68,7 +68,7 @@ private:
     PackedMatrix & matrix_;
     Gemm gemm_;
     GemmSources sources_;
-    int64_t patches_, count_; // of all images, and of a part
+    int64_t patches_, count_; // in all images, and in a part
 };
 
 } // namespace

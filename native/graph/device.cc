@@ -9,10 +9,10 @@ namespace diffusion {
 
 namespace {
 
-// On the CPU a node of this many operations takes less than a tenth of a second on one slow core.
+// A node with this many operations takes less than a tenth of a second on one slow CPU core.
 constexpr double cpu_node_work = 2e9;
 
-// What computes on the CPU: kernels of this package, for these types of number, or else ggml.
+// Adds this package's kernels that run on this CPU, for each operand type.
 void add_kernels(std::vector<std::string> & names) {
     bool any = false;
     for (const ggml_type operand : {GGML_TYPE_BF16, GGML_TYPE_F32}) {
@@ -35,16 +35,16 @@ std::vector<DeviceInfo> devices() {
 
 Device::Device(const std::string & name, int threads, Precision precision) : Backends(name, threads) {
     const auto fail = [&](const std::string & what) {
-        throw Error(ErrorCode::device, "Expected a precision that the device '" + name + "' computes in, but " + what +
-                                           ". Leave the option `precision` out.");
+        throw Error(ErrorCode::device, "Expected a precision that the device '" + name + "' supports, but " + what +
+                                           ". Omit the option `precision`.");
     };
     if (!is_cpu()) {
-        if (precision != Precision::automatic) fail("it is the CPU's alone to choose");
+        if (precision != Precision::automatic) fail("only the CPU has this option");
         return;
     }
     const Kernels * kernels = nullptr;
     if (precision != Precision::f32) kernels = find_kernels(GGML_TYPE_BF16);
-    if (!kernels && precision == Precision::bf16) fail("this processor has no bf16 products (AVX-512 BF16)");
+    if (!kernels && precision == Precision::bf16) fail("this processor has no bf16 matrix products (AVX-512 BF16)");
     if (!kernels) kernels = find_kernels(GGML_TYPE_F32);
     if (kernels) cpu_ = std::make_unique<CpuContext>(*kernels, threads);
 }

@@ -1,4 +1,4 @@
-// A compute device opened for one model, and what its layers are computed with.
+// A compute device opened for one model, and the layers' implementation on it.
 #pragma once
 
 #include <memory>
@@ -11,23 +11,23 @@
 
 namespace diffusion {
 
-// The numbers that products on the CPU are computed with.
+// The type of the operands of matrix products on the CPU.
 enum class Precision { automatic, f32, bf16 };
 
-// Of this machine. Those of the CPU say which kernels of this package it has.
+// The machine's devices. The CPU's features include this package's kernels.
 std::vector<DeviceInfo> devices();
 
 class Device : public Backends {
 public:
-    // `name` as `devices()` gives it. Throws as Backends does, and Error (device) where the device does not compute in
-    // that precision.
+    // `name`: one of devices(). Throws as Backends does, and Error (device) if the device does not support the
+    // precision.
     Device(const std::string & name, int threads, Precision precision = Precision::automatic);
 
-    // This package's own kernels; nullptr where ggml's operations are used.
+    // This package's kernels; nullptr if ggml's operations are used instead.
     CpuContext * cpu() { return cpu_.get(); }
-    PackedWeights * packed_weights() { return cpu_ ? &cpu_->weights : nullptr; } // the weights of those
+    PackedWeights * packed_weights() { return cpu_ ? &cpu_->weights : nullptr; } // likewise
 
-    // An empty graph for this device, and its layers. See Graph.
+    // An empty graph for this device, and the layers to build it with. See Graph.
     std::unique_ptr<Graph> make_graph(size_t capacity = Graph::small);
     std::unique_ptr<Layers> make_layers(Graph & graph);
 

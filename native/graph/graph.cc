@@ -14,25 +14,25 @@ namespace diffusion {
 
 namespace {
 
-// Slices beyond this number cost more in bookkeeping than they gain.
+// More slices cost more in bookkeeping than they gain.
 constexpr int64_t max_slices = 256;
 
 constexpr size_t cache_line = 64;
 
-// A node without inputs gives memory that the slices are then written into; it has nothing to compute.
+// For a node that only provides memory, into which slices are written.
 void leave_uninitialized(ggml_tensor *, int, int, void *) {}
 
-// Copies the rows of the second source into `whole`, `offset` bytes from its start. ggml's own operation for this keeps
-// its offset in 30 bits, which an image of 1024x1024 outgrows.
-void write_slice(ggml_tensor * whole, int thread, int n_threads, void * offset) {
-    const ggml_tensor * slice = whole->src[1];
+// Copies the rows of the second source into `full`, `offset` bytes from its start. ggml's own operation for this stores
+// the offset in 30 bits, too few for an image of 1024x1024.
+void write_slice(ggml_tensor * full, int thread, int n_threads, void * offset) {
+    const ggml_tensor * slice = full->src[1];
     const int64_t rows = ggml_nrows(slice);
     for (int64_t row = thread; row < rows; row += n_threads) {
         const int64_t i1 = row % slice->ne[1], i2 = row / slice->ne[1] % slice->ne[2];
         const int64_t i3 = row / (slice->ne[1] * slice->ne[2]);
-        char * to = static_cast<char *>(whole->data) + reinterpret_cast<size_t>(offset);
+        char * to = static_cast<char *>(full->data) + reinterpret_cast<size_t>(offset);
         const char * from = static_cast<const char *>(slice->data);
-        std::memcpy(to + i1 * whole->nb[1] + i2 * whole->nb[2] + i3 * whole->nb[3],
+        std::memcpy(to + i1 * full->nb[1] + i2 * full->nb[2] + i3 * full->nb[3],
                     from + i1 * slice->nb[1] + i2 * slice->nb[2] + i3 * slice->nb[3], slice->ne[0] * sizeof(float));
     }
 }
@@ -47,7 +47,7 @@ public:
     void work(int64_t part, Parts & next, int thread) override {
         ThreadScratch scratch{graph.scratch_.data() + thread * graph.scratch_each_};
         do {
-            // A job ends by its last part, so those of a cancelled one are taken, too.
+            // A job ends when all its parts are taken, even if it was cancelled.
             if (!graph.cancellation_ || !graph.cancellation_->cancelled()) operation->compute(y, part, scratch);
         } while ((part = next.take()) >= 0);
     }
@@ -74,7 +74,7 @@ Graph::~Graph() = default;
 Tensor Graph::expand(Tensor tensor) {
     const size_t n_tensors = (ggml_used_mem(context()) - empty_) / ggml_tensor_overhead();
     const int n_nodes = ggml_graph_n_nodes(nodes_);
-    // ggml notes nodes and leafs; every leaf is a source, and what is not noted yet has at most so many.
+    // An upper bound: tensors that are not in the graph yet may have GGML_MAX_SRC sources, which bounds the leafs too.
     const size_t sources = n_sources_ + GGML_MAX_SRC * (n_tensors - n_nodes);
     if (n_tensors > capacity_ || sources > most_sources()) throw Full();
     ggml_build_forward_expand(nodes_, tensor);
@@ -95,17 +95,17 @@ Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                         const std::function<Tensor(int64_t, int64_t)> & part) {
     const int64_t rows = ne[dim];
     if (n <= 1) return expand(part(0, rows));
-    Tensor whole = ggml_custom_4d(context(), GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized,
-                                  1, nullptr);
+    Tensor full = ggml_custom_4d(context(), GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized,
+                                 1, nullptr);
     for (int64_t i = 0; i < n; i++) {
         const int64_t begin = rows * i / n;
         const int64_t end = rows * (i + 1) / n;
         Tensor slice = part(begin, end);
-        const size_t offset = begin * whole->nb[dim];
-        whole = expand(ggml_custom_inplace(context(), whole, &slice, 1, write_slice, GGML_N_TASKS_MAX,
-                                           reinterpret_cast<void *>(offset)));
+        const size_t offset = begin * full->nb[dim];
+        full = expand(ggml_custom_inplace(context(), full, &slice, 1, write_slice, GGML_N_TASKS_MAX,
+                                          reinterpret_cast<void *>(offset)));
     }
-    return whole;
+    return full;
 }
 
 Tensor Graph::add(NewNode node, ThreadPool & pool) {
@@ -142,7 +142,7 @@ void Graph::allocate_scratch(int threads) {
 }
 
 void Graph::compute(Tensor y, int thread, int, void * user) {
-    if (thread > 0) return; // the pool has threads of its own
+    if (thread > 0) return; // the pool has its own threads
     Job & job = *static_cast<Job *>(user);
     job.y = y;
     job.pool.run(job, job.graph.threads_);

@@ -1,4 +1,4 @@
-// A ggml graph under construction: the context that holds its tensors and the limit on the work of one node.
+// A ggml graph under construction: the context that holds its tensors, and the limit on the work of one node.
 #pragma once
 
 #include <array>
@@ -18,14 +18,14 @@ class ThreadPool;
 
 class Graph {
 public:
-    // Tensors for which a graph has room: enough for a small network, and more than any of this package needs.
+    // Capacities in tensors: enough for a small network, and more than any network of this package needs.
     static constexpr size_t small = 1 << 12, largest = 1 << 18;
-    // Thrown by a graph that has none left: it is to be built in a larger one.
+    // Thrown when a graph's capacity is exhausted, so that the caller builds a larger one.
     class Full {};
 
-    // `node_work` bounds the work of one node in floating-point operations, so that an abort between two nodes is
-    // prompt and the scratch memory of a convolution or an attention stays small. Infinite on devices that are aborted
-    // between evaluations. Throws std::bad_alloc.
+    // `node_work` bounds the floating-point operations of one node, so that cancellation, which is checked between
+    // nodes, is prompt, and the scratch memory of convolutions and attention stays small. Infinite on devices that only
+    // check between evaluations. Throws std::bad_alloc.
     explicit Graph(double node_work, size_t capacity = small);
     ~Graph();
     Graph(const Graph &) = delete;
@@ -34,39 +34,38 @@ public:
     ggml_context * context() const { return context_.get(); }
     ggml_cgraph * nodes() const { return nodes_; }
 
-    // Appends what `tensor` depends on to the order of evaluation. Layers call it as they go, so that the recursion
-    // over dependencies stays shallow. Throws Full when the graph is about to outgrow its capacity.
+    // Appends `tensor` and its dependencies to the order of evaluation. Layers call it as they go, so that the
+    // recursion over dependencies stays shallow. Throws Full if the graph is about to exceed its capacity.
     Tensor expand(Tensor tensor);
 
-    // What writing and reading back one number costs, in floating-point operations of a matrix product.
+    // The cost of writing and reading back one number, in floating-point operations of a matrix product.
     static constexpr double number_work = 64;
 
-    // How many slices a node of that much work is cut into when it has `rows` independent rows.
+    // The number of slices for a node of `work` operations with `rows` independent rows.
     int64_t slices(double work, int64_t rows) const;
 
-    // A tensor [ne0, ne1, ne2, ne3] computed in `n` slices of its dimension `dim`: `part(begin, end)` builds one of
-    // them.
+    // A tensor [ne0, ne1, ne2, ne3] computed in `n` slices of its dimension `dim`: `part(begin, end)` builds one slice.
     Tensor in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                      const std::function<Tensor(int64_t begin, int64_t end)> & part);
 
-    // What `pool` computes, which must outlive the graph.
+    // Adds a node that `pool` computes, which must outlive the graph.
     Tensor add(NewNode node, ThreadPool & pool);
 
-    // Floating-point operations of what was added.
+    // Floating-point operations of all added nodes.
     double work() const;
 
-    // What computes the tensor; nullptr where ggml does.
+    // The operation that computes the tensor; nullptr for ggml's own.
     static const Operation * operation_of(const ggml_tensor * tensor);
 
-    // `make()`, once for each tensor.
+    // Calls `make` once per tensor and caches the result.
     Tensor once(Tensor tensor, const std::function<Tensor()> & make);
 
-    // Bytes that `allocate_scratch` takes, and the memory that added operations need on each of that many threads.
-    // Throws std::bad_alloc.
+    // Scratch memory for the added operations on this many threads.
     size_t scratch_bytes(int threads) const { return scratch_each_ * threads; }
-    void allocate_scratch(int threads); // on which operations are then computed
+    // Must precede an evaluation, which uses this many threads. Throws std::bad_alloc.
+    void allocate_scratch(int threads);
 
-    // What the threads poll while they compute. nullptr to end.
+    // The flag that threads poll while they compute; nullptr for none.
     void set_cancellation(const Cancellation * cancellation) { cancellation_ = cancellation; }
 
 private:
@@ -76,17 +75,17 @@ private:
     };
     static void compute(Tensor y, int thread, int n_threads, void * job);
 
-    // One block adds at most a few hundred tensors between two calls of expand().
+    // More than the few hundred tensors that a block adds between two calls of expand().
     static constexpr size_t slack = 2048;
-    // Sources that all nodes may have, and so what ggml makes room for in the order of evaluation.
+    // The most sources that all nodes may have together; ggml's graph gets this size.
     size_t most_sources() const { return 4 * (capacity_ + slack); }
 
     size_t capacity_;
     std::unique_ptr<char[]> memory_;
-    std::unique_ptr<ggml_context, Free> context_; // in that memory
+    std::unique_ptr<ggml_context, Free> context_; // in memory_
     ggml_cgraph * nodes_ = nullptr;
-    size_t empty_ = 0;     // bytes that the context takes without tensors
-    size_t n_sources_ = 0; // of all nodes in the order
+    size_t empty_ = 0;     // bytes of the context without tensors
+    size_t n_sources_ = 0; // of all nodes in the order of evaluation
     double node_work_;
     std::vector<std::unique_ptr<Job>> jobs_;
     std::map<Tensor, Tensor> made_;

@@ -1,4 +1,4 @@
-// See layers.h: what is the same for all implementations.
+// See layers.h: the parts that all implementations share.
 #include "graph/layers.h"
 
 namespace diffusion {
@@ -7,7 +7,7 @@ Tensor Layers::pixel_shuffle(Tensor planes, int64_t r) {
     ggml_context * ctx = context();
     const int64_t width = planes->ne[0], height = planes->ne[1], channels = planes->ne[2] / (r * r);
     const int64_t batch = planes->ne[3];
-    // The channel's index counts columns first, then rows, then channels of the result.
+    // In the channel index, columns vary fastest, then rows, then channels of the result.
     Tensor y = ggml_reshape_4d(ctx, planes, width, height, r, r * channels * batch);
     y = ggml_cont(ctx, ggml_permute(ctx, y, 1, 2, 0, 3)); // [r, width, height, r * channels * batch]
     y = ggml_reshape_4d(ctx, y, r * width, height, r, channels * batch);

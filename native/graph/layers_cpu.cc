@@ -1,5 +1,5 @@
-// The layers by this package's own kernels. Images are [channels, width, height, batch]; what only products read is in
-// their type, everything else in f32.
+// The layers with this package's kernels. Images are [channels, width, height, batch]; inputs of matrix products have
+// the kernels' operand type, everything else is f32.
 #include <algorithm>
 
 #include "cpu/operations.h"
@@ -89,7 +89,7 @@ private:
     CpuContext & cpu_;
 };
 
-// The image as it is, normed and activated, for products to read.
+// The image as an input of a matrix product, after normalization and activation.
 Tensor CpuLayers::as_input(Tensor image, Tensor factors, Activation activation) {
     ImageLayout layout;
     layout.width = image->ne[1];
@@ -97,7 +97,7 @@ Tensor CpuLayers::as_input(Tensor image, Tensor factors, Activation activation) 
     return add(gemm_input_node(cpu_, image, factors, activation, layout));
 }
 
-// x in the type that products take, whatever came before.
+// x as an input of a matrix product, whatever its type.
 Tensor CpuLayers::as_operand(Tensor x) {
     if (x->type == cpu_.kernels.operand && x->ne[0] % cpu_.kernels.kr == 0) return x;
     return graph().once(x, [&] {
@@ -112,9 +112,9 @@ Tensor CpuLayers::group_factors(const Norm & norm, float eps, Tensor image) {
     return add(group_factors_node(cpu_, image, sums, norm.weight, norm.bias, group_count, eps));
 }
 
-// Winograd's algorithm pays off where there are many pixels for each weight, and where the transformed weights, read
-// again for each group of patches, stay in the third-level cache. It takes more memory for them, so small images do
-// without, and weights of fewer than 16 bits.
+// Winograd's algorithm pays off if there are many pixels per weight, and if the transformed weights, which are read for
+// each group of patches, fit the L3 cache. These take more memory, so it is not used for small images or for weights of
+// fewer than 16 bits.
 bool CpuLayers::is_for_winograd(Tensor w, int64_t width, int64_t height, int64_t batch) const {
     constexpr int64_t least_pixels = 1024, least_channels = 64, most_bytes = int64_t{16} << 20;
     const int64_t bytes = 16 * w->ne[2] * w->ne[3] * cpu_.kernels.operand_size;
@@ -123,7 +123,7 @@ bool CpuLayers::is_for_winograd(Tensor w, int64_t width, int64_t height, int64_t
            bytes <= most_bytes && cpu_.weights.unpacked_bytes(w) >= ggml_nelements(w) * sizeof(ggml_fp16_t);
 }
 
-// A convolution of an image that is laid out with the pixels it needs around it.
+// A convolution of an image that already includes the padding.
 Tensor CpuLayers::convolve(const Conv2d & layer, Tensor a, int64_t stride, const Epilogue & epilogue) {
     const Tensor w = layer.weight;
     const int64_t channels = a->ne[0];
@@ -159,7 +159,7 @@ Tensor CpuLayers::convolve(const Conv2d & layer, Tensor image, Tensor factors, A
     return convolve(layer, a, geometry.stride(), epilogue);
 }
 
-// A product of the rows of x, [in, ...] -> [out, ...].
+// [in, ...] -> [out, ...]
 Tensor CpuLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilogue) {
     Tensor a = as_operand(x);
     const bool gated = epilogue.activation == Activation::gated_gelu;

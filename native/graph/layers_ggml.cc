@@ -1,4 +1,4 @@
-// The layers by ggml's operations. An image is [width, height, channels, batch].
+// The layers with ggml's operations. Images are [width, height, channels, batch].
 #include <cmath>
 
 #include "graph/layers.h"
@@ -7,7 +7,7 @@ namespace diffusion {
 
 namespace {
 
-// A per-channel vector as it broadcasts over an image.
+// A vector of one number per channel, shaped to broadcast over an image.
 Tensor per_channel(ggml_context * ctx, Tensor vector) {
     return ggml_reshape_4d(ctx, vector, 1, 1, vector->ne[0], 1);
 }
@@ -30,7 +30,7 @@ Tensor multiply_columns(ggml_context * ctx, Tensor kernel, Tensor columns) {
     return ggml_reshape_4d(ctx, ggml_cont(ctx, ggml_permute(ctx, y, 1, 0, 2, 3)), width, rows, out, batch);
 }
 
-// PReLU: with a slope of its own left of zero for each channel.
+// PReLU: a learned slope per channel for negative numbers.
 Tensor prelu(ggml_context * ctx, Tensor x, Tensor slopes) {
     Tensor negative = ggml_relu(ctx, ggml_neg(ctx, x));
     return ggml_sub(ctx, ggml_relu(ctx, x), ggml_mul(ctx, negative, per_channel(ctx, slopes)));
@@ -40,7 +40,7 @@ Tensor activate(ggml_context * ctx, Activation activation, Tensor slopes, Tensor
     switch (activation) {
         case Activation::none: break;
         case Activation::silu: return ggml_silu(ctx, x);
-        // Written out, because ggml's own goes through a table of halves.
+        // Written out, because ggml's own uses a lookup table in f16.
         case Activation::quick_gelu: return ggml_mul(ctx, x, ggml_sigmoid(ctx, ggml_scale(ctx, x, 1.702f)));
         case Activation::gelu: return ggml_gelu_erf(ctx, x);
         case Activation::relu: return ggml_relu(ctx, x);
@@ -121,7 +121,7 @@ public:
 private:
     Tensor normed(const Norm & norm, float eps, Tensor x);
     Tensor apply(const Epilogue & epilogue, Tensor y);
-    Tensor with_border(Tensor x, int before, int after) const;
+    Tensor with_padding(Tensor x, int before, int after) const;
     Tensor convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue);
 };
 
@@ -144,9 +144,9 @@ Tensor GgmlLayers::normed(const Norm & norm, float eps, Tensor x) {
     return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
 }
 
-// With pixels left and above, and right and below: those of the other side where the image is tileable, zeros where
-// not.
-Tensor GgmlLayers::with_border(Tensor x, int before, int after) const {
+// Pads `before` pixels on the left and at the top, and `after` on the right and at the bottom: circular along tileable
+// axes, otherwise zeros.
+Tensor GgmlLayers::with_padding(Tensor x, int before, int after) const {
     const auto pad = [&](bool circular, bool along_x, bool along_y) {
         const auto pad_ext = circular ? ggml_pad_ext_circular : ggml_pad_ext;
         const int bx = along_x ? before : 0, ax = along_x ? after : 0, by = along_y ? before : 0,
@@ -161,19 +161,19 @@ Tensor GgmlLayers::with_border(Tensor x, int before, int after) const {
 Tensor GgmlLayers::convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue) {
     ggml_context * ctx = context();
     if (padding > 0 && (tileable().x || tileable().y)) {
-        x = with_border(x, padding, padding);
+        x = with_padding(x, padding, padding);
         padding = 0;
     }
     const Tensor w = layer.weight;
     const int64_t kernel_height = w->ne[1], out = w->ne[3], batch = x->ne[3];
     const int64_t width = (x->ne[0] + 2 * padding - w->ne[0]) / stride + 1;
     const int64_t height = (x->ne[1] + 2 * padding - kernel_height) / stride + 1;
-    // im2col writes f16 and f32 only; for other kernels the product converts.
+    // im2col only writes f16 and f32; for other weight types the matrix product converts.
     const ggml_type column_type = w->type == GGML_TYPE_F16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
 
     const double columns_size = 1.0 * w->ne[0] * kernel_height * w->ne[2] * width * height * batch;
     const int64_t n = graph().slices(columns_size * (2.0 * out + Graph::number_work), height);
-    // A slice sees its own rows only, so the rows above and below the image must exist.
+    // A slice only has its own rows, so the padding above and below the image must be there.
     Tensor padded = n > 1 && padding > 0 ? ggml_pad_ext(ctx, x, 0, 0, padding, padding, 0, 0, 0, 0) : x;
     Tensor y = graph().in_slices(n, {width, height, out, batch}, 1, [&](int64_t begin, int64_t end) {
         Tensor rows = padded;
@@ -198,7 +198,7 @@ Tensor GgmlLayers::conv2d(const Conv2d & layer, Tensor x, const Geometry & geome
     }
     const auto padding = geometry.padding(layer.weight->ne[0]);
     const bool even = padding.before == padding.after;
-    if (!even) x = with_border(x, static_cast<int>(padding.before), static_cast<int>(padding.after));
+    if (!even) x = with_padding(x, static_cast<int>(padding.before), static_cast<int>(padding.after));
     return convolve(layer, x, static_cast<int>(geometry.stride()), even ? static_cast<int>(padding.before) : 0,
                     epilogue);
 }
@@ -231,7 +231,7 @@ Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool c
     v = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, v, size, heads, keys, batch), 1, 2, 0, 3));
     expand(q), expand(k), expand(v);
 
-    // The score matrix of a slice is the largest thing in memory; slicing bounds it together with the work.
+    // The attention scores of a slice are the largest tensor in memory; slicing bounds them together with the work.
     const double work = (4.0 * channels + Graph::number_work * heads) * queries * keys * batch;
     const int64_t n = causal ? 1 : graph().slices(work, queries);
     Tensor y = graph().in_slices(n, {size, heads, queries, batch}, 2, [&](int64_t begin, int64_t end) {

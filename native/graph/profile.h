@@ -1,4 +1,4 @@
-// What the operations of a model cost, by network and kind.
+// The cost of a model's operations, by network and kind.
 #pragma once
 
 #include <chrono>
@@ -16,18 +16,18 @@ struct ProfileEntry {
     std::string network, operation;
     int64_t calls = 0;
     double seconds = 0;
-    double flop = 0;  // floating-point operations of products and attention
-    double bytes = 0; // read and written, each number once
+    double flop = 0;  // floating-point operations of matrix products and attention
+    double bytes = 0; // read and written, counting each number once
 };
 
-// Takes the time of each node. Nodes then run one by one, and threads start anew for each, which costs some hundredths
-// of a second an evaluation.
+// Measures the time of each node. Nodes then run one by one, and ggml starts its threads for each, which costs some
+// hundredths of a second per evaluation.
 class Profile {
 public:
     void attach(ggml_backend_sched_t sched, const std::string & network);
     void detach(ggml_backend_sched_t sched);
 
-    // The most expensive first.
+    // Slowest first.
     std::vector<ProfileEntry> entries() const;
 
 private:

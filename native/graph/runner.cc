@@ -12,10 +12,10 @@ namespace diffusion {
 
 namespace {
 
-// Memory that plans not in use may keep. A plan that needs more is freed as soon as another needs memory.
+// Memory that idle plans may keep. Above this, plans are freed as soon as another needs memory.
 constexpr size_t idle_bytes = size_t{512} << 20;
 
-// ggml's CPU kernels count rows, and some of them bytes of an image or elements of a copy, in 32 bits.
+// ggml's CPU kernels count rows in 32 bits, and some of them also bytes of an image or elements of a copy.
 bool fits_cpu_kernels(const ggml_tensor * node) {
     constexpr int64_t most = INT32_MAX;
     const ggml_tensor * source = node->src[0];
@@ -25,8 +25,8 @@ bool fits_cpu_kernels(const ggml_tensor * node) {
            !(image && static_cast<int64_t>(image->ne[3] > 1 ? image->nb[3] : image->nb[2]) > most);
 }
 
-// ggml's threads wait for each other, spinning, after every node. One more is worth its waiting where nodes do this
-// much work on average; below, a second thread gains little on idle cores and costs a time slice a node on busy ones.
+// ggml's threads spin at a barrier after every node. A further thread pays off if nodes do this much work on average;
+// with less, it gains little on idle cores and costs a time slice per node on busy ones.
 constexpr double thread_node_work = 1e6;
 
 int useful_threads(const Graph & graph) {
@@ -36,7 +36,7 @@ int useful_threads(const Graph & graph) {
         const Tensor node = ggml_graph_node(graph.nodes(), i);
         if (node->op == GGML_OP_MUL_MAT) work += 2.0 * node->src[0]->ne[0] * ggml_nelements(node);
     }
-    constexpr double most = 1 << 20; // of any machine
+    constexpr double most = 1 << 20; // more than any machine has
     return 1 + static_cast<int>(std::min(work / n_nodes / thread_node_work, most));
 }
 
@@ -68,12 +68,12 @@ struct Runner::Plan {
 Runner::Runner(Device & device, Profile * profile) : device_(device), profile_(profile) {}
 Runner::~Runner() = default;
 
-// What is set while a plan is evaluated.
+// Settings of device and graph during an evaluation.
 class Runner::Evaluation {
 public:
     Evaluation(Runner & runner, Plan & plan, const std::string & name, const Cancellation & cancellation)
         : runner_(runner), plan_(plan) {
-        // Our operations have threads of their own; ggml's would meet, spinning, after each.
+        // This package's operations have their own threads; ggml's would only spin at barriers.
         runner.device_.set_threads(runner.device_.cpu() ? 1 : plan.threads);
         runner.device_.set_cancellation(&cancellation);
         plan.graph->set_cancellation(&cancellation);
@@ -157,8 +157,7 @@ Runner::Plan & Runner::plan(const std::string & name, const std::string & varian
 std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                                 const Build & build) {
     const std::vector<ggml_backend_t> & backends = device_.backends();
-    // Dealing a graph out to devices changes it, so one that was measured cannot be evaluated: it is built a second
-    // time.
+    // Scheduling changes a graph, so the one that was measured cannot be evaluated: it is built a second time.
     size_t capacity = Graph::small;
     const std::vector<size_t> sizes = reserve(*draft_plan(name, inputs, build, capacity));
     const size_t n_bytes = std::accumulate(sizes.begin(), sizes.end(), size_t{0});
@@ -190,9 +189,8 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan(const std::string & name, const
             return draft_plan_within(capacity, name, inputs, build);
         } catch (const Graph::Full &) {
             if (capacity < Graph::largest) continue;
-            throw Error(ErrorCode::model_unsupported,
-                        "The " + name + " has more operations than this package evaluates in one graph (" +
-                            std::to_string(Graph::largest) + ").");
+            throw Error(ErrorCode::model_unsupported, "The " + name + " has more operations than a graph can hold (" +
+                                                          std::to_string(Graph::largest) + ").");
         }
     }
 }
@@ -225,7 +223,7 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const s
                                            [&](ggml_backend_t b) { return ggml_backend_supports_op(b, node); });
         if (!supported) {
             const char * type = node->src[0] ? ggml_type_name(node->src[0]->type) : "none";
-            throw Error(ErrorCode::model_unsupported, "No device evaluates the operation " +
+            throw Error(ErrorCode::model_unsupported, "No device supports the operation " +
                                                           std::string(ggml_op_desc(node)) + " on type " + type +
                                                           ", which the " + name + " needs.");
         }

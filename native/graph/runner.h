@@ -1,4 +1,4 @@
-// Evaluates graphs on a device. A graph is built and its memory planned once for each set of input shapes, then reused.
+// Evaluates graphs on a device. A graph is built and its memory planned once per set of input shapes, then reused.
 #pragma once
 
 #include <array>
@@ -24,29 +24,29 @@ struct GraphInput {
 
 class Runner {
 public:
-    // Gives the outputs.
+    // Returns the outputs.
     using Build = std::function<std::vector<Tensor>(Layers &, std::span<const Tensor> inputs)>;
 
-    // With a `profile`, evaluations add to it.
+    // Evaluations are added to `profile`, if not nullptr.
     explicit Runner(Device & device, Profile * profile = nullptr);
     ~Runner();
 
-    // The outputs that `build` makes of the inputs, as f32. The same name, variant and input shapes must always build
-    // the same graph; the name also stands in error messages. Throws Error (cancelled, out_of_memory, device,
+    // The outputs of the graph that `build` makes, as f32. The same name, variant and input shapes must always build
+    // the same graph; the name is also used in error messages. Throws Error (cancelled, out_of_memory, device,
     // model_unsupported) and std::bad_alloc.
     std::vector<std::vector<float>> run(const std::string & name, const std::string & variant,
                                         const std::vector<GraphInput> & inputs, const Build & build,
                                         const Cancellation & cancellation);
 
-    // Bytes of compute memory that such a run takes, without taking them; the inputs need no data. Throws as run()
+    // Bytes of compute memory that such a run takes, without allocating them; the inputs need no data. Throws as run()
     // does.
     size_t measure(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs,
                    const Build & build);
 
-    // Bytes of compute memory that the graphs of that name hold.
+    // Bytes of compute memory that the graphs with this name hold.
     size_t held_bytes(const std::string & name) const;
 
-    // Forgets the graphs of that name, for weights or the way they are used have changed.
+    // Frees the graphs with this name, which is necessary when weights have changed.
     void forget(const std::string & name) noexcept;
     void forget_all() noexcept;
 
@@ -58,7 +58,7 @@ private:
                 const Build & build);
     std::unique_ptr<Plan> make_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                     const Build & build);
-    // A plan without memory. `capacity` is that of its graph, and grows to what it takes.
+    // A plan without memory. `capacity`: the graph's; raised until the graph fits.
     std::unique_ptr<Plan> draft_plan(const std::string & name, const std::vector<GraphInput> & inputs,
                                      const Build & build, size_t & capacity);
     std::unique_ptr<Plan> draft_plan_within(size_t capacity, const std::string & name,
@@ -69,7 +69,7 @@ private:
 
     Device & device_;
     Profile * profile_;
-    std::list<std::unique_ptr<Plan>> plans_; // the last used first
+    std::list<std::unique_ptr<Plan>> plans_; // most recently used first
 };
 
 } // namespace diffusion

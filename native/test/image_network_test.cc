@@ -1,4 +1,5 @@
-// Networks from images to images whose weights are zero, of which it is known what they give, and names of all spellings.
+// Networks from images to images whose weights are zero, of which it is known what they give, and names of all
+// spellings.
 #include <algorithm>
 #include <numeric>
 
@@ -95,7 +96,7 @@ void test_evaluation(const TemporaryFolder & folder) {
         const std::vector<float> black = evaluate(*rrdb, image, shape);
         check_equal(black.size(), image.size() * scale * scale, "the size of the result");
         check(std::ranges::all_of(black, [](float value) { return value == 0; }), "nothing comes of nothing");
-        check_throws("too few numbers", ErrorCode::invalid_argument, "does not fit", [&] {
+        check_throws("too few numbers", ErrorCode::invalid_argument, "does not match", [&] {
             evaluate(*rrdb, image, {2, 3, 2, 2});
         });
     }
