@@ -112,9 +112,9 @@ const BAD_OPTIONS: readonly Row[] = [
     'a sampler that is not here',
     { sampler: 'UniPC' },
     VALUE,
-    /'UniPC'\. There is no such sampler here; .* 'dpm\+\+2m'/,
+    /'UniPC'\. This sampler is not supported; .* 'dpm\+\+2m'/,
   ],
-  ['a schedule that is not here', { scheduler: 'ddim_uniform' }, VALUE, /no such scheduler here; .* 'discrete'/],
+  ['a schedule that is not here', { scheduler: 'ddim_uniform' }, VALUE, /scheduler is not supported; .* 'discrete'/],
   [
     'two schedules',
     { sampler: 'DPM++ 2M Karras', scheduler: 'exponential' },

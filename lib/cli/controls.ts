@@ -1,4 +1,5 @@
-// Converts the flags of ControlNets to the option `controls` of the API. Each flag may be given several times, for several controls.
+// Converts the flags of ControlNets to the option `controls` of the API. Each flag may be given several times, for
+// several controls.
 
 import type { ControlOptions } from '../control/options.ts';
 import { toNumber } from '../core/values.ts';

@@ -51,7 +51,10 @@ export interface Flag {
   /** The value that a switch sets, if it is one of several. */
   readonly value?: unknown;
   readonly topic: Topic;
-  /** Whether it is in the short help of commands that generate images; its description must then fit in a line of 80 columns. */
+  /**
+   * Whether it is in the short help of commands that generate images; its description must then fit in a line of 80
+   * columns.
+   */
   readonly common?: true;
   /** Names that the help lists and shells complete. The check of the option decides whether others are accepted too. */
   readonly choices?: readonly string[];

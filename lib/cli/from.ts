@@ -39,7 +39,10 @@ export async function readSourceParameters(
   return { options: usesStrength ? { ...options, strength } : options, warnings: [...warnings, ...ownWarnings], model };
 }
 
-/** Merges the options of the flags over those of an image. Steps and custom noise levels exclude each other: the given one wins. */
+/**
+ * Merges the options of the flags over those of an image. Steps and custom noise levels exclude each other: the given
+ * one wins.
+ */
 export function mergeOptions(image: Partial<AnyGenerationOptions>, given: AnyGenerationOptions): AnyGenerationOptions {
   const { steps, scheduler, ...rest } = image;
   const keepsSteps = given.scheduler === undefined || typeof given.scheduler === 'string';

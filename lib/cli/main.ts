@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command line `diffuse`: runs one command, turns signals into cancellation and failures into a message and an exit code.
+// The command line `diffuse`: runs one command, turns signals into cancellation and failures into a message and an exit
+// code.
 
 import { parseCommandLine, shortHelp } from './arguments.ts';
 import type { CommandLine } from './command-line.ts';
@@ -47,7 +48,8 @@ function endAtOnce(signal: NodeJS.Signals): void {
   process.kill(process.pid, signal);
 }
 
-// A closed pipe is reported to the call that writes. Without these listeners it would also end the process with a stack trace.
+// A closed pipe is reported to the call that writes. Without these listeners it would also end the process with a stack
+// trace.
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
 process.exitCode = await main(process.argv.slice(2));

@@ -8,8 +8,8 @@ import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isGeneration
 import { FLAGS } from './flags.ts';
 
 /**
- * The flags in the help: those of a topic, all, or the common ones; `none` if no help is requested, because yargs formats the help
- * with every command.
+ * The flags in the help: those of a topic, all, or the common ones; `none` if no help is requested, because yargs
+ * formats the help with every command.
  */
 export type Scope = Topic | 'all' | 'common' | 'none';
 

@@ -98,7 +98,8 @@ export class Progress {
   /**
    * Removes the bar and prints a line in its place.
    *
-   * @param news whether the line has information that is not on the command line; without a terminal it is printed only then.
+   * @param news whether the line has information that is not on the command line; without a terminal it is printed only
+   *   then.
    */
   finish(line: string, news: boolean): void {
     this.stop();

@@ -20,7 +20,10 @@ export function print(data: string | Uint8Array): Promise<void> {
   });
 }
 
-/** Prints a value as one line of JSON. Integers above 2^53 - 1 become strings, because most JSON parsers would round them. */
+/**
+ * Prints a value as one line of JSON. Integers above 2^53 - 1 become strings, because most JSON parsers would round
+ * them.
+ */
 export function printJson(value: unknown): Promise<void> {
   const line = JSON.stringify(value, (_key, part) => (typeof part === 'bigint' ? String(part) : part));
   return print(`${line}\n`);

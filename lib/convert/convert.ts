@@ -1,4 +1,4 @@
-// Converting a model's files into one file of other types: smaller, or for another program.
+// Converts a model's files to one file with other weight types: smaller, or for another program.
 
 import { createAbortController, follow } from '../async/abort.ts';
 import { argumentError, DiffusionError } from '../core/errors.ts';
@@ -12,27 +12,28 @@ import { loadAddon } from '../native/load.ts';
 import { checkPath } from '../options/check.ts';
 import { type ConvertOptions, checkConvertOptions, formatOf } from './options.ts';
 
-/** What a conversion wrote. */
+/** The result of a conversion. */
 export interface Conversion extends ConversionReport {
   readonly path: string;
 }
 
 /**
- * Writes the weights of a model, or of anything that goes with one (a LoRA, a ControlNet, an upscaler, ...), as one GGUF or safetensors
- * file.
+ * Writes the weights of a model, a LoRA, a ControlNet, an upscaler or another supported network as one GGUF or
+ * safetensors file.
  *
- * A file alone keeps the names of its tensors; parts and diffusers folders are merged under those of the original checkpoints. What no
- * network reads is left out (copies of averaged weights, states of optimizers). What the source says of itself stays: metadata, the marks of
- * its noise levels, and of a folder the scheduler's configuration and the words of its tokenizers.
+ * A single file keeps its tensor names. Parts and diffusers folders are merged, with the tensor names of the original
+ * checkpoints. Tensors that no network reads (EMA weights, optimizer states) are left out. Metadata is kept, and so are
+ * tensors that mark the noise levels and the prediction type, a folder's scheduler configuration, and the words that
+ * its tokenizers add.
  *
- * The file appears when it is whole. Memory holds a few megabytes for each thread at a time.
+ * The file appears when it is complete. The conversion takes a few megabytes of memory per thread.
  *
  * @param source path of a file or folder, or the paths of the parts of a model.
- * @param output path of the file to write, which ends in `.gguf` or `.safetensors`. One that is there is replaced.
- * @throws TypeError or RangeError for options that are wrong.
- * @throws DiffusionError `ERR_FILE`, `ERR_MODEL_CORRUPT` or `ERR_MODEL_UNSUPPORTED` for a source that cannot be read or has what the format
- *   does not hold; `ERR_NON_FINITE` for weights that are NaN, infinite or too large for the type; `ERR_WRITE` where the file cannot be
- *   written, is one of the source's, or finds no room on its disk.
+ * @param output path of the file to write, which ends in `.gguf` or `.safetensors`. An existing file is replaced.
+ * @throws TypeError or RangeError for invalid options.
+ * @throws DiffusionError `ERR_FILE`, `ERR_MODEL_CORRUPT` or `ERR_MODEL_UNSUPPORTED` for a source that cannot be read or
+ *   that the format cannot store; `ERR_NON_FINITE` for weights that are NaN, infinite or too large for the type;
+ *   `ERR_WRITE` if the file cannot be written, is a file of the source, or does not fit on its disk.
  * @throws `signal.reason` once the signal has fired.
  */
 export async function convert(
@@ -77,7 +78,7 @@ export async function convert(
   }
 }
 
-/** A depth estimator is no part of a model's file. */
+/** A depth estimator is not part of a model's file. */
 function checkFiles(source: unknown): NativeSource {
   const { depthModel, ...files } = checkSource(source);
   if (depthModel === undefined) return files;

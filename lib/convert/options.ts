@@ -1,55 +1,57 @@
-// The options of a conversion: types, formats and rules, and their checks.
+// The options of a conversion (types, formats and rules), and their checks.
 
 import { extname } from 'node:path';
 import { argumentError, closest, describe } from '../core/errors.ts';
 import type { NativeAddon, NativeConvertOptions } from '../native/contract.ts';
 import { OptionCheck } from '../options/check.ts';
 
-/** The types of weights that a conversion writes, those with the most bits first. */
+/** The weight types that a conversion can write, those with the most bits first. */
 export const CONVERSION_TYPES = [
   ...(['f32', 'f16', 'bf16', 'q8_0', 'q6_k', 'q5_k', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0'] as const),
   ...(['iq4_nl', 'iq4_xs', 'q3_k', 'q2_k'] as const),
 ] as const;
 
-/** A type of weights that a conversion writes. */
+/** A weight type that a conversion can write. */
 export type ConversionType = (typeof CONVERSION_TYPES)[number];
 
-/** Those that safetensors has. */
+/** The types of safetensors files. */
 const PLAIN_TYPES: readonly ConversionType[] = ['f32', 'f16', 'bf16'];
 
-/** How far a conversion is. */
+/** Progress of a conversion. */
 export interface ConversionProgress {
-  /** Bytes of the source that are converted, of all that will be. */
+  /** Bytes of the source that are converted, and their total. */
   readonly done: number;
   readonly total: number;
-  /** Seconds that the rest will take at the pace so far. */
+  /** Estimated seconds left. */
   readonly secondsLeft: number;
 }
 
 /** Options of {@link convert}. */
 export interface ConvertOptions {
   /**
-   * The type of the weights: `f32`, `f16`, `bf16`; in GGUF files also `q8_0`, `q6_k`, `q5_k`, `q5_1`, `q5_0`, `q4_k`, `q4_1`, `q4_0`, `iq4_nl`,
-   * `iq4_xs`, `q3_k` and `q2_k`, whatever their case. Quantized are the matrices and convolution kernels of UNets and text encoders; norms,
-   * biases, embeddings, the first and last layers and the VAE stay as they are, at most in f16 where they are no vectors. Where rows are
-   * no whole blocks of the type, one with smaller blocks takes its place, or f16. Default: the types that the source has.
+   * The type of the weights: `f32`, `f16`, `bf16`; in GGUF files also `q8_0`, `q6_k`, `q5_k`, `q5_1`, `q5_0`, `q4_k`,
+   * `q4_1`, `q4_0`, `iq4_nl`, `iq4_xs`, `q3_k` and `q2_k`, in any case. Quantized types apply to the matrices and
+   * convolution kernels of UNets and text encoders. Norms and biases keep their type; embeddings, the first and last
+   * layers and the VAE are f16 at most. If rows are not a multiple of the type's block size, a type with smaller blocks
+   * is used instead, or f16. Default: keep the types of the source.
    */
   type?: ConversionType | undefined;
   /**
-   * Types for tensors by their names in the file, as of `sd-cli`: `regex=type,regex=type`. The first expression that is found in a name
-   * counts, for tensors that would otherwise not be quantized too. At most 256 characters each. Default: none.
+   * Types for tensors by name, as in `sd-cli`: `regex=type,regex=type`. The first expression that matches a part of the
+   * name counts, also for tensors that are not quantized by default. At most 256 characters per expression. Default:
+   * none.
    */
   tensorTypeRules?: string | undefined;
   /**
-   * Leave convolution kernels in f16 where their rows are no whole blocks. A file without it has them in the form of ComfyUI-GGUF, which
-   * stable-diffusion.cpp does not read. Default: false.
+   * Keep convolution kernels in f16 if their rows are not a multiple of the block size. Otherwise they are stored as in
+   * ComfyUI-GGUF, which stable-diffusion.cpp does not read. Default: false.
    */
   keepConvolutions?: boolean | undefined;
-  /** Threads that convert, 1 to 512. Default: one for each physical core, at most 16. */
+  /** Number of threads, 1 to 512. Default: one per physical core, at most 16. */
   threads?: number | undefined;
-  /** Called while weights are converted. What it throws ends the conversion. */
+  /** Called during the conversion. If it throws, the conversion fails with that error. */
   onProgress?: ((progress: ConversionProgress) => void) | undefined;
-  /** Cancels the conversion: it rejects with `signal.reason`, and no file is left. */
+  /** Cancels the conversion: it rejects with `signal.reason` and leaves no file. */
   signal?: AbortSignal | undefined;
 }
 
@@ -62,17 +64,17 @@ const OPTIONS: readonly (keyof ConvertOptions)[] = [
 const FORMATS = { '.gguf': 'gguf', '.safetensors': 'safetensors' } as const;
 type Format = (typeof FORMATS)[keyof typeof FORMATS];
 const MAX_THREADS = 512;
-/** More threads than this wait for the disk. */
-const USUAL_THREADS = 16;
+/** More threads than this would wait for the disk. */
+const DEFAULT_MAX_THREADS = 16;
 const MAX_RULES_LENGTH = 10_000;
-/** Of one expression. The time to match nested look-aheads grows with the square of their number. */
+/** Limits one expression: the time to match nested look-aheads grows with the square of their number. */
 const MAX_PATTERN_LENGTH = 256;
 
 /**
- * The format that a name asks for.
+ * The format for a file name.
  *
  * @param name of the option, for messages.
- * @throws RangeError where it asks for none.
+ * @throws RangeError for another extension.
  */
 export function formatOf(path: string, name = 'output'): Format {
   const format = FORMATS[extname(path).toLowerCase() as keyof typeof FORMATS];
@@ -84,7 +86,7 @@ export function formatOf(path: string, name = 'output'): Format {
 /**
  * Checks the options of a conversion.
  *
- * @throws TypeError or RangeError with every problem that was found.
+ * @throws TypeError or RangeError with all problems.
  */
 export function checkConvertOptions(options: unknown, format: Format, addon: Pick<NativeAddon, 'cores'>) {
   const check = new OptionCheck(options, OPTIONS);
@@ -96,7 +98,7 @@ export function checkConvertOptions(options: unknown, format: Format, addon: Pic
     type: check.value('type') === undefined ? '' : (typeOf(check, check.value('type'), 'type', types, where) ?? ''),
     rules: rulesOf(check, types, where),
     keepConvolutions: check.boolean('keepConvolutions', false),
-    threads: check.number('threads', Math.min(addon.cores, USUAL_THREADS), threads),
+    threads: check.number('threads', Math.min(addon.cores, DEFAULT_MAX_THREADS), threads),
     onProgress: check.callback<(progress: ConversionProgress) => void>('onProgress'),
     signal: check.signal(),
   };
@@ -124,7 +126,10 @@ function typeOf(
   return undefined;
 }
 
-/** Expressions may have commas and equals signs, types have neither: each ends at a comma behind an equals sign and a word. */
+/**
+ * Expressions may contain commas and equals signs, types do not: a rule ends at a comma after an equals sign and a
+ * word.
+ */
 function rulesOf(check: OptionCheck, types: readonly ConversionType[], where: string): Rule[] {
   const name = 'tensorTypeRules';
   const text = check.string(name, '', MAX_RULES_LENGTH);

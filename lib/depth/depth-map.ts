@@ -25,7 +25,7 @@ export class DepthMap implements Nearness {
     this.data = data;
   }
 
-  /** Also recognizes instances from other copies of this package. */
+  /** Whether a value is an instance of this copy of the package. */
   static is(value: unknown): value is DepthMap {
     return typeof value === 'object' && value !== null && #shares in value;
   }

@@ -1,19 +1,19 @@
-// Guidance: what becomes of the predictions for the prompt, for the negative prompt, and of a network that was held back.
+// Guidance: combines the predictions for the prompt, for the negative prompt, and of the perturbed network.
 
 import type { Predict } from './denoiser.ts';
 
-/** Something for the prompt and the same for the negative prompt. */
+/** A value for the prompt and one for the negative prompt. */
 export interface Guided<T> {
   readonly conditional: T;
   readonly unconditional: T;
 }
 
 /**
- * Evaluates the network on the same latent once for each condition, best as one batch.
+ * Evaluates the network on the same latent once for each condition, preferably as one batch.
  *
  * @param latent as in {@link Predict}.
- * @param conditions one to four, each whatever the caller conditions the network with.
- * @returns one prediction per condition, in their order, each as long as `latent`.
+ * @param conditions one to four, of the caller's own type.
+ * @returns one prediction per condition, in order, each as long as `latent`.
  */
 export type PredictEach<Condition> = (
   latent: Float32Array,
@@ -23,28 +23,30 @@ export type PredictEach<Condition> = (
 
 /** How predictions are guided. */
 export interface Guidance {
-  /** Of classifier-free guidance: any finite number from 0; 1 is none. */
+  /** Of classifier-free guidance: finite, at least 0; 1 means no guidance. */
   readonly scale: number;
-  /** Of guidance by the image that an editing model sees: any finite number from 0; 1 is none. */
+  /** Of guidance by the image of an editing model: finite, at least 0; 1 means no guidance. */
   readonly imageScale: number;
-  /** Of perturbed-attention guidance: any finite number from 0; 0 is none. */
+  /** Of perturbed-attention guidance: finite, at least 0; 0 means no guidance. */
   readonly perturbedScale: number;
-  /** How much of the conditional prediction's standard deviation the guided one gets, 0 (nothing) to 1 (all). */
+  /**
+   * How much the guided prediction is rescaled to the standard deviation of the conditional one, 0 (not) to 1 (fully).
+   */
   readonly rescale: number;
 }
 
-/** Leaves the prediction for the prompt as it is. */
+/** Uses the prediction for the prompt as it is. */
 export const NO_GUIDANCE: Guidance = { scale: 1, imageScale: 1, perturbedScale: 0, rescale: 0 };
 
-/** What the network is evaluated with. */
+/** The conditions that the network is evaluated with. */
 export interface Conditions<Condition> {
   /** The prompt. */
   readonly conditional: Condition;
   /** The negative prompt. */
   readonly unconditional: Condition;
-  /** The negative prompt, without the image that an editing model sees. */
+  /** The negative prompt without the image of an editing model. */
   readonly unconditionalImage: Condition;
-  /** The prompt, for a network whose self-attention is perturbed. */
+  /** The prompt, for the network with perturbed self-attention. */
   readonly perturbed: Condition;
 }
 
@@ -55,7 +57,7 @@ const NAMES = [
   'perturbed',
 ] as const satisfies (keyof Conditions<unknown>)[];
 
-/** The share that the prediction for each condition has in the guided one. */
+/** The weight of each condition's prediction in the guided one. */
 function weightsOf({ scale, imageScale, perturbedScale }: Guidance): Record<keyof Conditions<unknown>, number> {
   return {
     conditional: scale + perturbedScale,
@@ -65,7 +67,7 @@ function weightsOf({ scale, imageScale, perturbedScale }: Guidance): Record<keyo
   };
 }
 
-/** Which conditions have a part in the result; the others are not evaluated. */
+/** Which conditions contribute to the result; the others are not evaluated. */
 export function conditionsUsed(guidance: Guidance): Record<keyof Conditions<unknown>, boolean> {
   const { conditional, unconditional, unconditionalImage, perturbed } = weightsOf(guidance);
   return {
@@ -77,13 +79,13 @@ export function conditionsUsed(guidance: Guidance): Record<keyof Conditions<unkn
 }
 
 /**
- * Guides a prediction: unconditionalImage + imageScale (unconditional - unconditionalImage) + scale (conditional - unconditional) +
- * perturbedScale (conditional - perturbed) (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598; InstructPix2Pix, Brooks
- * et al. 2022, arXiv:2211.09800, eq. 3; perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377), then brings the
- * standard deviation of each image towards that of its conditional prediction (Lin et al. 2023, arXiv:2305.08891, eq. 15
- * and 16).
+ * Guides a prediction: unconditionalImage + imageScale (unconditional - unconditionalImage) + scale (conditional -
+ * unconditional) + perturbedScale (conditional - perturbed) (classifier-free guidance, Ho and Salimans 2022,
+ * arXiv:2207.12598; InstructPix2Pix, Brooks et al. 2022, arXiv:2211.09800, eq. 3; perturbed-attention guidance, Ahn et
+ * al. 2024, arXiv:2403.17377), then rescales each image towards the standard deviation of its conditional prediction
+ * (Lin et al. 2023, arXiv:2305.08891, eq. 15 and 16).
  *
- * @param images in the batch of a latent.
+ * @param images number of images in the batch.
  */
 export function guide<Condition>(
   predictEach: PredictEach<Condition>,
@@ -105,13 +107,16 @@ export function guide<Condition>(
     const guided = first.map((_, i) =>
       predictions.reduce((sum, prediction, k) => sum + (weights[k] as number) * (prediction[i] as number), 0),
     );
-    // Where it counts, the conditional prediction is the first.
+    // With rescaling, the conditional prediction is always the first.
     if (guidance.rescale > 0) rescale(guided, first, guidance.rescale, images);
     return guided;
   };
 }
 
-/** In place: `guided` times phi s + (1 - phi), s the ratio of the deviations of `conditional` and `guided`, for each image. */
+/**
+ * Multiplies each image of `guided` in place by phi s + (1 - phi), with the ratio s of the deviations of `conditional`
+ * and `guided`.
+ */
 function rescale(guided: Float32Array, conditional: Float32Array, phi: number, images: number): void {
   const length = guided.length / images;
   for (let start = 0; start < guided.length; start += length) {

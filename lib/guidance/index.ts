@@ -1,4 +1,4 @@
-// Guidance and prediction types: what stands between a network and a sampler.
+// Guidance and denoiser: the stages between a network and a sampler.
 
 export { denoiserFor, type Predict } from './denoiser.ts';
 export {

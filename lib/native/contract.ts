@@ -1,22 +1,25 @@
-// The whole interface between TypeScript and the native addon, with what `inspection.ts` says of a model's files. Nothing else in
-// `lib/` touches the addon.
+// The whole interface between TypeScript and the native addon, together with `inspection.ts`. Nothing else in `lib/`
+// touches the addon.
 //
-// Every promise rejects with an `Error` whose `code` is one of `NativeErrorCode`. A misused argument gives a `TypeError`
+// Every promise rejects with an `Error` whose `code` is a `NativeErrorCode`. An invalid argument throws a `TypeError`
 // (`ERR_INVALID_ARG_TYPE`) or a `RangeError` (`ERR_INVALID_ARG_VALUE`); functions that return a promise reject with it.
-// Tensors are row-major float32 in the order that their shape gives, the last axis contiguous. Arrays are copied when a
-// call is made, and may be changed afterwards.
+// Tensors are row-major float32 (the last axis is contiguous). Arrays are copied when a call is made and may be changed
+// afterwards.
 
 import type { DiffusionErrorCode } from '../core/errors.ts';
 import type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
 
 export type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
 
-/** Codes that native errors carry: those of `DiffusionError`, and `ERR_CANCELLED` when a `NativeCancellation` fired. */
+/** Codes of native errors: those of `DiffusionError`, and `ERR_CANCELLED` when a `NativeCancellation` has fired. */
 export type NativeErrorCode = DiffusionErrorCode | 'ERR_CANCELLED';
 
-/** A flag that JavaScript raises and native work polls. One flag may serve several calls. Its constructor throws where memory is short. */
+/**
+ * A flag that JavaScript sets and native work polls. Several calls may share one. Its constructor throws if memory is
+ * short.
+ */
 export interface NativeCancellation {
-  /** Ends all work that was started with this flag; its promises reject with `ERR_CANCELLED`. */
+  /** Cancels all work that was started with this flag; its promises reject with `ERR_CANCELLED`. */
   cancel(): void;
 }
 
@@ -26,21 +29,21 @@ export interface NativeDevice {
   readonly name: string;
   readonly description: string;
   readonly type: 'cpu' | 'gpu' | 'accelerator';
-  /** Bytes; 0 where the device does not say. */
+  /** Bytes; 0 if the device does not report it. */
   readonly memoryTotal: number;
   readonly memoryFree: number;
-  /** What computes: ggml's instruction set flags, for example `AVX512 BF16 LLAMAFILE`. */
+  /** ggml's flags for instruction sets, for example `AVX512 BF16 LLAMAFILE`. */
   readonly features: readonly string[];
 }
 
-/** How far a load is: `done` of `total` bytes of weights are in place. */
+/** Progress of loading: `done` of `total` bytes of weights are loaded. */
 export interface NativeProgress {
   readonly stage: 'weights';
   readonly done: number;
   readonly total: number;
 }
 
-/** What a user says of the noise that a model was trained with, where its files say nothing or say it wrong. */
+/** The noise that a model was trained with, if its files do not say so or are wrong. */
 export interface NativeNoiseOptions {
   readonly prediction?: 'epsilon' | 'v' | undefined;
   readonly zeroTerminalSnr?: boolean | undefined;
@@ -51,24 +54,26 @@ export interface NativeOpenOptions {
   readonly device: string;
   /** Compute threads, 1 to 512. */
   readonly threads: number;
-  /** The numbers that the CPU multiplies. Default `auto`: `bf16` where the processor has it. */
+  /** The type that the CPU multiplies in. Default `auto`: `bf16` if the processor supports it. */
   readonly precision?: 'auto' | 'f32' | 'bf16';
-  /** Weights of large files are read from the mapped file where the device can. Default true; `false` copies them. */
+  /**
+   * Weights of large files are read from the mapped file if the device can do that. Default true; `false` copies them.
+   */
   readonly mmap?: boolean;
   /**
-   * When the weights of a component go that is not being evaluated: `keep` (default) for never; `unload`: when another one is
-   * evaluated; a number: when those of all would take more bytes, copies and packed panels together. But with `keep`, nothing is loaded
-   * before it is evaluated.
+   * When the weights of an idle component are unloaded: `keep` (default): never; `unload`: when another one is
+   * evaluated; a number: when all components together would exceed this many bytes (copies and packed panels). Except
+   * with `keep`, a component is loaded only when it is evaluated.
    */
   readonly residency?: 'keep' | 'unload' | number;
-  /** Take the time of every operation, see {@link NativeModel.profile}. Default false. */
+  /** Measure the time of every operation, see {@link NativeModel.profile}. Default false. */
   readonly profile?: boolean;
   readonly cancellation: NativeCancellation;
-  /** Called at most every 20 ms while the model opens, and with the whole at its end. What it throws rejects `open`. */
+  /** Called at most every 20 ms while the model opens, and at the end. If it throws, `open` rejects. */
   readonly onProgress?: (progress: NativeProgress) => void;
   /**
-   * Called for messages of this model, until it is disposed. What it throws rejects `open` while the model opens, and is an
-   * uncaught exception afterwards, for then no single call is to blame.
+   * Called for messages of this model, until it is disposed. If it throws while the model opens, `open` rejects; later
+   * it is an uncaught exception, because the message may belong to no call.
    */
   readonly onLog?: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
@@ -77,82 +82,86 @@ export interface NativeOpenOptions {
 export interface TextEncoderInfo {
   /** The name of its component. */
   readonly component: string;
-  /** `clip` for those of OpenAI, `openclip` for those of OpenCLIP, which take prompts padded with token 0. */
+  /** `clip` for OpenAI's, `openclip` for OpenCLIP's, whose prompts are padded with token 0. */
   readonly kind: 'clip' | 'openclip';
   /** Tokens of one chunk (77), vocabulary size, number of layers and width of the hidden states. */
   readonly positions: number;
   readonly vocabulary: number;
   readonly layers: number;
   readonly width: number;
-  /** Width of the pooled output; 0 where the UNet takes none. */
+  /** Width of the pooled output; 0 if the UNet takes none. */
   readonly projection: number;
   /** The layer whose output the UNet was trained with, counted from the last, which is 1. */
   readonly clipSkip: number;
 }
 
-/** What an open model is; read from its tensors, never from its file name. */
+/** Properties of an open model, read from its tensors, never from its file name. */
 export interface LoadedModelInfo {
-  /** As {@link NativeInspection.family}. */
+  /** See {@link NativeInspection.family}. */
   readonly family: string;
   /**
-   * What the UNet predicts: what the option says, otherwise the scheduler's configuration; `v` where the file has one of the marks of
-   * models that do (tensors `v_pred` and `ztsnr`); what its metadata says; otherwise `v` where the weights of an SD 2 UNet look like it,
-   * and `epsilon`.
+   * What the UNet predicts. The first of these that says so: the option; the scheduler's configuration; a tensor
+   * `v_pred` or `ztsnr`, which mean `v`; the metadata; the weights of an SD 2 UNet, if they look like `v`. Otherwise
+   * `epsilon`.
    */
   readonly prediction: 'epsilon' | 'v';
   /**
-   * The noise levels: those of the scheduler's configuration, of the file's own table (`alphas_cumprod`), or of Stable Diffusion;
-   * rescaled to a zero terminal SNR where the option, the configuration (`rescale_betas_zero_snr`) or a tensor `ztsnr` says so.
+   * The noise levels: those of the scheduler's configuration, of the file's own table (`alphas_cumprod`), or of Stable
+   * Diffusion; rescaled to zero terminal SNR if the option, the configuration (`rescale_betas_zero_snr`) or a tensor
+   * `ztsnr` says so.
    */
   readonly noise: NativeNoise;
-  /** Product of the alphas up to each level, falling; undefined for the levels of Stable Diffusion. */
+  /** Cumulative product of the alphas at each level, decreasing; undefined for the levels of Stable Diffusion. */
   readonly alphasCumprod?: readonly number[];
   readonly components: readonly NativeComponent[];
   /** Channels of the latent (4 for SD 1.x). */
   readonly latentChannels: number;
-  /** Pixels along one side of a latent's cell: 8 for SD 1.x. */
+  /** Pixels along one side of a latent cell: 8 for SD 1.x. */
   readonly vaeScaleFactor: number;
-  /** Whether a tiny autoencoder is there for previews: beside the VAE, or in its place. */
+  /** Whether there is a tiny autoencoder for previews, in addition to the VAE or in its place. */
   readonly tinyAutoencoder: boolean;
-  /** Channels that the UNet takes: those of the latent, and more where it inpaints, edits or follows depth. */
+  /** Input channels of the UNet: those of the latent, and more for inpainting, editing and depth models. */
   readonly inChannels: number;
-  /** Numbers that the UNet adds to the embedding of the timestep (2816 for SDXL, 2560 for its refiner), or 0. */
+  /**
+   * Size of the vector that is embedded and added to the timestep embedding (2816 for SDXL, 2560 for its refiner), or
+   * 0.
+   */
   readonly vectorSize: number;
-  /** Size of the embedding of the guidance scale that a distilled UNet takes instead of guidance (256 for LCM), or 0. */
+  /** Size of the guidance scale embedding that a distilled UNet takes instead of guidance (256 for LCM), or 0. */
   readonly guidanceSize: number;
   /** Whether the UNet has a middle block with attention; some distilled ones have none. */
   readonly middleAttention: boolean;
-  /** One, or two for SDXL. The UNet attends to their hidden states side by side. */
+  /** One, or two for SDXL. The UNet attends to their concatenated hidden states. */
   readonly textEncoders: readonly TextEncoderInfo[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** Bytes of weights that are read from the mapped files, and bytes that the device holds of copies. */
+  /** Bytes of weights read from the mapped files, and bytes of copies on the device. */
   readonly mappedBytes: number;
   readonly allocatedBytes: number;
   readonly device: string;
   readonly threads: number;
-  /** The numbers that the CPU multiplies, `f32` or `bf16`; empty where the device decides. */
+  /** The type that the CPU multiplies in, `f32` or `bf16`; empty if the device decides. */
   readonly precision: string;
 }
 
-/** What the operations of one kind cost in one network. */
+/** The cost of one kind of operation in one network. */
 export interface NativeProfileEntry {
   /** `text encoder`, `UNet`, `VAE decoder`, `VAE encoder`, `tiny decoder` or `upscaler`. */
   readonly network: string;
-  /** `convolution`, `linear`, `attention`, ...; a name of ggml's where ggml computes it. */
+  /** `convolution`, `linear`, `attention`, ...; ggml's name if ggml computes it. */
   readonly operation: string;
-  /** How many operations there were, in all evaluations together. */
+  /** Number of operations in all evaluations. */
   readonly calls: number;
   readonly seconds: number;
   /** Floating-point operations of matrix products, convolutions and attention; 0 for other operations. */
   readonly flop: number;
-  /** Bytes that it had to read and write, each number once. */
+  /** Bytes to read and write, each value once. */
   readonly bytes: number;
 }
 
-/** Along which axes convolutions are circular, so that copies of the result can be laid side by side. */
+/** The axes along which convolutions are circular, so that the result can be tiled. */
 export type NativeTileable = 'x' | 'y' | 'xy';
 
-/** An input of a component: numbers in the order of their shape, ids as an `Int32Array`. */
+/** An input of a component. Ids are an `Int32Array`. */
 export interface NativeArray {
   readonly data: Float32Array | Int32Array;
   readonly shape: readonly number[];
@@ -162,27 +171,32 @@ export interface NativeArray {
 export interface NativePort {
   readonly name: string;
   readonly type: 'f32' | 'i32';
-  /** Each side is a number, a size that is the same wherever its name stands (`batch`, `height`), or a multiple of one (`8 height`). */
+  /**
+   * Each dimension is a number, a named size (`batch`, `height`), which is the same everywhere, or a multiple of one
+   * (`8 height`).
+   */
   readonly shape: readonly (number | string)[];
   readonly optional: boolean;
 }
 
-/** What a component declares. Nothing else is needed to evaluate it. */
+/** The declaration of a component: all that is needed to evaluate it. */
 export interface NativeSignature {
   /** Its name in messages: `UNet`, `VAE decoder`. */
   readonly label: string;
   readonly device: string;
   readonly inputs: readonly NativePort[];
   readonly outputs: readonly NativePort[];
-  /** Integers that choose among its graphs. */
+  /** Integers that select one of its graphs. */
   readonly settings: Readonly<
     Record<string, { readonly least: number; readonly most: number; readonly default: number }>
   >;
 }
 
-/** What a caller holds of something that a model has open for it. The garbage collector closes it too. */
+/** A handle of something that a model has open for a caller. The garbage collector closes it too. */
 export interface NativeHandle {
-  /** Lets it go: what nobody holds any more is freed once the calls before are done. Any number of calls. */
+  /**
+   * Releases it. When all handles are released, it is freed after the calls before this one. May be called repeatedly.
+   */
   close(): Promise<void>;
 }
 
@@ -190,15 +204,15 @@ export interface NativeHandle {
 export interface NativeControl {
   /** From {@link NativeModel.openControlNet}. */
   readonly net: NativeHandle;
-  /** `[1, 3, height, width]` of the image that is generated, 0..1; all images of a batch follow it. */
+  /** `[1, 3, height, width]` at the generated size, 0..1; used for all images of a batch. */
   readonly hint: NativeArray;
-  /** Factor of what the ControlNet adds to the UNet. */
+  /** Factor of the ControlNet's contribution to the UNet. */
   readonly strength: number;
 }
 
-/** What an evaluation is asked for beside its inputs. */
+/** Options of an evaluation. */
 export interface NativeEvaluation {
-  /** Those that are left out are the component's defaults. */
+  /** Settings that are absent have the component's defaults. */
   readonly settings?: Readonly<Record<string, number | boolean>>;
   readonly tileable?: NativeTileable | undefined;
   /** From {@link NativeModel.openLoras}; none by default. */
@@ -211,54 +225,57 @@ export interface NativeEvaluation {
 export interface NativeMemory {
   /** Whether its weights are in memory. */
   readonly loaded: boolean;
-  /** Weights that are read from the mapped files. */
+  /** Weights read from the mapped files. */
   readonly mappedBytes: number;
-  /** Weights that the device holds copies of. */
+  /** Weights copied to the device. */
   readonly allocatedBytes: number;
-  /** Weights in the order of the CPU's kernels that stay after the first evaluation. */
+  /** Weights packed for the CPU's kernels, which are kept after the first evaluation. */
   readonly packedBytes: number;
-  /** What evaluations compute in. */
+  /** Compute buffers of evaluations. */
   readonly computeBytes: number;
 }
 
 /** A LoRA to apply. */
 export interface LoraFile {
-  /** A safetensors, GGUF or PyTorch file. Of PEFT's `adapter_model` files, the configuration beside them is read too. */
+  /**
+   * A safetensors, GGUF or PyTorch file. For PEFT's `adapter_model` files, the configuration next to them is read too.
+   */
   readonly path: string;
-  /** What its changes are multiplied by; finite. */
+  /** Factor of its changes; finite. */
   readonly weight: number;
-  /** What those of text encoders are multiplied by, where that is another number; finite. */
+  /** Factor of its changes to the text encoders, if it is different; finite. */
   readonly textEncoderWeight?: number;
 }
 
-/** What became of a LoRA. */
+/** How much of a LoRA was applied. */
 export interface NativeLoraReport extends LoraFile {
-  /** How many of its tensors changed a layer of the model. At least 1. */
+  /** Number of its tensors that changed a layer of the model. At least 1. */
   readonly applied: number;
-  /** How many tensors the file has. */
+  /** Number of tensors in the file. */
   readonly tensors: number;
 }
 
-/** A set of LoRAs, read and fitted to a model. */
+/** A set of LoRAs, read and matched to a model. */
 export interface NativeLoras extends NativeHandle {
   readonly reports: readonly NativeLoraReport[];
 }
 
 /**
- * The components of one model, or one network from images to images, on a worker thread of their own. Calls queue and run in order;
- * none blocks the event loop, and none changes what another one gives.
+ * The components of one model, or one image-to-image network, on a worker thread of their own. Calls are queued and run
+ * in order. None blocks the event loop, and none affects the result of another.
  */
 export interface NativeModel<Info = LoadedModelInfo> {
   readonly info: Info;
   /**
-   * By name. Of models: `text_encoder` and `text_encoder_2`, `unet`, `vae_decoder`, `vae_encoder`, and `tiny_decoder` for previews; of
-   * networks from images to images their kind.
+   * By name. For models: `text_encoder` and `text_encoder_2`, `unet`, `vae_decoder`, `vae_encoder`, and `tiny_decoder`
+   * for previews. For image-to-image networks: their kind.
    */
   readonly components: Readonly<Record<string, NativeSignature>>;
   /**
-   * Evaluates a component, which is loaded where it is not.
+   * Evaluates a component. Loads it first if necessary.
    *
-   * The LoRAs of the last evaluation again cost nothing; for others the layers concerned are computed from the model's file anew.
+   * Using the LoRAs of the last evaluation again costs nothing. For other LoRAs, the affected layers are computed again
+   * from the model's file.
    *
    * @returns its outputs.
    */
@@ -268,54 +285,61 @@ export interface NativeModel<Info = LoadedModelInfo> {
     options: NativeEvaluation,
     cancellation: NativeCancellation,
   ): Promise<Record<string, Float32Array>>;
-  /** The memory that an evaluation takes with inputs of these shapes, without one. */
+  /** The memory that an evaluation with inputs of these shapes would take. */
   estimate(
     component: string,
     shapes: Readonly<Record<string, readonly number[]>>,
     options?: NativeEvaluation,
   ): Promise<NativeMemory>;
-  /** Reads the weights of a component into memory, where they are not there. */
+  /** Loads the weights of a component into memory, unless they are loaded. */
   load(component: string, cancellation: NativeCancellation): Promise<void>;
-  /** Frees the weights of a component and the memory that it computes in. The next evaluation loads it again. */
+  /** Frees the weights and compute buffers of a component. The next evaluation loads it again. */
   unload(component: string): Promise<void>;
-  /** The memory of every component now. */
+  /** The current memory of every component. */
   memory(): Promise<Record<string, NativeMemory>>;
   /**
-   * Reads LoRAs for evaluations. Files that were read and are in use are not read again.
+   * Reads LoRAs for evaluations. Files that are in use are not read again.
    *
-   * @param all whether tensors that are not applied are refused (`ERR_MODEL_MISMATCH`). By default `onLog` hears of them, each time.
+   * @param all whether tensors that cannot be applied are an error (`ERR_MODEL_MISMATCH`). By default they are reported
+   *   to `onLog`, each time.
    */
   openLoras(loras: readonly LoraFile[], cancellation: NativeCancellation, all?: boolean): Promise<NativeLoras>;
-  /** Opens a ControlNet for evaluations: a file, or a diffusers folder, of the model's family. One that is open is not read again. */
+  /**
+   * Opens a ControlNet of the model's family for evaluations: a file or a diffusers folder. One that is open is not
+   * read again.
+   */
   openControlNet(path: string, cancellation: NativeCancellation): Promise<NativeHandle>;
-  /** What the evaluations so far cost, the most expensive operations first; empty without the option `profile`. */
+  /** The cost of the evaluations so far, the most expensive operations first; empty without the option `profile`. */
   profile(): Promise<readonly NativeProfileEntry[]>;
-  /** Cancels what runs and what waits (`ERR_DISPOSED`), frees everything; resolves when all is freed. Any number of calls. */
+  /**
+   * Cancels running and waiting calls (`ERR_DISPOSED`) and frees everything; resolves when all is freed. May be called
+   * repeatedly.
+   */
   dispose(): Promise<void>;
 }
 
-/** A tensor that was read from a file. */
+/** A tensor read from a file. */
 export interface NativeTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly values: Float32Array;
 }
 
-/** What an open network from images to images is; read from its tensors. */
+/** Properties of an open image-to-image network, read from its tensors. */
 export interface ImageNetworkInfo {
-  /** What it is for. */
+  /** Its purpose. */
   readonly kind: 'upscaler' | 'depth';
   /**
-   * `rrdbnet` for ESRGAN and Real-ESRGAN, `compact` for the small models of Real-ESRGAN (SRVGGNetCompact); `dpt` and `dpt-hybrid` for
-   * the depth networks of MiDaS 3.
+   * `rrdbnet` for ESRGAN and Real-ESRGAN, `compact` for the small models of Real-ESRGAN (SRVGGNetCompact); `dpt` and
+   * `dpt-hybrid` for the depth networks of MiDaS 3.
    */
   readonly architecture: string;
-  /** Pixels that come out along a side of each that goes in. */
+  /** Ratio of the output's side to the input's. */
   readonly scale: number;
-  /** Sides of what goes in are multiples of this. */
+  /** The sides of the input are multiples of this. */
   readonly multiple: number;
   readonly outputChannels: number;
-  /** Side in pixels of the images that it was made for; 0 where that does not matter. */
+  /** Side in pixels of the images that it was trained on; 0 if any size is suitable. */
   readonly side: number;
   readonly parameters: number;
   /** As in {@link LoadedModelInfo}. */
@@ -328,7 +352,7 @@ export interface ImageNetworkInfo {
 
 /** How fast the CPU multiplies two matrices of 3840x3840. */
 export interface NativeGemmRate {
-  /** The numbers that were multiplied. */
+  /** The type of the matrices. */
   readonly precision: 'f32' | 'bf16';
   readonly runs: number;
   /** Floating-point operations of one run. */
@@ -337,42 +361,42 @@ export interface NativeGemmRate {
   readonly seconds: number;
 }
 
-/** How files are converted; every member is there. */
+/** Options of a conversion, all required. */
 export interface NativeConvertOptions {
-  /** Where the file will be in the end, for messages; it must be none of the source's. */
+  /** The final path of the file, for messages; it must not be a file of the source. */
   readonly output: string;
-  /** Where it is written; what is there is written over, and left half written where the conversion fails. */
+  /** The path to write to. An existing file is overwritten; a failed conversion leaves an incomplete file. */
   readonly temporary: string;
   readonly format: 'gguf' | 'safetensors';
-  /** Name of a type; empty for the types of the source. */
+  /** Name of a type; empty to keep the types of the source. */
   readonly type: string;
-  /** Types for tensors whose names a regular expression of ECMAScript is found in, instead. */
+  /** Other types for tensors whose names match an ECMAScript regular expression. */
   readonly rules: readonly { readonly pattern: string; readonly type: string }[];
   readonly keepConvolutions: boolean;
-  /** What the file says besides the metadata of the source. */
+  /** Added to the metadata of the source. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly threads: number;
 }
 
-/** What a conversion wrote. */
+/** The result of a conversion. */
 export interface ConversionReport {
-  /** How many tensors the file has, and its size. */
+  /** Number of tensors in the file, and its size. */
   readonly tensors: number;
   readonly bytes: number;
-  /** How many tensors there are of each type. */
+  /** Number of tensors per type. */
   readonly types: Readonly<Record<string, number>>;
 }
 
 /**
- * The path of a network from images to images: a safetensors, GGUF or PyTorch file. Depth: also one of a model that takes depth, whose
- * network for that is taken, or a folder of transformers or diffusers.
+ * The path of an image-to-image network: a safetensors, GGUF or PyTorch file. For depth also a file of a depth model,
+ * whose depth network is used, or a transformers or diffusers folder.
  */
 export interface NativeNetworkSource {
   readonly network: string;
 }
 
 export interface NativeAddon {
-  /** `CONTRACT_VERSION` of the sources that it was built from. */
+  /** `CONTRACT_VERSION` of the sources it was built from. */
   readonly contract: string;
   /** Version of ggml and the backends in this build: `cpu`, `cuda`, `vulkan`, `metal`. */
   readonly build: { readonly ggml: string; readonly backends: readonly string[] };
@@ -382,7 +406,7 @@ export interface NativeAddon {
   devices(): NativeDevice[];
   /**
    * Writes a source as one file.
-   * @param onProgress as of {@link NativeOpenOptions}
+   * @param onProgress as in {@link NativeOpenOptions}
    */
   convert(
     source: NativeSource,
@@ -391,22 +415,24 @@ export interface NativeAddon {
     cancellation: NativeCancellation,
   ): Promise<ConversionReport>;
   inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;
-  /** Takes about a second on all threads: the yardstick for the speed of networks, by the kernels that evaluate them. */
+  /**
+   * Measures the speed of matrix multiplication with the kernels of the networks. Takes about a second on all threads.
+   */
   measureGemm(
     options: Pick<NativeOpenOptions, 'threads' | 'precision'>,
     cancellation: NativeCancellation,
   ): Promise<NativeGemmRate>;
   open(source: NativeSource, options: NativeOpenOptions & NativeNoiseOptions): Promise<NativeModel>;
   /**
-   * Opens a network from images to images, of a kind recognised by its tensors: one component `upscaler` or `depth`, from `image`
-   * `[batch, 3, height, width]` of 0..1 to `image`, not clamped; depth: how near, from 0 on, in no unit.
+   * Opens an image-to-image network. Its kind is recognized by its tensors. It has one component, `upscaler` or
+   * `depth`, with the input `image` `[batch, 3, height, width]`, 0..1, and the output `image`, not clamped; for depth,
+   * nearness of at least 0, without a unit.
    */
   open(source: NativeNetworkSource, options: NativeOpenOptions): Promise<NativeModel<ImageNetworkInfo>>;
   /**
-   * Reads a small file as a whole, or a part of a larger one: its tensors of floating-point or quantized numbers, in float32; others
-   * are left out.
-   * @param mostValues more numbers than this in all are refused, before any is read
-   * @param prefix what the names of those begin with that are read; default all
+   * Reads the floating-point and quantized tensors of a file as float32; other tensors are left out.
+   * @param mostValues maximum number of values; a file with more is rejected before any is read
+   * @param prefix reads only tensors whose names start with it; default: all
    */
   readTensors(
     path: string,

@@ -1,4 +1,4 @@
-// Names that the package exported before.
+// Former names of exports.
 
 import type { LoadedModelInfo } from './contract.ts';
 

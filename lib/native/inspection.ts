@@ -1,28 +1,32 @@
-// A model's files: how the native addon is given them, and what it says of them. A part of the interface in `contract.ts`.
+// A model's files: how they are given to the native addon, and what it reports about them. Part of the interface in
+// `contract.ts`.
 
 /**
- * Where the parts of a model come from: paths of safetensors files, safetensors indexes (`*.index.json`), GGUF files, PyTorch
- * checkpoints, or diffusers folders. A part given on its own replaces that of `model`.
+ * Where the parts of a model come from: paths of safetensors files, safetensors indexes (`*.index.json`), GGUF files,
+ * PyTorch checkpoints, or diffusers folders. A part given on its own replaces that of `model`.
  */
 export interface NativeSource {
   readonly model?: string;
   readonly unet?: string;
   readonly textEncoder?: string;
-  /** The second text encoder of SDXL, which its refiner has alone. */
+  /** The second text encoder of SDXL; the only one of its refiner. */
   readonly textEncoder2?: string;
   /** May be a tiny autoencoder (TAESD). */
   readonly vae?: string;
-  /** A tiny autoencoder beside the VAE, for previews. */
+  /** A tiny autoencoder for previews, in addition to the VAE. */
   readonly taesd?: string;
 }
 
 /** One network found in the files. */
 export interface NativeComponent {
   readonly kind: 'unet' | 'text_encoder' | 'text_encoder_2' | 'vae' | 'tiny_autoencoder';
-  /** Parameters of its tensors, and their size in the file in bytes. */
+  /** Number of parameters, and their size in the file in bytes. */
   readonly parameters: number;
   readonly bytes: number;
-  /** How many tensors there are of each type, by ggml's name of it (`f16`, `q8_0`, ...) or that of safetensors in lower case (`f8_e4m3`, ...). */
+  /**
+   * Number of tensors per type, by ggml's name (`f16`, `q8_0`, ...) or that of safetensors in lower case (`f8_e4m3`,
+   * ...).
+   */
   readonly types: Readonly<Record<string, number>>;
   /** The sizes read from its shapes, for example `{ modelChannels: 320, contextSize: 768 }`. */
   readonly config: Readonly<Record<string, number | boolean | string | readonly number[]>>;
@@ -31,22 +35,22 @@ export interface NativeComponent {
 /** The noise levels that a UNet was trained on. */
 export interface NativeNoise {
   /**
-   * What they come from: a schedule of betas in diffusers' words (`scaled_linear`, which those of Stable Diffusion are, `linear`,
-   * `squaredcos_cap_v2`, `trained_betas`), or the name of the tensor that holds them.
+   * Their origin: a beta schedule by diffusers' name (`scaled_linear`, as in Stable Diffusion, `linear`,
+   * `squaredcos_cap_v2`, `trained_betas`), or the name of the tensor that contains them.
    */
   readonly schedule: string;
-  /** Number of levels: the steps of training, 1000 for all published models of Stable Diffusion. */
+  /** Number of levels (training steps): 1000 for all published Stable Diffusion models. */
   readonly steps: number;
-  /** Whether they are rescaled so that the last is noise alone (Lin et al. 2023, arXiv:2305.08891). */
+  /** Whether they are rescaled so that the last is pure noise (Lin et al. 2023, arXiv:2305.08891). */
   readonly zeroTerminalSnr: boolean;
   /**
-   * How the scheduler's configuration would choose among them: `leading`, `trailing`, `linspace`, or by `karras`, `exponential` or
-   * `beta` sigmas; undefined where it doesn't say.
+   * The timestep spacing in the scheduler's configuration: `leading`, `trailing`, `linspace`, or `karras`,
+   * `exponential` or `beta` sigmas; undefined if it has none.
    */
   readonly spacing: 'leading' | 'trailing' | 'linspace' | 'karras' | 'exponential' | 'beta' | undefined;
 }
 
-/** What the headers of a model's files say; no weight is read. */
+/** What the headers of a model's files contain; no weights are read. */
 export interface NativeInspection {
   readonly files: readonly {
     readonly path: string;
@@ -55,32 +59,35 @@ export interface NativeInspection {
     readonly tensors: number;
   }[];
   /**
-   * What the tensors are for; a part of a model is one. Undefined where their names say nothing. What only goes with a model has no
-   * components, and no lists of names below.
+   * What the tensors are; a part of a model is a `model`. Undefined if their names are unknown. Files other than models
+   * have no components and none of the name lists below.
    */
   readonly kind: 'model' | 'lora' | 'embedding' | 'controlnet' | 'taesd' | 'upscaler' | 'depth' | undefined;
   /**
-   * `sd1`, `sd2`, `sdxl` or `sdxl-refiner`, with `-inpaint`, `-depth` or `-edit` behind it where the UNet takes 9, 5 or 8 channels;
-   * `sd3` and `flux`, which are known but not run; undefined where no known family matches.
+   * `sd1`, `sd2`, `sdxl` or `sdxl-refiner`, with the suffix `-inpaint`, `-depth` or `-edit` if the UNet takes 9, 5 or 8
+   * channels; `sd3` and `flux`, which are recognized but not supported; undefined if no known family matches.
    */
   readonly family: string | undefined;
   /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */
   readonly layout: string | undefined;
   readonly components: readonly NativeComponent[];
-  /** As {@link LoadedModelInfo.prediction} and {@link LoadedModelInfo.noise}; undefined without a UNet, and for other kinds of noise. */
+  /**
+   * As {@link LoadedModelInfo.prediction} and {@link LoadedModelInfo.noise}; undefined without a UNet, and for other
+   * kinds of noise.
+   */
   readonly prediction: 'epsilon' | 'v' | undefined;
   readonly noise: NativeNoise | undefined;
-  /** Networks that a whole model has and that the files do not; none where nothing in them is of a model. */
+  /** Networks of a complete model that the files lack; empty if they contain no part of a model. */
   readonly absent: readonly ('unet' | 'text_encoder' | 'text_encoder_2' | 'vae')[];
-  /** Tensors that the networks in the files need, but absent. */
+  /** Tensors that the networks in the files need and that are absent. */
   readonly missing: readonly string[];
-  /** Present, but of another shape or type than the network asks for: `name: reason`. */
+  /** Present, but with another shape or type than the network requires: `name: reason`. */
   readonly mismatched: readonly string[];
-  /** Present, but of no use to any component. */
+  /** Present, but not used by any component. */
   readonly unused: readonly string[];
   /**
-   * Free-form metadata of the first file (safetensors `__metadata__`, GGUF key-value pairs, numbers and texts beside the
-   * tensors of a PyTorch checkpoint), values as strings.
+   * Free-form metadata of the first file (safetensors `__metadata__`, GGUF key-value pairs, numbers and texts next to
+   * the tensors of a PyTorch checkpoint), with values as strings.
    */
   readonly metadata: Readonly<Record<string, string>>;
 }

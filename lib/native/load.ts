@@ -1,4 +1,4 @@
-// Finds the native addon for this platform and loads it, or says how to mend the installation.
+// Finds and loads the native addon for this platform, or explains how to fix the installation.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,15 +7,15 @@ import { DiffusionError } from '../core/errors.ts';
 import { packageFolder, prebuildsFolder } from '../core/package-files.ts';
 import type { NativeAddon } from './contract.ts';
 import { CONTRACT_VERSION } from './contract-version.ts';
-import { mendingCommand } from './mending.ts';
+import { installHint } from './install-hint.ts';
 
 /**
  * Loads the addon: a build on this machine (`build/Release`, `build/Debug`) before a prebuilt one
  * (`prebuilds/<platform>-<arch>`). The environment variable `NODE_DIFFUSION_PREBUILD` names another folder to look in.
- * Node keeps a loaded addon, so that each later call returns the same one.
+ * Node caches a loaded addon, so later calls return the same one.
  *
- * @throws DiffusionError `ERR_BINARY` where no binary is found, the one that is found does not load or is of another version, and where a bundler has
- *   taken this package apart
+ * @throws DiffusionError `ERR_BINARY` if no binary is found, it does not load or was built from another version, or a
+ *   bundler has bundled this package.
  */
 export function loadAddon(): NativeAddon {
   const root = packageRoot();
@@ -38,7 +38,7 @@ export function loadAddon(): NativeAddon {
   return addon;
 }
 
-/** The folder of this package, if that is what it is. */
+/** The folder of this package, unless the code was bundled into another. */
 function packageRoot(): string {
   let cause: unknown;
   try {
@@ -50,8 +50,8 @@ function packageRoot(): string {
   }
   throw new DiffusionError(
     'ERR_BINARY',
-    'The native addon of node-diffusion could not be loaded: the package is not in a folder of its own, so a bundler has taken it in.\n' +
-      '  To mend it: keep node-diffusion out of the bundle and in node_modules: esbuild --external:node-diffusion, ' +
+    'The native addon of node-diffusion could not be loaded: a bundler has bundled the package, which must stay in its own folder.\n' +
+      '  To fix it: keep node-diffusion out of the bundle and in node_modules: esbuild --external:node-diffusion, ' +
       "Next.js serverExternalPackages: ['node-diffusion'], Vite build.rollupOptions.external (ssr.external), " +
       "webpack externals: { 'node-diffusion': 'import node-diffusion' }",
     { cause },
@@ -64,7 +64,7 @@ function binaryError(root: string, reason: string, cause?: unknown): DiffusionEr
     `The native addon of node-diffusion could not be loaded: ${reason}`,
     `Platform: ${process.platform}-${process.arch}${libc ? `-${libc}` : ''}, Node ${process.version}`,
     `Searched: ${placesSearched(root).join(', ')}`,
-    `To mend it: ${mendingCommand(root)}`,
+    `To fix it: ${installHint(root)}`,
   ];
   return new DiffusionError('ERR_BINARY', lines.join('\n  '), { cause });
 }

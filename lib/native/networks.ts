@@ -1,4 +1,4 @@
-// The networks of an open model as a pipeline calls them: cancellable, with typed errors, and never silent about NaN.
+// The networks of an open model for pipelines: cancellable, with typed errors, and with errors for NaN.
 
 import { DiffusionError } from '../core/errors.ts';
 import { callNative, closeHandle } from './call.ts';
@@ -19,18 +19,18 @@ import type { OpenControlNets } from './open-control-nets.ts';
 /** Shape of a latent or an image: `[batch, channels, height, width]`. */
 export type Shape = readonly [batch: number, channels: number, height: number, width: number];
 
-/** What a UNet is conditioned with. */
+/** The conditioning of a UNet. */
 export interface Condition {
-  /** `[batch, contextTokens, context size]`: hidden states, of two text encoders side by side. */
+  /** `[batch, contextTokens, context size]`: hidden states; those of two text encoders are concatenated. */
   readonly context: Float32Array;
   readonly contextTokens: number;
-  /** `[batch, vectorSize]`; left out where that is 0. */
+  /** `[batch, vectorSize]`; absent if that is 0. */
   readonly vector?: Float32Array;
-  /** `[batch, guidanceSize]`; left out where that is 0. */
+  /** `[batch, guidanceSize]`; absent if that is 0. */
   readonly guidance?: Float32Array;
   /**
-   * Makes the self-attention of the middle block the identity: each pixel attends to itself alone (perturbed-attention guidance).
-   * Default false. `ERR_MODEL_UNSUPPORTED` where the UNet has none there.
+   * Replaces the self-attention of the middle block with the identity: each pixel attends only to itself
+   * (perturbed-attention guidance). Default false. `ERR_MODEL_UNSUPPORTED` if the UNet has no attention there.
    */
   readonly identityAttention?: boolean;
   readonly controls?: readonly ControlImage[];
@@ -46,14 +46,14 @@ export interface ControlImage {
 }
 
 /**
- * The networks for the length of one run, with its LoRAs.
+ * The networks for the duration of one run, with its LoRAs.
  *
  * Every method rejects with `signal.reason` once the run's signal has fired, and with `ERR_NON_FINITE` when a network
  * returns NaN or infinity.
  */
 export class Networks {
   readonly info: LoadedModelInfo;
-  /** Ends the run. */
+  /** Cancels the run. */
   readonly signal: AbortSignal;
   readonly #addon: NativeAddon;
   readonly #model: NativeModel;
@@ -63,7 +63,7 @@ export class Networks {
   #loras: NativeLoras | undefined;
 
   /**
-   * @param controlNets those that earlier runs left open.
+   * @param controlNets the ControlNets that earlier runs left open.
    * @param tileable axes along which convolutions are circular.
    */
   constructor(
@@ -85,7 +85,7 @@ export class Networks {
   /**
    * Adds these LoRAs to the networks of this run, and no others.
    *
-   * @param all whether tensors that are not applied are refused.
+   * @param all whether tensors that cannot be applied are an error.
    */
   async setLoras(loras: readonly LoraFile[], all: boolean): Promise<readonly NativeLoraReport[]> {
     const before = this.#loras;
@@ -97,13 +97,13 @@ export class Networks {
     return this.#loras?.reports ?? [];
   }
 
-  /** Lets go of what the run has open. */
+  /** Closes the handles of the run. */
   async close(): Promise<void> {
     await closeHandle(this.#loras);
     this.#loras = undefined;
   }
 
-  /** Opens ControlNets, files or folders; others that earlier runs left open are closed. */
+  /** Opens ControlNets, files or folders. Others that earlier runs left open are closed. */
   async openControlNets(paths: readonly string[]): Promise<ReadonlyMap<string, NativeHandle>> {
     const open = (path: string) =>
       callNative(this.#addon, this.signal, (flag) => this.#model.openControlNet(path, flag));
@@ -128,7 +128,7 @@ export class Networks {
    *
    * @param latent `[batch, inChannels, height, width]`, already scaled for the network.
    * @param timesteps `[batch]`, may be fractional.
-   * @param when what to call the evaluation in an error message, for example `step 3 of 20`.
+   * @param when name of the evaluation in error messages, for example `step 3 of 20`.
    * @returns the raw prediction `[batch, latentChannels, height, width]`.
    */
   async predict(
@@ -159,7 +159,8 @@ export class Networks {
    * Encodes images.
    *
    * @param planes `[batch, 3, height, width]` of -1..1; sides multiples of `vaeScaleFactor`.
-   * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]` of the VAE's latent: mean, then log variance.
+   * @returns the moments `[batch, 2 * latentChannels, height / f, width / f]` of the VAE's latent: mean, then log
+   *   variance.
    */
   async encode(planes: Float32Array, shape: Shape): Promise<Float32Array> {
     const outputs = await this.#evaluate('vae_encoder', { image: { data: planes, shape } });
@@ -176,7 +177,7 @@ export class Networks {
     return outputs.image as Float32Array;
   }
 
-  /** Decodes diffusion latents by the tiny autoencoder, beside the VAE or in its place, as {@link decode}. */
+  /** Decodes diffusion latents with the tiny autoencoder, like {@link decode}. */
   async preview(latent: Float32Array, shape: Shape): Promise<Float32Array> {
     const component = 'tiny_decoder' in this.#model.components ? 'tiny_decoder' : 'vae_decoder';
     const outputs = await this.#evaluate(component, { latent: { data: latent, shape } });
@@ -206,11 +207,11 @@ function denoiserOf({ components }: NativeModel): string {
 }
 
 /**
- * @param origin what the values come from, for example `the UNet at step 3 of 20`.
- * @throws DiffusionError `ERR_NON_FINITE` where they are not all finite.
+ * @param origin where the values come from, for example `the UNet at step 3 of 20`.
+ * @throws DiffusionError `ERR_NON_FINITE` if they are not all finite.
  */
 export function requireFinite(values: Float32Array, origin: string): Float32Array {
-  // 0 times anything finite is 0; one multiplication a value is far cheaper than a test of each.
+  // 0 times any finite value is 0; one multiplication per value is far cheaper than a test.
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += 0 * (values[i] as number);
   if (sum === 0) return values;

@@ -1,18 +1,18 @@
-// The ControlNets that stay open behind a run, so that the next one with the same need not read them again.
+// ControlNets stay open after a run, so that the next run with the same ones need not read them again.
 
 import { DiffusionError } from '../core/errors.ts';
 import { closeHandle } from './call.ts';
 import type { NativeHandle } from './contract.ts';
 
-/** Handles by path. Runs that use it must follow each other. */
+/** Handles by path. Runs must use it one after the other. */
 export class OpenControlNets {
   #open: ReadonlyMap<string, NativeHandle> = new Map();
 
   /**
-   * Opens those of a run, and lets go of the others that are open. Where one of them is refused, those before stay open.
+   * Opens the ControlNets of a run and closes the others. If one of them cannot be opened, the previous ones stay open.
    *
-   * @param open opens one; a file that is open, and unchanged since, is not read again.
-   * @param isGpu whether those before go first where there is no room for both.
+   * @param open opens one. A file that is open and unchanged is not read again.
+   * @param isGpu whether to close the previous ones first if memory does not suffice for both.
    */
   async use(
     paths: readonly string[],
@@ -26,19 +26,19 @@ export class OpenControlNets {
     try {
       await openAll();
     } catch (error) {
-      const full = error instanceof DiffusionError && error.code === 'ERR_OUT_OF_MEMORY';
-      if (full && isGpu) await this.close();
+      const outOfMemory = error instanceof DiffusionError && error.code === 'ERR_OUT_OF_MEMORY';
+      if (outOfMemory && isGpu) await this.close();
       else await closeAll(next);
-      if (!full || !isGpu) throw error;
+      if (!outOfMemory || !isGpu) throw error;
       await openAll();
     }
-    const before = this.#open;
+    const previous = this.#open;
     this.#open = next;
-    await closeAll(before);
+    await closeAll(previous);
     return next;
   }
 
-  /** Lets go of all. */
+  /** Closes all. */
   async close(): Promise<void> {
     const open = this.#open;
     this.#open = new Map();

@@ -1,5 +1,5 @@
-// Diffusion models: noise is added to an unscaled latent (the variance-exploding form of Karras et al. 2022, arXiv:2206.00364), and the
-// network sees the sum scaled to unit variance.
+// Diffusion models: noise is added to an unscaled latent (the variance-exploding form of Karras et al. 2022,
+// arXiv:2206.00364), and the network sees the sum scaled to unit variance.
 
 import { linear } from '../core/arrays.ts';
 import { describe } from '../core/errors.ts';
@@ -8,8 +8,8 @@ import { type AncestralStep, type NoiseModel, PREDICTION_TYPES, type PredictionT
 import { SigmaTable } from './sigma-table.ts';
 
 /**
- * The noise of networks that predict epsilon or v. With a zero terminal SNR (Lin et al. 2023, arXiv:2305.08891) the last level of the table
- * is so high that almost nothing of the image is left.
+ * The noise of networks that predict epsilon or v. With zero terminal SNR (Lin et al. 2023, arXiv:2305.08891) the last
+ * level of the table is so high that almost nothing of the image remains.
  */
 export class DiffusionNoise implements NoiseModel {
   readonly prediction: PredictionType;
@@ -51,7 +51,10 @@ export class DiffusionNoise implements NoiseModel {
     return x.map((value, i) => skip * value + out * (predicted[i] as number));
   }
 
-  /** `down^2 + up^2 = next^2` (k-diffusion's get_ancestral_step; equals DDIM's eta, Song et al. 2020, arXiv:2010.02502, eq. 16). */
+  /**
+   * `down^2 + up^2 = next^2` (k-diffusion's get_ancestral_step; equals DDIM's eta, Song et al. 2020, arXiv:2010.02502,
+   * eq. 16).
+   */
   ancestralStep(sigma: number, next: number, eta: number): AncestralStep {
     const up = Math.min(next, eta * next * Math.sqrt(Math.max(1 - (next / sigma) ** 2, 0)));
     return { down: Math.sqrt(Math.max(next * next - up * up, 0)), scale: 1, up };

@@ -1,5 +1,5 @@
-// Flow matching: straight paths from image to noise (rectified flow, Liu et al. 2022, arXiv:2209.03003; Lipman et al. 2022,
-// arXiv:2210.02747).
+// Flow matching: straight paths from image to noise (rectified flow, Liu et al. 2022, arXiv:2209.03003; Lipman et al.
+// 2022, arXiv:2210.02747).
 
 import { linear } from '../core/arrays.ts';
 import { describe } from '../core/errors.ts';
@@ -9,19 +9,20 @@ import type { AncestralStep, NoiseModel } from './noise-model.ts';
 
 /** Training steps of the published models. */
 const TRAINING_STEPS = 1000;
-/** Stands for pure noise (1) where the signal-to-noise ratio must not be 0; before the shift. */
+/** Replaces pure noise (1) where the signal-to-noise ratio must not be 0; before the shift. */
 const NEARLY_NOISE = 0.9999;
 
 /** How a flow model was trained. */
 export interface FlowOptions {
   /**
-   * Shift of the noise levels towards noise, above 0 and finite: `sigma = shift t / (1 + (shift - 1) t)` for t from 0 to 1 (Esser et al.
-   * 2024, arXiv:2403.03206, eq. 23). Default 1, none. A dynamic shift given as mu is `Math.exp(mu)`.
+   * Shift of the noise levels towards noise, above 0 and finite: `sigma = shift t / (1 + (shift - 1) t)` for t from 0
+   * to 1 (Esser et al. 2024, arXiv:2403.03206, eq. 23). Default 1: no shift. A dynamic shift given as mu is
+   * `Math.exp(mu)`.
    */
   readonly shift?: number | undefined;
 }
 
-/** The noise levels of a flow model: timestep t of 1 to 1000 belongs to the shifted t / 1000. */
+/** The noise levels of a flow model: timestep t, 1 to 1000, has the shifted level t / 1000. */
 export class FlowLevels implements SigmaLevels {
   readonly shift: number;
   readonly sigmas: Float64Array;
@@ -30,7 +31,7 @@ export class FlowLevels implements SigmaLevels {
   readonly sigmaMax = 1;
   readonly #isFlow = true;
 
-  /** Whether a value is one: instances of other copies of this package are none. */
+  /** Whether a value is an instance of this copy of the package. */
   static is(value: unknown): value is FlowLevels {
     return typeof value === 'object' && value !== null && #isFlow in value;
   }
@@ -69,8 +70,8 @@ export class FlowLevels implements SigmaLevels {
 }
 
 /**
- * The noise of flow models: `x = (1 - sigma) x0 + sigma noise`, of which the network predicts `noise - x0`. In terms of sigma,
- * deterministic steps are the same as for diffusion models; stochastic ones are not.
+ * The noise of flow models: `x = (1 - sigma) x0 + sigma noise`, of which the network predicts `noise - x0`. In terms of
+ * sigma, deterministic steps are the same as for diffusion models, but stochastic ones are not.
  */
 export class FlowNoise implements NoiseModel {
   readonly prediction = 'flow';
@@ -101,8 +102,8 @@ export class FlowNoise implements NoiseModel {
   }
 
   /**
-   * Down to `next (1 + eta (next / sigma - 1))`, and from there to `next` by scaling the latent until the image has its share at
-   * `next` and adding fresh noise, as ComfyUI's ancestral samplers do for rectified flow.
+   * Denoises to `next (1 + eta (next / sigma - 1))`. From there it scales the latent so that the image has its share at
+   * `next`, and adds fresh noise, like ComfyUI's ancestral samplers for rectified flow.
    */
   ancestralStep(sigma: number, next: number, eta: number): AncestralStep {
     const down = next * (1 + eta * (next / sigma - 1));
@@ -122,7 +123,7 @@ export class FlowNoise implements NoiseModel {
   withFiniteSnr(sigmas: Float64Array): Float64Array {
     if ((sigmas[0] as number) < 1) return sigmas;
     const [, ...rest] = sigmas;
-    // Custom levels may come closer to pure noise than that.
+    // Custom levels may be even closer to pure noise.
     const least = (1 + (rest[0] as number)) / 2;
     return Float64Array.of(Math.max(this.levels.sigmaAt(NEARLY_NOISE * TRAINING_STEPS), least), ...rest);
   }

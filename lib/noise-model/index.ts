@@ -1,4 +1,4 @@
-// Noise models: what a network was trained to take away.
+// Noise models: the noise that a network was trained to remove.
 
 export { DiffusionNoise } from './diffusion.ts';
 export { FlowLevels, FlowNoise, type FlowOptions } from './flow.ts';

@@ -1,12 +1,12 @@
-// The noise levels that a network was trained on, whatever the kind of noise.
+// The noise levels that a network was trained on, for every kind of noise.
 
-/** Noise levels of the training steps, and the way between a noise level and its place among them. */
+/** Noise levels of the training steps, and conversion between noise levels and timesteps. */
 export interface SigmaLevels {
-  /** Noise level of each training step, rising, each above 0. `sigmas[k]` is that of timestep `minTimestep + k`. */
+  /** Noise level of each training step, increasing, above 0. `sigmas[k]` is that of timestep `minTimestep + k`. */
   readonly sigmas: Float64Array;
   readonly sigmaMin: number;
   readonly sigmaMax: number;
-  /** First training step: 0 for diffusion models, 1 for flow matching, where 0 is no noise at all. */
+  /** First training step: 0 for diffusion models, 1 for flow matching, where 0 means no noise. */
   readonly minTimestep: number;
   /** Last training step: 999 for Stable Diffusion. */
   readonly maxTimestep: number;

@@ -1,4 +1,4 @@
-// The noise levels a discrete-time diffusion model was trained on, and the way between a sigma and a timestep.
+// The noise levels of a discrete-time diffusion model, and conversion between sigmas and timesteps.
 
 import { argumentError, DiffusionError, describe } from '../core/errors.ts';
 import { numbersOf } from '../options/check.ts';
@@ -7,23 +7,23 @@ import type { NoiseModel } from './noise-model.ts';
 
 /** Number of training steps of Stable Diffusion. */
 const TRAINING_STEPS = 1000;
-/** More than any model was trained on. */
+/** More than any model has. */
 const MAX_TRAINING_STEPS = 2 ** 16;
 
 /**
  * Sigma of every training step, `sqrt((1 - alphaCumprod) / alphaCumprod)`, as in k-diffusion's DiscreteSchedule:
- * timestep t of the network belongs to `sigmas[t]`, and between two steps log(sigma) is linear in t.
+ * `sigmas[t]` is the level of timestep t, and between two timesteps log(sigma) is linear in t.
  */
 export class SigmaTable implements SigmaLevels {
-  /** Products of the alphas up to each training step, falling, each between 0 and 1. */
+  /** Cumulative products of the alphas at each training step, decreasing, between 0 and 1. */
   readonly alphasCumprod: Float64Array;
-  /** Noise level of each training step, rising. */
+  /** Noise level of each training step, increasing. */
   readonly sigmas: Float64Array;
   readonly minTimestep = 0;
   readonly #logSigmas: Float64Array;
 
   /**
-   * @param alphasCumprod one value per training step, 2 to 65,536, strictly falling, each above 0 and below 1.
+   * @param alphasCumprod one value per training step, 2 to 65,536, strictly decreasing, each above 0 and below 1.
    * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything but a list of numbers.
    * @throws RangeError `ERR_INVALID_ARG_VALUE` for any other values.
    */
@@ -33,7 +33,7 @@ export class SigmaTable implements SigmaLevels {
     this.#logSigmas = this.sigmas.map(Math.log);
   }
 
-  /** Whether a value is one: instances of other copies of this package are none. */
+  /** Whether a value is an instance of this copy of the package. */
   static is(value: unknown): value is SigmaTable {
     return typeof value === 'object' && value !== null && #logSigmas in value;
   }
@@ -100,7 +100,7 @@ export class SigmaTable implements SigmaLevels {
 /**
  * The table of a diffusion model.
  *
- * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` where a model has none.
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the model has none.
  */
 export function tableOf({ levels, prediction }: NoiseModel): SigmaTable {
   if (SigmaTable.is(levels)) return levels;

@@ -13,7 +13,8 @@ import { fromImage, withConcatChannels } from './initial-latents.ts';
 import { encodeImage } from './latents.ts';
 
 /**
- * Prepares a depth-to-image call. It starts like image to image, and the UNet takes the depth in addition to the latent.
+ * Prepares a depth-to-image call. It starts like image to image, and the UNet takes the depth in addition to the
+ * latent.
  *
  * @param source estimates depth if none is given.
  * @throws as {@link readSized} and {@link DepthSource.estimator}.

@@ -4,7 +4,10 @@ import { DiffusionError } from '../core/errors.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { TaskName } from '../task/task.ts';
 
-/** A UNet's input in addition to the latent: a mask and the latent of the masked image, the latent of an image, or depth. */
+/**
+ * A UNet's input in addition to the latent: a mask and the latent of the masked image, the latent of an image, or
+ * depth.
+ */
 export type ConcatConditioning = 'nothing' | 'mask' | 'image' | 'depth';
 
 const TASKS: Readonly<Record<ConcatConditioning, readonly TaskName[]>> = {
@@ -33,7 +36,10 @@ export function concatConditioningOf({
   return extra === latentChannels + 1 ? 'mask' : undefined;
 }
 
-/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the UNet takes anything in addition to the latent, which a second pass lacks. */
+/**
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the UNet takes anything in addition to the latent, which a second
+ * pass lacks.
+ */
 export function requireLatentAlone(info: LoadedModelInfo, option: string): void {
   const concat = concatConditioningOf(info);
   if (concat === undefined || concat === 'nothing') return;
@@ -44,7 +50,10 @@ export function requireLatentAlone(info: LoadedModelInfo, option: string): void 
   );
 }
 
-/** @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the model does not support the task; the message lists those it supports. */
+/**
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the model does not support the task; the message lists those it
+ * supports.
+ */
 export function requireFit(info: LoadedModelInfo, task: TaskName): void {
   const concat = concatConditioningOf(info);
   if (concat && TASKS[concat].includes(task)) return;

@@ -25,7 +25,8 @@ const INTERPOLATIONS: Readonly<Record<string, Interpolation>> = {
 };
 
 /**
- * Opens an upscaler given by its path and closes it again, so that an unsuitable file is reported before anything is generated.
+ * Opens an upscaler given by its path and closes it again, so that an unsuitable file is reported before anything is
+ * generated.
  *
  * @throws as {@link loadUpscaler}.
  */
@@ -36,8 +37,8 @@ export async function checkHiresUpscaler({ upscaler }: CheckedHires): Promise<vo
 }
 
 /**
- * Enlarges the latents of the first pass to the size of the second. An image that was enlarged instead is encoded to the mean of its
- * latent.
+ * Enlarges the latents of the first pass to the size of the second. An image that was enlarged instead is encoded to
+ * the mean of its latent.
  *
  * @param shape of the latents.
  */

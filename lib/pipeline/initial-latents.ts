@@ -50,8 +50,8 @@ interface Rules {
 }
 
 const RULES: Readonly<Record<Convention, Rules>> = {
-  // The seed's first numbers are the noise. The image's latent is sampled with the same numbers again, as in stable-diffusion.cpp
-  // (AUTOMATIC1111 and ComfyUI use unseeded numbers for it).
+  // The seed's first numbers are the noise. The image's latent is sampled with the same numbers again, as in
+  // stable-diffusion.cpp (AUTOMATIC1111 and ComfyUI use unseeded numbers for it).
   webui: {
     forImages: (draws) => draws.restart(),
     stepsTaken: (total, strength) => Math.min(Math.floor(total * strength) + 1, total),
@@ -100,9 +100,9 @@ export interface MaskedStart {
 }
 
 /**
- * An image of which a part is regenerated and the rest is kept: the prediction for the rest is replaced with the image's latent.
- * diffusers also replaces the rest of the noisy latent, with the image plus the initial noise at that level, and starts from pure
- * noise at a strength of 1.
+ * An image of which a part is regenerated and the rest is kept: the prediction for the rest is replaced with the
+ * image's latent. diffusers also replaces the rest of the noisy latent, with the image plus the initial noise at that
+ * level, and starts from pure noise at a strength of 1.
  */
 export function fromMaskedImage(posterior: Posterior, start: MaskedStart): MakeInitialLatents {
   const { strength, convention, mask } = start;
@@ -126,8 +126,8 @@ export function fromMaskedImage(posterior: Posterior, start: MaskedStart): MakeI
 }
 
 /**
- * The same for inpainting models, which take the mask and the masked image in addition to the latent (Rombach et al. 2022, section
- * 4.5). Cells that are not adjacent to the mask are also kept, except in diffusers.
+ * The same for inpainting models, which take the mask and the masked image in addition to the latent (Rombach et al.
+ * 2022, section 4.5). Cells that are not adjacent to the mask are also kept, except in diffusers.
  *
  * @param posterior undefined if sampling starts from pure noise: in txt2img, and in diffusers at a strength of 1.
  * @param masked the image with the masked part gray.

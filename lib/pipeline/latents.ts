@@ -9,7 +9,10 @@ import type { Networks, Shape } from '../native/networks.ts';
 /** Converts the VAE's latents to diffusion latents: `z = scale (mean - shift)`. */
 export type LatentScale = Pick<LatentFormat, 'scale' | 'shift'>;
 
-/** The scale of a model: that of its family, or 1 with a tiny autoencoder in place of the VAE, whose latents are diffusion latents. */
+/**
+ * The scale of a model: that of its family, or 1 with a tiny autoencoder in place of the VAE, whose latents are
+ * diffusion latents.
+ */
 export function latentScaleOf(info: Pick<LoadedModelInfo, 'family' | 'components'>): LatentScale {
   const vae = info.components.find(({ kind }) => kind === 'vae');
   return vae?.config.tiny === true ? { scale: 1, shift: 0 } : familyOf(info).latent;

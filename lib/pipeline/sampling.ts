@@ -122,7 +122,9 @@ function allConditions({ conditional, unconditional }: Guided<Conditioning>): Co
   };
 }
 
-/** Adds the extra channels of the initial latents to the conditions. Those of a single image are repeated for the batch. */
+/**
+ * Adds the extra channels of the initial latents to the conditions. Those of a single image are repeated for the batch.
+ */
 function withConcatChannels(
   { conditional, unconditional }: Guided<Conditioning>,
   { concatChannels: given }: InitialLatents,
@@ -151,7 +153,10 @@ interface CurrentStep {
   readonly controls: readonly ControlImage[];
 }
 
-/** The progress of a run. Evaluations are numbered; each step has as many numbers as the sampler makes evaluations per step. */
+/**
+ * The progress of a run. Evaluations are numbered; each step has as many numbers as the sampler makes evaluations per
+ * step.
+ */
 class Progress {
   /** Number of finished steps. */
   finished = 0;
@@ -162,7 +167,10 @@ class Progress {
     this.#perStep = perStep;
   }
 
-  /** The next evaluation's number, from 0. If a custom sampler makes more evaluations, they all have the step's last number. */
+  /**
+   * The next evaluation's number, from 0. If a custom sampler makes more evaluations, they all have the step's last
+   * number.
+   */
   next(): number {
     return this.finished * this.#perStep + Math.min(this.#inStep++, this.#perStep - 1);
   }
@@ -174,8 +182,8 @@ class Progress {
 }
 
 /**
- * Evaluates all conditions of all images in one batch: every image with the first condition, then with the second, and so on. The
- * perturbed network is a different graph, so it has a batch of its own.
+ * Evaluates all conditions of all images in one batch: every image with the first condition, then with the second, and
+ * so on. The perturbed network is a different graph, so it has a batch of its own.
  */
 function predictTogether(networks: Networks, shape: Shape, current: () => CurrentStep): PredictEach<Conditioning> {
   const predict = predictBatch(networks, shape, current);

@@ -14,7 +14,8 @@ export function seesMask(info: LoadedModelInfo): boolean {
 }
 
 /**
- * Initial latents as of {@link concatMaskedImage} with a mask that covers everything, so that the masked image is all gray.
+ * Initial latents as of {@link concatMaskedImage} with a mask that covers everything, so that the masked image is all
+ * gray.
  *
  * @param from the image to start from; undefined for txt2img.
  */

@@ -1,24 +1,24 @@
-// Ancestral steps: go down further than the next sigma, then put noise back.
+// Ancestral steps: denoise below the next sigma, then add noise.
 
 import { linear } from '../core/arrays.ts';
 import { DiffusionNoise, type NoiseModel } from '../noise-model/index.ts';
 import type { Denoiser, SamplerContext } from './types.ts';
 import type { StepResult } from './walk.ts';
 
-/** The noise that a sampler's network was trained with: where a caller names none, that of the table. */
+/** The noise model of a sampler's context; if the caller gives none, a diffusion model with the context's table. */
 export function noiseModelOf(context: SamplerContext): NoiseModel {
   return context.noiseModel ?? new DiffusionNoise('epsilon', context.table);
 }
 
 /**
- * The latent with fresh noise of standard deviation `up`. Draws only where there is noise to add, as the seed's
- * images ask.
+ * Adds fresh noise of standard deviation `up`. If that is 0, no random numbers are drawn, so that the numbers of a seed
+ * stay in step with other programs.
  */
 export function addNoise(latent: Float32Array, up: number, context: SamplerContext): Float32Array {
   return up > 0 ? linear([1, latent], [up, context.noise()]) : latent;
 }
 
-/** An Euler step to a lower level than `next`, and fresh noise up to it. */
+/** An Euler step below the level `next`, and fresh noise up to it. */
 export async function ancestralEulerStep(
   denoise: Denoiser,
   x: Float32Array,
@@ -33,8 +33,8 @@ export async function ancestralEulerStep(
 }
 
 /**
- * Exact step of the ODE for a denoised latent that stands still, times `scale`: `ratio` of the sigmas, e^(-h), is what remains of the
- * noise. It is the same for diffusion and for flow models, because both are linear in sigma.
+ * The exact step of the ODE for a constant denoised latent, times `scale`. `ratio` of the sigmas, e^(-h), is the
+ * remaining share of the noise. It is the same for diffusion and flow models, because both are linear in sigma.
  */
 export function exponentialStep(x: Float32Array, denoised: Float32Array, ratio: number, scale = 1): Float32Array {
   return linear([scale * ratio, x], [scale * (1 - ratio), denoised]);

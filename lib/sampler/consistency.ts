@@ -1,11 +1,14 @@
-// Samplers for networks distilled to a few steps.
+// Samplers for networks distilled to few steps.
 
 import { linear } from '../core/arrays.ts';
 import { addNoise, noiseModelOf } from './ancestral.ts';
 import type { Sampler } from './types.ts';
 import { derivative, walk } from './walk.ts';
 
-/** Multistep consistency sampling: predict, then noise anew to the next level (Luo et al. 2023, arXiv:2310.04378). */
+/**
+ * Multistep consistency sampling: predict, then add fresh noise up to the next level (Luo et al. 2023,
+ * arXiv:2310.04378).
+ */
 export const lcm: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {
     const denoised = await denoise(x, sigma);
@@ -14,10 +17,10 @@ export const lcm: Sampler = (denoise, x, sigmas, context) =>
   });
 
 /**
- * Trajectory consistency: steps down to the timestep (1 - eta) t' and from there noises up to t', the timestep of the
- * next sigma (Zheng et al. 2024, arXiv:2402.19159, "strategic stochastic sampling"; eta is its gamma). eta: 0. As in
- * diffusers' TCDScheduler and stable-diffusion.cpp the last step ends at the first timestep of the model rather than at
- * no noise at all. Defined on the table of a diffusion model alone.
+ * Trajectory consistency: steps down to the timestep (1 - eta) t' and from there adds noise up to t', the timestep of
+ * the next sigma (Zheng et al. 2024, arXiv:2402.19159, "strategic stochastic sampling"; eta is its gamma). eta: 0. As
+ * in diffusers' TCDScheduler and stable-diffusion.cpp the last step ends at the model's first timestep and not at zero
+ * noise. Defined only for the table of a diffusion model.
  */
 export const tcd: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {

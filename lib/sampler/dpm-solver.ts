@@ -1,12 +1,13 @@
-// DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095) in terms of sigma: lambda = log(alpha / sigma), h the step in lambda. The deterministic
-// multistep forms take -log(sigma) for lambda with flow models too, as k-diffusion, ComfyUI and stable-diffusion.cpp do.
+// DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095) in terms of sigma: lambda = log(alpha / sigma), h the step in lambda.
+// The deterministic multistep variants use -log(sigma) for lambda with flow models too, like k-diffusion, ComfyUI and
+// stable-diffusion.cpp.
 
 import { linear } from '../core/arrays.ts';
 import { addNoise, exponentialStep, noiseModelOf } from './ancestral.ts';
 import type { Sampler } from './types.ts';
 import { walk } from './walk.ts';
 
-/** What a two-step method remembers of the step before. */
+/** The previous step of a two-step method. */
 interface LastStep {
   readonly denoised: Float32Array;
   readonly h: number;
@@ -29,7 +30,8 @@ export const dpmpp2sAncestral: Sampler = (denoise, x, sigmas, context) =>
   });
 
 /**
- * DPM-Solver++(2M): extrapolates the denoised latent by the step before (algorithm 2; k-diffusion's sample_dpmpp_2m).
+ * DPM-Solver++(2M): extrapolates the denoised latent from the previous step (algorithm 2; k-diffusion's
+ * sample_dpmpp_2m).
  */
 export const dpmpp2m: Sampler = (denoise, x, sigmas, context) => {
   let last: LastStep | undefined;
@@ -43,8 +45,8 @@ export const dpmpp2m: Sampler = (denoise, x, sigmas, context) => {
 };
 
 /**
- * DPM-Solver++(2M) that averages the lengths of two steps, as in stable-diffusion.cpp, after discussion 8457 of A1111's
- * stable-diffusion-webui. It has no paper, and is not exact even where the denoised latent stands still.
+ * DPM-Solver++(2M) with the average length of two steps, as in stable-diffusion.cpp, after discussion 8457 of A1111's
+ * stable-diffusion-webui. It has no paper, and is not exact even for a constant denoised latent.
  */
 export const dpmpp2mV2: Sampler = (denoise, x, sigmas, context) => {
   let last: LastStep | undefined;
@@ -82,8 +84,8 @@ export const dpmpp2mSde: Sampler = (denoise, x, sigmas, context) => {
 };
 
 /**
- * Denoised latent in the middle of a step, judged by the step before: (1 + 1/2r) denoised - 1/2r last, r the ratio of
- * the step lengths.
+ * Extrapolates the denoised latent to the middle of a step: (1 + 1/2r) denoised - 1/2r last, with the ratio r of the
+ * step lengths.
  */
 function extrapolate(denoised: Float32Array, last: Float32Array, r: number): Float32Array {
   const weight = 1 / (2 * r);

@@ -10,12 +10,12 @@ import type { Sampler } from './types.ts';
 
 export type { Denoiser, Sampler, SamplerContext, SamplerStep } from './types.ts';
 
-/** A sampler and the schedule it runs on where the user names none. */
+/** A sampler and its default schedule. */
 export interface SamplerEntry {
   readonly sampler: Sampler;
-  /** `discrete` gives way to the default of a model that has another. */
+  /** If this is `discrete`, the model's default schedule is used instead, if it has one. */
   readonly defaultScheduler: SchedulerName;
-  /** How often it evaluates the network in a step, but for the last. Default 1. */
+  /** Network evaluations per step, except in the last. Default 1. */
   readonly evaluationsPerStep?: number;
 }
 
@@ -43,5 +43,5 @@ export const SAMPLERS = {
 /** Name of a sampler. */
 export type SamplerName = keyof typeof SAMPLERS;
 
-/** The names in the order in which they are listed to users. */
+/** The names, in the order in which users see them. */
 export const SAMPLER_NAMES = Object.keys(SAMPLERS) as readonly SamplerName[];

@@ -1,4 +1,4 @@
-// Linear multistep samplers: one network evaluation a step, and the derivatives of up to three steps before.
+// Linear multistep samplers: one network evaluation per step, and the derivatives of up to three previous steps.
 
 import { linear } from '../core/arrays.ts';
 import type { Sampler } from './types.ts';
@@ -6,7 +6,7 @@ import { derivative, walk } from './walk.ts';
 
 /**
  * Linear multistep: Adams-Bashforth of order 4 on uneven sigmas (k-diffusion's sample_lms). stable-diffusion.cpp pairs
- * coefficients with derivatives one step too late and does not converge as steps grow, so its images differ.
+ * coefficients with derivatives one step too late and does not converge with more steps, so its images differ.
  */
 export const lms: Sampler = (denoise, x, sigmas, context) => {
   const derivatives = newestFirst(4);
@@ -19,14 +19,14 @@ export const lms: Sampler = (denoise, x, sigmas, context) => {
   });
 };
 
-/** Adams-Bashforth coefficients of orders 1 to 4 for even steps, newest first. */
+/** Adams-Bashforth coefficients of orders 1 to 4 for equal steps, newest first. */
 const ADAMS_BASHFORTH = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24]];
 
-/** Improved PNDM: Adams-Bashforth of order 4 as if the steps were even (Zhang and Chen 2022, arXiv:2204.13902). */
+/** Improved PNDM: Adams-Bashforth of order 4 as if the steps were equal (Zhang and Chen 2022, arXiv:2204.13902). */
 export const ipndm: Sampler = pndm((even) => even);
 
 /**
- * IPNDM with coefficients for uneven steps in the second-order step. Follows stable-diffusion.cpp; ComfyUI's ipndm_v
+ * IPNDM with coefficients for unequal steps at order 2. Follows stable-diffusion.cpp; ComfyUI's ipndm_v
  * adapts the third and fourth order too.
  */
 export const ipndmV: Sampler = pndm((even, step, lastStep) => {
@@ -34,7 +34,10 @@ export const ipndmV: Sampler = pndm((even, step, lastStep) => {
   return even.length === 2 ? [(2 + r) / 2, -r / 2] : even;
 });
 
-/** `adapt` turns the even-step coefficients into those of a step of the given length after one of length `lastStep`. */
+/**
+ * `adapt` converts the coefficients for equal steps to those for a step of length `step` after one of length
+ * `lastStep`.
+ */
 function pndm(adapt: (even: readonly number[], step: number, lastStep: number) => readonly number[]): Sampler {
   return (denoise, x, sigmas, context) => {
     const derivatives = newestFirst(4);
@@ -50,7 +53,7 @@ function pndm(adapt: (even: readonly number[], step: number, lastStep: number) =
   };
 }
 
-/** Remembers the last `order` vectors: takes a new one and returns all, newest first. */
+/** Keeps the last `order` vectors: takes a new one and returns all, newest first. */
 function newestFirst(order: number): (vector: Float32Array) => readonly Float32Array[] {
   let history: readonly Float32Array[] = [];
   return (vector) => {
@@ -61,7 +64,7 @@ function newestFirst(order: number): (vector: Float32Array) => readonly Float32A
 
 /**
  * Integral from `from` to `to` of the Lagrange basis polynomial that is 1 at node j and 0 at the others. Gauss-Legendre
- * with two points is exact up to degree 3, hence for four nodes.
+ * with two points is exact up to degree 3, so for four nodes.
  */
 function lagrangeIntegral(nodes: readonly number[], j: number, from: number, to: number): number {
   const half = (to - from) / 2;

@@ -1,25 +1,25 @@
-// What samplers and schedules are called: by us, by AUTOMATIC1111's web UI, ComfyUI, diffusers, InvokeAI and stable-diffusion.cpp.
+// Names of samplers and schedules in AUTOMATIC1111's web UI, ComfyUI, diffusers, InvokeAI and stable-diffusion.cpp.
 
 import { closest } from '../core/errors.ts';
 import { SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
 import { SAMPLER_NAMES, type SamplerName } from './index.ts';
 
-/** What else one of our names is called. Case, spaces, `_`, `-` and a leading `k_` make no difference, `+` is `p`. */
+/** Other names of a method. Case, spaces, `_`, `-` and a leading `k_` are ignored, and `+` equals `p`. */
 interface Names {
-  /** The web UI's word for it, which image metadata is written with. Default: our name. */
+  /** The web UI's name, used in image metadata. Default: our name. */
   readonly label?: string;
   /** Other names of the same method. */
   readonly also?: readonly string[];
-  /** What we do not have and this is the nearest to. */
+  /** Unsupported methods to which this one is nearest. */
   readonly nearest?: readonly string[];
 }
 
 interface SamplerNames extends Names {
-  /** The schedule that `Automatic` stands for with it in the web UI, from version 1.9 on (its sd_samplers_kdiffusion.py). */
+  /** The schedule that `Automatic` selects for it in the web UI, since version 1.9 (sd_samplers_kdiffusion.py). */
   readonly automatic?: SchedulerName;
 }
 
-const SAMPLER_WORDS: Readonly<Record<SamplerName, SamplerNames>> = {
+const SAMPLER_TABLE: Readonly<Record<SamplerName, SamplerNames>> = {
   euler: {
     label: 'Euler',
     also: ['EulerDiscreteScheduler'],
@@ -69,14 +69,15 @@ const SAMPLER_WORDS: Readonly<Record<SamplerName, SamplerNames>> = {
   lms: { label: 'LMS', also: ['LMSDiscreteScheduler'], automatic: 'discrete' },
   ipndm: { automatic: 'discrete', nearest: ['PLMS', 'pndm', 'PNDMScheduler', 'IPNDMScheduler'] },
   ipndm_v: { automatic: 'discrete' },
-  // Not the DDIM of the web UI, which ends at the first training step, nor that of diffusers, which has other timesteps.
+  // Neither the DDIM of the web UI, which ends at the first training step, nor that of diffusers, which has other
+  // timesteps.
   ddim_trailing: { automatic: 'simple', nearest: ['DDIM', 'DDIMScheduler', 'DDIM CFG++'] },
-  // The web UI's own spacing of the distilled timesteps is none of ours.
+  // `Automatic` is the web UI's own spacing of the distilled timesteps, which is not supported.
   lcm: { label: 'LCM', also: ['LCMScheduler'] },
   tcd: { label: 'TCD', also: ['TCDScheduler'], automatic: 'lcm' },
 };
 
-const SCHEDULER_WORDS: Readonly<Record<SchedulerName, Names>> = {
+const SCHEDULER_TABLE: Readonly<Record<SchedulerName, Names>> = {
   discrete: { label: 'Uniform', also: ['Normal'], nearest: ['ddim_uniform', 'DDIM', 'native'] },
   karras: { label: 'Karras', nearest: ['Karras Exponential'] },
   exponential: { label: 'Exponential', also: ['Polyexponential'] },
@@ -90,82 +91,80 @@ const SCHEDULER_WORDS: Readonly<Record<SchedulerName, Names>> = {
   kl_optimal: { label: 'KL Optimal' },
   smoothstep: {},
   beta: { label: 'Beta' },
-  // `Automatic` is one of ours with every sampler but that of the same name.
+  // `Automatic` is a supported schedule for every sampler except `lcm`.
   lcm: { nearest: ['tcd', 'Automatic'] },
 };
 
-/** Endings of a sampler's name that say the schedule, besides the schedule's names: `dpmpp_2m_k`, `k_dpmpp_2m_sde_exp`. */
-const SHORT_ENDINGS: Readonly<Record<string, SchedulerName>> = { k: 'karras', ka: 'karras', exp: 'exponential' };
+/** Suffixes of sampler names that select a schedule, besides its names: `dpmpp_2m_k`, `k_dpmpp_2m_sde_exp`. */
+const SHORT_SUFFIXES: Readonly<Record<string, SchedulerName>> = { k: 'karras', ka: 'karras', exp: 'exponential' };
 
-/** The web UI's word for the schedule that it takes with a sampler where none is chosen. */
+/** The web UI's name for the default schedule of a sampler. */
 const AUTOMATIC = 'automatic';
 const MAX_LENGTH = 64;
 
-/** A sampler that was named, and the schedule where its name says that too. */
+/** A sampler found by its name, and the schedule if the name includes one. */
 export interface NamedSampler {
   readonly sampler: SamplerName;
   readonly scheduler?: SchedulerName;
 }
 
 /**
- * The sampler that a name of this or another program means; `DPM++ 2M Karras` means a schedule too.
+ * Finds a sampler by its name in this or another program. `DPM++ 2M Karras` includes a schedule.
  *
- * @returns undefined where it means none of ours.
+ * @returns undefined if there is no such sampler.
  */
 export function findSampler(name: string): NamedSampler | undefined {
   if (name.length > MAX_LENGTH) return undefined;
   const key = normalise(name);
   const sampler = SAMPLERS_BY_KEY.get(key);
   if (sampler) return { sampler };
-  for (const [ending, meant] of ENDINGS) {
-    const named = key.endsWith(ending) && SAMPLERS_BY_KEY.get(key.slice(0, -ending.length));
-    const scheduler = named && (meant ?? SAMPLER_WORDS[named].automatic);
+  for (const [suffix, own] of SUFFIXES) {
+    const named = key.endsWith(suffix) && SAMPLERS_BY_KEY.get(key.slice(0, -suffix.length));
+    const scheduler = named && (own ?? SAMPLER_TABLE[named].automatic);
     if (named && scheduler) return { sampler: named, scheduler };
   }
   return undefined;
 }
 
 /**
- * The schedule that a name of this or another program means. `Automatic` is what the web UI takes with the sampler.
+ * Finds a schedule by its name in this or another program. `Automatic` is the web UI's default for the sampler.
  *
  * @param sampler undefined for a custom one, which uses the model's own levels.
- * @param said the schedule that the sampler's name says, which `Automatic` leaves as it is.
- * @returns undefined where it means none of ours.
+ * @param included the schedule in the sampler's name, which `Automatic` keeps.
+ * @returns undefined if there is no such schedule.
  */
 export function findScheduler(
   name: string,
   sampler: SamplerName | undefined,
-  said?: SchedulerName,
+  included?: SchedulerName,
 ): SchedulerName | undefined {
   if (name.length > MAX_LENGTH) return undefined;
   const key = normalise(name);
-  if (key === AUTOMATIC) return said ?? (sampler === undefined ? 'discrete' : SAMPLER_WORDS[sampler].automatic);
+  if (key === AUTOMATIC) return included ?? (sampler === undefined ? 'discrete' : SAMPLER_TABLE[sampler].automatic);
   return SCHEDULERS_BY_KEY.get(key);
 }
 
-/** Whether a name leaves the schedule to the sampler. */
+/** Whether a name selects the default schedule of the sampler. */
 export function isAutomatic(name: string): boolean {
   return name.length <= MAX_LENGTH && normalise(name) === AUTOMATIC;
 }
 
-/** What to do about a name that means none of ours: the nearest that there is, or the one that was perhaps meant. */
+/** A remedy for an unknown name: the nearest method, or the most similar name. */
 export function adviceOnName(kind: 'sampler' | 'scheduler', name: string): string | undefined {
   if (name.length > MAX_LENGTH) return undefined;
-  const [words, names] = kind === 'sampler' ? [SAMPLER_WORDS, SAMPLER_NAMES] : [SCHEDULER_WORDS, SCHEDULER_NAMES];
+  const [table, names] = kind === 'sampler' ? [SAMPLER_TABLE, SAMPLER_NAMES] : [SCHEDULER_TABLE, SCHEDULER_NAMES];
   const key = normalise(name);
-  const nearest = names.find((one) =>
-    nearestKeys(words, one).some((other) => key === other || isWithEnding(key, other)),
-  );
-  if (nearest) return `There is no such ${kind} here; the nearest is '${nearest}'`;
-  const labels = Object.values(words).flatMap(({ label }) => label ?? []);
+  const nearest = names.find((one) => nearestKeys(table, one).some((other) => key === other || hasSuffix(key, other)));
+  if (nearest) return `This ${kind} is not supported; the nearest is '${nearest}'`;
+  const labels = Object.values(table).flatMap(({ label }) => label ?? []);
   const near = closest(name, names) ?? closest(name, labels);
   return near && `Did you mean '${near}'?`;
 }
 
-/** The word of image metadata for a name of ours; any other name stays. */
+/** Converts our names to those in image metadata; other names stay the same. */
 export const toMetadataName = {
-  sampler: (name: string) => (SAMPLER_WORDS as Readonly<Record<string, Names>>)[name]?.label ?? name,
-  scheduler: (name: string) => (SCHEDULER_WORDS as Readonly<Record<string, Names>>)[name]?.label ?? name,
+  sampler: (name: string) => (SAMPLER_TABLE as Readonly<Record<string, Names>>)[name]?.label ?? name,
+  scheduler: (name: string) => (SCHEDULER_TABLE as Readonly<Record<string, Names>>)[name]?.label ?? name,
 };
 
 function normalise(name: string): string {
@@ -177,8 +176,8 @@ function normalise(name: string): string {
     .replace(/[\s_-]/g, '');
 }
 
-function keysOf<Name extends string>(words: Readonly<Record<Name, Names>>): Map<string, Name> {
-  const entries = Object.entries(words) as [Name, Names][];
+function keysOf<Name extends string>(table: Readonly<Record<Name, Names>>): Map<string, Name> {
+  const entries = Object.entries(table) as [Name, Names][];
   return new Map(
     entries.flatMap(([name, { label = name, also = [] }]) =>
       [name, label, ...also].map((word) => [normalise(word), name] as const),
@@ -186,20 +185,20 @@ function keysOf<Name extends string>(words: Readonly<Record<Name, Names>>): Map<
   );
 }
 
-function nearestKeys(words: Readonly<Record<string, Names>>, name: string): string[] {
-  return (words[name]?.nearest ?? []).map(normalise);
+function nearestKeys(table: Readonly<Record<string, Names>>, name: string): string[] {
+  return (table[name]?.nearest ?? []).map(normalise);
 }
 
-/** `DPM++ SDE Karras` is as near to ours as `DPM++ SDE`. */
-function isWithEnding(key: string, start: string): boolean {
-  return key.startsWith(start) && ENDINGS.some(([ending]) => key === start + ending);
+/** `DPM++ SDE Karras` has the same nearest method as `DPM++ SDE`. */
+function hasSuffix(key: string, start: string): boolean {
+  return key.startsWith(start) && SUFFIXES.some(([suffix]) => key === start + suffix);
 }
 
-const SAMPLERS_BY_KEY = keysOf(SAMPLER_WORDS);
-const SCHEDULERS_BY_KEY = keysOf(SCHEDULER_WORDS);
-/** Each ending and its schedule; undefined for the sampler's own. */
-const ENDINGS: readonly (readonly [string, SchedulerName | undefined])[] = [
+const SAMPLERS_BY_KEY = keysOf(SAMPLER_TABLE);
+const SCHEDULERS_BY_KEY = keysOf(SCHEDULER_TABLE);
+/** Each suffix and its schedule; undefined for the sampler's default. */
+const SUFFIXES: readonly (readonly [string, SchedulerName | undefined])[] = [
   ...SCHEDULERS_BY_KEY,
-  ...Object.entries(SHORT_ENDINGS),
+  ...Object.entries(SHORT_SUFFIXES),
   [AUTOMATIC, undefined],
 ];

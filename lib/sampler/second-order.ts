@@ -1,10 +1,13 @@
-// Second-order one-step samplers: two network evaluations a step, one in the last.
+// Second-order one-step samplers: two network evaluations per step, one in the last.
 
 import { linear } from '../core/arrays.ts';
 import type { Sampler } from './types.ts';
 import { derivative, walk } from './walk.ts';
 
-/** Heun's method, the mean of the slopes at both ends of a step (Karras et al. 2022, arXiv:2206.00364, algorithm 1). */
+/**
+ * Heun's method, the mean of the derivatives at both ends of a step (Karras et al. 2022, arXiv:2206.00364, algorithm
+ * 1).
+ */
 export const heun: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {
     const denoised = await denoise(x, sigma);
@@ -16,7 +19,9 @@ export const heun: Sampler = (denoise, x, sigmas, context) =>
     return { denoised, latent: linear([1, x], [dt / 2, d], [dt / 2, d2]) };
   });
 
-/** Midpoint method, the slope in the logarithmic middle of a step (k-diffusion's sample_dpm_2, after DPM-Solver-2). */
+/**
+ * Midpoint method, the derivative at the logarithmic middle of a step (k-diffusion's sample_dpm_2, after DPM-Solver-2).
+ */
 export const dpm2: Sampler = (denoise, x, sigmas, context) =>
   walk(x, sigmas, context, async (x, sigma, next) => {
     const denoised = await denoise(x, sigma);

@@ -1,4 +1,4 @@
-// What a sampler is: a function that walks a noisy latent down a list of sigmas with the help of a denoiser.
+// The interface of samplers: functions that take a noisy latent down a list of sigmas with a denoiser.
 
 import type { NoiseModel, SigmaTable } from '../noise-model/index.ts';
 
@@ -9,13 +9,13 @@ import type { NoiseModel, SigmaTable } from '../noise-model/index.ts';
  * @param x latent with noise of standard deviation `sigma` added to it, `[batch, channels, height, width]`, flat. Never
  *   written to.
  * @param sigma noise level, above 0. Any value between the model's extremes is allowed, not only those of the schedule.
- * @returns a new array of the same length. Rejects when the call was aborted; a sampler lets that pass through.
+ * @returns a new array of the same length. Rejects if the call was aborted; a sampler must pass the error on.
  */
 export type Denoiser = (x: Float32Array, sigma: number) => Promise<Float32Array>;
 
-/** One finished step of a sampler. The arrays belong to the sampler: read or copy them, do not write. */
+/** A finished step of a sampler. The arrays belong to the sampler: read or copy them, do not change them. */
 export interface SamplerStep {
-  /** Counts from 0. */
+  /** Index of the step, from 0. */
   readonly index: number;
   /** Number of steps, `sigmas.length - 1`. */
   readonly total: number;
@@ -23,11 +23,11 @@ export interface SamplerStep {
   readonly sigma: number;
   /** Latent at the end of the step, at noise level `sigmas[index + 1]`. */
   readonly latent: Float32Array;
-  /** Denoised latent predicted at the start of the step: what the image looks like so far. */
+  /** Denoised latent predicted at the start of the step: the image so far. */
   readonly denoised: Float32Array;
 }
 
-/** What a sampler may ask of the pipeline that runs it. */
+/** What the pipeline provides to a sampler. */
 export interface SamplerContext {
   /**
    * Fresh standard normal noise of the latent's length. Each call advances the generator, so call it only for noise
@@ -35,18 +35,18 @@ export interface SamplerContext {
    */
   noise(): Float32Array;
   /**
-   * The noise that the model was trained with. Runs of a model always give it; where it is left out, samplers take that of a
+   * The noise that the model was trained with. Always present in runs of a model. If it is absent, samplers assume a
    * diffusion model with `table`.
    */
   readonly noiseModel?: NoiseModel | undefined;
   /**
-   * Noise levels of the model's training steps, for samplers that are defined on timesteps (TCD). Of flow models, which have no such
-   * table, it throws a DiffusionError `ERR_MODEL_UNSUPPORTED`.
+   * Noise levels of the model's training steps, for samplers that are defined on timesteps (TCD). For flow models,
+   * which have no such table, reading it throws a DiffusionError `ERR_MODEL_UNSUPPORTED`.
    */
   readonly table: SigmaTable;
   /**
-   * Share of the noise that a stochastic sampler puts back after each step, 0 (deterministic) to 1. Left out, each
-   * sampler takes the default of its method: 1 for `euler_a`, `dpm++2s_a` and `dpm++2m_sde`, 0 for `ddim_trailing` and
+   * Share of the noise that a stochastic sampler adds again after each step, 0 (deterministic) to 1. Default: that of
+   * the sampler's method: 1 for `euler_a`, `dpm++2s_a` and `dpm++2m_sde`, 0 for `ddim_trailing` and
    * `tcd`. The others ignore it.
    */
   readonly eta?: number | undefined;

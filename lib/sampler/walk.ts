@@ -1,9 +1,9 @@
-// The loop over the sigmas that all samplers share, and the slope that they follow.
+// The loop over the sigmas that all samplers share, and the derivative of the ODE.
 
 import { linear } from '../core/arrays.ts';
 import type { SamplerContext } from './types.ts';
 
-/** What one step of a sampler gives: the latent at the next sigma, and the denoised latent predicted at the start. */
+/** The result of a step: the latent at the next sigma, and the denoised latent predicted at the start. */
 export interface StepResult {
   readonly latent: Float32Array;
   readonly denoised: Float32Array;
@@ -12,7 +12,7 @@ export interface StepResult {
 /** One step from `sigma` down to `next` (0 in the last). `index` counts from 0. */
 export type Step = (x: Float32Array, sigma: number, next: number, index: number) => Promise<StepResult>;
 
-/** Takes `step` from each sigma to the one after it and reports each to the context; returns the last latent. */
+/** Runs `step` from each sigma to the next one and reports it to the context. Returns the last latent. */
 export async function walk(
   x: Float32Array,
   sigmas: Float64Array,
@@ -31,8 +31,8 @@ export async function walk(
 }
 
 /**
- * dx/dsigma of the probability flow ODE at a noise level (Karras et al. 2022, algorithm 1, line 4): the noise seen in
- * x.
+ * dx/dsigma of the probability flow ODE at a noise level (Karras et al. 2022, algorithm 1, line 4): the
+ * predicted noise in x.
  */
 export function derivative(x: Float32Array, denoised: Float32Array, sigma: number): Float32Array {
   return linear([1 / sigma, x], [-1 / sigma, denoised]);

@@ -1,4 +1,4 @@
-// Schedules as users call them, who may give anything.
+// Schedules for users, with checked arguments.
 
 import { describe } from '../core/errors.ts';
 import { FlowLevels, SigmaTable } from '../noise-model/index.ts';
@@ -7,9 +7,9 @@ import { MAX_SIGMAS } from './custom.ts';
 import type { Schedule } from './types.ts';
 
 /**
- * The same schedule, with its arguments checked.
+ * Adds checks of the arguments to a schedule.
  *
- * @throws TypeError or RangeError where they are wrong.
+ * @throws TypeError or RangeError for invalid arguments.
  */
 export function checked(schedule: Schedule): Schedule {
   return (steps, table) => {

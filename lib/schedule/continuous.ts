@@ -1,4 +1,4 @@
-// Schedules that are a curve between the model's largest and smallest sigma and know no timesteps.
+// Schedules that follow a curve from the model's largest to its smallest sigma, without timesteps.
 
 import { endAtZero, linspace, type Schedule } from './types.ts';
 

@@ -1,20 +1,20 @@
-// Sigmas that a user gives instead of the name of a schedule.
+// Custom sigmas in place of a schedule's name.
 
 import { argumentError, describe } from '../core/errors.ts';
 import { numbersOf } from '../options/check.ts';
 
-/** One more than the steps that a call may have. */
+/** One more than the maximum number of steps. */
 export const MAX_SIGMAS = 1001;
 const EXPECTED = 'at least two finite numbers, strictly falling, the last 0,';
 
 /**
- * Checks a user's own list of noise levels.
+ * Checks a custom list of noise levels.
  *
- * @param sigmas at least two finite numbers, strictly falling, the last 0. Their number less one is the number of
- *   steps.
+ * @param sigmas at least two finite numbers, strictly decreasing, the last 0. There is one step fewer than
+ *   numbers.
  * @param name name of the option, for the error.
- * @throws TypeError `ERR_INVALID_ARG_TYPE` where no list of numbers was given.
- * @throws RangeError `ERR_INVALID_ARG_VALUE` where the numbers are not such a list.
+ * @throws TypeError `ERR_INVALID_ARG_TYPE` for anything but a list of numbers.
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for other numbers.
  */
 export function customSigmas(sigmas: ArrayLike<number>, name = 'sigmas'): Float64Array {
   const list = numbersOf(sigmas, name, MAX_SIGMAS, EXPECTED);

@@ -10,8 +10,8 @@ export { customSigmas } from './custom.ts';
 export type { Schedule } from './types.ts';
 
 /**
- * Every schedule under the name that users give as `scheduler`; the names are those of stable-diffusion.cpp. `SCHEDULERS.karras(20,
- * model.noiseModel.levels)` are the noise levels that a run of the model uses.
+ * Every schedule under the name that users give as `scheduler`; the names are those of stable-diffusion.cpp.
+ * `SCHEDULERS.karras(20, model.noiseModel.levels)` returns the noise levels that a run of the model uses.
  */
 export const SCHEDULERS = {
   discrete: checked(discrete),
@@ -30,7 +30,7 @@ export const SCHEDULERS = {
 /** Name of a schedule. */
 export type SchedulerName = keyof typeof SCHEDULERS;
 
-/** The schedules that do what a configuration of diffusers' schedulers asks for; others are left to their defaults. */
+/** The schedules for timestep spacings of diffusers' schedulers; other spacings use the default. */
 const SPACINGS: Readonly<Record<string, SchedulerName>> = {
   trailing: 'simple',
   karras: 'karras',
@@ -41,12 +41,12 @@ const SPACINGS: Readonly<Record<string, SchedulerName>> = {
 /**
  * The default schedule of a model.
  *
- * @param spacing what the configuration of its scheduler asks for, in diffusers' words. `leading`, the default there, is not
- *   followed: it leaves out the last training steps, with which sampling begins (Lin et al. 2023, arXiv:2305.08891, section 3.3).
+ * @param spacing the timestep spacing in its scheduler's configuration. `leading`, diffusers' default, is ignored: it
+ *   leaves out the last training steps, where sampling should start (Lin et al. 2023, arXiv:2305.08891, section 3.3).
  */
 export function schedulerFor(spacing: string | undefined): SchedulerName {
   return SPACINGS[spacing ?? ''] ?? 'discrete';
 }
 
-/** The names in the order in which they are listed to users. */
+/** The names, in the order in which users see them. */
 export const SCHEDULER_NAMES = Object.keys(SCHEDULERS) as readonly SchedulerName[];

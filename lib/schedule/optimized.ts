@@ -1,13 +1,13 @@
-// Schedules found by optimisation, published as tables of sigmas for the noise levels of Stable Diffusion.
+// Optimized schedules, published as tables of sigmas for the noise levels of Stable Diffusion.
 
 import { argumentError } from '../core/errors.ts';
 import { type SigmaLevels, SigmaTable } from '../noise-model/index.ts';
 import { endAtZero, linspace, type Schedule } from './types.ts';
 
 /**
- * "Align Your Steps" (Sabour et al. 2024, arXiv:2404.14507): the ten steps its authors published for SD 1.5,
- * interpolated log-linearly for any other number of steps. The last level gives way to the final 0. The table's own
- * extremes are used, whatever the model's, as in stable-diffusion.cpp and ComfyUI.
+ * "Align Your Steps" (Sabour et al. 2024, arXiv:2404.14507): the ten steps that its authors published for SD 1.5,
+ * interpolated log-linearly for any other number of steps. The final 0 replaces the last level. The extremes are those
+ * of the table, not of the model, as in stable-diffusion.cpp and ComfyUI.
  */
 export const alignYourSteps: Schedule = (steps, table) => {
   requireDiffusion(table);
@@ -15,9 +15,9 @@ export const alignYourSteps: Schedule = (steps, table) => {
 };
 
 /**
- * GITS (Chen et al. 2024, "On the Trajectory Regularity of ODE-based Diffusion Sampling", arXiv:2405.11326): its
- * published table for a coefficient of 1.20 up to 20 steps, and its longest row interpolated log-linearly above. The
- * last level gives way to the final 0, and a single step goes from the first level to it.
+ * GITS (Chen et al. 2024, "On the Trajectory Regularity of ODE-based Diffusion Sampling", arXiv:2405.11326): the
+ * published table for a coefficient of 1.20, and above 20 steps its longest row, interpolated log-linearly. The final 0
+ * replaces the last level, and a single step goes from the first level to 0.
  */
 export const gits: Schedule = (steps, table) => {
   requireDiffusion(table);
@@ -25,7 +25,7 @@ export const gits: Schedule = (steps, table) => {
   return endAtZero(interpolateLogLinearly([gitsFirst, ...inner, gitsLast], steps + 1).slice(0, -1));
 };
 
-/** The published levels go up to 14.6, which is beyond noise for a flow model. */
+/** The published levels go up to 14.6, but those of a flow model end at 1. */
 function requireDiffusion(table: SigmaLevels): void {
   if (SigmaTable.is(table)) return;
   const expected = 'a schedule for flow models, such as simple or sgm_uniform,';
@@ -34,8 +34,8 @@ function requireDiffusion(table: SigmaLevels): void {
 }
 
 /**
- * `count` levels that follow the given falling ones, linear in log(sigma) between neighbours; `levels` itself where the
- * count fits.
+ * `count` levels, interpolated linearly in log(sigma) between the given decreasing ones; `levels` itself if the count
+ * is the same.
  */
 function interpolateLogLinearly(levels: readonly number[], count: number): readonly number[] {
   if (count === levels.length) return levels;

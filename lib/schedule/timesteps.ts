@@ -1,4 +1,4 @@
-// Schedules that choose timesteps of the model and take their sigmas from its table.
+// Schedules that choose timesteps of the model and look up their sigmas.
 
 import type { SigmaLevels } from '../noise-model/index.ts';
 import { endAtZero, linspace, type Schedule } from './types.ts';
@@ -8,16 +8,16 @@ export const discrete: Schedule = (steps, table) =>
   atTimesteps(table, linspace(table.maxTimestep, table.minTimestep, steps));
 
 /**
- * Timesteps evenly spaced from the last towards 0, which the final 0 stands for (Stability's generative-models). Of a flow model these
- * are the shifted `1 - i / steps` of diffusers' pipelines for such models.
+ * Timesteps evenly spaced from the last towards 0, where the final sigma is 0 (Stability's generative-models). For a
+ * flow model these are the shifted `1 - i / steps` of diffusers' flow pipelines.
  */
 export const sgmUniform: Schedule = (steps, table) =>
   atTimesteps(table, linspace(table.maxTimestep, 0, steps + 1).slice(0, -1));
 
 /**
  * Every (1000 / steps)-th entry of the table, counted from the end and rounded down ("trailing" spacing of DDIM). The
- * spacing is held in float32 as in stable-diffusion.cpp; ComfyUI, in float64, picks the timestep next to it now and
- * then (first with 30 steps).
+ * spacing is a float32 as in stable-diffusion.cpp; ComfyUI uses float64 and sometimes gets a timestep that differs by 1
+ * (first with 30 steps).
  */
 export const simple: Schedule = (steps, table) => {
   const spacing = Math.fround(table.sigmas.length / steps);
@@ -77,7 +77,8 @@ function atTimesteps(table: SigmaLevels, timesteps: readonly number[]): Float64A
 }
 
 /**
- * `round(max * quantile(u))` of Beta(0.6, 0.6): the first integer t whose upper rounding bound has a probability above u.
+ * `round(max * quantile(u))` of Beta(0.6, 0.6): the first integer t whose upper rounding bound has a probability above
+ * u.
  */
 function roundedBetaQuantile(u: number, max: number): number {
   let low = 0;

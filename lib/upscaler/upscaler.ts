@@ -75,7 +75,7 @@ export class Upscaler implements AsyncDisposable {
     this.#native = native;
   }
 
-  /** Also recognizes instances from other copies of this package. */
+  /** Whether a value is an instance of this copy of the package. */
   static is(value: unknown): value is Upscaler {
     return typeof value === 'object' && value !== null && #native in value;
   }

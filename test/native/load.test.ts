@@ -21,7 +21,7 @@ function copyPackage(folder: string): string {
   mkdirSync(join(folder, 'dist', 'lib', 'native'), { recursive: true });
   for (const file of [
     'package.json',
-    ...['core/errors', 'core/package-files', 'native/contract-version', 'native/load', 'native/mending'].map(
+    ...['core/errors', 'core/package-files', 'native/contract-version', 'native/install-hint', 'native/load'].map(
       (name) => `dist/lib/${name}.js`,
     ),
   ]) {
@@ -54,7 +54,7 @@ describe('loadAddon', () => {
     assert.equal(loadAddon(), addon);
   });
 
-  it('names platform, Node version, places searched and the mending command where an installed package has no binary', () => {
+  it('names platform, Node version, places searched and the install command if an installed package has no binary', () => {
     const folder = copyPackage(join(temporary, 'node_modules', 'node-diffusion'));
     const error = loadError(folder);
     assert.equal(error.name, 'DiffusionError');
@@ -80,7 +80,7 @@ describe('loadAddon', () => {
     ['bun', 'bun.lock', 'bun pm trust node-diffusion'],
     ['Yarn', 'yarn.lock', 'yarn rebuild node-diffusion'],
   ] as const) {
-    it(`names the remedy of ${manager} in a project of its`, () => {
+    it(`names the command of ${manager} in one of its projects`, () => {
       const project = join(temporary, manager);
       const folder = copyPackage(join(project, 'node_modules', 'node-diffusion'));
       writeFileSync(join(project, file), '');
@@ -91,7 +91,7 @@ describe('loadAddon', () => {
     });
   }
 
-  it('says to keep the package out of a bundle where it is not in a folder of its own', () => {
+  it('says to keep the package out of a bundle if it was bundled', () => {
     const folder = copyPackage(join(temporary, 'bundle'));
     for (const content of [{ name: 'an-app', type: 'module' }, { type: 'module' }]) {
       writeFileSync(join(folder, 'package.json'), JSON.stringify(content));
@@ -105,20 +105,20 @@ describe('loadAddon', () => {
     }
   });
 
-  it('tells a clone to build', () => {
+  it('says to build in a clone', () => {
     const error = loadError(copyPackage(join(temporary, 'clone')));
     assert.equal(error.code, 'ERR_BINARY');
     assert.match(error.message, /npm run build/);
   });
 
-  it('names the folder of NODE_DIFFUSION_PREBUILD where that has no binary', () => {
+  it('names the folder of NODE_DIFFUSION_PREBUILD if it has no binary', () => {
     const elsewhere = join(temporary, 'elsewhere');
     const error = loadError(copyPackage(join(temporary, 'with-variable')), { NODE_DIFFUSION_PREBUILD: elsewhere });
     assert.equal(error.code, 'ERR_BINARY');
     assert.ok(error.message.includes(join(elsewhere, 'prebuilds', platform)), error.message);
   });
 
-  it('tells a clone to build where the binary is older or newer than the sources', () => {
+  it('says to build in a clone if the binary is older or newer than the sources', () => {
     const folder = copyPackage(join(temporary, 'stale'));
     const binary = join(folder, 'build', 'Release', 'node-diffusion.node');
     mkdirSync(join(folder, 'build', 'Release'), { recursive: true });

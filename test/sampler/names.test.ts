@@ -127,7 +127,7 @@ test('what this package does not have is no name of another method, and the near
   ];
   for (const [kind, name, nearest] of absent) {
     assert.equal(kind === 'sampler' ? findSampler(name) : findScheduler(name, 'euler'), undefined, name);
-    assert.equal(adviceOnName(kind, name), `There is no such ${kind} here; the nearest is '${nearest}'`, name);
+    assert.equal(adviceOnName(kind, name), `This ${kind} is not supported; the nearest is '${nearest}'`, name);
   }
   assert.equal(adviceOnName('sampler', 'eulr'), "Did you mean 'euler'?");
   assert.equal(adviceOnName('scheduler', 'karas'), "Did you mean 'karras'?");

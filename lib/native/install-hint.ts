@@ -1,9 +1,9 @@
-// What mends an installation without a binary: the command of the package manager that made it.
+// The command that fixes an installation without a binary, for each package manager.
 
 import { existsSync } from 'node:fs';
 import { join, sep } from 'node:path';
 
-/** Managers by the files that they leave in a project, and how each lets a package run its install script, which no rebuild does. */
+/** Package managers by their files in a project, with the command that allows a package's install script. */
 const MANAGERS: readonly { files: readonly string[]; allow: string }[] = [
   {
     files: ['pnpm-lock.yaml', 'pnpm-workspace.yaml', join('node_modules', '.modules.yaml')],
@@ -19,17 +19,17 @@ const NPM =
   'npm approve-scripts node-diffusion && npm rebuild node-diffusion (npm 12), npm rebuild node-diffusion (before)';
 
 /**
- * Says how to get a binary.
+ * Describes how to get a binary.
  *
- * @param root folder of this package: under node_modules (or where Yarn unpacks), or a clone.
+ * @param root folder of this package: under node_modules (or Yarn's folder for unpacked packages), or a clone.
  */
-export function mendingCommand(root: string): string {
+export function installHint(root: string): string {
   const project = projectOf(root);
-  const needs = `It needs CMake and a C++20 compiler where no prebuilt binary fits (${compilerHint()})`;
+  const needs = `If there is no prebuilt binary, this needs CMake and a C++20 compiler (${compilerHint()})`;
   if (project === undefined) return `run "npm run build". ${needs}`;
   const manager = MANAGERS.find(({ files }) => files.some((file) => existsSync(join(project, file))));
   const script = join(root, 'scripts', 'install.mjs');
-  return `let the package run its install script: ${manager?.allow ?? NPM}; or run it: node "${script}". ${needs}`;
+  return `allow the package to run its install script: ${manager?.allow ?? NPM}; or run the script: node "${script}". ${needs}`;
 }
 
 /** The project that a package was installed for; undefined for a clone. */
