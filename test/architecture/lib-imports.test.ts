@@ -1,5 +1,5 @@
-// The rooms of `lib` import each other downwards only, in the order that docs/how-it-works.md lists, and no files import each other in a
-// circle. Imports of types count: who needs the type of something knows it.
+// The modules of `lib` import only modules below them, in the order of docs/how-it-works.md, and no files import each
+// other in a cycle. Imports of types count too.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,10 +9,10 @@ const root = new URL('./', import.meta.resolve('node-diffusion/package.json'));
 const lib = new URL('lib/', root);
 
 /** The highest first. */
-const [, section = ''] = readFileSync(new URL('docs/how-it-works.md', root), 'utf8').split(
-  '## Rooms of the TypeScript side\n',
+const [, section = ''] = readFileSync(new URL('docs/how-it-works.md', root), 'utf8').split('## TypeScript modules\n');
+const modules = [...(section.split(/^## /m)[0] ?? '').matchAll(/^\| `([a-z-]+)` \|/gm)].map(
+  ([, name]) => name as string,
 );
-const rooms = [...(section.split(/^## /m)[0] ?? '').matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, room]) => room as string);
 
 const files = readdirSync(lib, { recursive: true, encoding: 'utf8' })
   .map((file) => file.replaceAll('\\', '/'))
@@ -26,20 +26,20 @@ function importsOf(file: string): string[] {
   );
 }
 
-function roomOf(file: string): string {
+function moduleOf(file: string): string {
   return file.includes('/') ? file.slice(0, file.indexOf('/')) : '';
 }
 
-test('the documentation lists the rooms of lib', () => {
+test('the documentation lists the modules of lib', () => {
   const folders = readdirSync(lib, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  assert.deepEqual([...rooms].sort(), folders.map(({ name }) => name).sort());
+  assert.deepEqual([...modules].sort(), folders.map(({ name }) => name).sort());
 });
 
-test('a file of lib imports its own room and rooms below it', () => {
+test('a file of lib imports its own module and modules below it', () => {
   const all = [...imports].flatMap(([file, others]) => others.map((other) => ({ file, other })));
   assert.ok(all.length > 400, `${all.length} imports`);
   const upwards = all.filter(
-    ({ file, other }) => roomOf(file) && rooms.indexOf(roomOf(other)) < rooms.indexOf(roomOf(file)),
+    ({ file, other }) => moduleOf(file) && modules.indexOf(moduleOf(other)) < modules.indexOf(moduleOf(file)),
   );
   assert.deepEqual(
     upwards.map(({ file, other }) => `${file} imports ${other}`),
@@ -47,12 +47,12 @@ test('a file of lib imports its own room and rooms below it', () => {
   );
 });
 
-test('no files of lib import each other in a circle', () => {
+test('no files of lib import each other in a cycle', () => {
   const done = new Set<string>();
   const visit = (file: string, path: readonly string[]): void => {
     if (path.includes(file)) assert.fail(`${[...path.slice(path.indexOf(file)), file].join(' -> ')}`);
     if (done.has(file)) return;
-    for (const other of imports.get(file) ?? assert.fail(`${path.at(-1)} imports ${file}, which is none of lib`)) {
+    for (const other of imports.get(file) ?? assert.fail(`${path.at(-1)} imports ${file}, which is not in lib`)) {
       visit(other, [...path, file]);
     }
     done.add(file);

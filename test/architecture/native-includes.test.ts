@@ -1,4 +1,4 @@
-// The rooms of `native` include each other downwards only, in the order that docs/how-it-works.md lists.
+// The modules of `native` include only modules below them, in the order of docs/how-it-works.md.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,9 +10,7 @@ const native = join(root, 'native');
 const text = (path: string, folder = root) => readFileSync(join(folder, path), 'utf8');
 
 /** The highest first. */
-const rooms = [...section('## Rooms of the native side').matchAll(/^\| `([a-z]+)` \|/gm)].map(
-  ([, room]) => room as string,
-);
+const modules = [...section('## Native modules').matchAll(/^\| `([a-z]+)` \|/gm)].map(([, name]) => name as string);
 
 function section(title: string): string {
   const [, body] = text('docs/how-it-works.md').split(`${title}\n`);
@@ -21,8 +19,8 @@ function section(title: string): string {
 
 interface Include {
   readonly file: string;
-  readonly room: string;
-  /** Of the included file; undefined where that is none of ours. */
+  readonly module: string;
+  /** The module of the included file; undefined if that is not ours. */
   readonly other: string | undefined;
 }
 
@@ -32,28 +30,28 @@ function includes(): Include[] {
     .filter((file) => ['.cc', '.h', '.inl'].includes(extname(file)) && !file.startsWith('test/') && file.includes('/'));
   return files.flatMap((file) =>
     [...text(file, native).matchAll(/^#include "([^"/]+)\//gm)].map(([, other = '']) => {
-      return { file, room: file.slice(0, file.indexOf('/')), other: rooms.includes(other) ? other : undefined };
+      return { file, module: file.slice(0, file.indexOf('/')), other: modules.includes(other) ? other : undefined };
     }),
   );
 }
 
-test('the documentation lists the rooms of native', () => {
+test('the documentation lists the modules of native', () => {
   const folders = readdirSync(native, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   const expected = folders.map(({ name }) => name).filter((name) => name !== 'test');
-  assert.deepEqual([...rooms].sort(), expected.sort());
+  assert.deepEqual([...modules].sort(), expected.sort());
 });
 
-test('a room of native includes itself and rooms below it', () => {
+test('a module of native includes itself and modules below it', () => {
   const all = includes();
   assert.ok(all.length > 200, `${all.length} includes`);
-  const upwards = all.filter(({ room, other }) => other && rooms.indexOf(other) < rooms.indexOf(room));
+  const upwards = all.filter(({ module, other }) => other && modules.indexOf(other) < modules.indexOf(module));
   assert.deepEqual(
     upwards.map(({ file, other }) => `${file} includes ${other}`),
     [],
   );
 });
 
-test('what all rooms include, beside them, includes none', () => {
+test('files that all modules include do not include any module', () => {
   const shared = readdirSync(native).filter((file) => ['.cc', '.h'].includes(extname(file)));
   assert.ok(shared.length > 0);
   for (const file of shared) assert.doesNotMatch(text(file, native), /^#include "[a-z]+\//m, file);
