@@ -1,5 +1,5 @@
-// Measures how fast the CPU draws: seconds, floating-point operations and memory of each stage, and the share of this
-// machine's rate that the UNet reaches. Other programs can be timed beside, see USAGE.
+// Measures generation on the CPU: seconds, floating-point operations and memory of each stage, and the share of this
+// machine's rate that the UNet reaches. Can be compared with another program, see USAGE.
 
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,27 +7,27 @@ import { parseArgs } from 'node:util';
 import { formatProfile } from '../lib/cli/profile.ts';
 import { PRECISIONS } from '../lib/loading/load-options.ts';
 import { OptionCheck } from '../lib/options/check.ts';
-import { type Contest, type ContestResult, holdContest } from './contest.ts';
+import { type Comparison, type ComparisonOptions, compareWith } from './comparison.ts';
 import type { Measurement, Stages, Workload } from './measure.ts';
 import { runProcess } from './process.ts';
 
 const USAGE = `usage: npm run bench:cpu -- [--model FILE] [--size PIXELS] [--steps N] [--threads N] [--precision auto|f32|bf16]
                             [--json] [--sd-cpp PROGRAM [--rounds N]]
 
-  --model      checkpoint to draw with (default: the small model that comes along)
+  --model      checkpoint (default: the bundled model)
   --size       width and height of the image (default: 512)
-  --steps      steps to take the fastest of, after a first one (default: 2)
+  --steps      steps after the first one, of which the fastest counts (default: 2)
   --threads    compute threads (default: one for each physical core)
   --precision  numbers that the CPU multiplies (default: auto)
   --json       print one line of JSON
-  --sd-cpp     the program sd-cli of stable-diffusion.cpp, to draw the same with it and with diffuse by turns
-  --rounds     turns of each (default: 1)`;
+  --sd-cpp     the program sd-cli of stable-diffusion.cpp, to compare it with diffuse
+  --rounds     images of each (default: 1)`;
 
 /** What is printed: seconds, bytes, 1e9 floating-point operations (a second). */
 interface Report extends Omit<Workload, 'threads' | 'precision'>, Measurement {
   /** Part of the product's rate that a whole step reaches. */
   readonly share: number;
-  readonly beside?: ContestResult;
+  readonly comparison?: Comparison;
 }
 
 class UsageError extends Error {}
@@ -35,7 +35,7 @@ class UsageError extends Error {}
 interface Request {
   readonly workload: Workload;
   readonly json: boolean;
-  readonly contest: Contest | undefined;
+  readonly comparison: ComparisonOptions | undefined;
 }
 
 function readRequest(args: readonly string[]): Request {
@@ -66,11 +66,11 @@ function readRequest(args: readonly string[]): Request {
   if (values.rounds !== undefined && !values['sd-cpp']) throw new UsageError('--rounds needs --sd-cpp');
   if (values['sd-cpp'] && !values.model)
     throw new UsageError('--sd-cpp needs --model: a checkpoint that both programs open');
-  const contest = values['sd-cpp'] ? { program: values['sd-cpp'], rounds } : undefined;
-  return { workload, json: values.json === true, contest };
+  const comparison = values['sd-cpp'] ? { program: values['sd-cpp'], rounds } : undefined;
+  return { workload, json: values.json === true, comparison };
 }
 
-async function measure({ workload, contest }: Request): Promise<Report> {
+async function measure({ workload, comparison }: Request): Promise<Report> {
   const child = fileURLToPath(new URL(`measure${extname(import.meta.url)}`, import.meta.url));
   const { stdout } = await runProcess(process.execPath, [child, JSON.stringify(workload)]);
   const measurement = JSON.parse(stdout) as Measurement;
@@ -79,7 +79,7 @@ async function measure({ workload, contest }: Request): Promise<Report> {
     ...workload,
     ...measurement,
     share: gflop.step / steady.step / productGflops,
-    ...(contest ? { beside: await holdContest(contest, { ...workload, threads: measurement.threads }) } : {}),
+    ...(comparison ? { comparison: await compareWith(comparison, { ...workload, threads: measurement.threads }) } : {}),
   };
 }
 
@@ -102,11 +102,11 @@ function format(report: Report): string {
     `a large product in ${precision}: ${productGflops.toFixed(0)} GFLOP/s; a step reaches ${share.toFixed(2)} of it`,
   ];
   lines.push('', formatProfile(report.operations.filter(({ seconds }) => seconds > 0.001)));
-  if (report.beside) lines.push('', ...formatContest(report.beside));
+  if (report.comparison) lines.push('', ...formatComparison(report.comparison));
   return lines.join('\n');
 }
 
-function formatContest({ ours, theirs }: ContestResult): string[] {
+function formatComparison({ ours, theirs }: Comparison): string[] {
   const row = (name: string, key: keyof typeof ours, show: (value: number) => string) => {
     const ratio = (theirs[key] / ours[key]).toFixed(2);
     return `| ${name} | ${show(ours[key])} | ${show(theirs[key])} | ${ratio} |`;

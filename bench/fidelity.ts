@@ -3,8 +3,8 @@
 //
 // usage: node dist/bench/fidelity.js --model FILE --sd-cli FILE [--references FOLDER] [--precision f32] [--threads N] [--only WORD]
 //        node dist/bench/fidelity.js --model FILE --precision bf16 --against f32 [--threads N] [--only WORD]
-// WORD is what the names of the cases begin with. Images of stable-diffusion.cpp go to the folder and are taken from there when
-// they exist. Inpainted images are compared where the mask is: the rest is the image's own here and the VAE's there.
+// WORD selects the cases whose names start with it. Images of stable-diffusion.cpp are saved in the folder and reused. Inpainted
+// images are compared inside the mask, because the rest comes from the image here and from the VAE there.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { loadModel, type Model, type Txt2ImgOptions } from '../lib/index.ts';
 
 interface Case extends Txt2ImgOptions {
   readonly name: string;
-  /** Where it starts from the image below. */
+  /** Set if it starts from the image below. */
   readonly from?: { readonly strength: number; readonly masked: boolean };
 }
 
@@ -113,7 +113,7 @@ const MASK = {
   data: Uint8Array.from({ length: WIDTH * HEIGHT }, (_, i) => (isMasked(i) ? 255 : 0)),
 };
 
-/** Writes what `-i` and `--mask` name, beside the images. */
+/** Writes the files for `-i` and `--mask` next to the images. */
 function writeInputs(folder: string): { image: string; mask: string } {
   const write = (name: string, data: Uint8Array, colorType: 0 | 2) => {
     const png = new PNG({ width: WIDTH, height: HEIGHT });
@@ -125,7 +125,7 @@ function writeInputs(folder: string): { image: string; mask: string } {
   return { image: write('image.png', IMAGE.data, 2), mask: write('mask.png', MASK.data, 0) };
 }
 
-function drawReference(sdCli: string, model: string, file: string, c: Case): void {
+function generateReference(sdCli: string, model: string, file: string, c: Case): void {
   const { image, mask } = writeInputs(path.dirname(file));
   const flags = {
     '-m': model,
@@ -185,7 +185,7 @@ function load(precision: string): Promise<Model> {
   return loadModel(values.model, { ...threads, precision: precision as 'f32' | 'bf16' });
 }
 
-async function draw(by: Model, { name: _, from, ...options }: Case): Promise<Uint8Array> {
+async function generate(by: Model, { name: _, from, ...options }: Case): Promise<Uint8Array> {
   const { strength = 0, masked } = from ?? {};
   const run = masked
     ? by.inpaint({ ...options, image: IMAGE, mask: MASK, strength })
@@ -199,8 +199,8 @@ async function draw(by: Model, { name: _, from, ...options }: Case): Promise<Uin
 async function reference(c: Case): Promise<Uint8Array> {
   const file = path.join(values.references, `${c.name}.png`);
   if (!existsSync(file)) {
-    if (!values['sd-cli']) throw new Error(`${file} does not exist. Pass the program that draws it: --sd-cli FILE`);
-    drawReference(values['sd-cli'], String(values.model), file, c);
+    if (!values['sd-cli']) throw new Error(`${file} does not exist. Pass the program that generates it: --sd-cli FILE`);
+    generateReference(values['sd-cli'], String(values.model), file, c);
   }
   return readRgb(file);
 }
@@ -210,8 +210,8 @@ let worst = Number.POSITIVE_INFINITY;
 for (const c of [...CASES, ...FROM_IMAGE]) {
   if (values.only && !c.name.startsWith(values.only)) continue;
   const compared = (data: Uint8Array) => (c.from?.masked ? data.filter((_, i) => isMasked(Math.floor(i / 3))) : data);
-  const theirs = exact ? await draw(exact, c) : await reference(c);
-  const decibels = psnr(compared(await draw(model, c)), compared(theirs));
+  const theirs = exact ? await generate(exact, c) : await reference(c);
+  const decibels = psnr(compared(await generate(model, c)), compared(theirs));
   worst = Math.min(worst, decibels);
   console.log(`| ${c.name} | ${c.sampler} | ${c.scheduler} | ${c.steps} | ${decibels.toFixed(1)} |`);
 }

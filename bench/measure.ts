@@ -1,5 +1,5 @@
-// Draws an image again and again in a process of its own and prints as one line of JSON what that took: the child of
-// bench/cpu.ts.
+// Generates an image several times in a process of its own and prints the measurements as one line of JSON: the child
+// process of bench/cpu.ts.
 //
 // usage: node dist/bench/measure.js '{"model": FILE, "width": 512, "height": 512, "steps": 2, "threads": 2, "precision": "auto"}'
 // An absent model is the embedded one; absent threads are the default.
@@ -36,9 +36,9 @@ export interface Measurement {
   readonly gflop: Stages;
   /** The rate of one large product by the same kernels and threads, in 1e9 a second: the better of two measurements. */
   readonly productGflops: number;
-  /** Bytes that the process held at most, resident, until the second image was drawn. */
+  /** Maximum resident memory of the process until the second image is generated, in bytes. */
   readonly peakMemory: number;
-  /** What each kind of operation cost in one more image of one step, where the time of each was taken. */
+  /** The cost of each kind of operation, measured with one more image of one step. */
   readonly operations: readonly ProfileEntry[];
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Draws the images of README.md and docs/ with the command line: a contact sheet of 64 prompts with the seeds 1 to 64, every
-// first image; a row that shows one prompt after each step, with the noise that is left; and the examples of the guide.
+// Generates the images of README.md and docs/ with the command line: a contact sheet of 64 prompts with seeds 1 to 64, not
+// cherry-picked; one prompt after each step, with the remaining noise; and the examples of the guide.
 //
 //   node scripts/generate-images.mjs FOLDER [MODEL]
 
@@ -39,15 +39,15 @@ if (!out) throw new Error('Expected a folder to write to: node scripts/generate-
 const model = modelPath ? ['-m', modelPath] : [];
 const folder = mkdtempSync(join(tmpdir(), 'images-'));
 
-/** The image that the command line draws. */
-function draw(prompt, seed, ...flags) {
+/** Generates an image with the command line. */
+function generate(prompt, seed, ...flags) {
   const path = join(folder, 'image.png');
   const options = ['-p', prompt, '-s', String(seed), '-o', path];
   execFileSync(process.execPath, [join(root, 'dist/lib/cli/main.js'), ...model, ...SETTINGS, ...options, ...flags]);
   return PNG.sync.read(readFileSync(path));
 }
 
-/** Images of one size beside each other, `gap` pixels apart. */
+/** Images of one size next to each other, `gap` pixels apart. */
 function tile(images, columns, gap = GAP) {
   const { width, height } = images[0];
   const rows = Math.ceil(images.length / columns);
@@ -74,7 +74,7 @@ async function drawSteps() {
 /** An apple, a lemon from it at four strengths, and a lemon around its middle. */
 function drawFromImage() {
   const [image, mask] = [join(folder, 'apple.png'), join(folder, 'mask.png')];
-  const apple = draw('a red apple', 1);
+  const apple = generate('a red apple', 1);
   writeFileSync(image, PNG.sync.write(apple));
   const disk = new PNG({ width: apple.width, height: apple.height });
   for (let i = 0; i < apple.width * apple.height; i++) {
@@ -83,24 +83,24 @@ function drawFromImage() {
   }
   writeFileSync(mask, PNG.sync.write(disk));
   const lemons = ['0.25', '0.5', '0.75', '1'].map((strength) =>
-    draw('a lemon', 2, '-i', image, '--strength', strength),
+    generate('a lemon', 2, '-i', image, '--strength', strength),
   );
-  return [apple, ...lemons, draw('a lemon', 2, '-i', image, '--mask', mask, '--invert-mask')];
+  return [apple, ...lemons, generate('a lemon', 2, '-i', image, '--mask', mask, '--invert-mask')];
 }
 
-/** Each of two images without seams, eight times beside itself. */
+/** Each of two tileable images, repeated eight times. */
 function drawTiles() {
-  const seamless = ['two red hearts', 'two grinning faces'].map((prompt) => draw(prompt, 3, '--circular'));
+  const seamless = ['two red hearts', 'two grinning faces'].map((prompt) => generate(prompt, 3, '--circular'));
   return seamless.map((image) => tile(Array(8).fill(image), 4, 0));
 }
 
 const write = (name, image) => writeFileSync(join(out, name), PNG.sync.write(image));
 try {
-  const sheet = PROMPTS.map((prompt, i) => draw(prompt, i + 1));
+  const sheet = PROMPTS.map((prompt, i) => generate(prompt, i + 1));
   write('embedded.png', tile(sheet, COLUMNS));
   write('steps.png', tile(await drawSteps(), STEPS.steps));
   write('from-an-image.png', tile(drawFromImage(), 6));
-  const edited = [...EDITS, ...MIXTURES].map((prompt) => draw(prompt, 1));
+  const edited = [...EDITS, ...MIXTURES].map((prompt) => generate(prompt, 1));
   write('prompt-editing.png', tile(edited, edited.length));
   write('tiles.png', tile(drawTiles(), 2));
 } finally {

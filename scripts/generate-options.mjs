@@ -21,7 +21,7 @@ const MARK = '// Generated from here on.\n';
 
 /** The interfaces: each has the options of its tasks that the one before it in the chain has not. */
 const INTERFACES = [
-  { name: 'GenerationOptions', tasks: TASKS, doc: 'Options of every call that draws.' },
+  { name: 'GenerationOptions', tasks: TASKS, doc: 'Options of every call that generates images.' },
   { name: 'Txt2ImgOptions', parent: 'GenerationOptions', tasks: ['txt2img'], doc: 'Options of {@link Model.txt2img}.' },
   {
     name: 'ImageOptions',

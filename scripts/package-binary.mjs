@@ -1,6 +1,6 @@
 // Builds the addon for any machine of this platform and lays it out as node-gyp-build looks for it:
 //
-//   prebuilds/<platform>-<arch>/node-diffusion[.<libc>].node   and the libraries of ggml beside it
+//   prebuilds/<platform>-<arch>/node-diffusion[.<libc>].node   with the libraries of ggml next to it
 //
 // The layout is prebuildify's. That tool itself only drives node-gyp, and this addon is built by CMake.
 

@@ -51,17 +51,17 @@ export class Warnings implements Logger {
   readonly tell = (message: string): void => this.#logger?.warn?.(message);
 
   /**
-   * Does a run, and adds its warnings to the result.
+   * Executes a run, and adds its warnings to the result.
    *
    * @param work the run; it may only use the engine within the task that it passes to `inTurn`, once its turn has come.
    */
   async gather<T extends object>(
     work: (inTurn: <R>(task: () => Promise<R>) => Promise<R>) => Promise<T>,
   ): Promise<T & { readonly warnings: readonly string[] }> {
-    const told = new Set<string>();
+    const reported = new Set<string>();
     const tell = (message: string) => {
-      if (told.has(message)) return;
-      told.add(message);
+      if (reported.has(message)) return;
+      reported.add(message);
       this.tell(message);
     };
     const inTurn = async <R>(task: () => Promise<R>) => {
@@ -73,6 +73,6 @@ export class Warnings implements Logger {
       }
     };
     const result = await withWarnings(tell, () => work(inTurn));
-    return { ...result, warnings: [...told] };
+    return { ...result, warnings: [...reported] };
   }
 }

@@ -38,7 +38,7 @@ export interface GenerationParameters extends OptionParameters {
   readonly strength?: number | undefined;
   /** Of images that started from one by other rules than the usual. */
   readonly convention?: string | undefined;
-  /** Of images that were drawn in two passes: the size of the second. */
+  /** For images generated in two passes: the size of the second. */
   readonly hires?: { readonly size: string; readonly steps: number; readonly upscaler: string } | undefined;
   /** Of inpainted images. */
   readonly maskBlur?: number | undefined;

@@ -69,24 +69,23 @@ export async function hideMasked(planes: Float32Array, { width, height, data }: 
 
 /**
  * The region to generate if only the masked region is: everything that the mask covers, `padding` pixels around it, and
- * then as much more as gives it the proportions of `drawn`, within the image (the rule of AUTOMATIC1111's web UI and of
- * diffusers).
+ * extended to the aspect ratio of `generated` within the image (the rule of AUTOMATIC1111's web UI and of diffusers).
  *
  * @returns integer pixels; undefined if the mask covers nothing.
  */
-export async function maskedRegion(mask: Pixels, padding: number, drawn: Size): Promise<Rectangle | undefined> {
+export async function maskedRegion(mask: Pixels, padding: number, generated: Size): Promise<Rectangle | undefined> {
   const box = await boundingBox(mask);
   if (!box) return undefined;
   const [left, right] = padded(box.left, box.right, padding, mask.width);
   const [top, bottom] = padded(box.top, box.bottom, padding, mask.height);
   const width = right - left;
   const height = bottom - top;
-  const proportion = drawn.width / drawn.height;
-  if (width / height > proportion) {
-    const [y, length] = grown(top, height, Math.floor(width / proportion), mask.height);
+  const aspectRatio = generated.width / generated.height;
+  if (width / height > aspectRatio) {
+    const [y, length] = grown(top, height, Math.floor(width / aspectRatio), mask.height);
     return { x: left, y, width, height: length };
   }
-  const [x, length] = grown(left, width, Math.floor(height * proportion), mask.width);
+  const [x, length] = grown(left, width, Math.floor(height * aspectRatio), mask.width);
   return { x, y: top, width: length, height };
 }
 
@@ -121,10 +120,10 @@ async function boundingBox({ width, height, data }: Pixels) {
  * Blends a generated image over another one by the mask. Where the mask is 0 the image does not change at all.
  *
  * @param image RGB, not changed.
- * @param drawn RGB of the size of `region`.
+ * @param generated RGB, with the size of `region`.
  * @param mask of the size of `image`.
  */
-export async function blend(image: Pixels, drawn: Pixels, mask: Pixels, region: Rectangle): Promise<Pixels> {
+export async function blend(image: Pixels, generated: Pixels, mask: Pixels, region: Rectangle): Promise<Pixels> {
   const { data } = await crop(image, { x: 0, y: 0, width: image.width, height: image.height });
   const weights = (await crop(mask, region)).data;
   await eachRow(region.height, (row) => {
@@ -134,7 +133,7 @@ export async function blend(image: Pixels, drawn: Pixels, mask: Pixels, region: 
       const weight = (weights[i] as number) / 255;
       for (let channel = 0; channel < 3; channel++) {
         const old = data[target + channel] as number;
-        data[target + channel] = Math.round(old + weight * ((drawn.data[3 * i + channel] as number) - old));
+        data[target + channel] = Math.round(old + weight * ((generated.data[3 * i + channel] as number) - old));
       }
     }
   });

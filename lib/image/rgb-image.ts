@@ -59,10 +59,10 @@ export class RgbImage {
    */
   async jpeg(options: LossyOptions = {}): Promise<Buffer> {
     const jpeg = await encodeByLibrary(this, 'JPEG', qualityOf(options));
-    const told = this.#text === undefined ? jpeg : withJpegComment(jpeg, this.#text);
-    if (!told)
+    const withParameters = this.#text === undefined ? jpeg : withJpegComment(jpeg, this.#text);
+    if (!withParameters)
       warn('The generation parameters are too long for a JPEG and were omitted. PNG and WebP have room for them');
-    return told ?? jpeg;
+    return withParameters ?? jpeg;
   }
 
   /** The image as a WebP file; otherwise like {@link jpeg}. */

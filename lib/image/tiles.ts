@@ -52,13 +52,13 @@ export function tileWeights({ length, starts }: TileRow): Float32Array[] {
  * Merges the output tiles of a network, one row of tiles after the other from the top, so that only one row is held in
  * floating point.
  *
- * @param draw computes the tile in that column and row: planes `[3, length of rows, length of columns]` of 0..1.
+ * @param compute computes the tile in that column and row: planes `[3, length of rows, length of columns]` of 0..1.
  */
 export async function joinTiles(
   columns: TileRow,
   rows: TileRow,
   size: Size,
-  draw: (column: number, row: number) => Promise<Float32Array>,
+  compute: (column: number, row: number) => Promise<Float32Array>,
 ): Promise<Pixels> {
   const across = tileWeights(columns);
   const down = tileWeights(rows);
@@ -67,7 +67,7 @@ export async function joinTiles(
   let band = new Float32Array(3 * width * rows.length);
   for (const [row, top] of rows.starts.entries()) {
     for (const [column, left] of columns.starts.entries()) {
-      const planes = await draw(column, row);
+      const planes = await compute(column, row);
       await addTile(band, width, left, planes, across[column] as Float32Array, down[row] as Float32Array);
     }
     const done = (rows.starts[row + 1] ?? top + rows.length) - top;

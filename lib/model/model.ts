@@ -281,7 +281,7 @@ export class Model implements AsyncDisposable {
         const prompts = untilAborted(readPrompts(this.#text, this.info, checked, signal), signal);
         const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
         const second = untilAborted(this.#prepareSecond(checked, signal), signal);
-        const drawing = this.#queue.run(signal, () =>
+        const generation = this.#queue.run(signal, () =>
           inTurn(async () => {
             try {
               return await generate(
@@ -300,7 +300,7 @@ export class Model implements AsyncDisposable {
           }),
         );
         // An unreadable image or embedding is reported immediately, not when the run's turn comes.
-        const [result] = await Promise.all([drawing, task, prompts, controls, second]);
+        const [result] = await Promise.all([generation, task, prompts, controls, second]);
         return result;
       }),
     );

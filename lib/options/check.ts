@@ -1,4 +1,4 @@
-// Checks the options of a call: collects every problem first, then reports all of them in one error.
+// Checks the options of a call: collects all problems and reports them in one error.
 
 import { types } from 'node:util';
 import { isAbortSignal } from '../async/abort.ts';
@@ -13,10 +13,10 @@ import {
 } from '../core/errors.ts';
 
 export const MAX_PATH_LENGTH = 4096;
-/** Unknown options that are told of in one call. */
+/** Maximum number of unknown options reported in one error. */
 const MAX_UNKNOWN = 8;
 
-/** What a number must be. Bounds are inclusive. */
+/** The allowed range of a number. Bounds are inclusive. */
 export interface NumberRule {
   readonly min: number;
   readonly max: number;
@@ -24,18 +24,18 @@ export interface NumberRule {
 }
 
 /**
- * The options of one call while they are checked. Each method returns the option's value, or the fallback where it is absent
- * or wrong; {@link done} throws if anything was wrong. An option that is `undefined` counts as absent.
+ * Checks the options of one call. Each method returns the option's value, or the fallback if it is absent or invalid;
+ * {@link done} throws if anything was invalid. An option that is `undefined` counts as absent.
  */
 export class OptionCheck {
   readonly #values = new Map<string, unknown>();
   readonly #problems: ArgumentProblem[] = [];
 
   /**
-   * @param options what the caller gave. Each option is read once, here.
-   * @param known every option that the call has.
-   * @param name what to call `options` in a message, and what they should be.
-   * @param prefix of the names under which options are asked for and told of.
+   * @param options the caller's options. Each is read only once, here.
+   * @param known all options of the call.
+   * @param name of `options` in messages.
+   * @param prefix of the option names, in calls of this class and in messages.
    */
   constructor(options: unknown, known: readonly string[], name = 'options', expected = 'an object', prefix = '') {
     if (!isOptions(options)) {
@@ -56,7 +56,7 @@ export class OptionCheck {
     }
   }
 
-  /** An option as it came, for checks of a type's own. */
+  /** An option as given, for custom checks. */
   value(name: string): unknown {
     return this.#values.get(name);
   }
@@ -88,7 +88,7 @@ export class OptionCheck {
     return fallback;
   }
 
-  /** A path of a file or folder, which must be given. */
+  /** The required path of a file or folder. */
   path(name: string): string {
     const value = this.value(name);
     const [expected, code] = ['a path', 'ERR_INVALID_ARG_TYPE'] as const;
@@ -100,7 +100,7 @@ export class OptionCheck {
     return '';
   }
 
-  /** One of a list of names; a wrong one is answered with the closest and with all. */
+  /** One of a list of names. The error for another name lists all and suggests the closest. */
   name<T extends string>(name: string, fallback: T, names: readonly T[]): T {
     const value = this.value(name);
     if (value === undefined) return fallback;
@@ -111,14 +111,14 @@ export class OptionCheck {
     return fallback;
   }
 
-  /** A function, or undefined where there is none. */
+  /** A function; undefined if absent. */
   callback<F>(name: string): F | undefined {
     const value = this.value(name);
     if (value === undefined || typeof value === 'function') return value as F | undefined;
     return this.#wrongType(name, 'a function', value, undefined);
   }
 
-  /** An object, or undefined where there is none. */
+  /** An object; undefined if absent. */
   object<T extends object>(name: string): T | undefined {
     const value = this.value(name);
     if (value === undefined || (typeof value === 'object' && value !== null)) return value as T | undefined;
@@ -126,10 +126,10 @@ export class OptionCheck {
   }
 
   /**
-   * The entries of an array, or undefined where there is none.
+   * The entries of an array; undefined if absent.
    *
-   * @param most how many there may be. A longer array is refused before any is looked at.
-   * @param tooMany what is expected where there are more.
+   * @param most maximum length. A longer array is rejected before any entry is read.
+   * @param tooMany what was expected, for a longer array.
    */
   list(name: string, expected: string, most: number, tooMany = expected): readonly unknown[] | undefined {
     const value = this.value(name) ?? undefined;
@@ -138,14 +138,14 @@ export class OptionCheck {
     return this.attempt(() => entriesOf(value, name, most, tooMany));
   }
 
-  /** An AbortSignal, or undefined where there is none. */
+  /** An AbortSignal; undefined if absent. */
   signal(): AbortSignal | undefined {
     const value = this.value('signal');
     if (value === undefined || isAbortSignal(value)) return value;
     return this.#wrongType('signal', 'an AbortSignal', value, undefined);
   }
 
-  /** Runs a check that throws an argument error of its own, and takes its problems over. */
+  /** Runs a check that throws an argument error, and adds its problems. */
   attempt<T>(check: () => T): T | undefined {
     try {
       return check();
@@ -156,7 +156,7 @@ export class OptionCheck {
     }
   }
 
-  /** Adds a problem; one of value unless `code` says otherwise. */
+  /** Adds a problem; its code is that of an invalid value unless given. */
   problem(problem: Omit<ArgumentProblem, 'code'> & { readonly code?: ArgumentErrorCode }): void {
     this.#problems.push({ code: 'ERR_INVALID_ARG_VALUE', ...problem });
   }
@@ -181,9 +181,9 @@ export class OptionCheck {
 }
 
 /**
- * Checks a path that is an argument of its own.
+ * Checks a path that is a separate argument.
  *
- * @throws TypeError or RangeError where it is none.
+ * @throws TypeError or RangeError if it is invalid.
  */
 export function checkPath(path: unknown, name = 'path'): string {
   const check = new OptionCheck({ [name]: path }, [name]);
@@ -193,7 +193,8 @@ export function checkPath(path: unknown, name = 'path'): string {
 }
 
 /**
- * The check of an object that is an option of a call: every key, in the check too, under its whole name, for messages.
+ * Checks an object that is an option of a call. Its keys have their full names, `name.key`, in the check and in
+ * messages.
  *
  * @param name of the option.
  */
@@ -202,10 +203,10 @@ export function within(value: unknown, name: string, known: readonly string[]): 
 }
 
 /**
- * Reads a member of a user's object, which may be a getter.
+ * Reads a property of a user's object, which may be a getter.
  *
- * @param name to call it in a message.
- * @throws TypeError where reading it throws.
+ * @param name of the property in messages.
+ * @throws TypeError if the getter throws.
  */
 export function memberOf(object: object, key: PropertyKey, name: string): unknown {
   try {
@@ -215,7 +216,7 @@ export function memberOf(object: object, key: PropertyKey, name: string): unknow
   }
 }
 
-/** The same as `Array.isArray`, which throws for a proxy that was revoked. */
+/** Like `Array.isArray`, which throws for a revoked proxy. */
 export function isArray(value: unknown): value is unknown[] {
   try {
     return Array.isArray(value);
@@ -225,10 +226,10 @@ export function isArray(value: unknown): value is unknown[] {
 }
 
 /**
- * Copies the entries of a user's array, by index: whoever made it may have given it another iterator.
+ * Copies the entries of a user's array, by index, because it may have a custom iterator.
  *
- * @param most how many there may be. A longer array is refused before any is looked at.
- * @param expected what is, where there are more.
+ * @param most maximum length. A longer array is rejected before any entry is read.
+ * @param expected what was expected, for a longer array.
  */
 export function entriesOf(array: ArrayLike<unknown>, name: string, most: number, expected: string): unknown[] {
   const length = memberOf(array, 'length', `${name}.length`);
@@ -241,8 +242,8 @@ export function entriesOf(array: ArrayLike<unknown>, name: string, most: number,
 /**
  * Copies a user's list of numbers, an array or a typed array.
  *
- * @param most how many there may be.
- * @param expected what the list should be, for messages.
+ * @param most maximum length.
+ * @param expected description of the list for messages.
  * @throws TypeError for anything else, RangeError for more numbers.
  */
 export function numbersOf(list: unknown, name: string, most: number, expected: string): number[] {
@@ -267,7 +268,7 @@ function unreadable(name: string): Error {
   return argumentError([{ name, expected: 'a value', received, code: 'ERR_INVALID_ARG_TYPE' }]);
 }
 
-/** Whether an object is a set of options, and no value of its own such as an array, a URL, a date or a map of any realm. */
+/** Whether an object is a plain set of options, and not an array, a URL, a date or a map, of any realm. */
 function isOptions(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
   try {

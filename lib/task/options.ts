@@ -19,7 +19,7 @@ import type { Corner } from './sdxl-rows.ts';
 
 // Generated from here on.
 
-/** Options of every call that draws. */
+/** Options of every call that generates images. */
 export interface GenerationOptions {
   /**
    * What to generate. `(word:1.3)`, `((word))` and `[word]` weigh words as in AUTOMATIC1111's web UI, `\(` escapes, `BREAK` starts a

@@ -1,5 +1,5 @@
-// Draws the same image with the command `diffuse` and with stable-diffusion.cpp's `sd-cli`, by turns, each in processes of
-// their own.
+// Compares the command `diffuse` with stable-diffusion.cpp's `sd-cli`: they generate the same image alternately, each in its
+// own processes.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,18 +8,18 @@ import { fileURLToPath } from 'node:url';
 import type { Workload } from './measure.ts';
 import { runProcess } from './process.ts';
 
-export interface Contest {
+export interface ComparisonOptions {
   /** Path of `sd-cli`. */
   readonly program: string;
-  /** How often each of the two draws. */
+  /** Number of images that each of the two generates. */
   readonly rounds: number;
 }
 
 /** Seconds and bytes. */
 export interface Entry {
   /**
-   * Mean of the steps. Ours without the first where there are more, since that one packs the weights; `sd-cli` does such
-   * work before its first step and logs their sum alone. `wall` holds all of both.
+   * Mean of the steps. Ours without the first if there are several, because that one packs the weights; `sd-cli` does such
+   * work before its first step and only logs the sum of the steps. `wall` includes everything for both.
    */
   readonly step: number;
   readonly decode: number;
@@ -28,15 +28,15 @@ export interface Entry {
   readonly peakMemory: number;
 }
 
-/** The least of each figure in all rounds. */
-export interface ContestResult {
+/** The minimum of each figure over all rounds. */
+export interface Comparison {
   readonly ours: Entry;
   readonly theirs: Entry;
 }
 
 const DIFFUSE = fileURLToPath(new URL(`../lib/cli/main${extname(import.meta.url)}`, import.meta.url));
 
-export async function holdContest({ program, rounds }: Contest, workload: Workload): Promise<ContestResult> {
+export async function compareWith({ program, rounds }: ComparisonOptions, workload: Workload): Promise<Comparison> {
   const folder = await mkdtemp(join(tmpdir(), 'diffusion-bench-'));
   try {
     const ours: Entry[] = [];
@@ -45,13 +45,13 @@ export async function holdContest({ program, rounds }: Contest, workload: Worklo
       ours.push(await runOurs(workload, folder));
       theirs.push(await runTheirs(program, workload, folder));
     }
-    return { ours: least(ours), theirs: least(theirs) };
+    return { ours: minimum(ours), theirs: minimum(theirs) };
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-/** Flags that both programs have. */
+/** Flags common to both programs. */
 function flags({ model, width, height, steps, threads }: Workload, output: string): string[] {
   const prompt = ['-p', 'a red apple', '--cfg-scale', '7', '--sampling-method', 'euler', '-s', '42'];
   return [
@@ -90,7 +90,7 @@ async function runTheirs(program: string, workload: Workload, folder: string): P
   };
 }
 
-function least(entries: readonly Entry[]): Entry {
+function minimum(entries: readonly Entry[]): Entry {
   const of = (key: keyof Entry) => Math.min(...entries.map((entry) => entry[key]));
   return { step: of('step'), decode: of('decode'), wall: of('wall'), peakMemory: of('peakMemory') };
 }
