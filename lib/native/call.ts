@@ -1,14 +1,13 @@
-// Calls into the addon: connects them to an AbortSignal and converts their errors to those of the package.
+// One call into the addon: links it to an AbortSignal and turns its errors into those of the package.
 
 import { onAbort, throwIfAborted } from '../async/abort.ts';
 import { DiffusionError, type DiffusionErrorCode } from '../core/errors.ts';
 import type { NativeAddon, NativeCancellation, NativeHandle } from './contract.ts';
 
 /**
- * Runs native work that the signal can cancel.
+ * Runs native work that the signal can end.
  *
- * @throws `signal.reason` once the signal has fired, whatever the native error is; `DiffusionError` for native
- *   failures.
+ * @throws `signal.reason` once the signal has fired, whatever the native side says; `DiffusionError` for its failures.
  */
 export async function callNative<T>(
   addon: NativeAddon,
@@ -17,14 +16,14 @@ export async function callNative<T>(
 ): Promise<T> {
   throwIfAborted(signal);
   const cancellation = newCancellation(addon);
-  const stopListening = signal && onAbort(signal, () => cancellation.cancel());
+  const end = signal && onAbort(signal, () => cancellation.cancel());
   try {
     return await start(cancellation);
   } catch (error) {
     throwIfAborted(signal);
     throw toDiffusionError(error);
   } finally {
-    stopListening?.();
+    end?.();
   }
 }
 
@@ -34,21 +33,21 @@ function newCancellation(addon: NativeAddon): NativeCancellation {
   } catch (cause) {
     throw new DiffusionError(
       'ERR_OUT_OF_MEMORY',
-      'Expected memory for a native call, but the system gives this process no more. End other work, or raise the limit of the ' +
-        'process or its container.',
+      'Expected memory for a native call, but none is available. Close other programs, or raise the limit of the process or its ' +
+        'container.',
       { cause },
     );
   }
 }
 
-/** Converts a native error. One without a code, or about the arguments of the call, is a bug and stays as it is. */
+/** A native error under its own code. One without a code, or about the arguments of the call, is a defect and passes as it is. */
 function toDiffusionError(error: unknown): unknown {
   const { code, message } = error as { code?: string; message: string };
   if (code === undefined || !code.startsWith('ERR_') || code.startsWith('ERR_INVALID_ARG')) return error;
   return new DiffusionError(code as DiffusionErrorCode, message, { cause: error });
 }
 
-/** Closes a handle. Handles of a disposed model are closed already. */
+/** Lets go of what a handle is for. A model that was disposed of has done so already. */
 export async function closeHandle(handle: NativeHandle | undefined): Promise<void> {
   try {
     await handle?.close();

@@ -1,4 +1,4 @@
-// Checks and copies of arguments. No JavaScript value, however odd, gets past them unchecked.
+// Checks and copies arguments; they may be any JavaScript value.
 #include "addon/arguments.h"
 
 #include <cmath>
@@ -44,7 +44,7 @@ constexpr uint32_t most_entries = 64; // of an array or an object
 
 // The numbers of a Float32Array or an Int32Array.
 std::variant<std::vector<float>, std::vector<int32_t>> copy_array(const Napi::Value & value, const std::string & name) {
-    // A kind of array that this host's Node-API does not know leaves `type` alone.
+    // The call below does not set `type` for a kind of array that this Node-API does not know.
     auto type = static_cast<napi_typedarray_type>(-1);
     void * data = nullptr;
     size_t length = 0;
@@ -75,14 +75,14 @@ std::vector<int64_t> read_shape(const Napi::Value & value, const std::string & n
     return shape;
 }
 
-// An array of a shape whose product is the length of its numbers.
+// An array whose length is the product of its shape.
 Array read_shaped(const Napi::Value & value, const std::string & name) {
     const auto object = read_object(value, name.c_str());
     Array array;
     array.values = copy_array(object.Get("data"), name);
     array.shape = read_shape(object.Get("shape"), name);
     const size_t n_elements = std::visit([](const auto & values) { return values.size(); }, array.values);
-    // With every factor at most the product that is left, nothing overflows.
+    // Every factor is at most the remaining quotient, so nothing overflows.
     auto left = static_cast<int64_t>(n_elements);
     bool fits = left > 0;
     for (const int64_t side : array.shape) {
@@ -96,7 +96,7 @@ Array read_shaped(const Napi::Value & value, const std::string & name) {
     return array;
 }
 
-// Calls `read(name, value)` for the own properties of an object; those that are undefined are as if they were not there.
+// Calls `read(name, value)` for the own properties of an object that are not undefined.
 template <typename Read> void each_property(const Napi::Value & value, const char * name, Read read) {
     const auto object = read_object(value, name);
     napi_value keys = nullptr;
@@ -120,8 +120,7 @@ template <typename Read> void each_property(const Napi::Value & value, const cha
 Handle read_handle(const Napi::Value & value, const char * name) {
     const auto * found = HandleClass::from(value);
     if (found == nullptr) throw_unexpected(value, "a handle of this thread", name);
-    if (!found->handle())
-        throw_range_error(value.Env(), std::string("Expected a handle that is open for ") + name + ".");
+    if (!found->handle()) throw_range_error(value.Env(), std::string("Expected an open handle for ") + name + ".");
     return found->handle();
 }
 
@@ -275,7 +274,7 @@ std::string read_string(const Napi::Value & value, const char * name) {
     if (!value.IsString()) throw_unexpected(value, "a string", name);
     std::string text = value.As<Napi::String>().Utf8Value();
     if (text.find('\0') != std::string::npos) {
-        throw_range_error(value.Env(), std::string("Expected a string without a zero character for ") + name + ".");
+        throw_range_error(value.Env(), std::string("Expected a string without NUL characters for ") + name + ".");
     }
     return text;
 }

@@ -1,5 +1,5 @@
-// From JavaScript to C++: each function checks one argument and copies it, and throws a TypeError or RangeError with a
-// code that names it. Reading an object may run its getters, so nothing read before is trusted to be as it was.
+// From JavaScript to C++: each function checks one argument and copies it, or throws a TypeError or RangeError that
+// names it. Reading an object may run its getters, so values read earlier may have changed.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@
 namespace diffusion::addon {
 
 int64_t read_integer(const Napi::Value & value, const char * name, int64_t least, int64_t most);
-// An object of arrays by their names, each { data, shape }.
+// An object of named arrays, each { data, shape }.
 Arrays read_arrays(const Napi::Value & value);
-// An object of shapes by the names of arrays, which have no values.
+// An object of named shapes: arrays without values.
 Arrays read_shapes(const Napi::Value & value);
 CallOptions read_call_options(const Napi::Value & value);
 EngineOptions read_engine_options(const Napi::Object & object);
@@ -28,11 +28,11 @@ std::string read_string(const Napi::Value & value, const char * name);
 std::vector<LoraFile> read_loras(const Napi::Value & value);
 // 1 to GGML_MAX_N_THREADS.
 int read_threads(const Napi::Value & value);
-// Automatic where undefined.
+// Automatic if undefined.
 Precision read_precision(const Napi::Value & value);
-// What the options of opening a model say of the noise that it was trained with.
+// The options of `open` about the noise that a model was trained with.
 NoiseGiven read_noise_given(const Napi::Value & value);
-// Empty where undefined.
+// Empty if undefined.
 Napi::Function read_listener(const Napi::Value & value, const char * name);
 
 [[noreturn]] void throw_type_error(Napi::Env env, const std::string & message);

@@ -1,4 +1,4 @@
-// Raising a flag from JavaScript also ends the calls that still wait under it.
+// Cancelling from JavaScript also rejects the queued calls with this flag at once.
 #include "addon/cancellation_class.h"
 
 #include "addon/environment.h"
@@ -8,7 +8,7 @@ namespace diffusion::addon {
 
 namespace {
 
-// Marks instances, for neither the prototype nor the wrapping of an object says what it wraps. A random number.
+// A random number that marks instances: neither the prototype nor the wrapping tells what class an object wraps.
 constexpr napi_type_tag tag = {0x5c41d8a1a64b4f2e, 0x9d0e7b36c1f2480d};
 
 } // namespace

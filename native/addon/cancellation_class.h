@@ -10,7 +10,7 @@ namespace diffusion::addon {
 class CancellationClass : public Napi::ObjectWrap<CancellationClass> {
 public:
     static Napi::Function define(Napi::Env env);
-    // nullptr where `value` is anything but an instance.
+    // nullptr if `value` is not an instance.
     static const CancellationClass * from(const Napi::Value & value);
 
     explicit CancellationClass(const Napi::CallbackInfo & info);

@@ -17,13 +17,12 @@ namespace diffusion::addon {
 
 namespace {
 
-// An empty name stands for the types of the source.
+// Empty: the types of the source.
 std::string read_type(const Napi::Value & value) {
     std::string type = read_string(value, "type");
     const auto & known = conversion_types();
     if (type.empty() || std::ranges::find(known, type) != known.end()) return type;
-    throw Error(ErrorCode::invalid_argument,
-                "Expected a type that weights are converted to for type but received '" + type + "'.");
+    throw Error(ErrorCode::invalid_argument, "Expected a conversion type for type but received '" + type + "'.");
 }
 
 std::vector<TypeChoice::Rule> read_rules(const Napi::Value & value) {
@@ -73,7 +72,7 @@ Napi::Value report_to_js(Napi::Env env, const ConversionReport & report) {
     return object;
 }
 
-// Tells JavaScript at most every 20 ms, and of the end.
+// Reports progress to JavaScript at most every 20 ms, and at the end.
 class ProgressReports {
 public:
     explicit ProgressReports(Worker & worker) : worker_(worker) {}
@@ -102,7 +101,7 @@ Napi::Value convert_files(const Napi::CallbackInfo & info) {
         const auto cancellation = read_cancellation(info[3]);
         const auto worker = Environment::of(env).make_worker();
         worker->listen(on_progress, {});
-        // The worker outlives its calls: a plain reference will do.
+        // A plain reference: the worker outlives its calls.
         return worker->call(env, cancellation, purpose,
                             [source, options, &reporter = *worker](auto &, const Cancellation & flag) -> Result {
                                 const auto report = convert(source, options, ProgressReports(reporter), flag);

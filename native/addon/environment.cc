@@ -1,4 +1,4 @@
-// The life of an environment: from the addon's load to the moment when its JavaScript thread goes away.
+// The lifetime of an environment: from loading the addon to the end of its JavaScript thread.
 #include "addon/environment.h"
 
 #include <algorithm>
@@ -11,12 +11,12 @@ namespace diffusion::addon {
 
 Environment & Environment::create(Napi::Env env) {
     auto * environment = new Environment(env);
-    env.SetInstanceData(environment); // which deletes it, after the hook below
-    // Hooks run last in, first out: this one comes before that of the line, made in the constructor, so workers may
-    // post until they are joined. It is all that a terminated worker thread gets.
+    env.SetInstanceData(environment); // deletes it after the hook below has run
+    // Hooks run in reverse order: this one runs before that of the queue, which the constructor created, so workers may
+    // post until they are joined. A terminated worker thread only gets hooks.
     env.AddCleanupHook([](Environment * ended) { ended->end(); }, environment);
-    // `process.exit()` on the main thread runs no cleanup hook, but the destructors of the process's static objects,
-    // under the feet of any thread that still computes.
+    // `process.exit()` on the main thread runs no cleanup hooks, only the destructors of static objects, which threads
+    // that still compute may be using.
     const auto process = env.Global().Get("process").As<Napi::Object>();
     process.Get("on").As<Napi::Function>().Call(
         process, {Napi::String::New(env, "exit"), Napi::Function::New(env, [environment](const Napi::CallbackInfo &) {
@@ -25,27 +25,27 @@ Environment & Environment::create(Napi::Env env) {
     return *environment;
 }
 
-Environment::Environment(Napi::Env env) : line_(Line::New(env, "node-diffusion", 0, 1, this)) {
-    line_.Unref(env);
+Environment::Environment(Napi::Env env) : queue_(Queue::New(env, "node-diffusion", 0, 1, this)) {
+    queue_.Unref(env);
 }
 
 void Environment::post(std::unique_ptr<Message> message) noexcept {
-    // Fails when the environment has ended: then the message is dropped.
-    if (line_.NonBlockingCall(message.get()) == napi_ok) message.release();
+    // Fails if the environment has ended; the message is then dropped.
+    if (queue_.NonBlockingCall(message.get()) == napi_ok) message.release();
 }
 
 void Environment::deliver(Napi::Env env, Napi::Function, Environment *, Message * message) {
     const std::unique_ptr<Message> owned(message);
-    // Without an `env` the thread is ending: nothing can be settled any more.
+    // Without `env` the thread is ending, and promises cannot settle any more.
     if (env != nullptr) owned->deliver(env);
 }
 
 void Environment::hold(Napi::Env env) {
-    if (holds_++ == 0) line_.Ref(env);
+    if (holds_++ == 0) queue_.Ref(env);
 }
 
 void Environment::release(Napi::Env env) {
-    if (--holds_ == 0) line_.Unref(env);
+    if (--holds_ == 0) queue_.Unref(env);
 }
 
 std::shared_ptr<Worker> Environment::make_worker() {
@@ -58,8 +58,8 @@ void Environment::forget(const Worker & worker) {
 }
 
 void Environment::reject_cancelled(Napi::Env env) {
-    // By index, for a promise hook may run JavaScript that opens or disposes a model. A call that is passed over then is
-    // rejected when its turn comes.
+    // By index, because a promise hook may run JavaScript that opens or disposes a model. A call that is skipped
+    // because of that is rejected when its turn comes.
     for (size_t i = 0; i < workers_.size(); i++) {
         const auto worker = workers_[i];
         worker->reject_cancelled(env);
@@ -68,7 +68,7 @@ void Environment::reject_cancelled(Napi::Env env) {
 
 void Environment::stop_workers() {
     ending_ = true;
-    // All are told before one is waited for, so that the waits overlap.
+    // All are stopped before any is joined, so that the waits overlap.
     for (const auto & worker : workers_) worker->stop();
     for (const auto & worker : workers_) worker->join();
 }
@@ -80,7 +80,7 @@ void Environment::end() {
     model_class.Reset();
     handle_class.Reset();
     float32_array.Reset();
-    line_.Release();
+    queue_.Release();
 }
 
 } // namespace diffusion::addon

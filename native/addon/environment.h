@@ -1,4 +1,4 @@
-// What the addon keeps for one JavaScript environment (the main thread, a worker thread, an Electron context): its line
+// The addon's state for one JavaScript environment (the main thread, a worker thread, an Electron context): its queue
 // to the event loop and its workers. There is no other state, and none is shared between environments.
 #pragma once
 
@@ -12,17 +12,17 @@ namespace diffusion::addon {
 
 class Worker;
 
-// For JavaScript's thread. What must not fail for lack of memory is made beforehand.
+// A message to JavaScript's thread. Messages that must not fail for lack of memory are allocated in advance.
 class Message {
 public:
     virtual ~Message() = default;
     virtual void deliver(Napi::Env env) = 0;
 };
 
-// Belongs to JavaScript's thread, but for `post`.
+// Belongs to JavaScript's thread, except for `post`.
 class Environment {
 public:
-    // Makes the environment of `env` and binds its end to that of `env`.
+    // Creates the environment of `env`, which ends with it.
     static Environment & create(Napi::Env env);
     static Environment & of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
@@ -30,34 +30,33 @@ public:
     Environment(const Environment &) = delete;
     Environment & operator=(const Environment &) = delete;
 
-    // Queues a message for the event loop; messages are delivered in the order of their posting. Any thread. Takes no
-    // memory of its own.
+    // Queues a message for the event loop; messages are delivered in order. Any thread. Allocates nothing itself.
     void post(std::unique_ptr<Message> message) noexcept;
-    // While there are more holds than releases, the event loop stays alive.
+    // The event loop stays alive while there are more holds than releases.
     void hold(Napi::Env env);
     void release(Napi::Env env);
 
-    // A worker, which starts with its first call. Throws Error (disposed) when the environment is about to end.
+    // Creates a worker, which starts with its first call. Throws Error (disposed) if the environment is ending.
     std::shared_ptr<Worker> make_worker();
-    // Holds a worker while its thread runs.
+    // Keeps a worker alive while its thread runs.
     void keep(std::shared_ptr<Worker> worker) { workers_.push_back(std::move(worker)); }
     void forget(const Worker & worker);
-    // Rejects the calls whose flag was raised while they waited for their turn.
+    // Rejects queued calls that were cancelled.
     void reject_cancelled(Napi::Env env);
 
     Napi::FunctionReference model_class, handle_class;
     Napi::FunctionReference float32_array; // the constructor
-    // Set while an instance of these is constructed: the worker that it takes.
+    // Set while a Model or Handle is constructed, which takes it.
     std::shared_ptr<Worker> opened;
 
 private:
     static void deliver(Napi::Env env, Napi::Function, Environment *, Message * message);
-    using Line = Napi::TypedThreadSafeFunction<Environment, Message, deliver>;
+    using Queue = Napi::TypedThreadSafeFunction<Environment, Message, deliver>;
 
     void stop_workers();
     void end();
 
-    Line line_;
+    Queue queue_;
     size_t holds_ = 0;
     bool ending_ = false;
     std::vector<std::shared_ptr<Worker>> workers_;

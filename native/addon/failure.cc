@@ -10,19 +10,19 @@ namespace diffusion::addon {
 
 namespace {
 
-constexpr size_t longest = 1024; // of a message that is put together here
+constexpr size_t longest = 1024; // of a message that is composed here
 
 Napi::Value no_memory(Napi::Env env, const char * purpose) {
     char message[longest];
     std::snprintf(
         message, sizeof(message),
-        "Expected memory for %s, but the system grants this process no more. Use a smaller image, a smaller batch or "
-        "a quantized model, end other work, or raise the limit of the process or its container.",
+        "Expected memory for %s, but none is available. Use a smaller image, a smaller batch or a quantized model, "
+        "close other programs, or raise the limit of the process or its container.",
         purpose);
     return error_to_js(env, ErrorCode::out_of_memory, message);
 }
 
-// The engine throws nothing of its own but Error, so that this comes from a driver (Vulkan's C++ interface throws).
+// The engine itself only throws Error, so other exceptions come from a driver (Vulkan's C++ interface throws).
 Napi::Value device_failed(Napi::Env env, const char * why) {
     char message[longest];
     std::snprintf(message, sizeof(message), "The device failed: %s", why);
@@ -49,7 +49,7 @@ Napi::Value failure_to_js(Napi::Env env, const std::exception_ptr & failure, con
     } catch (const std::bad_alloc &) {
         return no_memory(env, purpose);
     } catch (const std::length_error &) {
-        return error_to_js(env, ErrorCode::out_of_memory, "The call asks for more memory than can be addressed.");
+        return error_to_js(env, ErrorCode::out_of_memory, "The call needs more memory than can be addressed.");
     } catch (const std::system_error & error) {
         if (error.code() == std::errc::not_enough_memory) return no_memory(env, purpose);
         return device_failed(env, error.what());

@@ -1,5 +1,4 @@
-// What an exception means to a caller in JavaScript. Nothing here takes memory of our own, so that it can be told that there is
-// none.
+// Converts C++ exceptions to JavaScript errors. Nothing here allocates native memory, so that its lack can be reported.
 #pragma once
 
 #include <exception>
@@ -10,13 +9,13 @@
 
 namespace diffusion::addon {
 
-// An Error with its code; a RangeError where an argument is to blame.
+// An Error with its code; a RangeError for invalid_argument.
 Napi::Value error_to_js(Napi::Env env, ErrorCode code, const char * message);
 
-// The error for any exception of the work; `purpose` reads as in "memory for <purpose>".
+// The error for any exception; `purpose` is used as in "memory for <purpose>".
 Napi::Value failure_to_js(Napi::Env env, const std::exception_ptr & failure, const char * purpose);
 
-// Calls `work` for JavaScript: what it throws, JavaScript throws.
+// Calls `work` and throws its exceptions in JavaScript.
 template <typename Work> auto guarded(Napi::Env env, const char * purpose, Work work) -> decltype(work()) {
     try {
         return work();
@@ -27,7 +26,7 @@ template <typename Work> auto guarded(Napi::Env env, const char * purpose, Work 
     }
 }
 
-// The same for functions that return a promise: they never throw, what is wrong with their arguments rejects it.
+// The same for functions that return a promise: an exception rejects the promise.
 template <typename Start> Napi::Value promise_of(Napi::Env env, const char * purpose, Start start) {
     try {
         return start();

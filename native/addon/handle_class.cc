@@ -1,4 +1,4 @@
-// The garbage collector lets go of a handle as `close` does; then the model frees what it was for with its next call.
+// A handle is released by `close` or by the garbage collector; the model then frees its object with the next call.
 #include "addon/handle_class.h"
 
 #include <new>
@@ -13,7 +13,7 @@ namespace diffusion::addon {
 
 namespace {
 
-// Marks instances, see CancellationClass. A random number.
+// A random number that marks instances, see CancellationClass.
 constexpr napi_type_tag tag = {0x8f3b1e6c02d94a77, 0x41c7d05be9a8366f};
 
 } // namespace
@@ -30,7 +30,7 @@ Napi::Object HandleClass::create(Napi::Env env, std::shared_ptr<Worker> worker, 
         instance = environment.handle_class.New({});
     } catch (const Napi::Error &) {
         environment.opened = nullptr;
-        throw std::bad_alloc(); // nothing else fails in the constructor
+        throw std::bad_alloc(); // the only failure of the constructor
     }
     Unwrap(instance)->handle_ = std::move(handle);
     return instance;

@@ -1,4 +1,4 @@
-// What JavaScript holds of LoRAs and ControlNets that a model has open.
+// JavaScript's handle of LoRAs or a ControlNet that a model has open.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ class HandleClass : public Napi::ObjectWrap<HandleClass> {
 public:
     static Napi::Function define(Napi::Env env);
     static Napi::Object create(Napi::Env env, std::shared_ptr<Worker> worker, Handle handle);
-    // nullptr where `value` is anything but an instance.
+    // nullptr if `value` is not an instance.
     static const HandleClass * from(const Napi::Value & value);
 
     explicit HandleClass(const Napi::CallbackInfo & info);

@@ -1,4 +1,4 @@
-// Jobs that one thread hands to another, which does them in their order.
+// A queue of jobs from one thread to another, which does them in order.
 #pragma once
 
 #include <condition_variable>
@@ -10,7 +10,7 @@
 
 namespace diffusion::addon {
 
-// Any thread. Jobs move from list to list, so that nothing here takes memory.
+// Any thread. Jobs move between lists, so that nothing here allocates.
 template <typename Job> class JobQueue {
 public:
     using Jobs = std::list<Job>;
@@ -23,7 +23,7 @@ public:
         changed_.notify_one();
     }
 
-    // Waits for a job, the first of the list. None when the queue is stopped, whatever still waits.
+    // Waits for a job and removes it. Empty once the queue is stopped, even if jobs are left.
     Jobs next() {
         Jobs jobs;
         std::unique_lock lock(mutex_);
@@ -32,7 +32,7 @@ public:
         return jobs;
     }
 
-    // Those that wait and fulfil the condition.
+    // Removes the waiting jobs that fulfil the condition.
     template <typename Condition> Jobs take_if(const Condition & condition) {
         Jobs taken;
         const std::lock_guard lock(mutex_);
@@ -52,7 +52,7 @@ public:
         changed_.notify_one();
     }
 
-    // Raised by stop().
+    // Set by stop().
     const Cancellation & stopped() const { return stopped_; }
 
 private:

@@ -15,7 +15,7 @@ namespace diffusion::addon {
 
 namespace {
 
-// Progress that a person can follow; more of it would only keep the event loop busy.
+// More frequent reports would only keep the event loop busy.
 constexpr auto progress_interval = std::chrono::milliseconds(20);
 
 std::function<void(int64_t, int64_t)> progress_reporter(Worker & worker) {
@@ -28,7 +28,7 @@ std::function<void(int64_t, int64_t)> progress_reporter(Worker & worker) {
     };
 }
 
-// A worker that is to open an engine, and how.
+// A worker, and the options with which it opens an engine.
 struct Opening {
     std::shared_ptr<Worker> worker;
     EngineOptions options;
@@ -45,7 +45,7 @@ Opening prepare_opening(const Napi::Value & value) {
 
     opening.worker = Environment::of(value.Env()).make_worker();
     opening.worker->listen(on_progress, on_log);
-    // The worker outlives what it opens: a plain reference will do.
+    // A plain reference: the worker outlives the engine.
     if (!on_progress.IsEmpty()) opening.options.on_progress = progress_reporter(*opening.worker);
     if (!on_log.IsEmpty()) {
         opening.options.on_log = [&worker = *opening.worker](LogLevel level, const std::string & message) {
@@ -59,7 +59,7 @@ Engine & engine_of(const Owned & owned) {
     return *static_cast<Engine *>(owned.get());
 }
 
-// `opened` is empty afterwards, also where the constructor did not come to take it.
+// Clears `opened` even if the constructor did not take it.
 Napi::Object construct(Environment & environment) {
     struct Clear {
         Environment & environment;
@@ -68,7 +68,7 @@ Napi::Object construct(Environment & environment) {
     try {
         return environment.model_class.New({});
     } catch (const Napi::Error &) {
-        throw std::bad_alloc(); // nothing else fails in the constructor
+        throw std::bad_alloc(); // the only failure of the constructor
     }
 }
 
@@ -86,7 +86,7 @@ Napi::Value create(Napi::Env env, const std::shared_ptr<Worker> & worker, const 
     return instance;
 }
 
-// A file of a network from images to images, or empty where `source` is of a model.
+// The path of an image network; empty if `source` is a model.
 std::string read_network(const Napi::Value & source) {
     const auto network = read_object(source, "source").Get("network");
     return network.IsUndefined() ? "" : read_string(network, "network");
@@ -138,7 +138,7 @@ Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
             };
         }
         const Opening opening = prepare_opening(info[1]);
-        // The engine lives in the worker, and the worker outlives it: a plain reference will do.
+        // A plain reference: the worker owns the engine and outlives it.
         auto work = [options = opening.options, open, &worker = *opening.worker](Owned & owned,
                                                                                  const Cancellation & flag) -> Result {
             owned = open(options, flag);
@@ -183,7 +183,7 @@ Napi::Value ModelClass::estimate(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::load(const Napi::CallbackInfo & info) {
-    constexpr auto purpose = "the weights";
+    constexpr auto purpose = "loading a network";
     return promise_of(info.Env(), purpose, [&] {
         return call(
             info, read_cancellation(info[1]), purpose,
@@ -206,7 +206,7 @@ Napi::Value ModelClass::unload(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelClass::memory(const Napi::CallbackInfo & info) {
-    constexpr auto purpose = "the memory of networks";
+    constexpr auto purpose = "a report on memory";
     return promise_of(info.Env(), purpose, [&] {
         return call(info, Cancellation(), purpose, [](Engine & engine, const Cancellation &) -> Result {
             return [components = engine.components(), memory = engine.memory()](Napi::Env env) {

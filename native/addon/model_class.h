@@ -1,4 +1,4 @@
-// The open model, or network, that JavaScript holds: each method is a call to the worker that owns its engine.
+// JavaScript's object for an open model or image network: each method is a call to the worker that owns the engine.
 #pragma once
 
 #include <memory>
@@ -13,12 +13,12 @@ namespace diffusion::addon {
 
 class ModelClass : public Napi::ObjectWrap<ModelClass> {
 public:
-    // `open` of the contract: the engine is opened by the worker that will own it.
+    // `open` of the contract: the worker that will own the engine opens it.
     static Napi::Value open(const Napi::CallbackInfo & info);
     static Napi::Function define(Napi::Env env);
 
     explicit ModelClass(const Napi::CallbackInfo & info);
-    // The garbage collector frees an engine that was never disposed; its thread ends by itself.
+    // Garbage collection frees an engine that was never disposed, and its thread ends.
     ~ModelClass() override;
 
 private:

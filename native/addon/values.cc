@@ -1,4 +1,4 @@
-// Builds JavaScript values out of the engine's.
+// Creates JavaScript values from the engine's.
 #include "addon/values.h"
 
 #include "addon/environment.h"
@@ -25,7 +25,7 @@ Napi::Array array_to_js(Napi::Env env, const std::vector<T> & items, Convert con
     return array;
 }
 
-// Keys come from files: each is defined as an own property, so that one named `__proto__` is only a key.
+// Keys come from files, so each is defined as an own property: `__proto__` must not be special.
 void define(Napi::Object object, const std::string & key, Napi::Value value) {
     const auto name = Napi::String::New(object.Env(), key);
     object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_default_jsproperty));
@@ -80,7 +80,7 @@ void set_compute_info(Napi::Object object, const ComputeInfo & info) {
     object.Set("precision", info.precision);
 }
 
-// By its constructor, which throws where there is no memory; Node-API would end the process.
+// Calls the JavaScript constructor, which throws if there is no memory; Node-API would abort.
 Napi::Float32Array new_floats(Napi::Env env, size_t length) {
     try {
         const auto number = Napi::Number::New(env, static_cast<double>(length));
@@ -188,7 +188,7 @@ Napi::Value info_to_js(Napi::Env env, const Engine::Info & info) {
     return std::visit([&](const auto & one) { return info_to_js(env, one); }, info);
 }
 
-// A side is a number, or "height" or "8 height" for a size that has a name.
+// A dimension is a number, or "height" or "8 height" for a named size.
 static Napi::Value ports_to_js(Napi::Env env, const std::vector<Port> & ports) {
     return array_to_js(env, ports, [&](const Port & port) {
         auto item = Napi::Object::New(env);
@@ -317,7 +317,7 @@ Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total) {
 
 Napi::Value floats_to_js(Napi::Env env, std::vector<float> & values) {
     const size_t n_bytes = values.size() * sizeof(float);
-    // Up to here a copy is cheaper than the bookkeeping, and unlike foreign memory it can be transferred to a thread.
+    // Up to this size a copy is cheaper, and unlike external memory it can be transferred to a worker thread.
     constexpr size_t small = size_t(1) << 20;
     if (n_bytes > small) {
         auto owned = std::make_unique<std::vector<float>>(std::move(values));
@@ -327,7 +327,7 @@ Napi::Value floats_to_js(Napi::Env env, std::vector<float> & values) {
             const size_t length = owned.release()->size();
             return Napi::Float32Array::New(env, length, Napi::ArrayBuffer(env, buffer), 0);
         }
-        values = std::move(*owned); // hosts with a V8 sandbox (Electron) allow no foreign memory
+        values = std::move(*owned); // hosts with a V8 sandbox (Electron) do not allow external memory
     }
     auto array = new_floats(env, values.size());
     if (n_bytes > 0) std::memcpy(array.Data(), values.data(), n_bytes);

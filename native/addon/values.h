@@ -1,4 +1,4 @@
-// From C++ to JavaScript: the values that lib/native/contract.ts describes.
+// From C++ to JavaScript: the values described in lib/native/contract.ts.
 #pragma once
 
 #include <map>
@@ -29,7 +29,7 @@ Napi::Value outputs_to_js(Napi::Env env, Outputs & outputs); // empties it
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device);
 Napi::Value progress_to_js(Napi::Env env, int64_t done, int64_t total);
 Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings);
-// A large vector becomes the array's memory, without a copy where the host allows that. It is empty afterwards.
+// Empties `values`. A large vector becomes the array's memory without a copy, if the host allows that.
 Napi::Value floats_to_js(Napi::Env env, std::vector<float> & values);
 
 } // namespace diffusion::addon

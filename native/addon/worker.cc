@@ -1,4 +1,4 @@
-// The worker's two sides: the thread's loop, and the settling of promises on JavaScript's thread.
+// The thread's loop, and the settling of promises on JavaScript's thread.
 #include "addon/worker.h"
 
 #include <iterator>
@@ -31,16 +31,16 @@ const char * log_level_name(LogLevel level) {
 
 } // namespace
 
-// Calls something for listeners on JavaScript's thread.
+// Calls a listener on JavaScript's thread.
 class Worker::Notice : public Message {
 public:
-    using Tell = std::function<void(Worker &, Napi::Env)>;
-    Notice(std::shared_ptr<Worker> worker, Tell tell) : worker_(std::move(worker)), tell_(std::move(tell)) {}
-    void deliver(Napi::Env env) override { tell_(*worker_, env); }
+    using Notify = std::function<void(Worker &, Napi::Env)>;
+    Notice(std::shared_ptr<Worker> worker, Notify notify) : worker_(std::move(worker)), notify_(std::move(notify)) {}
+    void deliver(Napi::Env env) override { notify_(*worker_, env); }
 
 private:
     std::shared_ptr<Worker> worker_;
-    Tell tell_;
+    Notify notify_;
 };
 
 class Worker::Settlement : public Message {
@@ -71,14 +71,14 @@ Worker::~Worker() {
 
 // --- The thread ------------------------------------------------------------------------------------------------------
 
-// Nothing here but the work itself takes memory, so that whatever the work throws is told.
+// Only the work itself allocates, so that whatever it throws can be reported.
 void Worker::run() {
     Owned engine;
     for (Jobs jobs = queue_.next(); !jobs.empty(); jobs = queue_.next()) {
         Job & job = jobs.front();
         job.settlement->outcome = attempt(job, engine);
         job.settlement->worker = shared_from_this();
-        job.work = nullptr; // the inputs are freed before the promise settles
+        job.work = nullptr; // frees the inputs before the promise settles
         environment_.post(std::move(job.settlement));
     }
     engine.reset();
@@ -141,7 +141,7 @@ void Worker::start() {
     }
 }
 
-// Takes all memory before it changes anything.
+// Allocates everything before it changes anything.
 void Worker::enqueue(Napi::Env env, Call call, Work work) {
     const uint64_t id = next_id_++;
     Jobs job;
@@ -153,11 +153,11 @@ void Worker::enqueue(Napi::Env env, Call call, Work work) {
 
 void Worker::reject_cancelled(Napi::Env env) {
     const Jobs rejected = queue_.take_if([](const Job & job) { return job.cancellation.cancelled(); });
-    // Their flag is raised, so that it does not matter what else became of them.
+    // They are cancelled, so settle() ignores the outcome.
     for (const Job & job : rejected) settle(env, job.id, {});
 }
 
-// Nothing of a call stays behind when its promise settles, for that may run JavaScript (promise hooks).
+// Removes a call completely before its promise settles, because that may run JavaScript (promise hooks).
 Worker::Call Worker::take_call(Napi::Env env, uint64_t id) {
     const auto found = calls_.find(id);
     Call call = std::move(found->second);
@@ -189,8 +189,8 @@ void Worker::adopt(Napi::Object model) {
     adopted_ = true;
     on_progress_.Reset();
     if (on_log_.IsEmpty()) return;
-    // From here the model holds the listener, not the worker: a listener that knows its model would else keep it from
-    // the garbage collector for ever.
+    // From now on the model, not the worker, references the listener. Otherwise a listener that references its model
+    // would keep it from being garbage collected.
     const auto name = Napi::Symbol::New(model.Env(), "onLog");
     model.DefineProperty(Napi::PropertyDescriptor::Value(name, on_log_.Value(), napi_default));
     on_log_.Unref();
@@ -217,7 +217,7 @@ void Worker::ended(Napi::Env env) {
     join();
     ended_ = true;
     environment_.forget(*this);
-    // What was stopped before its turn.
+    // Calls that were stopped before their turn.
     while (!calls_.empty()) settle(env, calls_.begin()->first, {});
     for (const auto & deferred : std::exchange(disposals_, {})) {
         environment_.release(env);
@@ -239,7 +239,7 @@ void Worker::notify(Napi::Env env, const Napi::FunctionReference & listener,
                     std::initializer_list<napi_value> arguments) {
     const auto function = listener.IsEmpty() ? Napi::Function() : listener.Value();
     if (function.IsEmpty() || queue_.stopped().cancelled()) return;
-    // Node's own interface, for it hands over whatever was thrown as it is.
+    // The C interface, because it returns any thrown value unchanged.
     if (napi_call_function(env, env.Undefined(), function, arguments.size(), arguments.begin(), nullptr) == napi_ok)
         return;
     napi_value thrown = nullptr;

@@ -1,4 +1,4 @@
-// One thread that works for one model or network: it runs calls in their order, and their promises settle on JavaScript's thread.
+// The thread of one model or image network: it runs calls in order, and their promises settle on JavaScript's thread.
 #pragma once
 
 #include <exception>
@@ -20,14 +20,14 @@
 
 namespace diffusion::addon {
 
-// Makes the value that a promise resolves with, on JavaScript's thread.
+// Creates the value that a promise resolves with, on JavaScript's thread.
 using Result = std::function<Napi::Value(Napi::Env)>;
-// What a worker owns, of a type that its calls agree on.
+// The object that a worker owns; its calls know the type.
 using Owned = std::shared_ptr<void>;
-// The work of a call, on the worker's thread. The engine is empty until a call opens one.
+// The work of a call, on the worker's thread. `engine` is empty until a call opens one.
 using Work = std::function<Result(Owned & engine, const Cancellation &)>;
 
-// Belongs to JavaScript's thread, but for the `report_` functions. No handle of JavaScript's ever leaves that thread.
+// Belongs to JavaScript's thread, except for the `report_` functions. No JavaScript handle leaves that thread.
 class Worker : public std::enable_shared_from_this<Worker> {
 public:
     explicit Worker(Environment & environment);
@@ -35,30 +35,30 @@ public:
     Worker(const Worker &) = delete;
     Worker & operator=(const Worker &) = delete;
 
-    // Queues a call, and starts the thread with the first. Its promise rejects with ERR_CANCELLED once `cancellation` was
-    // raised, at once if the call still waits, else as soon as the work notices; and likewise with ERR_DISPOSED once the
-    // worker was stopped. `purpose` stands in the error where memory is short, see failure_to_js; `keep_alive` is kept from the
-    // garbage collector until the promise settles.
+    // Queues a call; the first one starts the thread. Its promise rejects with ERR_CANCELLED after `cancellation`, at
+    // once if the call is still queued, otherwise when the work notices, and likewise with ERR_DISPOSED after stop().
+    // `purpose` is for the error if memory is short, see failure_to_js. `keep_alive` is not garbage collected until the
+    // promise settles.
     Napi::Promise call(Napi::Env env, const Cancellation & cancellation, const char * purpose, Work work,
                        Napi::Object keep_alive = {});
     void reject_cancelled(Napi::Env env);
 
-    // The model that owns this worker from now on, and stops it. Without one, a worker stops after its first call.
+    // `model` owns this worker from now on and stops it. Without one, a worker stops after its first call.
     void adopt(Napi::Object model);
 
-    // Tells the thread to give up its work, free the engine and end; does not wait for that.
+    // Makes the thread cancel its work, free the engine and end, without waiting for it.
     void stop();
-    // Stops, and resolves when the engine is freed and all calls are settled.
+    // Stops, and resolves once the engine is freed and all calls are settled.
     Napi::Promise dispose(Napi::Env env);
     void join();
 
-    // Who hears of progress and logs; either may be empty. What a listener throws ends the opening, whose promise
-    // rejects with it; once the model is open, it is an uncaught exception.
+    // Sets the listeners for progress and logs; either may be empty. An exception from a listener rejects the promise
+    // of opening the model; once the model is open, it is an uncaught exception.
     void listen(Napi::Function on_progress, Napi::Function on_log);
     void report_progress(int64_t done, int64_t total);
     void report_log(LogLevel level, const std::string & message);
 
-    // For the end of the environment, when promises cannot settle any more.
+    // For the end of the environment, when promises can no longer settle.
     void drop_references();
 
 private:
@@ -66,7 +66,7 @@ private:
     class Notice;
     class Settlement;
     class End;
-    // With what tells of its outcome, so that this needs no memory when there is none left.
+    // Includes the message with its outcome, so that reporting it needs no memory later.
     struct Job {
         uint64_t id;
         Cancellation cancellation;
@@ -93,7 +93,7 @@ private:
 
     Environment & environment_;
 
-    // Of JavaScript's thread.
+    // Used by JavaScript's thread.
     uint64_t next_id_ = 0;
     std::map<uint64_t, Call> calls_;
     std::vector<Napi::Promise::Deferred> disposals_;
@@ -102,7 +102,7 @@ private:
     bool adopted_ = false;
     bool ended_ = false;
 
-    JobQueue<Job> queue_; // of both threads
+    JobQueue<Job> queue_; // used by both threads
 
     std::unique_ptr<End> end_;
     std::thread thread_;

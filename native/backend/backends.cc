@@ -23,7 +23,7 @@ std::string public_name(ggml_backend_dev_t device) {
     return name;
 }
 
-// A function that the backend's library exports beside ggml's common interface; nullptr where it does not.
+// A function that the backend's library exports in addition to ggml's common interface; nullptr if it does not.
 template <typename Function> Function backend_function(ggml_backend_t backend, const char * name) {
     const ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend));
     return reinterpret_cast<Function>(ggml_backend_reg_get_proc_address(reg, name));
@@ -42,8 +42,8 @@ std::vector<std::string> features(ggml_backend_dev_t device) {
     return names;
 }
 
-// ggml starts its threads for every evaluation anew, and makes do with fewer where it does not get them. So it is asked
-// once whether the system grants that many.
+// ggml starts its threads for every evaluation, and silently uses fewer if it does not get them. This checks once that
+// the system grants that many.
 void require_threads(int wanted) {
     std::vector<std::thread> started;
     started.reserve(wanted);

@@ -1,4 +1,4 @@
-// The devices that ggml finds, and the backends that one of them is computed with.
+// ggml's devices, and the backends that compute on one of them.
 #pragma once
 
 #include <cstdint>
@@ -25,23 +25,23 @@ std::vector<DeviceInfo> backend_devices();
 
 class Backends {
 public:
-    // `name` as `backend_devices()` gives it. Throws Error (device) that lists the known names, or where the system
-    // does not grant that many threads.
+    // `name`: one of backend_devices(). Throws Error (device) for an unknown name, with a list of the known ones, and
+    // if the system does not grant that many threads.
     Backends(const std::string & name, int threads);
     Backends(const Backends &) = delete;
     Backends & operator=(const Backends &) = delete;
 
     // The device itself.
     ggml_backend_t backend() const { return backends_.front(); }
-    // The device, and the CPU behind it for operations that it lacks.
+    // The device, then the CPU for operations that the device does not support.
     const std::vector<ggml_backend_t> & backends() const { return backends_; }
     bool is_cpu() const { return backends_.size() == 1; }
 
-    // Threads for the next evaluation on the CPU: at most as many as the device was opened with.
+    // Threads for the next evaluation on the CPU, at most as many as the device was opened with.
     void set_threads(int threads);
     int threads() const { return threads_; }
 
-    // What the CPU polls between two nodes of a graph. nullptr to end.
+    // The flag that the CPU polls between two nodes of a graph; nullptr for none.
     void set_cancellation(const Cancellation * cancellation);
 
 private:
@@ -51,7 +51,7 @@ private:
     void open(ggml_backend_dev_t device);
 
     std::vector<std::unique_ptr<ggml_backend, FreeBackend>> owned_;
-    std::vector<ggml_backend_t> backends_; // the same
+    std::vector<ggml_backend_t> backends_; // the same pointers
     int threads_;
     const Cancellation * cancellation_ = nullptr;
 };

@@ -1,4 +1,4 @@
-// See cgroup.h. Formats: cgroups(7), proc_pid_mountinfo(5), and the kernel's documentation of each version.
+// See cgroup.h. Formats: cgroups(7), proc_pid_mountinfo(5), and the kernel's documentation of both versions.
 #include "backend/cgroup.h"
 
 #include <algorithm>
@@ -19,10 +19,10 @@ namespace diffusion {
 
 namespace {
 
-// The first version says 2^63 less a page where there is none.
+// Version 1 reports 2^63 minus a page if there is no limit.
 constexpr size_t no_limit = size_t{1} << 62;
 
-// Where a hierarchy of groups can be seen: `point` in the file system shows the group `root` and all below it.
+// A mounted hierarchy of groups: the group `root` and all below it are at `point` in the file system.
 struct Mount {
     std::string root, point;
 };
@@ -32,7 +32,7 @@ bool has_word(std::string_view list, std::string_view word) {
     return all.find("," + std::string(word) + ",") != std::string::npos;
 }
 
-// Spaces and the like are written as \040.
+// Replaces octal escapes such as \040 for a space.
 std::string unescaped(const std::string & text) {
     std::string result;
     for (size_t i = 0; i < text.size(); i++) {
@@ -43,7 +43,7 @@ std::string unescaped(const std::string & text) {
     return result;
 }
 
-// The group of this process in the hierarchy of a controller, or in that of version 2 where `controller` is empty.
+// This process's group in the hierarchy of a controller, or in that of version 2 if `controller` is empty.
 std::string own_group(const std::string & root, std::string_view controller) {
     std::ifstream file(root + "/proc/self/cgroup"); // "4:cpu,cpuacct:/user.slice", "0::/user.slice"
     for (std::string line; std::getline(file, line);) {
@@ -57,7 +57,7 @@ std::string own_group(const std::string & root, std::string_view controller) {
 }
 
 std::vector<Mount> mounts(const std::string & root, std::string_view controller) {
-    // Where they mostly are; what is mounted may not be listed, or be listed and hidden by something else.
+    // The usual place comes first: mounts may be missing from the list, or be hidden by others.
     std::vector<Mount> found = {{"/", "/sys/fs/cgroup"}};
     if (!controller.empty()) found.front().point += "/" + std::string(controller);
     std::ifstream file(root + "/proc/self/mountinfo");
@@ -74,14 +74,14 @@ std::vector<Mount> mounts(const std::string & root, std::string_view controller)
     return found;
 }
 
-// The folders of the group of this process and of all around it, as far as they can be seen.
+// The folders of this process's group and of those above it, as far as they are visible.
 std::vector<std::string> group_folders(const std::string & root, std::string_view controller) {
     namespace fs = std::filesystem;
     const fs::path own = own_group(root, controller);
     std::vector<std::string> folders;
     for (const Mount & mount : mounts(root, controller)) {
         const fs::path below = own.lexically_relative(mount.root);
-        // A group outside of what is shown, as of a container that sees its own as the root.
+        // The group is outside the mounted part, as in a container that sees its own group as the root.
         const bool outside = below.empty() || below == "." || *below.begin() == "..";
         for (fs::path group = outside ? fs::path() : below;; group = group.parent_path()) {
             folders.push_back(root + mount.point + "/" + group.string());
@@ -91,16 +91,16 @@ std::vector<std::string> group_folders(const std::string & root, std::string_vie
     return folders;
 }
 
-// The words of a file, as many as are asked for.
+// The first `most` words of a file.
 std::vector<std::string> words_of(const std::string & path, size_t most) {
     std::ifstream file(path);
     std::vector<std::string> words;
-    constexpr int longest = 64; // of any number
+    constexpr int longest = 64; // longer than any number
     for (std::string word; words.size() < most && file >> std::setw(longest) >> word;) words.push_back(word);
     return words;
 }
 
-// Nothing for "max", "-1" and anything else that is no number.
+// Nothing for "max", "-1" and anything else that is not a number.
 std::optional<size_t> number_in(const std::string & text) {
     size_t number = 0;
     const char * const end = text.data() + text.size();
@@ -114,7 +114,7 @@ std::optional<size_t> number_of(const std::string & path) {
     return words.empty() ? std::nullopt : number_in(words.front());
 }
 
-// The sum of some entries of a file of names and numbers.
+// The sum of the selected entries of a file with names and numbers.
 size_t sum_in(const std::string & path, const std::function<bool(const std::string & name)> & wanted) {
     std::ifstream file(path);
     std::string name;
@@ -131,7 +131,7 @@ size_t left_of(size_t limit, const std::string & usage_file, size_t cached) {
 }
 
 size_t left_in_v2(const std::string & folder) {
-    // Beyond the second the kernel does not refuse memory, but lets the process all but stand still.
+    // Above memory.high the kernel does not refuse memory but throttles the process almost to a standstill.
     const size_t limit = std::min(number_of(folder + "/memory.max").value_or(SIZE_MAX),
                                   number_of(folder + "/memory.high").value_or(SIZE_MAX));
     const size_t cached = sum_in(folder + "/memory.stat", [](const std::string & name) {
@@ -142,16 +142,16 @@ size_t left_in_v2(const std::string & folder) {
 
 size_t left_in_v1(const std::string & folder) {
     const size_t own = number_of(folder + "/memory.limit_in_bytes").value_or(SIZE_MAX);
-    // Knows of groups around that are not shown.
-    const size_t around =
+    // Includes the limits of groups above that are not visible.
+    const size_t above =
         sum_in(folder + "/memory.stat", [](const std::string & name) { return name == "hierarchical_memory_limit"; });
     const size_t cached = sum_in(folder + "/memory.stat", [](const std::string & name) {
         return name == "total_active_file" || name == "total_inactive_file";
     });
-    return left_of(around > 0 ? std::min(own, around) : own, folder + "/memory.usage_in_bytes", cached);
+    return left_of(above > 0 ? std::min(own, above) : own, folder + "/memory.usage_in_bytes", cached);
 }
 
-// Times of any unit, within a period and the period.
+// From the time allowed per period, and the period, in the same unit.
 double cores_of(std::optional<size_t> quota, std::optional<size_t> period) {
     if (!quota || !period || *quota == 0 || *period == 0) return INFINITY;
     return static_cast<double>(*quota) / static_cast<double>(*period);

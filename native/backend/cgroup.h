@@ -1,5 +1,5 @@
-// What the control groups of Linux, of both versions, leave this process: the limits of containers, services and batch
-// systems.
+// The memory and processors that Linux control groups (cgroups v1 and v2) leave this process: the limits of containers,
+// services and batch systems.
 #pragma once
 
 #include <cstddef>
@@ -7,15 +7,14 @@
 
 namespace diffusion {
 
-// Limits hold for all groups around the one that the process is in, so the least of them counts. `root` is a folder to
-// be taken for "/".
+// The limits of all groups above the process's own apply too, so the lowest one counts. `root` is used in place of "/".
 
-// Bytes that may still be taken; SIZE_MAX where no group has a limit. Pages of files, mapped models among them, count
-// as free: the system drops them before it refuses memory, and without that a container that has read much would seem
-// full for ever.
+// Bytes that are still available; SIZE_MAX if no group has a limit. The page cache, including mapped models, counts as
+// free: the kernel reclaims it before it refuses memory, and otherwise a container that has read many files would seem
+// full.
 size_t cgroup_memory(const std::string & root = "");
 
-// Processors whose time may be used, such as 1.5; infinite where no group has a quota.
+// The CPU quota in processors, such as 1.5; infinite if no group has a quota.
 double cgroup_cores(const std::string & root = "");
 
 } // namespace diffusion

@@ -28,7 +28,7 @@ int logical_cores() {
     return std::max(1u, std::thread::hardware_concurrency());
 }
 
-// Of that many cores, those that quotas leave time for.
+// At most `cores`, limited by the CPU quota.
 int within_quota(int cores) {
     return static_cast<int>(std::max(1.0, std::min<double>(cores, std::floor(cgroup_cores()))));
 }
@@ -55,7 +55,7 @@ int count_cores() {
 int count_cores() {
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return logical_cores();
-    std::set<std::string> cores; // each by the list of its logical processors
+    std::set<std::string> cores; // each as the list of its logical processors
     for (int i = 0; i < CPU_SETSIZE; i++) {
         if (!CPU_ISSET(i, &allowed)) continue;
         const std::string cpu = "/sys/devices/system/cpu/cpu" + std::to_string(i);
@@ -91,7 +91,7 @@ void CoreShare::take(int threads, const Cancellation & cancellation) {
         changed_.notify_all();
     };
     while (self != waiting_.begin() || free_ < n) {
-        // Nobody signals a cancellation.
+        // A cancellation does not notify, so poll.
         changed_.wait_for(lock, std::chrono::milliseconds(5));
         if (!cancellation.cancelled()) continue;
         leave();

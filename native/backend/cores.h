@@ -9,14 +9,13 @@
 
 namespace diffusion {
 
-// Physical cores that this process may use; as many threads compute fastest. Counts what affinity and the quotas of
-// Linux' control groups leave, whole ones (a thread more than the quota has time for holds up all others), and on
-// Apple's processors the fast cores. At least 1.
+// Physical cores that this process may use, which is the fastest number of threads. Respects affinity and the quotas of
+// Linux control groups, rounded down (one thread too many for the quota delays all others); on Apple processors only
+// counts performance cores. At least 1.
 int physical_cores();
 
-// Threads that compute at the same time in this process, over all models: more than there are cores would only take
-// turns, and wait for each other where one thread of an evaluation has none. Evaluations get their threads in the order
-// of asking.
+// Limits the threads that compute at the same time in this process, over all models, to the number of cores: with more,
+// the threads of an evaluation would wait for one that has no core. Requests are served in order.
 class CoreShare {
 public:
     explicit CoreShare(int cores) : free_(cores), cores_(cores) {}
@@ -30,7 +29,7 @@ private:
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::list<int> waiting_; // first come, first served
+    std::list<int> waiting_; // in the order of their requests
     int free_;
     const int cores_;
 };

@@ -41,7 +41,7 @@ std::filesystem::path own_folder() {
 void load_backends() {
     static std::once_flag once;
     std::call_once(once, [] {
-        // No call is there yet that the log could belong to, and ggml would print it.
+        // No call owns this log yet, and ggml would print it.
         const LogSink silence;
         const LogScope scope(silence);
         ggml_backend_load_all_from_path(own_folder().string().c_str());

@@ -3,9 +3,9 @@
 
 namespace diffusion {
 
-// Loads the backend libraries that lie beside this code: one for each kind of device, and of the CPU's the one that
-// fits this machine best. Does nothing in a build that has its backends linked in. Any thread, any number of calls: the
-// first does the work, and the others wait for it. Call it before asking ggml for devices.
+// Loads the backend libraries in the folder of this binary: one per kind of device, and the best CPU variant for this
+// machine. Does nothing in a build with backends linked in. Any thread, any number of calls; all return once loading is
+// done. Call it before asking ggml for devices.
 void load_backends();
 
 } // namespace diffusion

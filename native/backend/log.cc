@@ -9,8 +9,8 @@ namespace diffusion {
 
 namespace {
 
-// glibc takes memory for a variable of a thread when the thread first looks at it, and ends the process where there is
-// none; those of this model are there from the thread's start.
+// By default glibc allocates a thread-local variable at its first use, and aborts if there is no memory. With the
+// initial-exec TLS model it is allocated when the thread starts.
 #ifdef __GLIBC__
 #define THREAD_LOCAL __attribute__((tls_model("initial-exec"))) thread_local
 #else
@@ -18,9 +18,9 @@ namespace {
 #endif
 
 THREAD_LOCAL const LogSink * current = nullptr;
-THREAD_LOCAL LogLevel last = LogLevel::info; // of ggml's, which a continued line has, too
+THREAD_LOCAL LogLevel last = LogLevel::info; // level of ggml's last message, for continued lines
 
-void tell(ggml_log_level level, const char * text) {
+void log(ggml_log_level level, const char * text) {
     if (!current || !*current) return;
     if (level != GGML_LOG_LEVEL_CONT) {
         last = level == GGML_LOG_LEVEL_ERROR  ? LogLevel::error
@@ -33,10 +33,10 @@ void tell(ggml_log_level level, const char * text) {
     if (!line.empty()) (*current)(last, line);
 }
 
-// ggml calls it from C, most of all where memory is short: a line that there is no memory for is lost.
+// Called from C, often when memory is short: a line that there is no memory for is lost.
 void route(ggml_log_level level, const char * text, void *) noexcept {
     try {
-        tell(level, text);
+        log(level, text);
     } catch (...) {
     }
 }

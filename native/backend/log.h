@@ -1,4 +1,4 @@
-// Brings messages, ggml's among them, to the model whose call made them.
+// Routes log messages, including ggml's, to the model whose call caused them.
 #pragma once
 
 #include <functional>
@@ -9,7 +9,7 @@ namespace diffusion {
 enum class LogLevel { debug, info, warn, error };
 using LogSink = std::function<void(LogLevel, const std::string &)>;
 
-// While it lives, what ggml logs on this thread goes to `sink`. Threads without a scope are silent.
+// While it exists, ggml's messages on this thread go to `sink`. Threads without a scope log nothing.
 class LogScope {
 public:
     explicit LogScope(const LogSink & sink);
@@ -21,7 +21,7 @@ private:
     const LogSink * previous_;
 };
 
-// Tells the scope of this thread of something that is worth telling and is no error.
+// Sends a warning to this thread's scope.
 void log_warning(const std::string & message);
 
 } // namespace diffusion

@@ -29,8 +29,8 @@ namespace {
 constexpr size_t cache_line = 64, huge_page = size_t{2} << 20;
 
 #ifdef __linux__
-// First and end address of the pages that lie wholly in a stretch of memory.
-std::pair<uintptr_t, uintptr_t> whole_pages(const void * data, size_t bytes, size_t page) {
+// The begin and end address of the pages that lie completely within a range of memory.
+std::pair<uintptr_t, uintptr_t> full_pages(const void * data, size_t bytes, size_t page) {
     const auto begin = reinterpret_cast<uintptr_t>(data);
     return {(begin + page - 1) / page * page, (begin + bytes) / page * page};
 }
@@ -51,7 +51,7 @@ size_t host_memory() {
     return GlobalMemoryStatusEx(&status) ? static_cast<size_t>(status.ullAvailPhys) : SIZE_MAX;
 }
 #else
-// macOS compresses and swaps instead of refusing; what is "free" there says little about what can be had.
+// macOS compresses and swaps instead of refusing memory, so its free memory says little about what is available.
 size_t host_memory() {
     return SIZE_MAX;
 }
@@ -65,7 +65,7 @@ std::string megabytes(size_t bytes) {
 
 size_t address_space() {
 #ifdef __linux__
-    // Without some tens of MB to grow by, V8 ends the process.
+    // V8 aborts if it cannot grow by some tens of MB.
     constexpr size_t kept_for_javascript = size_t{48} << 20;
     rlimit limit{};
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
@@ -103,7 +103,7 @@ void LargeMemory::Free::operator()(char * data) const {
 
 void prefer_huge_pages(void * data, size_t bytes) {
 #ifdef __linux__
-    const auto [begin, end] = whole_pages(data, bytes, huge_page);
+    const auto [begin, end] = full_pages(data, bytes, huge_page);
     if (begin < end) madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE);
 #else
     (void)data, (void)bytes;
@@ -112,7 +112,7 @@ void prefer_huge_pages(void * data, size_t bytes) {
 
 void release_mapped(const void * data, size_t bytes) {
 #ifdef __linux__
-    const auto [begin, end] = whole_pages(data, bytes, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+    const auto [begin, end] = full_pages(data, bytes, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
     if (begin < end) madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
 #else
     (void)data, (void)bytes;
@@ -132,8 +132,8 @@ Error out_of_memory(size_t bytes, ggml_backend_t backend, const std::string & pu
         "Expected " + megabytes(bytes) + " of memory for " + purpose + " on " + ggml_backend_dev_name(device);
     if (available != SIZE_MAX) message += ", but only " + megabytes(available) + " are available";
     return {ErrorCode::out_of_memory,
-            message + ". Use a smaller image, a smaller batch or a quantized model, end other work, or raise the limit "
-                      "of the process or its container."};
+            message + ". Use a smaller image, a smaller batch or a quantized model, close other programs, or raise the "
+                      "limit of the process or its container."};
 }
 
 } // namespace diffusion

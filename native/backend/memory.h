@@ -1,5 +1,5 @@
-// How much memory a device has left, asked before it is taken: an allocation that the system cannot back would end the
-// process later, without an error.
+// How much memory a device has left. It is checked before allocating, because the system may grant memory that it
+// cannot back and kill the process later.
 #pragma once
 
 #include <cstddef>
@@ -13,17 +13,17 @@
 
 namespace diffusion {
 
-// Bytes of addresses that this process may still take under its limit (RLIMIT_AS, `ulimit -v`), less what its
-// JavaScript is to find there; SIZE_MAX where it has no limit.
+// Address space left under the process's limit (RLIMIT_AS, `ulimit -v`), minus a reserve for JavaScript; SIZE_MAX if
+// there is no limit.
 size_t address_space();
 
-// Bytes that can still be had on the backend's device; SIZE_MAX where that is not known.
+// Bytes available on the backend's device; SIZE_MAX if unknown.
 size_t available_memory(ggml_backend_t backend);
 
-// Throws Error (out_of_memory) when `bytes` exceed what is available. `purpose` reads as in "memory for <purpose>".
+// Throws Error (out_of_memory) if fewer than `bytes` are available. `purpose` is used as in "memory for <purpose>".
 void require_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose);
 
-// Memory that is filled once and read often, or large: in huge pages where the system has them. Not initialised.
+// Uninitialized memory for large buffers that are read often, in huge pages if the system has them.
 class LargeMemory {
 public:
     LargeMemory() {}
@@ -40,19 +40,19 @@ private:
     std::unique_ptr<char, Free> data_{nullptr, Free{}};
 };
 
-// Asks for huge pages for memory that was not touched yet.
+// Asks for huge pages for memory that was not accessed yet.
 void prefer_huge_pages(void * data, size_t bytes);
 
-// Tells the system that a part of a mapped file is not read again soon; the process then no longer holds its pages.
+// Releases the pages of a mapped file that will not be read again soon.
 void release_mapped(const void * data, size_t bytes);
 
-// Hands memory that was freed back to the system. The C library keeps it otherwise, in pieces that the next image of
-// another size may not fit.
+// Returns freed memory to the system. Otherwise the C library keeps it, in pieces that may be of no use for an image of
+// another size.
 void return_freed_memory();
 
 Error out_of_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose);
 
-// `made` by ggml, or std::bad_alloc where it is null because there was no memory.
+// Returns `made`, an object from ggml, or throws std::bad_alloc if it is null.
 template <typename T> T * require_made(T * made) {
     if (!made) throw std::bad_alloc();
     return made;

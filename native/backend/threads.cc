@@ -19,8 +19,8 @@ namespace diffusion {
 
 namespace {
 
-// The system says only that it has no resources. A stack takes 8 MiB of addresses nearly everywhere, which malloc() may
-// still find where it has set some aside.
+// The system's error does not tell memory from threads. A stack takes 8 MiB of address space nearly everywhere; mmap(),
+// unlike malloc(), cannot take it from a pool that is already reserved.
 bool has_memory_for_stack() {
     constexpr size_t stack = size_t{16} << 20;
 #ifdef _WIN32
@@ -39,7 +39,7 @@ bool has_memory_for_stack() {
 void refuse_thread() {
     if (!has_memory_for_stack()) throw std::bad_alloc();
     throw Error(ErrorCode::device,
-                "The system grants this process no further thread. End other work, or raise the limit.");
+                "The system grants this process no more threads. Close other programs, or raise the limit.");
 }
 
 } // namespace diffusion

@@ -1,4 +1,4 @@
-// Starting threads, and what it means where that fails.
+// Starts threads, and reports failure to do so.
 #pragma once
 
 #include <system_error>
@@ -7,8 +7,8 @@
 
 namespace diffusion {
 
-// Throws std::bad_alloc where a thread's stack finds no memory, and Error (device) where the system grants no more
-// threads.
+// Throws std::bad_alloc if there is no memory for a thread's stack, and otherwise Error (device): the system grants no
+// more threads.
 [[noreturn]] void refuse_thread();
 
 // Throws as refuse_thread() does.

@@ -11,17 +11,17 @@ namespace diffusion {
 
 namespace {
 
-// Describes one GGUF file and no other.
+// Metadata that describes one particular GGUF file.
 bool is_of_its_file(std::string_view key) {
     constexpr std::string_view keys[] = {"general.alignment", "general.architecture", "general.file_type",
                                          "general.quantization_version"};
     return std::ranges::find(keys, key) != std::end(keys) || key.starts_with("comfy.gguf.");
 }
 
-// Depth-to-image checkpoints have their depth estimator under it, which is read apart from the model.
+// The depth estimator in a depth-to-image checkpoint, which is opened separately from the model.
 constexpr std::string_view depth_prefix = "depth_model.";
 
-// The projection of OpenCLIP, transposed. It tells text encoders apart also where it is not used.
+// OpenCLIP's transposed projection. It distinguishes text encoders even if it is not used.
 constexpr std::string_view open_clip_projection = ".transformer.text_projection";
 
 bool is_of_use(std::string_view canonical) {
@@ -29,7 +29,7 @@ bool is_of_use(std::string_view canonical) {
            canonical.ends_with(open_clip_projection) || !ignorable(canonical);
 }
 
-// A canonical name as other programs know it, too: they have that projection under OpenCLIP's name alone.
+// The canonical name, except for that projection, which other programs only know by OpenCLIP's name.
 std::string known_name(std::string name) {
     if (!name.ends_with(open_clip_projection)) return name;
     return name.replace(name.size() - open_clip_projection.size(), open_clip_projection.size(),
@@ -49,7 +49,7 @@ FileKind kind_of(const TensorTable & table, const CanonicalNames & names) {
     for (size_t i = 0; i < table.tensors().size(); i++) {
         StoredTensor tensor = table.tensors()[i];
         tensor.name = names.names[i];
-        // Two spellings of one tensor are what whoever opens the file complains of.
+        // A tensor under two spellings is reported when the file is opened.
         if (!canonical.find(tensor.name)) canonical.add(std::move(tensor));
     }
     return file_kind(canonical);
@@ -65,7 +65,7 @@ Contents::Contents(const Source & source, const Cancellation & cancellation) {
         ModelTensors model = open_source(source, cancellation);
         table_ = model.table;
         collect_metadata();
-        // Where parts contradict each other, what counts is what a model of these parts goes by.
+        // If the metadata of parts conflict, those apply that a model of these parts uses.
         for (const auto & [key, value] : carried_configuration(model)) metadata_[key] = value;
         take_parts(std::move(model));
     }

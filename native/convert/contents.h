@@ -1,4 +1,4 @@
-// What a converted file holds: the tensors of a source that anything reads, and its metadata.
+// The contents of a converted file: the source's tensors that are of use, and its metadata.
 #pragma once
 
 #include <string>
@@ -20,10 +20,10 @@ struct NamedTensor {
     const StoredTensor * stored = nullptr;
 };
 
-// Owns what its tensors point to.
+// Owns the stored tensors that its tensors point to.
 class Contents {
 public:
-    // A file alone keeps the names that it has; parts and folders get the canonical ones. Throws Error.
+    // A single file keeps its tensor names; parts and folders get canonical names. Throws Error.
     Contents(const Source & source, const Cancellation & cancellation);
     Contents(const Contents &) = delete;
     Contents & operator=(const Contents &) = delete;

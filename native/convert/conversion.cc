@@ -17,14 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The file would be gone before it was read.
+// Writing would destroy the source before it is read.
 void refuse_source_as_output(const std::vector<StoredFile> & files, const std::string & output) {
     for (const StoredFile & file : files) {
         std::error_code not_there;
         if (!fs::equivalent(native_path(file.path), native_path(output), not_there)) continue;
-        throw Error(ErrorCode::write, "Expected another file than those that are converted but " + quote(output) +
+        throw Error(ErrorCode::write, "Expected an output file other than the source files but " + quote(output) +
                                           " is " + (file.path == output ? "one of them" : quote(file.path)) +
-                                          ". Give another name");
+                                          ". Pass another name");
     }
 }
 
@@ -36,11 +36,11 @@ void require_room(uint64_t bytes, const ConversionOptions & options) {
     if (unknown || room.available >= bytes) return;
     const std::string needed = std::to_string((bytes + megabyte - 1) / megabyte) + " MB";
     const std::string left = std::to_string(room.available / megabyte) + " MB";
-    throw Error(ErrorCode::write, "Cannot write " + quote(options.output) + ": it takes " + needed +
-                                      ", and its disk has " + left + " left");
+    throw Error(ErrorCode::write, "Cannot write " + quote(options.output) + ": it needs " + needed +
+                                      ", and the disk has " + left + " left");
 }
 
-// As programs for GGUF call it; empty where the source is no model that is known.
+// The architecture for GGUF metadata; empty if the source is not a known model.
 std::string architecture_of(const Source & source, const Cancellation & cancellation) {
     return bind_model(source, {}, cancellation)->family->name;
 }

@@ -1,4 +1,4 @@
-// Writing the weights of any readable source as one GGUF or safetensors file, in other types.
+// Writes the weights of any readable source to one GGUF or safetensors file, in other types.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +14,27 @@
 namespace diffusion {
 
 struct ConversionOptions {
-    std::string output;    // where the file will be in the end; messages name it
-    std::string temporary; // where it is written; left half written where the conversion fails
+    std::string output;    // the final path, for messages
+    std::string temporary; // the path that is written; incomplete if the conversion fails
     TensorFormat format = TensorFormat::gguf;
-    std::string type; // of conversion_types(), or empty for those of the source
+    std::string type; // one of conversion_types(), or empty for the source's types
     std::vector<TypeChoice::Rule> rules;
-    bool keep_convolutions = false; // kernels that no rows of whole blocks make stay in f16
-    Metadata metadata;              // besides that of the source
+    bool keep_convolutions = false; // convolution weights whose rows are not full blocks stay in f16
+    Metadata metadata;              // in addition to the source's
     int threads = 1;
 };
 
 struct ConversionReport {
     int64_t tensors = 0;
     int64_t n_bytes = 0;
-    std::map<std::string, int64_t> types; // tensors of each
+    std::map<std::string, int64_t> types; // number of tensors of each
 };
 
 // Bytes of the source.
 using ConversionProgress = std::function<void(int64_t done, int64_t total)>;
 
-// Throws Error: those of reading, and write, non_finite, model_unsupported, cancelled. Parts of the source need no network that is known.
+// Throws Error: those of reading, and write, non_finite, model_unsupported, cancelled. The source need not be a known
+// network.
 ConversionReport convert(const Source & source, const ConversionOptions & options, const ConversionProgress & progress,
                          const Cancellation & cancellation);
 

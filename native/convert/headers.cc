@@ -11,9 +11,9 @@ namespace diffusion {
 namespace {
 
 constexpr uint32_t gguf_version = 3;
-// Of the layout of ggml's blocks.
+// The version of ggml's block layouts.
 constexpr uint32_t quantization_version = 2;
-// Types of values.
+// GGUF's value types.
 constexpr uint32_t type_u32 = 4, type_i32 = 5, type_string = 8, type_array = 9;
 
 template <typename T> void put(std::string & bytes, T value) {
@@ -29,7 +29,7 @@ std::vector<uint64_t> original_shape(const StoredTensor & stored) {
     return {stored.ne, stored.ne + stored.n_dims};
 }
 
-// What is no UTF-8 gets a sign for that.
+// Invalid UTF-8 becomes the replacement character.
 std::string text_of(const nlohmann::json & value) {
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -97,7 +97,7 @@ std::string gguf_header(const std::vector<PlannedTensor> & tensors, const Metada
 }
 
 std::string safetensors_header(const std::vector<PlannedTensor> & tensors, const Metadata & metadata) {
-    // Put together by hand: the library searches an object that keeps its order for every key.
+    // Composed by hand, because the library's ordered object searches linearly for every key.
     std::string json = "{";
     const auto put_entry = [&](const std::string & key, const nlohmann::json & value) {
         json += (json.size() > 1 ? "," : "") + text_of(key) + ":" + text_of(value);

@@ -1,4 +1,4 @@
-// What stands before the data of a file of tensors.
+// The headers of tensor files.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,20 @@
 
 namespace diffusion {
 
-// A tensor of the file that is being written.
+// A tensor to be written.
 struct PlannedTensor {
     const NamedTensor * tensor;
     Storage storage;
 
-    // Sizes as the format has them, the fastest dimension first.
+    // The shape in the file, fastest dimension first.
     std::vector<uint64_t> shape() const;
     uint64_t bytes() const;
 };
 
-// Each tensor's data begins at a multiple of it.
+// Each tensor's data begins at a multiple of this.
 inline constexpr uint64_t gguf_alignment = 32;
 
-// GGUF version 3, padded up to where the data begins. `architecture` may be empty.
+// GGUF version 3, padded to the beginning of the data. `architecture` may be empty.
 // https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 std::string gguf_header(const std::vector<PlannedTensor> & tensors, const Metadata & metadata,
                         const std::string & architecture);

@@ -43,7 +43,7 @@ void OutputFile::pad(size_t alignment) {
 }
 
 void OutputFile::close() {
-    // What was kept back is written here, and may find no room.
+    // This writes buffered data, so the disk may turn out to be full.
     if (std::fclose(file_.release()) != 0) fail();
 }
 

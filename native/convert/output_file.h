@@ -1,4 +1,4 @@
-// A file that is written from its beginning to its end.
+// A file that is written sequentially.
 #pragma once
 
 #include <cstddef>
@@ -11,13 +11,13 @@ namespace diffusion {
 
 class OutputFile {
 public:
-    // `path` is UTF-8, and what is there is written over; messages call it `name`. Throws Error (write).
+    // `path` is UTF-8; an existing file is overwritten. `name` is used in messages. Throws Error (write).
     OutputFile(const std::string & path, std::string name);
 
     void write(const void * data, size_t bytes);
-    // Zeros up to a multiple of `alignment`.
+    // Writes zeros up to a multiple of `alignment`.
     void pad(size_t alignment);
-    // Comes last: hands everything to the system.
+    // Must be called last: flushes everything to the system.
     void close();
 
     uint64_t size() const { return size_; }

@@ -16,11 +16,12 @@ namespace diffusion {
 
 namespace {
 
-// Numbers that a thread converts at a time: whole blocks of every type, and some tens of milliseconds of the slowest.
+// Numbers that a thread converts at a time: a multiple of every block size, and some tens of milliseconds for the
+// slowest type.
 constexpr int64_t slice = 1 << 17;
 constexpr int slices_per_thread = 2;
 
-// Of f16, which the scales of quantized blocks are, too.
+// The largest f16; the scales of quantized blocks are f16 too.
 constexpr float largest_half = 65504;
 
 bool is_as_stored(const StoredTensor & stored, const NumberType & type) {
@@ -61,11 +62,11 @@ public:
         const std::string where = quote(tensor_.name) + " has " + text.str() + " at index " + std::to_string(wrong);
         if (!std::isfinite(value)) {
             throw Error(ErrorCode::non_finite,
-                        "Expected finite weights, but " + where + ". The file is damaged; get it anew.");
+                        "Expected finite weights, but " + where + ". The file is damaged; download it again.");
         }
-        throw Error(ErrorCode::non_finite, "Expected weights that " + std::string(type_.name) + " can hold, but " +
-                                               where +
-                                               ". Give this tensor the type f32 or bf16 by a tensor type rule.");
+        throw Error(ErrorCode::non_finite, "Expected weights within the range of " + std::string(type_.name) +
+                                               ", but " + where +
+                                               ". Keep this tensor in f32 or bf16 with a tensor type rule.");
     }
 
 private:
@@ -104,7 +105,7 @@ private:
     bool copied_;
     float * values_;
     uint8_t * converted_;
-    std::atomic<int64_t> wrong_ = none; // the first number that cannot be had
+    std::atomic<int64_t> wrong_ = none; // index of the first number out of range
 };
 
 TensorWriter::TensorWriter(int threads)

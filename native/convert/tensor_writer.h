@@ -1,4 +1,4 @@
-// The numbers of tensors, converted on several threads and written in their order, within little memory.
+// Converts the numbers of tensors on several threads and writes them in order, using little memory.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ namespace diffusion {
 
 class TensorWriter {
 public:
-    using Progress = std::function<void(size_t read)>; // bytes of the source, since the last time
+    using Progress = std::function<void(size_t read)>; // bytes of the source since the last call
 
     explicit TensorWriter(int threads);
 
-    // Bytes that are the same in the file stay so. Throws Error (non_finite, write, cancelled).
+    // Copies the bytes if the type stays the same. Throws Error (non_finite, write, cancelled).
     void write(const NamedTensor & tensor, const NumberType & type, OutputFile & file, const Progress & progress,
                const Cancellation & cancellation);
 

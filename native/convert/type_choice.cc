@@ -12,13 +12,13 @@ namespace diffusion {
 
 namespace {
 
-// Rows that kernels are stored in, as ComfyUI-GGUF's tools do.
+// The row length that convolution weights are stored with, as in ComfyUI-GGUF's tools.
 constexpr int64_t kernel_row = 256;
 
-// No pattern is tried on a longer name, which no model has.
+// Longer than any model's names; patterns are not tried on longer ones.
 constexpr size_t longest_name = 512;
 
-// A type with smaller blocks, of as many bits or the next more, for rows that are not whole blocks of the first.
+// For rows that are not full blocks of the first type: a type of smaller blocks with at least as many bits.
 constexpr std::array<std::pair<ggml_type, ggml_type>, 6> smaller_blocks = {{
     {GGML_TYPE_Q2_K, GGML_TYPE_IQ4_NL},
     {GGML_TYPE_Q3_K, GGML_TYPE_IQ4_NL},
@@ -40,7 +40,7 @@ bool is_vector(const StoredTensor & stored) {
     return stored.n_dims < 2 || std::ranges::max(stored.ne) == stored.n_elements();
 }
 
-// Matching with a bound: libstdc++ has a second algorithm for it, which knows no back-references.
+// libstdc++ has a second algorithm with bounded matching time, which does not support back-references.
 std::regex compile(const std::string & pattern) {
     auto flags = std::regex::ECMAScript | std::regex::optimize;
 #ifdef __GLIBCXX__
@@ -50,14 +50,14 @@ std::regex compile(const std::string & pattern) {
         return std::regex(pattern, flags);
     } catch (const std::regex_error & error) {
         throw Error(ErrorCode::invalid_argument,
-                    "Expected a regular expression of ECMAScript without back-references for "
-                    "a tensor type rule but received " +
+                    "Expected an ECMAScript regular expression without back-references for a tensor type rule but "
+                    "received " +
                         quote(pattern) + ": " + error.what());
     }
 }
 
-// Behind the prefix of the network: what comes first and last, and what is told of the timestep.
-bool is_at_an_end_of_unet(std::string_view local) {
+// By the name without the network's prefix: the first and last layers, and the embeddings.
+bool is_outer_unet_layer(std::string_view local) {
     constexpr std::string_view beginnings[] = {"input_blocks.0.",  "out.",        "time_embed.",
                                                "label_emb.",       "zero_convs.", "input_hint_block.",
                                                "middle_block_out."};
@@ -103,10 +103,11 @@ Storage TypeChoice::operator()(const NamedTensor & tensor) const {
 
 bool TypeChoice::format_has(const NumberType & type) const {
     if (format_ == TensorFormat::gguf) return type.ggml != GGML_TYPE_COUNT;
-    return type.block == 1; // all others have a name there
+    return type.block == 1; // safetensors has names for all other types
 }
 
-// The type that a tensor has, where the format knows it; f16 for wide ones of matrices and kernels, and for those of fewer bits.
+// The tensor's own type if the format has it, except that matrices and convolutions of wider types become f16 when
+// converting; otherwise f16 or f32.
 const NumberType & TypeChoice::kept_type(const StoredTensor & stored) const {
     const NumberType & type = *stored.type;
     const bool converted = stored.strided || !stored.scales.empty();
@@ -130,10 +131,10 @@ Storage TypeChoice::quantized(const StoredTensor & stored, const NumberType & ty
     return quantized(stored, number_type(found->second));
 }
 
-// What images suffer from most, for few bytes.
+// Tensors whose quantization harms images most and saves few bytes.
 bool TypeChoice::is_sensitive(const NamedTensor & tensor) const {
     const std::string_view name = tensor.canonical;
-    const auto behind = [&](std::string_view prefix) {
+    const auto without = [&](std::string_view prefix) {
         return name.substr(name.starts_with(prefix) ? prefix.size() : 0);
     };
     switch (kind_) {
@@ -144,8 +145,8 @@ bool TypeChoice::is_sensitive(const NamedTensor & tensor) const {
         default: return true;
     }
     switch (tensor.component) {
-        case ModelPart::unet: return is_at_an_end_of_unet(behind(unet_prefix));
-        case ModelPart::control_net: return is_at_an_end_of_unet(behind(control_prefix));
+        case ModelPart::unet: return is_outer_unet_layer(without(unet_prefix));
+        case ModelPart::control_net: return is_outer_unet_layer(without(control_prefix));
         case ModelPart::text_encoder:
         case ModelPart::text_encoder_2:
             return name.find("embeddings.") != name.npos || name.find("text_projection") != name.npos;

@@ -1,4 +1,4 @@
-// Which type each tensor of a converted file gets: the one that was asked for, where it fits and does not hurt.
+// Chooses the type of each tensor in a converted file: the requested one unless it does not fit or would harm images.
 #pragma once
 
 #include <optional>
@@ -14,30 +14,30 @@ namespace diffusion {
 
 enum class TensorFormat { gguf, safetensors };
 
-// The types that weights are converted to, best first.
+// The types that weights can be converted to, best first.
 const std::vector<std::string> & conversion_types();
 
 // How a tensor is stored.
 struct Storage {
     const NumberType * type = nullptr;
-    // Numbers of a row, where that is not the fastest dimension: then the tensor is a matrix of such rows for the format, and its shape
-    // is in the metadata (`comfy.gguf.orig_shape.NAME`).
+    // Numbers per row, if that is not the fastest dimension: the tensor is then stored as a matrix of such rows, and
+    // its shape as metadata (`comfy.gguf.orig_shape.NAME`).
     int64_t row = 0;
 };
 
 class TypeChoice {
 public:
     struct Rule {
-        std::string pattern; // ECMAScript, found anywhere in a name
+        std::string pattern; // ECMAScript, matches anywhere in a name
         std::string type;
     };
 
-    // `type` and those of `rules` are of conversion_types(); an empty one keeps the type that a tensor has. Throws Error
-    // (invalid_argument) for a pattern that is none.
+    // `type` and those of `rules` are among conversion_types(); empty keeps a tensor's type. Throws Error
+    // (invalid_argument) for an invalid pattern.
     TypeChoice(TensorFormat format, FileKind kind, const std::string & type, const std::vector<Rule> & rules,
                bool keep_convolutions);
 
-    // Throws Error (model_unsupported) for a tensor that the format cannot have in any type.
+    // Throws Error (model_unsupported) for a tensor that the format cannot store in any type.
     Storage operator()(const NamedTensor & tensor) const;
 
 private:

@@ -133,7 +133,7 @@ void test_early_ends() {
     missing.temporary += "/none";
     check_throws("a place that is none", ErrorCode::write, "Cannot write", [&] { convert_file(path, missing); });
 
-    check_throws("its own source", ErrorCode::write, "Expected another file", [&] {
+    check_throws("its own source", ErrorCode::write, "Expected an output file other than the source files", [&] {
         ConversionOptions own = options_for("ended.gguf", "f16");
         own.output = path;
         convert_file(path, own);

@@ -98,7 +98,7 @@ describe('options', () => {
 
 describe('a file is not converted onto itself', { skip: !posix }, () => {
   beforeEach(() => copyFileSync(source, pathOf('model.safetensors')));
-  const expected = { code: 'ERR_WRITE', message: /Expected another file than those that are converted but/ };
+  const expected = { code: 'ERR_WRITE', message: /Expected an output file other than the source files but/ };
 
   it('under its name', () => refuses(pathOf('model.safetensors'), pathOf('model.safetensors'), {}, expected));
 
@@ -200,7 +200,7 @@ describe('sources', () => {
 
   it('with numbers that f16 cannot hold, but bf16 can', async () => {
     writeSafetensors(pathOf('large.safetensors'), poisoned(-1e6));
-    const message = /that f16 can hold, but '.*' has -1e\+06 at index 5. Give this tensor the type f32 or bf16/;
+    const message = /within the range of f16, but '.*' has -1e\+06 at index 5. Keep this tensor in f32 or bf16/;
     await refuses(pathOf('large.safetensors'), pathOf('a.gguf'), { type: 'f16' }, { code: 'ERR_NON_FINITE', message });
     const tensorTypeRules = `^${first().name}$=bf16`;
     const { types } = await convert(pathOf('large.safetensors'), pathOf('a.gguf'), { type: 'f16', tensorTypeRules });
