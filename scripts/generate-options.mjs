@@ -79,16 +79,17 @@ function hiresInterface() {
   );
 }
 
-/** Options as parameters of an image: strings where a row makes one, else what is given. */
+/** Options as parameters of an image. Those of all tasks that are written for the default too are always there. */
 function parametersInterface() {
   const members = Object.entries(ROWS)
-    .filter(([, { metadata }]) => metadata)
-    .map(
-      ([option, { rule, metadata }]) =>
-        `  readonly ${option}?: ${metadata.parameter ? 'string' : rule.type} | undefined;\n`,
-    );
+    .filter(([, { metadata }]) => metadata && metadata.type !== '')
+    .map(([option, { rule, metadata, tasks = TASKS }]) => {
+      const isThere = metadata.always && TASKS.every((task) => tasks.includes(task));
+      const type = metadata.type ?? rule.type;
+      return `  readonly ${option}${isThere ? `: ${type}` : `?: ${type} | undefined`};\n`;
+    });
   const doc =
-    'Options among the parameters, each undefined where it is the default. Sizes are as `1024x768`, a corner as `top, left`.';
+    'Options among the parameters. Those that may be undefined are so for the default. Sizes are as `1024x768`, a corner as `top, left`.';
   return `/** ${doc} */\nexport interface OptionParameters {\n${members.join('')}}\n`;
 }
 

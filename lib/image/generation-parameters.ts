@@ -4,24 +4,18 @@
 export interface GenerationParameters extends OptionParameters {
   readonly prompt: string;
   readonly negativePrompt: string;
-  readonly steps: number;
   /** Name of the sampler. */
   readonly sampler: string;
   /** Name of the schedule; undefined where `sigmas` were given. */
   readonly scheduler?: string | undefined;
   /** The user's own noise levels. */
   readonly sigmas?: readonly number[] | undefined;
-  readonly cfgScale: number;
-  /** Of edited images. */
-  readonly imageCfgScale?: number | undefined;
   /** Above 2^53 - 1 a bigint. */
   readonly seed: number | bigint;
   readonly width: number;
   readonly height: number;
   /** Name of the model's file, without folder and extension. */
   readonly model: string;
-  readonly clipSkip: number;
-  readonly rng: string;
   /** SDXL refiner: the score and that of the negative prompt, `6, 2.5`; undefined where they are the default. */
   readonly aestheticScores?: string | undefined;
   /** Whether the image can be laid beside itself: along both sides (true), side by side or one above the other. */
@@ -36,14 +30,8 @@ export interface GenerationParameters extends OptionParameters {
   readonly controls?: readonly ControlParameters[] | undefined;
   /** Of images that started from an image. */
   readonly strength?: number | undefined;
-  /** Of images that started from one by other rules than the usual. */
-  readonly convention?: string | undefined;
-  /** For images generated in two passes: the size of the second. */
+  /** Of images that were generated in two passes: the size of the second. */
   readonly hires?: { readonly size: string; readonly steps: number; readonly upscaler: string } | undefined;
-  /** Of inpainted images. */
-  readonly maskBlur?: number | undefined;
-  readonly maskedContent?: string | undefined;
-  readonly paddingMaskCrop?: number | undefined;
   /** Name and version of the program. */
   readonly version: string;
 }
@@ -60,9 +48,18 @@ export interface ControlParameters {
 
 // Generated from here on.
 
-/** Options among the parameters, each undefined where it is the default. Sizes are as `1024x768`, a corner as `top, left`. */
+/** Options among the parameters. Those that may be undefined are so for the default. Sizes are as `1024x768`, a corner as `top, left`. */
 export interface OptionParameters {
+  readonly clipSkip: number;
+  readonly convention?: string | undefined;
+  readonly imageCfgScale?: number | undefined;
+  readonly maskBlur?: number | undefined;
+  readonly maskedContent?: string | undefined;
+  readonly paddingMaskCrop?: number | undefined;
+  readonly steps: number;
   readonly eta?: number | undefined;
+  readonly rng: string;
+  readonly cfgScale: number;
   readonly cfgRescale?: number | undefined;
   readonly pagScale?: number | undefined;
   readonly guidanceInterval?: readonly [start: number, end: number] | undefined;

@@ -1,7 +1,8 @@
 // The graph of nodes that ComfyUI writes into its images: what its sampler was given, as far as links lead there plainly.
 
+import type { StatedValues } from '../task/stated.ts';
 import { asObject, type JsonObject, own, scalar, scalarsOf } from './json.ts';
-import type { StatedValues, Statement } from './statement.ts';
+import type { Statement } from './statement.ts';
 
 /** A node of the graph. */
 interface Node {

@@ -2,7 +2,7 @@
 // last line of `key: value` pairs.
 
 import { statedIn } from '../task/parameters.ts';
-import type { StatedValues, Statement } from './statement.ts';
+import type { Statement } from './statement.ts';
 
 /** What the line of the negative prompt begins with. */
 export const NEGATIVE = 'Negative prompt:';
@@ -37,7 +37,7 @@ export function readInfotext(raw: string): Statement {
     raw,
     prompt: fields.Prompt ?? prompt,
     negativePrompt: fields['Negative prompt'] ?? negativePrompt,
-    values: valuesOf(fields, last),
+    values: { ...statedIn(fields, last), model: fields.Model },
     fields,
     warnings: warningsOf(fields),
   };
@@ -108,66 +108,6 @@ function softwareOf({ App: app, Version: version }: Readonly<Record<string, stri
   return /^v?\d/.test(version) ? `Stable Diffusion web UI ${version}` : version;
 }
 
-function valuesOf(fields: Readonly<Record<string, string>>, line: string): StatedValues {
-  const size = pair(fields.Size, 'x');
-  const isOurs = fields.Version?.startsWith('node-diffusion');
-  const [aestheticScore, negativeAestheticScore] = list(fields['Aesthetic scores']) ?? [];
-  return {
-    ...statedIn(fields),
-    steps: fields.Steps,
-    sampler: fields.Sampler,
-    scheduler: fields['Schedule type'] ?? fields.Scheduler,
-    sigmas: list(fields.Sigmas ?? customSigmas(line)),
-    cfgScale: fields['CFG scale'],
-    imageCfgScale: fields['Image CFG scale'],
-    seed: fields.Seed,
-    width: size?.[0],
-    height: size?.[1],
-    model: fields.Model,
-    // Our own images state it where it is not the last layer, whatever the model's default is.
-    clipSkip: fields['Clip skip'] ?? (isOurs ? 1 : undefined),
-    rng: fields.RNG,
-    eta: etaOf(fields),
-    strength: fields['Denoising strength'],
-    tileable: tileableOf(fields),
-    aestheticScore,
-    negativeAestheticScore,
-    hires: hiresOf(fields),
-  };
-}
-
-/**
- * stable-diffusion.cpp writes `inf` for the default of the sampler. Before it had that, it wrote 0, which ancestral samplers took no
- * notice of, and which is the default of those that did.
- */
-function etaOf({ Eta: eta, Version: version }: Readonly<Record<string, string>>): string | undefined {
-  const isDefault = version === 'stable-diffusion.cpp' && (eta === 'inf' || Number(eta) === 0);
-  return isDefault ? undefined : eta;
-}
-
-function tileableOf(fields: Readonly<Record<string, string>>): boolean | 'x' | 'y' | undefined {
-  const is = (key: string) => fields[key]?.toLowerCase() === 'true';
-  if (is('Tiling') || (is('Tile X') && is('Tile Y'))) return true;
-  return is('Tile X') ? 'x' : is('Tile Y') ? 'y' : undefined;
-}
-
-/** The web UI states the upscaler under `Hires upscaler`, stable-diffusion.cpp where the web UI states the scale. */
-function hiresOf(fields: Readonly<Record<string, string>>): StatedValues['hires'] {
-  const upscale = fields['Hires upscale'];
-  const scale = Number.isFinite(Number(upscale)) ? upscale : fields['Hires scale'];
-  const upscaler = fields['Hires upscaler'] ?? (scale === upscale ? undefined : upscale);
-  if (upscaler === undefined) return undefined;
-  const [width, height] = pair(fields['Hires resize'], 'x') ?? [];
-  const sides = Number(width) > 0 && Number(height) > 0 ? { width, height } : { scale };
-  const steps = Number(fields['Hires steps']) > 0 ? fields['Hires steps'] : undefined;
-  return { ...sides, steps, upscaler };
-}
-
-/** The user's levels in stable-diffusion.cpp's text, which is not quoted. */
-function customSigmas(line: string): string | undefined {
-  return /, Custom Sigmas: \[([\d., ]*)\]/.exec(line)?.[1];
-}
-
 function warningsOf(fields: Readonly<Record<string, string>>): string[] {
   const others = Object.keys(fields).filter((key) => NOT_FOLLOWED.test(key));
   const { Loras: loras, Embeddings: embeddings } = fields;
@@ -176,13 +116,4 @@ function warningsOf(fields: Readonly<Record<string, string>>): string[] {
     ...(loras ? [`The image was generated with LoRAs whose files must be given again: ${loras}`] : []),
     ...(embeddings ? [`The image was generated with embeddings whose files must be given again: ${embeddings}`] : []),
   ];
-}
-
-function list(text: string | undefined): string[] | undefined {
-  return text?.split(',').map((part) => part.trim());
-}
-
-function pair(text: string | undefined, separator: string): readonly [string, string] | undefined {
-  const parts = text?.split(separator).map((part) => part.trim());
-  return parts?.length === 2 ? (parts as unknown as readonly [string, string]) : undefined;
 }

@@ -1,12 +1,8 @@
 // Generation parameters as text, in the form that AUTOMATIC1111's web UI writes into images and that other tools read.
 
 import type { ControlParameters, GenerationParameters } from '../image/generation-parameters.ts';
-import { toMetadataName } from '../sampler/names.ts';
-import { parameterTexts } from '../task/parameters.ts';
+import { fieldsOf } from '../task/parameters.ts';
 import { NEGATIVE, readPrompts } from './infotext.ts';
-
-/** Random generators as the web UI names them: `NV` computes on the CPU what a GPU gives. */
-const RNG_LABELS: Readonly<Record<string, string>> = { cuda: 'NV', cpu: 'CPU' };
 
 /**
  * Writes parameters: the prompt, a line `Negative prompt: ...` if there is one, and a line of `key: value` pairs. Prompts that this
@@ -16,7 +12,7 @@ export function formatParameters(p: GenerationParameters): string {
   const prompts = p.negativePrompt ? `${p.prompt}\n${NEGATIVE} ${p.negativePrompt}` : p.prompt;
   const read = readPrompts(prompts.split('\n'));
   const settings = settingsOf(p).filter(([, value]) => value !== undefined);
-  const pairs = settings.map(([key, value]) => `${key}: ${quote(String(value))}`);
+  const pairs = settings.map(([key, value]) => `${key}: ${quote(value as string)}`);
   for (const [key, text, same] of [
     ['Prompt', p.prompt, read.prompt === p.prompt],
     ['Negative prompt', p.negativePrompt, read.negativePrompt === p.negativePrompt],
@@ -26,38 +22,29 @@ export function formatParameters(p: GenerationParameters): string {
   return `${prompts}\n${pairs.join(', ')}`.trim();
 }
 
-function settingsOf(p: GenerationParameters): [key: string, value: string | number | bigint | undefined][] {
-  return [
-    ['Steps', p.steps],
-    ['Sampler', toMetadataName.sampler(p.sampler)],
-    ['Schedule type', p.scheduler && toMetadataName.scheduler(p.scheduler)],
-    ['Sigmas', p.sigmas?.join(', ')],
-    ['CFG scale', p.cfgScale],
-    ['Image CFG scale', p.imageCfgScale],
-    ['Seed', p.seed],
-    ['Size', `${p.width}x${p.height}`],
+/** The keys that come first, in the order of A1111. The others follow in the order of the options. */
+const FIRST = [
+  ...['Steps', 'Sampler', 'Schedule type', 'Sigmas', 'CFG scale', 'Image CFG scale', 'Seed', 'Size', 'Model'],
+  ...['Clip skip', 'Loras'],
+];
+/** Those that come last. */
+const LAST = ['RNG', 'Version'];
+
+function settingsOf(p: GenerationParameters): [key: string, value: string | undefined][] {
+  const options = new Map(fieldsOf(p));
+  const all = new Map([
+    ...options,
     ['Model', p.model],
-    // A1111 writes the clip skip only where it is not the last layer, and so do its readers expect it.
-    ['Clip skip', p.clipSkip === 1 ? undefined : p.clipSkip],
     ['Loras', p.loras?.map(describeLora).join(', ')],
-    ...(p.controls ?? []).map((control, i): [string, string] => [`ControlNet ${i}`, describeControl(control)]),
-    ['Denoising strength', p.strength],
-    ['Convention', p.convention],
-    ['Hires resize', p.hires?.size],
-    ['Hires steps', p.hires?.steps],
-    ['Hires upscaler', p.hires?.upscaler],
-    ['Mask blur', p.maskBlur || undefined],
-    ['Masked content', p.maskedContent],
-    ['Inpaint area', p.paddingMaskCrop === undefined ? undefined : 'Only masked'],
-    ['Masked area padding', p.paddingMaskCrop],
-    ['Embeddings', p.embeddings?.map(({ token, path }) => `${token} (${fileName(path)})`).join('; ')],
-    ...parameterTexts(p),
-    ['Aesthetic scores', p.aestheticScores],
-    ['Tiling', p.tileable === true ? 'True' : undefined],
-    ['Tile X', p.tileable === 'x' ? 'True' : undefined],
-    ['Tile Y', p.tileable === 'y' ? 'True' : undefined],
-    ['RNG', RNG_LABELS[p.rng] ?? p.rng],
     ['Version', p.version],
+  ]);
+  const inOrder = (keys: readonly string[]) => keys.map((key): [string, string | undefined] => [key, all.get(key)]);
+  return [
+    ...inOrder(FIRST),
+    ...(p.controls ?? []).map((control, i): [string, string] => [`ControlNet ${i}`, describeControl(control)]),
+    ...[...options].filter(([key]) => !FIRST.includes(key) && !LAST.includes(key)),
+    ['Embeddings', p.embeddings?.map(({ token, path }) => `${token} (${fileName(path)})`).join('; ')],
+    ...inOrder(LAST),
   ];
 }
 

@@ -1,8 +1,9 @@
 // Generation parameters that programs write as a flat JSON object: SwarmUI, Fooocus, InvokeAI, NovelAI and others of their kind.
 
+import type { StatedValues } from '../task/stated.ts';
 import { comfySampler } from './comfyui.ts';
 import { asObject, type JsonObject, own, scalar, scalarsOf } from './json.ts';
-import type { StatedValues, Statement } from './statement.ts';
+import type { Statement } from './statement.ts';
 
 /** What a program states, besides what is the same for all of them. */
 interface Reading {

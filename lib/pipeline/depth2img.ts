@@ -8,7 +8,7 @@ import { toGray } from '../image/pixels.ts';
 import type { CheckedOptions } from '../task/check.ts';
 import type { ModelLimits } from '../task/task.ts';
 import type { Task } from './generation.ts';
-import { imageParameters, readSized } from './img2img.ts';
+import { readSized } from './img2img.ts';
 import { fromImage, withConcatChannels } from './initial-latents.ts';
 import { encodeImage } from './latents.ts';
 
@@ -37,7 +37,6 @@ export async function depth2img(
       const cells = await depthOfLatent(nearness as Nearness, original, placement, limits.vaeScaleFactor);
       return withConcatChannels(fromImage(await encodeImage(networks, image), strength, convention), cells);
     },
-    parameters: imageParameters(options),
   };
 }
 

@@ -17,6 +17,5 @@ export async function edit(options: CheckedOptions<'edit'>, limits: ModelLimits)
   return {
     size,
     initialLatents: async (networks) => withConcatChannels(fromNoise, meanLatent(await encodeImage(networks, image))),
-    parameters: { imageCfgScale: options.imageCfgScale },
   };
 }

@@ -5,7 +5,7 @@ import { type Control, openControls, type View } from '../control/controls.ts';
 import { linear } from '../core/arrays.ts';
 import { PACKAGE_VERSION } from '../core/version.ts';
 import type { Family } from '../family/index.ts';
-import type { ControlParameters, GenerationParameters } from '../image/generation-parameters.ts';
+import type { ControlParameters, GenerationParameters, OptionParameters } from '../image/generation-parameters.ts';
 import type { Pixels } from '../image/pixels.ts';
 import type { Size } from '../image/resize.ts';
 import { RgbImage, toRgbBytes } from '../image/rgb-image.ts';
@@ -13,13 +13,11 @@ import { withholdContents } from '../lora/withhold.ts';
 import { formatParameters } from '../metadata/parameters.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
-import { seedAfter } from '../rng/seed.ts';
 import type { SamplerStep } from '../sampler/index.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
-import type { CheckedHires } from '../task/hires-rows.ts';
+import type { CheckedHires } from '../task/hires-upscalers.ts';
 import { parametersOf as optionParameters } from '../task/parameters.ts';
 import type { GenerationResult, GenerationStep, Timings } from '../task/result.ts';
-import { SDXL_ROWS } from '../task/sdxl-rows.ts';
 import { encodePrompts } from './conditioning.ts';
 import { enlargeLatents, fromLatents, secondOptions, secondSteps } from './hires.ts';
 import type { MakeInitialLatents } from './initial-latents.ts';
@@ -226,25 +224,12 @@ function parametersOf(
   model: PipelineModel,
   index: number,
 ): GenerationParameters {
-  const { prompt, negativePrompt, steps, cfgScale, clipSkip, rng, scheduler, tileable } = options;
+  const { prompt, negativePrompt } = options;
   return {
-    ...{ prompt: prompt.raw, negativePrompt: negativePrompt.raw, steps, cfgScale, clipSkip, rng },
-    ...optionParameters(options),
-    tileable: tileable === 'xy' ? true : tileable,
-    aestheticScores: scoresOf(options),
+    ...{ prompt: prompt.raw, negativePrompt: negativePrompt.raw },
+    ...(optionParameters(options, index) as OptionParameters & Omit<GenerationParameters, keyof OptionParameters>),
     ...task.size,
-    ...task.parameters,
-    sampler: options.sampler.samplerName,
-    ...(typeof scheduler === 'string' ? { scheduler } : { sigmas: [...scheduler] }),
-    seed: seedAfter(options.seed, index),
     model: model.name,
     version: `node-diffusion ${PACKAGE_VERSION}`,
   };
-}
-
-/** Both scores of SDXL's refiner, unless they are the defaults. */
-function scoresOf({ aestheticScore, negativeAestheticScore }: CheckedGenerationOptions): string | undefined {
-  const { aestheticScore: score, negativeAestheticScore: negative } = SDXL_ROWS;
-  const areDefaults = score.rule.isDefault(aestheticScore) && negative.rule.isDefault(negativeAestheticScore);
-  return areDefaults ? undefined : `${aestheticScore}, ${negativeAestheticScore}`;
 }

@@ -1,9 +1,7 @@
 // The second pass of an image ("hires fix"): the result of the first is enlarged, noised again and denoised.
 
-import { basename } from 'node:path';
 import { concat } from '../core/arrays.ts';
 import { warn } from '../core/warnings.ts';
-import type { GenerationParameters } from '../image/generation-parameters.ts';
 import { MAX_IMAGE_PIXELS } from '../image/limits.ts';
 import type { Pixels } from '../image/pixels.ts';
 import { lanczos3 } from '../image/resample.ts';
@@ -11,8 +9,7 @@ import { place, resize, type Size } from '../image/resize.ts';
 import { toRgbBytes } from '../image/rgb-image.ts';
 import type { Networks, Shape } from '../native/networks.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
-import type { CheckedHires } from '../task/hires-rows.ts';
-import { hiresLabel } from '../task/hires-upscalers.ts';
+import type { CheckedHires } from '../task/hires-upscalers.ts';
 import { loadUpscaler, type Upscaler } from '../upscaler/upscaler.ts';
 import type { MakeInitialLatents } from './initial-latents.ts';
 import { type Interpolation, interpolate } from './interpolate.ts';
@@ -114,18 +111,4 @@ export function secondSteps(
 /** The options of the second pass: a schedule whose last steps are those of the pass. */
 export function secondOptions(options: CheckedGenerationOptions, hires: CheckedHires): CheckedGenerationOptions {
   return { ...options, steps: Math.floor(hires.steps / hires.denoisingStrength) };
-}
-
-/** The generation parameters of the second pass, in the terms of AUTOMATIC1111's web UI. */
-export function hiresParameters({
-  size,
-  steps,
-  denoisingStrength,
-  upscaler,
-}: CheckedHires): Partial<GenerationParameters> {
-  const name = typeof upscaler === 'string' ? (hiresLabel(upscaler) ?? basename(upscaler)) : upscaler.info.architecture;
-  return {
-    strength: denoisingStrength,
-    hires: { size: `${size.width}x${size.height}`, steps, upscaler: name },
-  };
 }

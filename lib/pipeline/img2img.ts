@@ -1,12 +1,10 @@
 // Image to image.
 
-import type { GenerationParameters } from '../image/generation-parameters.ts';
 import { readImage } from '../image/input.ts';
 import { type Pixels, toRgb } from '../image/pixels.ts';
 import { lanczos3 } from '../image/resample.ts';
 import { type Placement, place, resize, type Size } from '../image/resize.ts';
 import { type CheckedOptions, sizeOf } from '../task/check.ts';
-import { DEFAULT_CONVENTION } from '../task/image-rows.ts';
 import type { ModelLimits } from '../task/task.ts';
 import type { Task } from './generation.ts';
 import { fromImage } from './initial-latents.ts';
@@ -28,13 +26,7 @@ export async function img2img(options: CheckedOptions<'img2img'>, limits: ModelL
       if (seesMask(networks.info)) return concatWholeMask(networks, size, { posterior, strength, convention });
       return fromImage(posterior, strength, convention);
     },
-    parameters: imageParameters(options),
   };
-}
-
-/** Generation parameters of every call that regenerates an image. */
-export function imageParameters({ strength, convention }: CheckedOptions<'img2img'>): Partial<GenerationParameters> {
-  return { strength, convention: convention === DEFAULT_CONVENTION ? undefined : convention };
 }
 
 /** An image at the generated size, how it was resized, and the original. */

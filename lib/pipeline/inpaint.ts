@@ -11,7 +11,6 @@ import type { Networks } from '../native/networks.ts';
 import { type CheckedOptions, sizeOf } from '../task/check.ts';
 import type { ModelLimits } from '../task/task.ts';
 import type { Task } from './generation.ts';
-import { imageParameters } from './img2img.ts';
 import { concatMaskedImage, fromMaskedImage, type MakeInitialLatents } from './initial-latents.ts';
 import { encodeImage, encodePlanes } from './latents.ts';
 import { seesMask } from './whole-mask.ts';
@@ -40,7 +39,7 @@ interface Scene {
  * @throws DiffusionError, RangeError as {@link readImage} and {@link sizeOf}; RangeError for an empty mask.
  */
 export async function inpaint(options: CheckedOptions<'inpaint'>, limits: ModelLimits): Promise<Task> {
-  const { maskBlur, maskedContent, paddingMaskCrop } = options;
+  const { maskBlur, paddingMaskCrop } = options;
   const [image, gray] = await Promise.all([
     readImage(options.image, 'image', options.maxPixels).then(toRgb),
     readImage(options.mask, 'mask', options.maxPixels).then(toGray),
@@ -55,7 +54,6 @@ export async function inpaint(options: CheckedOptions<'inpaint'>, limits: ModelL
     initialLatents: (networks) => maskedInitialLatents(networks, options, scene, cells),
     finish: scene.finish,
     ...(scene.part ? { part: scene.part } : {}),
-    parameters: { ...imageParameters(options), maskBlur, maskedContent, paddingMaskCrop },
   };
 }
 

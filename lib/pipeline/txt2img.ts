@@ -2,7 +2,7 @@
 
 import type { CheckedOptions } from '../task/check.ts';
 import type { Task } from './generation.ts';
-import { checkHiresUpscaler, hiresParameters } from './hires.ts';
+import { checkHiresUpscaler } from './hires.ts';
 import { fromNoise } from './initial-latents.ts';
 import { concatWholeMask, seesMask } from './whole-mask.ts';
 
@@ -13,6 +13,6 @@ export async function txt2img({ width, height, hires }: CheckedOptions<'txt2img'
   return {
     size,
     initialLatents: async (networks) => (seesMask(networks.info) ? concatWholeMask(networks, size) : fromNoise),
-    ...(hires && { hires, parameters: hiresParameters(hires) }),
+    ...(hires && { hires }),
   };
 }

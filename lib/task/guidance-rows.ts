@@ -16,6 +16,7 @@ export const GUIDANCE_ROWS = {
       { kind: 'number' },
     ),
     flag: { name: 'cfg-scale', topic: 'guidance', common: true, description: 'guidance scale (default: 7)' },
+    metadata: { key: 'CFG scale', always: true },
   }),
   cfgRescale: row({
     doc: `

@@ -4,20 +4,12 @@ import { type ArgumentError, argumentError } from '../core/errors.ts';
 import type { Size } from '../image/resize.ts';
 import { isArray, OptionCheck } from '../options/check.ts';
 import { Upscaler } from '../upscaler/upscaler.ts';
-import { findHiresUpscaler, HIRES_UPSCALERS, type HiresUpscaler } from './hires-upscalers.ts';
+import { HIRES_METADATA } from './hires-metadata.ts';
+import { type CheckedHires, findHiresUpscaler, HIRES_UPSCALERS, type HiresUpscaler } from './hires-upscalers.ts';
 import type { HiresOptions } from './options.ts';
 import { type Checking, number, type Rule, row, rule, ruleByModel } from './row.ts';
 import { checkPixels, checkSide } from './sides.ts';
 import type { ModelLimits } from './task.ts';
-
-/** The options with every default filled in, known to be right. */
-export interface CheckedHires {
-  readonly size: Size;
-  readonly steps: number;
-  readonly denoisingStrength: number;
-  /** Name, or path with a point or a slash in it. */
-  readonly upscaler: string | Upscaler;
-}
 
 const MAX_STEPS = 1000;
 
@@ -94,6 +86,7 @@ export const HIRES_ROWS = {
     }),
     tasks: ['txt2img'],
     flag: { name: 'hires', topic: 'hires', description: 'enlarge the image and generate its detail' },
+    metadata: HIRES_METADATA,
   }),
 };
 

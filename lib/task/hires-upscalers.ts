@@ -1,4 +1,16 @@
-// What enlarges between two passes without a file of its own.
+// A second pass, and what enlarges the image for it.
+
+import type { Size } from '../image/resize.ts';
+import type { Upscaler } from '../upscaler/upscaler.ts';
+
+/** The checked options of a second pass, with all defaults. */
+export interface CheckedHires {
+  readonly size: Size;
+  readonly steps: number;
+  readonly denoisingStrength: number;
+  /** Name, or path with a point or a slash in it. */
+  readonly upscaler: string | Upscaler;
+}
 
 /** Upscalers that need no file. */
 export type HiresUpscaler = 'latent' | 'latent-nearest' | 'latent-bicubic' | 'lanczos';

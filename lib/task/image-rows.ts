@@ -49,6 +49,7 @@ export const IMAGE_ROWS = {
       common: true,
       description: 'how much is regenerated, 0 to 1 (default: 0.75)',
     },
+    metadata: { key: 'Denoising strength', always: true, type: '', parameters: (strength) => ({ strength }) },
   }),
   convention: row({
     doc: `
@@ -65,6 +66,7 @@ export const IMAGE_ROWS = {
       topic: 'image',
       description: 'whose rules say what a seed and a strength give (default: webui)',
     },
+    metadata: { key: 'Convention', type: 'string' },
   }),
   resizeMode: row({
     doc: `
@@ -103,6 +105,7 @@ export const IMAGE_ROWS = {
       common: true,
       description: 'guidance scale of the image (default: 1.5)',
     },
+    metadata: { key: 'Image CFG scale', always: true },
   }),
   depth: row({
     doc: `
@@ -144,6 +147,7 @@ export const IMAGE_ROWS = {
       common: true,
       description: 'softness of its edge in pixels (default: 0)',
     },
+    metadata: { key: 'Mask blur' },
   }),
   invertMask: row({
     doc: 'Whether black is regenerated and white stays. Default false.',
@@ -162,6 +166,7 @@ export const IMAGE_ROWS = {
       topic: 'image',
       description: 'what the masked part starts from (default: original)',
     },
+    metadata: { key: 'Masked content', always: true, type: 'string' },
   }),
   paddingMaskCrop: row({
     doc: `
@@ -174,6 +179,13 @@ export const IMAGE_ROWS = {
       name: 'padding-mask-crop',
       topic: 'image',
       description: 'generate the masked region alone, at the full size, with that many pixels around it',
+    },
+    metadata: {
+      key: 'Masked area padding',
+      write: ({ paddingMaskCrop: padding }) => ({
+        'Inpaint area': padding === undefined ? undefined : 'Only masked',
+        'Masked area padding': padding === undefined ? undefined : String(padding),
+      }),
     },
   }),
 };

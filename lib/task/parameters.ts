@@ -1,56 +1,72 @@
-// The options that are parameters of an image by their rows: written where they are not the default, and read back.
+// The options that are parameters of an image by their rows: as parameters, as fields of a text, and as options again.
 
 import { toNumber } from '../core/values.ts';
-import type { OptionParameters } from '../image/generation-parameters.ts';
+import type { GenerationParameters } from '../image/generation-parameters.ts';
 import type { CheckedGenerationOptions } from './check.ts';
-import type { FlagKind } from './row.ts';
-import { type OptionName, ROW_LIST } from './rows.ts';
+import type { FlagKind, MetadataColumn, Rule } from './row.ts';
+import { ROW_LIST } from './rows.ts';
+import { type Fields, listOf, pairOf, type StatedValues } from './stated.ts';
+import { TASKS } from './task.ts';
 
-/** The parameters of a call. */
-export function parametersOf(options: CheckedGenerationOptions): OptionParameters {
-  const checked = options as Readonly<Partial<Record<OptionName, unknown>>>;
-  const parameters = ROW_LIST.flatMap(([name, { rule, metadata }]) => {
-    if (!metadata) return [];
-    const { parameter = (value: unknown) => value } = metadata;
-    return [[name, rule.isDefault(checked[name]) ? undefined : parameter(checked[name])]];
+interface Column extends MetadataColumn<unknown> {
+  readonly name: string;
+  readonly rule: Rule<unknown, unknown>;
+  /** Whether txt2img has the option. */
+  readonly isOfText: boolean;
+}
+
+const COLUMNS: readonly Column[] = ROW_LIST.flatMap(([name, { rule, metadata, tasks = TASKS }]) =>
+  metadata ? [{ ...metadata, name, rule, isOfText: tasks.includes('txt2img') }] : [],
+);
+
+/** The parameters of an image of a call. @param index of the image in the batch. */
+export function parametersOf(checked: CheckedGenerationOptions, index: number): Partial<GenerationParameters> {
+  const options = checked as Readonly<Record<string, unknown>>;
+  const parameters = COLUMNS.map(({ name, rule, always, parameters }) => {
+    const value = options[name];
+    if (value === undefined || (!always && rule.isDefault(value))) return {};
+    return parameters ? parameters(value as NonNullable<unknown>, { index, options }) : { [name]: value };
   });
-  return Object.fromEntries(parameters);
+  return Object.assign({}, ...parameters);
 }
 
 /** What is written of them: keys and texts. */
-export function parameterTexts(parameters: OptionParameters): [key: string, text: string | undefined][] {
-  const values = parameters as Readonly<Partial<Record<OptionName, unknown>>>;
-  return ROW_LIST.flatMap(([name, { metadata }]): [string, string | undefined][] => {
-    if (!metadata) return [];
-    const value = values[name];
-    return [[metadata.key, Array.isArray(value) ? value.join(', ') : value === undefined ? undefined : String(value)]];
-  });
+export function fieldsOf(parameters: GenerationParameters): [key: string, text: string | undefined][] {
+  const values = parameters as unknown as Readonly<Record<string, unknown>>;
+  return COLUMNS.flatMap(({ name, key, write }) =>
+    Object.entries(write?.(parameters) ?? { [key]: textOf(values[name]) }),
+  );
 }
 
-/** What the fields of a text state of them: texts, and lists and pairs of texts. */
-export function statedIn(fields: Readonly<Record<string, string>>): Partial<Record<OptionName, unknown>> {
-  const stated = ROW_LIST.flatMap(([name, { rule, metadata }]) =>
-    metadata ? [[name, partsOf(fields[metadata.key], rule.kind)]] : [],
+/** What the fields of a text state. @param line in which they are. */
+export function statedIn(fields: Fields, line: string): StatedValues {
+  const stated = COLUMNS.map(({ name, key, rule, read }) =>
+    read ? read(fields, line) : { [name]: partsOf(fields[key], rule.kind) },
   );
-  return Object.fromEntries(stated);
+  return Object.assign({}, ...stated);
 }
 
-/** What is stated of them as options, whose values are not checked yet. */
-export function optionsStated(stated: Readonly<Partial<Record<OptionName, unknown>>>): Record<string, unknown> {
-  return Object.fromEntries(
-    ROW_LIST.filter(([, { metadata }]) => metadata).map(([name]) => [name, read(stated[name])]),
+/** What is stated as options of txt2img, whose values are not checked yet. */
+export function optionsStated(stated: StatedValues, warnings: string[]): Record<string, unknown> {
+  const options = COLUMNS.filter(({ isOfText }) => isOfText).map(
+    ({ name, options }) => options?.(stated, warnings) ?? { [name]: numbersOf(stated[name]) },
   );
+  return Object.assign({}, ...options);
+}
+
+function textOf(value: unknown): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value === undefined ? undefined : String(value);
 }
 
 function partsOf(text: string | undefined, kind: FlagKind): unknown {
-  const parts = text?.split(kind === 'size' ? 'x' : ',').map((part) => part.trim());
-  if (kind === 'numbers') return parts;
+  if (kind === 'numbers') return listOf(text);
   if (kind !== 'size' && kind !== 'corner') return text;
-  if (parts?.length !== 2) return undefined;
-  return kind === 'size' ? { width: parts[0], height: parts[1] } : { top: parts[0], left: parts[1] };
+  const [first, second] = pairOf(text, kind === 'size' ? 'x' : ',') ?? [];
+  if (first === undefined) return undefined;
+  return kind === 'size' ? { width: first, height: second } : { top: first, left: second };
 }
 
-function read(stated: unknown): unknown {
+function numbersOf(stated: unknown): unknown {
   if (Array.isArray(stated)) return stated.map(toNumber);
   if (typeof stated !== 'object' || stated === null) return toNumber(stated) ?? undefined;
   return Object.fromEntries(Object.entries(stated).map(([key, value]) => [key, toNumber(value) ?? undefined]));

@@ -48,6 +48,16 @@ export const PROMPT_ROWS = {
       topic: 'prompt',
       description: 'layer of the text encoder counted from the last (default: that of the model)',
     },
+    metadata: {
+      key: 'Clip skip',
+      always: true,
+      // A1111 writes it only if it is not the last layer, and its readers expect that.
+      write: ({ clipSkip }) => ({ 'Clip skip': clipSkip === 1 ? undefined : String(clipSkip) }),
+      // So do this package's own images, whatever the default of the model is.
+      read: ({ 'Clip skip': stated, Version: version }) => ({
+        clipSkip: stated ?? (version?.startsWith('node-diffusion') ? 1 : undefined),
+      }),
+    },
   }),
 };
 

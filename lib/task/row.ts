@@ -1,11 +1,13 @@
 // What a row of an option says: its rule, its text, its flag, its metadata, and which tasks and models have it.
 
 import type { Family } from '../family/index.ts';
+import type { GenerationParameters } from '../image/generation-parameters.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { NumberRule, OptionCheck } from '../options/check.ts';
 import type { SchedulerName } from '../schedule/index.ts';
 import type { AskedSampler } from './method.ts';
 import type { CheckedPrompt } from './prompt.ts';
+import type { Fields, StatedValues } from './stated.ts';
 import type { ModelLimits, TaskName } from './task.ts';
 
 /** Checked options that the rules of others depend on. */
@@ -82,12 +84,32 @@ export interface FlagColumn {
   readonly also?: readonly ('upscale' | 'depth')[];
 }
 
-/** How an option stands among the parameters of an image, where it is not the default. */
+/** An image of a call. */
+export interface ImageOfCall {
+  /** In the batch, from 0. */
+  readonly index: number;
+  /** All checked options. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * How an option becomes parameters of an image, text in its file, and an option again. Without functions the parameter is the checked
+ * value under the option's name, undefined for the default, and text and numbers follow from the kind of the rule.
+ */
 export interface MetadataColumn<Checked> {
-  /** What it is called in the text: A1111's word, where it has one. */
+  /** Its key in the text: A1111's word, if it has one. */
   readonly key: string;
-  /** Its parameter, where that is not the checked value; what is written and read back follows from the kind of its rule. */
-  readonly parameter?: (checked: NonNullable<Checked>) => string;
+  /** Whether the parameter is there for the default too. */
+  readonly always?: true;
+  /** The type of its parameter, if that is not the type of the rule; `''` if it is declared by hand, with `parameters`. */
+  readonly type?: string;
+  readonly parameters?: (checked: NonNullable<Checked>, image: ImageOfCall) => Partial<GenerationParameters>;
+  /** Text by key. */
+  readonly write?: (parameters: GenerationParameters) => Readonly<Record<string, string | undefined>>;
+  /** @param line the whole line of the fields. */
+  readonly read?: (fields: Fields, line: string) => StatedValues;
+  /** Options of txt2img. Their values are checked afterwards. */
+  readonly options?: (stated: StatedValues, warnings: string[]) => Record<string, unknown>;
 }
 
 /** What of a model decides whether it reads an option. */

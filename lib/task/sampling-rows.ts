@@ -2,14 +2,17 @@
 
 import { randomInt } from 'node:crypto';
 import { describe } from '../core/errors.ts';
+import { toNumber, toNumbers } from '../core/values.ts';
 import type { NativeTileable } from '../native/contract.ts';
 import { RNG_NAMES, type RngName } from '../rng/index.ts';
-import { asSeed, SEEDS } from '../rng/seed.ts';
+import { asSeed, readSeed, SEEDS, seedAfter } from '../rng/seed.ts';
 import { SAMPLER_NAMES, type Sampler, type SamplerName } from '../sampler/index.ts';
 import { SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
 import { type AskedSampler, checkSampler, checkScheduler, type OtherName } from './method.ts';
+import { etaOf, SAMPLER_METADATA, SCHEDULER_METADATA } from './method-metadata.ts';
 import { type Checking, number, oneOf, optionalNumber, type Rule, row, rule, ruleByModel } from './row.ts';
 import { checkSide } from './sides.ts';
+import { type Fields, nameOf, pairOf, type StatedValues } from './stated.ts';
 import type { ModelLimits } from './task.ts';
 
 const MAX_STEPS = 1000;
@@ -29,6 +32,18 @@ export const SAMPLING_ROWS = {
       common: true,
       description: 'width in pixels, a multiple of 8',
     },
+    metadata: {
+      key: 'Size',
+      type: '',
+      // The task knows the size of the image; the options may leave it out.
+      parameters: () => ({}),
+      write: ({ width, height }) => ({ Size: `${width}x${height}` }),
+      read: (fields) => {
+        const [width, height] = pairOf(fields.Size, 'x') ?? [];
+        return { width, height };
+      },
+      options: ({ width, height }) => toNumbers({ width, height }),
+    },
   }),
   height: row({
     doc: 'Height in pixels; otherwise as `width`.',
@@ -45,6 +60,7 @@ export const SAMPLING_ROWS = {
     doc: 'Sampling steps, 1 to 1000. Default 20. Custom sigmas bring their own number.',
     rule: ruleByModel<number, number>('number', checkSteps, { kind: 'number' }),
     flag: { name: 'steps', topic: 'sampling', common: true, description: 'sampling steps (default: 20)' },
+    metadata: { key: 'Steps', always: true },
   }),
   seed: row({
     doc: `
@@ -57,6 +73,12 @@ export const SAMPLING_ROWS = {
       topic: 'sampling',
       common: true,
       description: 'seed of the noise (default: -1, a random one)',
+    },
+    metadata: {
+      key: 'Seed',
+      type: '',
+      parameters: (seed, { index }) => ({ seed: seedAfter(seed, index) }),
+      options: ({ seed }) => ({ seed: statedSeed(seed) }),
     },
   }),
   sampler: row({
@@ -75,6 +97,7 @@ export const SAMPLING_ROWS = {
       common: true,
       description: 'sampler (default: euler_a)',
     },
+    metadata: SAMPLER_METADATA,
   }),
   scheduler: row({
     doc: `
@@ -95,6 +118,7 @@ export const SAMPLING_ROWS = {
         description: 'noise levels instead of a schedule: "14.6,7.8,3.5,0"',
       },
     ],
+    metadata: SCHEDULER_METADATA,
   }),
   eta: row({
     doc: 'Share of noise that a stochastic sampler puts back after each step, 0 to 1. Default: that of its method.',
@@ -104,7 +128,7 @@ export const SAMPLING_ROWS = {
       topic: 'sampling',
       description: 'share of noise that a stochastic sampler puts back, 0 to 1',
     },
-    metadata: { key: 'Eta' },
+    metadata: { key: 'Eta', read: (fields) => ({ eta: etaOf(fields) }) },
   }),
   rng: row({
     doc: 'Which generator of torch the noise reproduces: that of a GPU (`cuda`, default) or of the CPU (`cpu`).',
@@ -113,6 +137,13 @@ export const SAMPLING_ROWS = {
       name: 'rng',
       topic: 'sampling',
       description: 'generator that the noise reproduces (default: cuda)',
+    },
+    metadata: {
+      key: 'RNG',
+      always: true,
+      type: 'string',
+      write: ({ rng }) => ({ RNG: RNG_LABELS[rng] ?? rng }),
+      options: ({ rng }, warnings) => ({ rng: statedRng(rng, warnings) }),
     },
   }),
   tileable: row({
@@ -146,12 +177,50 @@ export const SAMPLING_ROWS = {
         description: 'the same, one above the other only',
       },
     ],
+    metadata: {
+      key: 'Tiling',
+      type: '',
+      parameters: (axes) => ({ tileable: axes === 'xy' ? true : axes }),
+      write: ({ tileable }) => ({
+        Tiling: tileable === true ? 'True' : undefined,
+        'Tile X': tileable === 'x' ? 'True' : undefined,
+        'Tile Y': tileable === 'y' ? 'True' : undefined,
+      }),
+      read: (fields) => ({ tileable: statedTileable(fields) }),
+      options: ({ tileable }) => ({ tileable }),
+    },
   }),
   batchSize: row({
     doc: 'Images generated together in one batch, 1 to 64. Default 1.',
     rule: number(1, { min: 1, max: MAX_BATCH, integer: true }),
   }),
 };
+
+/** Random generators as the web UI names them: `NV` computes on the CPU what a GPU gives. */
+const RNG_LABELS: Readonly<Record<string, string>> = { cuda: 'NV', cpu: 'CPU' };
+/** Names of random generators, in lower case. `NV` computes on the CPU what `GPU` gives on Nvidia cards. */
+const GENERATORS: Readonly<Record<string, RngName>> = { cuda: 'cuda', nv: 'cuda', gpu: 'cuda', cpu: 'cpu' };
+
+function statedRng(value: unknown, warnings: string[]): RngName | undefined {
+  const name = nameOf(value);
+  const rng = name === undefined ? undefined : GENERATORS[name.toLowerCase()];
+  if (name !== undefined && !rng) {
+    warnings.push(`The image was generated with the random generator ${describe(name)}, which is unknown here`);
+  }
+  return rng;
+}
+
+function statedSeed(value: unknown): unknown {
+  // What stands for a random seed in an option says nothing about the seed that was used.
+  const seed = typeof value === 'string' ? (readSeed(value) ?? toNumber(value)) : value;
+  return typeof seed === 'number' && seed < 0 ? String(seed) : (seed ?? undefined);
+}
+
+function statedTileable(fields: Fields): StatedValues['tileable'] {
+  const is = (key: string) => fields[key]?.toLowerCase() === 'true';
+  if (is('Tiling') || (is('Tile X') && is('Tile Y'))) return true;
+  return is('Tile X') ? 'x' : is('Tile Y') ? 'y' : undefined;
+}
 
 /** A side, where it is given; by text alone the model's own where it is not. */
 function side(name: 'width' | 'height'): Rule<number, number | undefined> {

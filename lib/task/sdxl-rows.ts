@@ -1,9 +1,11 @@
 // What SDXL is conditioned on in addition to the prompt. Base models and the refiner take different parts of it.
 
+import { toNumbers } from '../core/values.ts';
 import type { FamilyOption } from '../family/index.ts';
 import type { Size } from '../image/resize.ts';
 import { within } from '../options/check.ts';
 import { type Checking, number, type ReaderColumn, type Rule, row, rule } from './row.ts';
+import { listOf } from './stated.ts';
 
 /** An upper left corner in pixels. */
 export interface Corner {
@@ -13,7 +15,9 @@ export interface Corner {
 
 /** Largest size or place. */
 const MAX_DISTANCE = 2 ** 20;
-const SCORE = { min: 0, max: 10 } as const;
+const SCORE = 6;
+const NEGATIVE_SCORE = 2.5;
+const SCORES = { min: 0, max: 10 } as const;
 
 const SIZE_KEYS = ['width', 'height'] as const;
 const CORNER_KEYS = ['top', 'left'] as const;
@@ -31,7 +35,11 @@ export const SDXL_ROWS = {
       description:
         'size of the image that the result is to look cropped from, 1024x768 (default: the size of the result)',
     },
-    metadata: { key: 'Original size', parameter: sizeText },
+    metadata: {
+      key: 'Original size',
+      type: 'string',
+      parameters: (size) => ({ originalSize: sizeText(size) }),
+    },
   }),
   cropTopLeft: row({
     doc: "SDXL: where the crop's upper left corner lies in that image, in pixels. Default `{ top: 0, left: 0 }`.",
@@ -46,28 +54,46 @@ export const SDXL_ROWS = {
       topic: 'sdxl',
       description: 'where in it the crop lies, "TOP,LEFT" in pixels (default: "0,0")',
     },
-    metadata: { key: 'Crop top left', parameter: ({ top, left }) => `${top}, ${left}` },
+    metadata: {
+      key: 'Crop top left',
+      type: 'string',
+      parameters: ({ top, left }) => ({ cropTopLeft: `${top}, ${left}` }),
+    },
   }),
   targetSize: row({
     doc: 'SDXL base: size of the crop that the result is to look like. Default: the size that is generated.',
     rule: sizeRule(),
     reader: ofFamily('targetSize'),
     flag: { name: 'target-size', topic: 'sdxl', description: 'size of the crop (default: the size of the result)' },
-    metadata: { key: 'Target size', parameter: sizeText },
+    metadata: { key: 'Target size', type: 'string', parameters: (size) => ({ targetSize: sizeText(size) }) },
   }),
   aestheticScore: row({
     doc: 'SDXL refiner: how beautiful the result is to be on a scale from 0 to 10. Default 6.',
-    rule: number(6, SCORE),
+    rule: number(SCORE, SCORES),
     reader: ofFamily('aestheticScore'),
     flag: {
       name: 'aesthetic-score',
       topic: 'sdxl',
       description: 'of the refiner: how beautiful the result is to be, 0 to 10 (default: 6)',
     },
+    metadata: {
+      key: 'Aesthetic scores',
+      always: true,
+      type: '',
+      parameters: (score, { options: { negativeAestheticScore: negative } }) => ({
+        aestheticScores: score === SCORE && negative === NEGATIVE_SCORE ? undefined : `${score}, ${negative}`,
+      }),
+      write: ({ aestheticScores }) => ({ 'Aesthetic scores': aestheticScores }),
+      read: (fields) => {
+        const [aestheticScore, negativeAestheticScore] = listOf(fields['Aesthetic scores']) ?? [];
+        return { aestheticScore, negativeAestheticScore };
+      },
+      options: ({ aestheticScore, negativeAestheticScore }) => toNumbers({ aestheticScore, negativeAestheticScore }),
+    },
   }),
   negativeAestheticScore: row({
     doc: 'The same for the negative prompt. Default 2.5.',
-    rule: number(2.5, SCORE),
+    rule: number(NEGATIVE_SCORE, SCORES),
     reader: ofFamily('negativeAestheticScore'),
     flag: {
       name: 'negative-aesthetic-score',
