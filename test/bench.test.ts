@@ -1,4 +1,4 @@
-// The measuring program: its one line of JSON, and what it says of wrong arguments.
+// The benchmark: its line of JSON, and its messages for invalid arguments.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -47,7 +47,7 @@ for (const [args, message] of misuses) {
     }));
 }
 
-test('what cannot be measured is told in one message', () =>
+test('a measurement that fails is reported in one message', () =>
   assert.rejects(run(['--model', 'missing.safetensors']), (error: { code: number; stderr: string }) => {
     assert.equal(error.code, 1);
     assert.match(error.stderr, /missing\.safetensors.*no such file/);

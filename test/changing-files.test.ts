@@ -76,19 +76,19 @@ async function upscaleTwice(path: string, change: () => void, options: ComputeOp
   return { info: upscaler.info, before: before.data, after: after.data };
 }
 
-test('a small model draws what it drew before, whatever happens to its file', { skip }, async () => {
+test('a small model generates the same image, whatever happens to its file', { skip }, async () => {
   const path = join(temporaryFolder(), 'small.gguf');
   copyFileSync(EMBEDDED_MODEL, path);
   await using model = await loadModel(path);
   assert.equal(model.info.mappedBytes, 0);
-  const draw = async () => (await model.txt2img({ prompt: 'a red apple', steps: 2, seed: 1 })).images[0]?.data;
-  const drawn = await draw();
+  const generate = async () => (await model.txt2img({ prompt: 'a red apple', steps: 2, seed: 1 })).images[0]?.data;
+  const generated = await generate();
   const file = openSync(path, 'r+');
   writeSync(file, Buffer.alloc(2 ** 23, 0x55), 0, 2 ** 23, 2 ** 22);
   closeSync(file);
-  assert.deepEqual(await draw(), drawn);
+  assert.deepEqual(await generate(), generated);
   truncateSync(path, 100);
-  assert.deepEqual(await draw(), drawn);
+  assert.deepEqual(await generate(), generated);
 });
 
 test('a model whose networks are read again refuses a file that was written to or cut, not one that was renamed', {
@@ -108,11 +108,11 @@ test('a model whose networks are read again refuses a file that was written to o
       const path = join(temporaryFolder(), 'read-again.gguf');
       copyFileSync(EMBEDDED_MODEL, path);
       await using model = await loadModel(path, { device: 'cpu', residency });
-      const draw = async () => (await model.txt2img({ prompt: 'a red apple', steps: 1, seed: 1 })).images[0]?.data;
-      const drawn = await draw();
+      const generate = async () => (await model.txt2img({ prompt: 'a red apple', steps: 1, seed: 1 })).images[0]?.data;
+      const generated = await generate();
       change(path);
-      if (name === 'renamed') assert.deepEqual(await draw(), drawn);
-      else await assert.rejects(draw, { code: 'ERR_FILE', message: /while in use; load the model again/ });
+      if (name === 'renamed') assert.deepEqual(await generate(), generated);
+      else await assert.rejects(generate, { code: 'ERR_FILE', message: /while in use; load the model again/ });
     }
   }
 });
@@ -171,7 +171,7 @@ test('a file that is cut while the network is evaluated is an error, and the pro
       result.catch(() => {});
       await setTimeout(15 * i);
       truncateSync(path, 20_000);
-      await result.then(() => console.log('drawn'), ({ code }) => console.log(code));
+      await result.then(() => console.log('generated'), ({ code }) => console.log(code));
       await upscaler.dispose();
     }`;
   const { stdout, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {

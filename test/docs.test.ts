@@ -53,7 +53,7 @@ test('examples in JavaScript are JavaScript to this Node', () => {
   for (const code of all) new Script(`async () => {\n${code.replace(/^import .*$/gm, '')}\n}`);
 });
 
-test('the example of the README draws an image', () => {
+test('the example of the README generates an image', () => {
   const small = { "'v1-5-pruned-emaonly.safetensors'": JSON.stringify(EMBEDDED_MODEL), '512,': '64,', '25,': '2,' };
   const library = `'${moduleUrl('lib/index.ts')}'`;
   let [code = ''] = examples('README.md');

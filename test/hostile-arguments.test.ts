@@ -132,7 +132,7 @@ async function outcome(call: (value: never) => unknown, value: unknown): Promise
 }
 
 for (const [what, value] of Object.entries(VALUES)) {
-  test(`${what} is no argument, and is told of in few words without being walked`, async () => {
+  test(`${what} is not a valid argument, and is reported briefly without reading all of it`, async () => {
     for (const [name, call] of Object.entries(CALLS)) {
       // What a user's own callback throws is its own.
       if (typeof value === 'function' && /onStep|sampler/.test(name)) continue;
@@ -179,7 +179,7 @@ test('each option is read once', async () => {
   );
 });
 
-test('of many unknown options some are told of, of many problems as well', async () => {
+test('of many unknown options or problems only some are reported', async () => {
   const unknown = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`option${i}`, 1]));
   await assert.rejects(model.txt2img({ ...small, ...unknown }), (error: { problems: unknown[]; message: string }) => {
     assert.equal(error.problems.length, 8);

@@ -1,4 +1,4 @@
-// Drawing with an open model: results, steps, seeds, order, cancelling and disposing.
+// Generating images with an open model: results, steps, seeds, order, cancelling and disposing.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -24,7 +24,7 @@ before(async () => {
 after(() => model.dispose());
 
 /** Pixels of the first image. */
-async function draw(options: Partial<Txt2ImgOptions> = {}, with_ = model): Promise<Uint8Array> {
+async function generate(options: Partial<Txt2ImgOptions> = {}, with_ = model): Promise<Uint8Array> {
   const { images } = await with_.txt2img({ ...small, ...options });
   return (images[0] as (typeof images)[0]).data;
 }
@@ -114,16 +114,16 @@ test('a model may bring the projection of its previews', async () => {
 });
 
 test('the same seed gives the same image, another gives another', async () => {
-  const image = await draw();
-  assert.deepEqual(await draw(), image);
-  assert.notDeepEqual(await draw({ seed: 8 }), image);
-  assert.notDeepEqual(await draw({ rng: 'cpu' }), image);
+  const image = await generate();
+  assert.deepEqual(await generate(), image);
+  assert.notDeepEqual(await generate({ seed: 8 }), image);
+  assert.notDeepEqual(await generate({ rng: 'cpu' }), image);
 });
 
 test('each image of a batch is the one that its own seed gives alone', async () => {
   const { images } = await model.txt2img({ ...small, batchSize: 3 });
   for (const [i, { data, parameters }] of images.entries()) {
-    const alone = await draw({ seed: 7 + i });
+    const alone = await generate({ seed: 7 + i });
     assert.ok(data.every((value, j) => Math.abs(value - (alone[j] as number)) <= 1));
     assert.equal(parameters?.seed, 7 + i);
   }
@@ -133,7 +133,7 @@ test('a random seed is reported and repeats the image', async () => {
   const { seed: _, ...unseeded } = small;
   const [a, b] = await Promise.all([model.txt2img(unseeded), model.txt2img({ ...unseeded, seed: -1 })]);
   assert.notEqual(a.seed, b.seed);
-  assert.deepEqual(await draw({ seed: a.seed }), a.images[0]?.data);
+  assert.deepEqual(await generate({ seed: a.seed }), a.images[0]?.data);
 });
 
 test('the size defaults to the one that the file names', async () => {
@@ -147,11 +147,11 @@ test('any multiple of 8 is a size', async () => {
     [56, 24],
     [104, 72],
   ] as const) {
-    assert.equal((await draw({ width, height, steps: 1 })).length, width * height * 3);
+    assert.equal((await generate({ width, height, steps: 1 })).length, width * height * 3);
   }
 });
 
-test('the metadata of an image is enough to draw it again', async () => {
+test('the metadata of an image is enough to reproduce it', async () => {
   const options = {
     ...small,
     prompt: 'a (red:1.3) apple, りんご',
@@ -169,11 +169,11 @@ test('the metadata of an image is enough to draw it again', async () => {
   const again = { prompt, negativePrompt, steps, sampler, scheduler, cfgScale, seed, width, height, clipSkip, rng };
   assert.deepEqual(again, options);
   assert.match(fields.Version as string, /^node-diffusion \d/);
-  assert.deepEqual(await draw(again as Txt2ImgOptions), image.data);
+  assert.deepEqual(await generate(again as Txt2ImgOptions), image.data);
 });
 
 test('every option changes the image', async () => {
-  const image = await draw();
+  const image = await generate();
   const changes: Partial<Txt2ImgOptions>[] = [
     { prompt: 'a green apple' },
     { prompt: 'a (red:1.5) apple' },
@@ -186,12 +186,15 @@ test('every option changes the image', async () => {
     { eta: 0.5 },
     { clipSkip: 2 },
   ];
-  for (const change of changes) assert.notDeepEqual(await draw(change), image, JSON.stringify(change));
+  for (const change of changes) assert.notDeepEqual(await generate(change), image, JSON.stringify(change));
 });
 
 test('a guidance scale of 1 ignores the negative prompt, and 0 the prompt', async () => {
-  assert.deepEqual(await draw({ cfgScale: 1, negativePrompt: `x ${'y '.repeat(100)}` }), await draw({ cfgScale: 1 }));
-  assert.deepEqual(await draw({ cfgScale: 0, prompt: 'anything' }), await draw({ cfgScale: 0 }));
+  assert.deepEqual(
+    await generate({ cfgScale: 1, negativePrompt: `x ${'y '.repeat(100)}` }),
+    await generate({ cfgScale: 1 }),
+  );
+  assert.deepEqual(await generate({ cfgScale: 0, prompt: 'anything' }), await generate({ cfgScale: 0 }));
 });
 
 test('a sampler may be a function', async () => {
@@ -206,7 +209,7 @@ test('a sampler may be a function', async () => {
     }
     return x;
   };
-  const [own, built] = [await draw({ sampler: euler }), await draw({ sampler: 'euler' })];
+  const [own, built] = [await generate({ sampler: euler }), await generate({ sampler: 'euler' })];
   assert.ok(own.every((value, i) => Math.abs(value - (built[i] as number)) <= 1));
 });
 
@@ -224,7 +227,7 @@ test('an abort ends a run within 200 ms, wherever it is', async () => {
     for (let i = 0; i < 3 && !times.some((time) => time < 200); i++) times.push(await timeAbort(delay));
     assert.ok(Math.min(...times) < 200, `${delay} ms after the start: ${times}`);
   }
-  assert.ok(await draw(), 'the model works on');
+  assert.ok(await generate(), 'the model remains usable');
 });
 
 /** Milliseconds from an abort to the end of its run. */
@@ -257,7 +260,7 @@ test('an abort of a waiting run does not disturb the one before it', async () =>
 
 test('leaving an iteration early frees the model for the next run', async () => {
   for await (const { index } of model.txt2img(long)) if (index === 1) break;
-  assert.ok(await draw());
+  assert.ok(await generate());
 });
 
 test('what onStep throws ends the run, and an async one is awaited', async () => {
@@ -279,7 +282,7 @@ test('an abort and dispose() end a run whose sampler or onStep never does', asyn
     void setTimeout(50).then(() => controller.abort());
     await assert.rejects(run, { name: 'AbortError' });
   }
-  assert.ok(await draw(), 'the model works on');
+  assert.ok(await generate(), 'the model remains usable');
   const other = await loadModel(path, { threads: 1 });
   const run = assert.rejects(other.txt2img({ ...small, sampler: never }), { code: 'ERR_DISPOSED' });
   await setTimeout(50);
@@ -299,7 +302,7 @@ test('a model is disposed of at the end of its block', async () => {
   {
     await using scoped = await loadModel(path, { threads: 1 });
     escaped = scoped;
-    assert.ok(await draw({}, scoped));
+    assert.ok(await generate({}, scoped));
   }
   await assert.rejects(escaped.txt2img(small), { code: 'ERR_DISPOSED' });
 });
@@ -322,7 +325,7 @@ test('a load reports its progress and can be cancelled by it', async () => {
 test('the prediction type can be overridden', async () => {
   await using v = await loadModel(path, { prediction: 'v', threads: 1 });
   assert.equal(v.info.prediction, 'v');
-  assert.notDeepEqual(await draw({}, v), await draw());
+  assert.notDeepEqual(await generate({}, v), await generate());
 });
 
 test('a model is named by its file or folder', () => {
@@ -336,7 +339,7 @@ test('a model is named by its file or folder', () => {
   }
 });
 
-test('a model of parts draws like the whole', async () => {
+test('a model loaded from parts generates the same images as the whole', async () => {
   await using parts = await loadModel({ unet: path, textEncoder: path, vae: path }, { threads: 1 });
-  assert.deepEqual(await draw({}, parts), await draw());
+  assert.deepEqual(await generate({}, parts), await generate());
 });

@@ -1,4 +1,4 @@
-// Checkpoints of PyTorch draw what the same tensors draw as safetensors, and nothing that they name is run.
+// PyTorch checkpoints generate the same images as safetensors files with the same tensors, and none of their code is run.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -27,14 +27,14 @@ writeCheckpoint(
   ],
 );
 
-async function draw(path: string): Promise<Uint8Array> {
+async function generate(path: string): Promise<Uint8Array> {
   await using model = await loadModel(path, { threads: 1 });
   const { images } = await model.txt2img({ prompt: 'a red apple', width: 64, height: 48, steps: 3, seed: 7 });
   return (images[0] as (typeof images)[0]).data;
 }
 
-test('a checkpoint draws the image of the same tensors as safetensors', async () => {
-  assert.deepEqual(await draw(checkpoint), await draw(safetensors));
+test('a checkpoint generates the same image as a safetensors file with the same tensors', async () => {
+  assert.deepEqual(await generate(checkpoint), await generate(safetensors));
 });
 
 test('a checkpoint is inspected like safetensors, and what training left in it is passed over', async () => {

@@ -12,20 +12,22 @@ const LEAST = 35;
 
 const image = { width: 64, height: 64, steps: 12, cfgScale: 3, sampler: 'euler' } as const;
 
-async function draw(precision: 'f32' | 'bf16', prompts: readonly string[]): Promise<Uint8Array[]> {
+async function generate(precision: 'f32' | 'bf16', prompts: readonly string[]): Promise<Uint8Array[]> {
   await using model = await loadModel(undefined, { device: 'cpu', precision });
   assert.equal(model.info.precision, precision);
-  const drawn: Uint8Array[] = [];
+  const generated: Uint8Array[] = [];
   for (const [seed, prompt] of prompts.entries()) {
     const { images } = await model.txt2img({ ...image, prompt, seed });
-    drawn.push((images[0] as { data: Uint8Array }).data);
+    generated.push((images[0] as { data: Uint8Array }).data);
   }
-  return drawn;
+  return generated;
 }
 
-test('bf16 draws the images of f32', { skip: !multipliesBf16 && 'this processor has no bf16 products' }, async () => {
+test('bf16 generates the images of f32', {
+  skip: !multipliesBf16 && 'this processor has no bf16 products',
+}, async () => {
   const prompts = ['a red apple', 'a slice of pizza', 'a cup of coffee', 'grapes'];
-  const [exact, rounded] = [await draw('f32', prompts), await draw('bf16', prompts)];
+  const [exact, rounded] = [await generate('f32', prompts), await generate('bf16', prompts)];
   for (const [i, prompt] of prompts.entries()) {
     const decibels = psnr(rounded[i] as Uint8Array, exact[i] as Uint8Array, 255);
     assert.ok(decibels >= LEAST, `${prompt}: at least ${LEAST} dB were expected, they are ${decibels.toFixed(1)}`);

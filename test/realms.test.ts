@@ -86,24 +86,24 @@ test('values of another realm that are no options are refused', async () => {
 });
 
 test('a signal of any kind cancels, and keeps no listener', async () => {
-  const ways: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
-    drawing: (signal) => model.txt2img({ ...small, steps: 900, signal }),
+  const calls: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
+    generating: (signal) => model.txt2img({ ...small, steps: 900, signal }),
     loading: (signal) => loadModel(soundModel(), { threads: 1, signal }),
     inspecting: (signal) => inspectModel(soundModel(), { signal }),
     'estimating depth': (signal) =>
       estimateDepth({ width: 8, height: 8, data: new Uint8Array(64) }, { model: soundModel(), signal }),
   };
-  for (const [what, way] of Object.entries(ways)) {
+  for (const [what, call] of Object.entries(calls)) {
     const before = new BareController();
     before.abort();
-    await assert.rejects(way(before.signal as never), { name: 'AbortError' }, what);
+    await assert.rejects(call(before.signal as never), { name: 'AbortError' }, what);
     const during = new BareController();
-    const work = way(during.signal as never);
+    const work = call(during.signal as never);
     during.abort();
     await assert.rejects(work, { name: 'AbortError' }, what);
     assert.equal(during.listeners, 0, what);
     const never = new BareController();
-    await way(never.signal as never).catch((error: Error) => assert.ok(error instanceof DiffusionError));
+    await call(never.signal as never).catch((error: Error) => assert.ok(error instanceof DiffusionError));
     assert.equal(never.listeners, 0, what);
   }
 });
@@ -144,7 +144,7 @@ const TIMERS = `
   globalThis.performance = { now: () => 0 };
   globalThis.Date = class { static now() { return 0; } };
 `;
-const DRAW = `
+const SCRIPT = `
   const { loadModel, readMetadata, canny } = await import(${JSON.stringify(moduleUrl('lib/index.ts'))});
   AFTER
   const model = await loadModel(${JSON.stringify(soundModel())}, { threads: 1 });
@@ -166,8 +166,8 @@ const ENVIRONMENTS: Record<string, [before: string, after: string]> = {
 };
 
 for (const [what, [before, after]] of Object.entries(ENVIRONMENTS)) {
-  test(`images are drawn, read and written under the globals of ${what}`, async () => {
-    const script = `import { runInNewContext } from 'node:vm'; ${before} ${DRAW.replace('AFTER', after)}`;
+  test(`images are generated, read and written with the globals of ${what}`, async () => {
+    const script = `import { runInNewContext } from 'node:vm'; ${before} ${SCRIPT.replace('AFTER', after)}`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
     const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
     assert.equal(out, 'ERR_DISPOSED\ny\n', err);

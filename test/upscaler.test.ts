@@ -156,7 +156,7 @@ describe('diffuse upscale', () => {
       /--upscale-tile-size/,
     ],
     ['no repeat', ['-i', input, '--upscale-model', x2, '--upscale-repeats', '0'], /--upscale-repeats/],
-    ['a flag of drawing', ['-i', input, '--upscale-model', x2, '--steps', '3'], /--steps/],
+    ['a flag of image generation', ['-i', input, '--upscale-model', x2, '--steps', '3'], /--steps/],
   ] as const) {
     it(`refuses ${what}`, async () => {
       const bad = join(temporaryFolder(), 'bad.png');

@@ -1,4 +1,4 @@
-// Images drawn again: by --from, and by the command line that `diffuse metadata` prints.
+// Reproducing images: with --from, and with the command line that `diffuse metadata` prints.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -33,10 +33,10 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-test('--from draws an image again, and other flags override what it says', async () => {
+test('--from reproduces an image, and other flags override its options', async () => {
   const [same, other] = [join(folder, 'same.png'), join(folder, 'other.png')];
-  const drawn = await diffuse(['--from', image, '-t', '1', '-o', same]);
-  assert.deepEqual([drawn.code, drawn.stderr], [0, '']);
+  const reproduced = await diffuse(['--from', image, '-t', '1', '-o', same]);
+  assert.deepEqual([reproduced.code, reproduced.stderr], [0, '']);
   assert.deepEqual(await readFile(same), await readFile(image));
   await diffuse(['--from', image, '-t', '1', '-p', 'a lemon', '--sigmas', '14,3,0', '-s', '6', '-o', other]);
   const metadata = await readMetadata(other);
@@ -44,7 +44,7 @@ test('--from draws an image again, and other flags override what it says', async
   assert.deepEqual([metadata.steps, metadata.scheduler, metadata.sampler], [2, [14, 3, 0], 'dpm++2m']);
 });
 
-test('the command that metadata prints draws the image again', { skip: process.platform === 'win32' }, async () => {
+test('the command that metadata prints reproduces the image', { skip: process.platform === 'win32' }, async () => {
   const { code, stdout, stderr } = await diffuse(['metadata', image]);
   assert.deepEqual([code, stderr], [0, '']);
   const [command = ''] = stdout.toString().trimEnd().split('\n').slice(-1);
@@ -60,7 +60,7 @@ test('the command that metadata prints draws the image again', { skip: process.p
   assert.deepEqual(await readFile(again), await readFile(image));
 });
 
-test('what cannot be drawn again is told', async () => {
+test('what cannot be reproduced is reported', async () => {
   const output = join(folder, 'warned.png');
   const { code, stderr } = await diffuse(['--from', image, '-i', image, '-t', '1', '-o', output]);
   assert.deepEqual([code, stderr], [0, 'warning: The image was generated in two passes, which img2img does not do\n']);

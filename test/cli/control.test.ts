@@ -14,7 +14,7 @@ import { diffuse } from './command.ts';
 
 const model = soundModel();
 const [net, other] = [tinyControlNet(), tinyControlNet({ seed: 3 })];
-const draw = ['-m', model, '-p', 'a red apple', '-W', '48', '-H', '40', '--steps', '4', '-s', '7', '-t', '1'];
+const base = ['-m', model, '-p', 'a red apple', '-W', '48', '-H', '40', '--steps', '4', '-s', '7', '-t', '1'];
 let folder: string;
 let edges: string;
 let text: string;
@@ -30,7 +30,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-test('flags of controls draw the same as the API', async () => {
+test('flags of controls generate the same image as the API', async () => {
   await using opened = await loadModel(model, { threads: 1 });
   const options = { prompt: 'a red apple', width: 48, height: 40, steps: 4, seed: 7 };
   const rows = [
@@ -51,7 +51,7 @@ test('flags of controls draw the same as the API', async () => {
   ];
   for (const { flags, controls } of rows) {
     const expected = await (await opened.txt2img({ ...options, controls })).images[0]?.png();
-    const { code, stdout, stderr } = await diffuse([...draw, ...flags, '-o', '-']);
+    const { code, stdout, stderr } = await diffuse([...base, ...flags, '-o', '-']);
     assert.deepEqual([code, stderr], [0, '']);
     assert.deepEqual(stdout, expected);
   }
@@ -88,10 +88,10 @@ const ROWS: Record<string, [flags: () => string[], exitCode: 1 | 2, message: Reg
   'another flag twice': [() => [...good(), '--steps', '3'], 2, /--steps once/],
 };
 
-describe('what is wrong with controls is told in the words of the flags, and no file is left', () => {
+describe('problems of controls are reported by flags, and no file is left', () => {
   for (const [name, [flags, exitCode, message]] of Object.entries(ROWS)) {
     it(name, async () => {
-      const { code, stderr } = await diffuse([...draw, ...flags(), '-o', join(folder, 'out.png')]);
+      const { code, stderr } = await diffuse([...base, ...flags(), '-o', join(folder, 'out.png')]);
       assert.match(stderr, message);
       assert.equal(stderr.trim().split('\n').length, 1, stderr);
       assert.equal(code, exitCode);

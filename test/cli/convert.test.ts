@@ -13,7 +13,7 @@ const folder = join(temporaryFolder(), 'convert');
 mkdirSync(folder);
 const pathOf = (name: string): string => join(folder, name);
 
-test('a model is converted, and told of in a line', async () => {
+test('a model is converted and reported in one line', async () => {
   const output = pathOf('model.gguf');
   const args = ['convert', '-m', EMBEDDED_MODEL, '--type', 'q4_0', '-o', output];
   const { code, stdout, stderr } = await diffuse([...args, '--tensor-type-rules', 'attn1=q8_0,attn2=q8_0']);
@@ -37,7 +37,7 @@ test('parts are merged, with results and progress as JSON', async () => {
   assert.equal((await inspectModel(output)).files[0]?.bytes, bytes);
 });
 
-test('everything that is wrong is told at once, in the names of flags', async () => {
+test('all problems are reported together, by flags', async () => {
   const { code, stderr } = await diffuse(['convert', 'a.safetensors', '--type', 'q9', '-o', 'a.png', '-t', '0']);
   assert.equal(code, 2);
   assert.match(stderr, /one of f32, f16, .* for --type but received 'q9'/);

@@ -1,4 +1,4 @@
-// `diffuse depth`, and depth in the commands that draw: the same as through the API, and messages in the words of the flags.
+// `diffuse depth`, and depth in commands that generate images: the same results as the API, and messages that name flags.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -40,14 +40,14 @@ test('depth writes what the API estimates, to a file or to standard output', asy
 test('depth2img estimates depth where none is given', async () => {
   await using opened = await loadModel(model, { threads: 1 });
   const image = join(folder, 'image.png');
-  const drawing = { prompt: 'a red apple', steps: 2, seed: 7, image } as const;
+  const common = { prompt: 'a red apple', steps: 2, seed: 7, image } as const;
   const flags = ['-m', model, '-p', 'a red apple', '--steps', '2', '-s', '7', '-t', '1', '-i', image, '-o', '-'];
   for (const [more, options] of [
     [[], {}],
     [['--depth', image], { depth: image }],
     [['--depth-model', model], {}],
   ] as const) {
-    const expected = await (await opened.depth2img({ ...drawing, ...options })).images[0]?.png();
+    const expected = await (await opened.depth2img({ ...common, ...options })).images[0]?.png();
     const { code, stdout, stderr } = await diffuse(['depth2img', ...flags, ...more]);
     assert.deepEqual([code, stderr], [0, '']);
     assert.deepEqual(stdout, expected, more.join(' '));

@@ -10,7 +10,7 @@ import { soundModel } from '../support/bad-models.ts';
 import { writeSafetensors } from '../support/safetensors.ts';
 import { diffuse } from './command.ts';
 
-const draw = ['-m', soundModel(), '--steps', '1', '-W', '32', '-H', '32', '-s', '7', '-t', '1'];
+const base = ['-m', soundModel(), '--steps', '1', '-W', '32', '-H', '32', '-s', '7', '-t', '1'];
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffusion-embedding-'));
@@ -29,7 +29,7 @@ after(() => rm(folder, { recursive: true }));
 test('--embd-dir is where the words of both prompts are looked for', async () => {
   const output = join(folder, 'out.png');
   const flags = ['-p', 'an apple', '-n', 'Shiny', '--embd-dir', folder, '-o', output, '--json'];
-  const { code, stdout, stderr } = await diffuse([...draw, ...flags]);
+  const { code, stdout, stderr } = await diffuse([...base, ...flags]);
   assert.deepEqual([code, stderr], [0, '']);
   const path = join(folder, 'shiny.safetensors');
   assert.deepEqual(JSON.parse(stdout.toString()).embeddings, [{ token: 'shiny', path, vectors: 2 }]);
@@ -43,7 +43,7 @@ for (const [what, prompt, directory, message] of [
 ] as const) {
   test(`${what} is refused`, async () => {
     const output = join(folder, 'refused.png');
-    const finished = await diffuse([...draw, '-p', prompt, '--embd-dir', join(folder, directory), '-o', output]);
+    const finished = await diffuse([...base, '-p', prompt, '--embd-dir', join(folder, directory), '-o', output]);
     assert.match(finished.stderr, message);
     assert.equal(finished.code, 1);
     assert.ok(!(await readdir(folder)).includes('refused.png'));

@@ -136,7 +136,7 @@ const MEANT: Readonly<Record<string, RegExp>> = {
   '--upscale-model': /It is a flag of upscale$/,
 };
 
-test('every flag that does not exist is told with what was meant, all at once', async () => {
+test('all unknown flags are reported together, with suggestions', async () => {
   const { code, stderr } = await diffuse(['-p', 'x', ...Object.keys(MEANT).flatMap((flag) => [flag, '3'])]);
   assert.equal(code, 2);
   for (const [flag, remedy] of Object.entries(MEANT)) {
@@ -171,7 +171,7 @@ for (const [word, remedy] of Object.entries(WORDS)) {
   });
 }
 
-test('what is wrong with flags, values and their combination is told at once, as JSON too', async () => {
+test('all problems of flags, values and combinations are reported together, also as JSON', async () => {
   const flags = [
     '-W',
     '0',

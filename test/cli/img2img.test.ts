@@ -11,7 +11,7 @@ import { soundModel } from '../support/bad-models.ts';
 import { diffuse } from './command.ts';
 
 const model = soundModel();
-const draw = ['-m', model, '-p', 'a red apple', '--steps', '4', '-s', '7', '-t', '1'];
+const base = ['-m', model, '-p', 'a red apple', '--steps', '4', '-s', '7', '-t', '1'];
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffusion-cli-'));
@@ -31,7 +31,7 @@ after(() => rm(folder, { recursive: true }));
 
 const options = { prompt: 'a red apple', steps: 4, seed: 7 } as const;
 
-test('img2img and inpaint draw the same as through the API, whether they are named or not', async () => {
+test('img2img and inpaint generate the same images as the API, with or without their names', async () => {
   await using opened = await loadModel(model, { threads: 1 });
   const [image, mask] = [join(folder, 'image.png'), join(folder, 'mask.png')];
   const rows = [
@@ -55,7 +55,7 @@ test('img2img and inpaint draw the same as through the API, whether they are nam
   for (const { name, flags, run } of rows) {
     const expected = await (await run()).images[0]?.png();
     for (const command of [[], [name]]) {
-      const { code, stdout, stderr } = await diffuse([...command, ...draw, ...flags, '-o', '-']);
+      const { code, stdout, stderr } = await diffuse([...command, ...base, ...flags, '-o', '-']);
       assert.deepEqual([code, stderr], [0, '']);
       assert.deepEqual(stdout, expected, `${command} ${flags}`);
     }
@@ -64,7 +64,7 @@ test('img2img and inpaint draw the same as through the API, whether they are nam
 
 test('several images start from one, and --json and --verbose tell of the encoding', async () => {
   const cwd = await mkdtemp(join(folder, 'run-'));
-  const { code, stdout, stderr } = await diffuse([...draw, '-i', '../image.png', '-b', '2', '--json', '-v'], cwd);
+  const { code, stdout, stderr } = await diffuse([...base, '-i', '../image.png', '-b', '2', '--json', '-v'], cwd);
   assert.equal(code, 0, stderr);
   assert.deepEqual(await readdir(cwd), ['output_1.png', 'output_2.png']);
   assert.ok(JSON.parse(stdout.toString()).timings.images[1].imageEncoding > 0);

@@ -11,7 +11,7 @@ import { writeSafetensors } from '../support/safetensors.ts';
 import { diffuse } from './command.ts';
 
 const model = soundModel();
-const draw = ['-m', model, '--steps', '2', '-s', '7', '-t', '1'];
+const base = ['-m', model, '--steps', '2', '-s', '7', '-t', '1'];
 let folder: string;
 let lora: string;
 before(async () => {
@@ -33,7 +33,7 @@ test('--lora-model-dir is where the names in a prompt are looked for', async () 
   const output = join(folder, 'out.png');
   const prompt = 'a red apple <lora:stripes:0.7>';
   const flags = ['-p', prompt, '--lora-model-dir', folder, '-o', output, '--json'];
-  const { code, stdout, stderr } = await diffuse([...draw, ...flags]);
+  const { code, stdout, stderr } = await diffuse([...base, ...flags]);
   assert.deepEqual([code, stderr], [0, '']);
   assert.deepEqual(JSON.parse(stdout.toString()).loras, [{ path: lora, weight: 0.7, applied: 2, tensors: 2 }]);
   const metadata = await readMetadata(output);
@@ -44,11 +44,11 @@ test('--lora-model-dir is where the names in a prompt are looked for', async () 
   assert.deepEqual(await readFile(output), Buffer.from((await images[0]?.png()) as Uint8Array));
 });
 
-test('the prompt of an image that is drawn again reaches the folder of LoRAs alone, and one that is given any path', async () => {
+test('the prompt of an image that is reproduced can only use the folder of LoRAs, a given prompt any path', async () => {
   const image = join(folder, 'made.png');
   const prompt = `a red apple <lora:${lora}:0.7>`;
-  assert.equal((await diffuse([...draw, '-p', prompt, '-o', image])).code, 0);
-  const again = [...draw, '--from', image, '-o', join(folder, 'again.png')];
+  assert.equal((await diffuse([...base, '-p', prompt, '-o', image])).code, 0);
+  const again = [...base, '--from', image, '-o', join(folder, 'again.png')];
   const without = await diffuse(again);
   assert.match(without.stderr, /the folder of the LoRAs named in the prompt for --lora-model-dir/);
   assert.equal(without.code, 2);
@@ -65,7 +65,7 @@ for (const [what, flags, code, message] of [
 ] as const) {
   test(`${what} is refused`, async () => {
     const output = join(folder, 'refused.png');
-    const finished = await diffuse([...draw, ...flags, folder, '-o', output]);
+    const finished = await diffuse([...base, ...flags, folder, '-o', output]);
     assert.match(finished.stderr, message);
     assert.equal(finished.code, code);
     assert.ok(!(await readdir(folder)).includes('refused.png'));

@@ -1,4 +1,4 @@
-// A model in parts on the command line: inspected together, and what is missing told by the flag that gives it.
+// A model in parts on the command line: inspected together, and missing parts reported with their flags.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -25,7 +25,7 @@ test('inspect takes the parts of a model together and says by which flags the ot
   assert.deepEqual([components.length, absent], [3, []]);
 });
 
-test('drawing without some parts names the flags that give them', async () => {
+test('generating with missing parts is an error that names their flags', async () => {
   const { code, stderr } = await diffuse(['-p', 'x', '--diffusion-model', unet]);
   assert.equal(code, 1);
   assert.match(stderr, /the text encoder \(--clip_l\), the VAE \(--vae\) are missing/);

@@ -1,4 +1,4 @@
-// Guidance, changing prompts and what SDXL is told, from the command line.
+// Guidance, prompt editing and SDXL's size conditioning, from the command line.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { tinyModel } from '../support/tiny-model.ts';
 import { diffuse } from './command.ts';
 
 const model = tinyModel({ architecture: xlArchitecture, vocabulary: 49408 }).path;
-const draw = ['-m', model, '-W', '16', '-H', '16', '--steps', '3', '-s', '7', '-t', '1'];
+const base = ['-m', model, '-W', '16', '-H', '16', '--steps', '3', '-s', '7', '-t', '1'];
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'diffusion-steering-'));
@@ -32,7 +32,7 @@ test('flags set the options that steer', async () => {
     '640x480',
   ];
   const more = ['--crop-top-left', '12,34', '--target-size', '512x384'];
-  const { code, stderr } = await diffuse([...draw, '-p', prompt, '-o', output, ...flags, ...more]);
+  const { code, stderr } = await diffuse([...base, '-p', prompt, '-o', output, ...flags, ...more]);
   assert.deepEqual([code, stderr], [0, '']);
   await using opened = await loadModel(model, { threads: 1 });
   const { images } = await opened.txt2img({
@@ -70,14 +70,14 @@ const REFUSED: [flag: string, value: string, message: RegExp][] = [
 for (const [flag, value, message] of REFUSED) {
   test(`refused: ${flag}=${value}`, async () => {
     const prompt = flag === '--prompt' ? [] : ['-p', 'x'];
-    const { code, stderr } = await diffuse([...draw, ...prompt, `${flag}=${value}`, '-o', join(folder, 'refused.png')]);
+    const { code, stderr } = await diffuse([...base, ...prompt, `${flag}=${value}`, '-o', join(folder, 'refused.png')]);
     assert.match(stderr, message);
     assert.equal(code, 2);
     assert.ok(!(await readdir(folder)).includes('refused.png'));
   });
 }
 
-test('the help has what SDXL is told under a heading of its own, and no types', async () => {
+test('the help has the size conditioning of SDXL under a heading of its own, and no types', async () => {
   const { code, stdout } = await diffuse(['--help', 'all']);
   assert.equal(code, 0);
   assert.doesNotMatch(stdout.toString(), /\[(string|boolean)\]/);

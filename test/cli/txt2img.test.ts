@@ -18,13 +18,13 @@ after(() => rm(folder, { recursive: true }));
 
 const newFolder = () => mkdtemp(join(folder, 'run-'));
 const model = soundModel();
-const draw = ['-m', model, '-p', 'a red apple', '-W', '64', '-H', '48', '--steps', '2', '-s', '7', '-t', '1'];
+const base = ['-m', model, '-p', 'a red apple', '-W', '64', '-H', '48', '--steps', '2', '-s', '7', '-t', '1'];
 
-test('an image is drawn and written, the same as through the API, and off a terminal only a name that was chosen is told', async () => {
+test('an image is generated and written, the same as with the API, and without a terminal only a chosen file name is printed', async () => {
   const cwd = await newFolder();
   const { code, stdout, stderr } = await diffuse(
     [
-      ...draw,
+      ...base,
       '-n',
       'blue',
       '--cfg-scale',
@@ -63,7 +63,7 @@ test('an image is drawn and written, the same as through the API, and off a term
 
 test('several images are numbered, with seeds counting up, and --json reports them', async () => {
   const cwd = await newFolder();
-  const { code, stdout } = await diffuse(['txt2img', ...draw, '-o', 'a.png', '-b', '2', '--json'], cwd);
+  const { code, stdout } = await diffuse(['txt2img', ...base, '-o', 'a.png', '-b', '2', '--json'], cwd);
   assert.equal(code, 0);
   assert.deepEqual(await readdir(cwd), ['a_1.png', 'a_2.png']);
   const lines = stdout.toString().split('\n');
@@ -97,20 +97,20 @@ test('seeds of 64 bits are exact on the way in and out', async () => {
 
 test('without a name nothing is overwritten: the names count up', async () => {
   const cwd = await newFolder();
-  for (const more of [[], [], ['-b', '2'], []]) assert.equal((await diffuse([...draw, ...more], cwd)).code, 0);
+  for (const more of [[], [], ['-b', '2'], []]) assert.equal((await diffuse([...base, ...more], cwd)).code, 0);
   const names = ['output.png', 'output_2.png', 'output_3.png', 'output_4.png', 'output_5.png'];
   assert.deepEqual(await readdir(cwd), names);
   const seeds = await Promise.all(names.map(async (name) => (await readMetadata(join(cwd, name))).seed));
   assert.deepEqual(seeds, [7, 7, 7, 8, 7]);
 });
 
-test('off a terminal a random seed is told, and what the command line says is not', async () => {
+test('without a terminal a random seed is printed, and what is on the command line is not', async () => {
   const cwd = await newFolder();
-  const random = draw.filter((_, i) => !['-s', '7'].includes(draw[i] as string));
+  const random = base.filter((_, i) => !['-s', '7'].includes(base[i] as string));
   const [named, chosen, silent] = await Promise.all([
     diffuse([...random, '-o', 'a.png'], cwd),
     diffuse([...random, '-o', 'b.webp', '--quality', '50', '-s', '-1'], cwd),
-    diffuse([...draw, '-o', 'c.jpg'], cwd),
+    diffuse([...base, '-o', 'c.jpg'], cwd),
   ]);
   for (const [file, { stderr }] of [
     ['a.png', named],
@@ -126,7 +126,7 @@ test('off a terminal a random seed is told, and what the command line says is no
 test('--progress json prints a line for each step of each image to standard error', async () => {
   const cwd = await newFolder();
   const { code, stdout, stderr } = await diffuse(
-    [...draw, '-o', 'a.png', '-b', '2', '--progress', 'json', '--json'],
+    [...base, '-o', 'a.png', '-b', '2', '--progress', 'json', '--json'],
     cwd,
   );
   assert.equal(code, 0);
@@ -145,28 +145,28 @@ test('--progress json prints a line for each step of each image to standard erro
 
 test('a pattern in the name counts from 0', async () => {
   const cwd = await newFolder();
-  assert.equal((await diffuse([...draw, '-o', 'a%03d.png', '-b', '2'], cwd)).code, 0);
+  assert.equal((await diffuse([...base, '-o', 'a%03d.png', '-b', '2'], cwd)).code, 0);
   assert.deepEqual(await readdir(cwd), ['a000.png', 'a001.png']);
 });
 
 test('-o - writes the image to standard output and no file', async () => {
   const cwd = await newFolder();
-  const { code, stdout, stderr } = await diffuse([...draw, '-o', '-'], cwd);
+  const { code, stdout, stderr } = await diffuse([...base, '-o', '-'], cwd);
   assert.deepEqual([code, stderr], [0, '']);
   assert.equal(PNG.sync.read(stdout).width, 64);
   assert.deepEqual(await readdir(cwd), []);
 });
 
-test('a preview is written while the image is drawn', async () => {
+test('a preview is written during sampling', async () => {
   const cwd = await newFolder();
-  assert.equal((await diffuse([...draw, '-o', 'a.png', '--preview-path', 'p.png'], cwd)).code, 0);
+  assert.equal((await diffuse([...base, '-o', 'a.png', '--preview-path', 'p.png'], cwd)).code, 0);
   assert.deepEqual(await readdir(cwd), ['a.png', 'p.png']);
   const { width, height } = PNG.sync.read(await readFile(join(cwd, 'p.png')));
   assert.deepEqual([width, height], [8, 6]);
 });
 
-test('--verbose tells on standard error what is drawn with and how long it takes', async () => {
-  const { code, stdout, stderr } = await diffuse([...draw, '-o', '-', '-v']);
+test('--verbose reports the model and the timings on standard error', async () => {
+  const { code, stdout, stderr } = await diffuse([...base, '-o', '-', '-v']);
   assert.equal(code, 0);
   assert.equal(PNG.sync.read(stdout).width, 64);
   assert.match(stderr, /^sound: sd1, predicts epsilon; on cpu with 1 threads( in (bf16|f32))?; .* mapped/);
@@ -175,7 +175,7 @@ test('--verbose tells on standard error what is drawn with and how long it takes
 
 test('sigmas and the prediction type are taken', async () => {
   const [a, b, c] = await Promise.all(
-    [[], ['--prediction', 'v'], ['--sigmas', '[10, 2, 0]']].map((flags) => diffuse([...draw, '-o', '-', ...flags])),
+    [[], ['--prediction', 'v'], ['--sigmas', '[10, 2, 0]']].map((flags) => diffuse([...base, '-o', '-', ...flags])),
   );
   assert.deepEqual([a?.code, b?.code, c?.code], [0, 0, 0]);
   assert.notDeepEqual(a?.stdout, b?.stdout);
@@ -208,7 +208,7 @@ for (const [signal, exitCode] of [
     const { child, finished } = start(args, cwd);
     for (let written = false; !written; ) {
       await new Promise((resolve) => setTimeout(resolve, 20));
-      assert.equal(child.exitCode, null, 'still drawing');
+      assert.equal(child.exitCode, null, 'still generating');
       written = (await readdir(cwd)).includes('preview.png');
     }
     child.kill(signal);
@@ -247,11 +247,11 @@ test('a reader that goes away ends the command without a word', async () => {
 test('inspect, devices and metadata print for people and for programs', async () => {
   const cwd = await newFolder();
   const image = join(cwd, 'a.png');
-  assert.equal((await diffuse([...draw, '-o', image])).code, 0);
+  assert.equal((await diffuse([...base, '-o', image])).code, 0);
   const texts = await Promise.all([diffuse(['inspect', model]), diffuse(['devices']), diffuse(['metadata', image])]);
   for (const [i, pattern] of [/^family +sd1$/m, /^cpu +cpu/m, /^a red apple\nSteps: 2, /].entries()) {
-    const told = i === 2 ? "warning: The image was generated with the model 'sound'. Give its path with -m\n" : '';
-    assert.deepEqual([texts[i]?.code, texts[i]?.stderr], [0, told]);
+    const warning = i === 2 ? "warning: The image was generated with the model 'sound'. Give its path with -m\n" : '';
+    assert.deepEqual([texts[i]?.code, texts[i]?.stderr], [0, warning]);
     assert.match(String(texts[i]?.stdout), pattern);
   }
   const [inspection, devices, metadata] = await Promise.all(

@@ -33,7 +33,7 @@ test('the image may stand behind the command or be given with -i', async () => {
   assert.deepEqual(given, behind);
 });
 
-test('what is missing and what is too much is told at once', async () => {
+test('missing and superfluous flags are reported together', async () => {
   const [none, both] = await Promise.all([
     diffuse(['upscale', '--quality', '300', '-o', 'a.jpg'], folder),
     diffuse(['upscale', 'small.png', '-i', 'small.png', '--upscale-model', model], folder),

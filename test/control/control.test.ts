@@ -1,4 +1,4 @@
-// Images led by ControlNets against diffusers: the same weights, images, prompts and noise. The goldens come from
+// Images controlled by ControlNets against diffusers: the same weights, images, prompts and noise. The goldens come from
 // test/reference/control.py. Then what the options mean, and what is refused.
 
 import assert from 'node:assert/strict';
@@ -43,15 +43,15 @@ before(async () => {
 after(() => model.dispose());
 
 const SETTINGS = { sampler: 'euler', scheduler: 'discrete', rng: 'cpu' } as const;
-const DRAWING = { prompt: 'a red apple', width, height, steps: 4, seed: 1, ...SETTINGS } as const;
+const COMMON = { prompt: 'a red apple', width, height, steps: 4, seed: 1, ...SETTINGS } as const;
 
-const draw = async (controls?: readonly ControlOptions[], options: Partial<Txt2ImgOptions> = {}) => {
-  const result = await model.txt2img({ ...DRAWING, ...options, ...(controls && { controls }) });
+const generate = async (controls?: readonly ControlOptions[], options: Partial<Txt2ImgOptions> = {}) => {
+  const result = await model.txt2img({ ...COMMON, ...options, ...(controls && { controls }) });
   return result.images[0] as (typeof result.images)[0];
 };
-const pixels = async (...args: Parameters<typeof draw>) => (await draw(...args)).data;
+const pixels = async (...args: Parameters<typeof generate>) => (await generate(...args)).data;
 
-describe('txt2img with controls draws the images of diffusers', () => {
+describe('txt2img with controls generates the images of diffusers', () => {
   for (const { options, images: expected } of cases) {
     it(JSON.stringify(options.controls), async () => {
       const controls = options.controls.map((control, i) => ({
@@ -68,7 +68,7 @@ describe('txt2img with controls draws the images of diffusers', () => {
   }
 });
 
-test('a strength of 0 draws exactly what is drawn without a control, and so do steps that it has no part in', async () => {
+test('a strength of 0, and steps in which the control is inactive, generate exactly the image without a control', async () => {
   const without = await pixels();
   assert.deepEqual(await pixels([{ model: net, image: hint, strength: 0 }]), without);
   assert.deepEqual(await pixels([{ model: net, image: hint, start: 0.3, end: 0.4 }]), without);
@@ -89,8 +89,8 @@ test('one ControlNet may follow two images, and the order of controls does not m
 test('img2img and inpaint follow controls too', async () => {
   const controls = [{ model: net, image: hint }];
   const mask = { width, height, data: new Uint8Array(width * height).map((_, i) => (i % width < 24 ? 255 : 0)) };
-  const common = { ...DRAWING, image: hint, strength: 0.8 };
-  const drawn = async (given: readonly ControlOptions[]) => {
+  const common = { ...COMMON, image: hint, strength: 0.8 };
+  const imagesWith = async (given: readonly ControlOptions[]) => {
     const runs = [
       model.img2img({ ...common, controls: given }),
       model.inpaint({ ...common, mask, controls: given }),
@@ -98,16 +98,16 @@ test('img2img and inpaint follow controls too', async () => {
     ];
     return Promise.all(runs.map(async (run) => (await run).images[0]?.data));
   };
-  const [led, free] = [await drawn(controls), await drawn([])];
-  for (const [i, data] of led.entries()) assert.notDeepEqual(data, free[i], `way ${i}`);
+  const [controlled, free] = [await imagesWith(controls), await imagesWith([])];
+  for (const [i, data] of controlled.entries()) assert.notDeepEqual(data, free[i], `call ${i}`);
 });
 
 test('the second pass of a larger image follows the control at its own size', async () => {
-  const drawn = async (controls: readonly ControlOptions[]) => draw(controls, { hires: true });
+  const imagesWith = async (controls: readonly ControlOptions[]) => generate(controls, { hires: true });
   const last = { model: net, image: hint, preprocessor: 'canny' as const };
-  const [led, free] = [await drawn([last]), await drawn([])];
-  assert.deepEqual([led.width, led.height], [2 * width, 2 * height]);
-  assert.notDeepEqual(led.data, free.data);
+  const [controlled, free] = [await imagesWith([last]), await imagesWith([])];
+  assert.deepEqual([controlled.width, controlled.height], [2 * width, 2 * height]);
+  assert.notDeepEqual(controlled.data, free.data);
 });
 
 test('the part of an image that is inpainted follows that part of the control', async () => {
@@ -115,30 +115,30 @@ test('the part of an image that is inpainted follows that part of the control', 
   for (let y = 8; y < 16; y++) mask.data.fill(255, y * width + 8, y * width + 16);
   const outside = { ...hint, data: hint.data.map((value, i) => ((i / 3) % width >= 40 ? 255 - value : value)) };
   const inside = { ...hint, data: hint.data.map((value, i) => ((i / 3) % width < 16 ? 255 - value : value)) };
-  const drawn = async (image: typeof hint) => {
-    const options = { ...DRAWING, image: hint, mask, paddingMaskCrop: 2, controls: [{ model: net, image }] };
+  const imagesWith = async (image: typeof hint) => {
+    const options = { ...COMMON, image: hint, mask, paddingMaskCrop: 2, controls: [{ model: net, image }] };
     return (await model.inpaint(options)).images[0]?.data;
   };
-  const expected = await drawn(hint);
-  assert.deepEqual(await drawn(outside), expected);
-  assert.notDeepEqual(await drawn(inside), expected);
+  const expected = await imagesWith(hint);
+  assert.deepEqual(await imagesWith(outside), expected);
+  assert.notDeepEqual(await imagesWith(inside), expected);
 });
 
-test('the preprocessor canny shows the edges of the image, at the size that is drawn', async () => {
+test('the preprocessor canny detects the edges of the image at the generated size', async () => {
   const options = { low: 40, high: 90 };
   const edges = await canny(hint, options);
-  const [led, expected] = [
+  const [controlled, expected] = [
     await pixels([{ model: net, image: hint, preprocessor: 'canny', canny: options }]),
     await pixels([{ model: net, image: edges }]),
   ];
-  assert.deepEqual(led, expected);
-  assert.notDeepEqual(await pixels([{ model: net, image: hint }]), led);
+  assert.deepEqual(controlled, expected);
+  assert.notDeepEqual(await pixels([{ model: net, image: hint }]), controlled);
   const large = { width: 90, height: 60, data: new Uint8Array(90 * 60).map((_, i) => (i % 90 < 45 ? 0 : 255)) };
-  await draw([{ model: net, image: large, preprocessor: 'canny' }]);
+  await generate([{ model: net, image: large, preprocessor: 'canny' }]);
 });
 
 test('an image tells of its controls', async () => {
-  const image = await draw([{ model: net, image: hint, strength: 0.5, end: 0.75, preprocessor: 'canny' }]);
+  const image = await generate([{ model: net, image: hint, strength: 0.5, end: 0.75, preprocessor: 'canny' }]);
   const name = net.split('/').at(-1);
   const { fields } = await readMetadata(await image.png());
   const words = `Module: canny, Model: ${name}, Weight: 0.5, Guidance Start: 0, Guidance End: 0.75`;
@@ -162,16 +162,16 @@ test('ControlNets are freed on request and opened again; a file that changed is 
   assert.deepEqual(await pixels(controls), await pixels([{ model: net, image: hint }]));
 });
 
-test('a model of any family follows its own ControlNets, and refuses others before it draws', async () => {
+test('a model of any family works with its own ControlNets, and rejects others before it starts', async () => {
   for (const architecture of [sd2Architecture, xlArchitecture]) {
     await using other = await load(tinyModel({ architecture, vocabulary: 49408 }).path);
-    const run = (controls: readonly ControlOptions[]) => other.txt2img({ ...DRAWING, controls });
+    const run = (controls: readonly ControlOptions[]) => other.txt2img({ ...COMMON, controls });
     const own = tinyControlNet({ architecture });
-    const { images: led } = await run([{ model: own, image: hint }]);
+    const { images: controlled } = await run([{ model: own, image: hint }]);
     const { images: free } = await run([]);
-    assert.notDeepEqual(led[0]?.data, free[0]?.data);
+    assert.notDeepEqual(controlled[0]?.data, free[0]?.data);
     let steps = 0;
-    const refused = other.txt2img({ ...DRAWING, onStep: () => void steps++, controls: [{ model: net, image: hint }] });
+    const refused = other.txt2img({ ...COMMON, onStep: () => void steps++, controls: [{ model: net, image: hint }] });
     await assert.rejects(refused, { name: 'DiffusionError', code: 'ERR_MODEL_MISMATCH', message: /for this model/ });
     assert.equal(steps, 0);
   }
@@ -229,7 +229,7 @@ const WRONG: Record<string, [controls: unknown, code: RegExp | string, message: 
 describe('wrong controls are refused, and the model is still sound', () => {
   for (const [name, [controls, code, message]] of Object.entries(WRONG)) {
     it(name, async () => {
-      await assert.rejects(draw(controls as ControlOptions[]), { code, message });
+      await assert.rejects(generate(controls as ControlOptions[]), { code, message });
     });
   }
   it('a ControlNet cut short anywhere', async () => {
@@ -237,14 +237,14 @@ describe('wrong controls are refused, and the model is still sound', () => {
     const whole = readFileSync(net);
     for (const share of [0, 1e-6, 0.001, 0.01, 0.5, 0.999]) {
       const path = file('cut.safetensors', whole.subarray(0, Math.floor(whole.length * share)));
-      await assert.rejects(draw([{ ...good, model: path }]), { name: 'DiffusionError' }, `${share}`);
+      await assert.rejects(generate([{ ...good, model: path }]), { name: 'DiffusionError' }, `${share}`);
     }
   });
   it('an aborted signal', async () => {
-    await assert.rejects(draw([good], { signal: AbortSignal.abort(new Error('enough')) }), /enough/);
+    await assert.rejects(generate([good], { signal: AbortSignal.abort(new Error('enough')) }), /enough/);
   });
-  it('and draws as ever', async () => {
-    const { data } = await draw([good]);
+  it('and the model remains usable', async () => {
+    const { data } = await generate([good]);
     assert.deepEqual(await pixels([good]), data);
   });
 });

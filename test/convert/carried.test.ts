@@ -28,30 +28,30 @@ const mark = (name: string, values: number[] = []): TestTensor => ({
   values: Float32Array.from(values),
 });
 
-async function draw(source: string | ModelSource, prompt = 'a red apple') {
-  const told: string[] = [];
-  const logger = { warn: (message: string) => told.push(message) };
+async function generate(source: string | ModelSource, prompt = 'a red apple') {
+  const messages: string[] = [];
+  const logger = { warn: (message: string) => messages.push(message) };
   await using model = await loadModel(source, { device: 'cpu', threads: 1, precision: 'f32', logger });
   const { images } = await model.txt2img({ prompt, width: 32, height: 32, steps: 3, seed: 7 });
-  return { pixels: images[0]?.data, told, prediction: model.info.prediction, noise: model.info.noise };
+  return { pixels: images[0]?.data, messages, prediction: model.info.prediction, noise: model.info.noise };
 }
 
 const said = ({ family, prediction, noise, kind, missing, mismatched }: Inspection) => ({
   ...{ family, prediction, noise, kind, missing, mismatched },
 });
 
-/** Converts into both formats with the same numbers, and compares what is said and drawn. */
-async function staysTheSame(name: string, source: string | ModelSource, prompt?: string) {
-  const expected = { ...said(await inspectModel(source)), ...(await draw(source, prompt)) };
+/** Converts to both formats with the same values, and compares inspections and images. */
+async function assertUnchanged(name: string, source: string | ModelSource, prompt?: string) {
+  const expected = { ...said(await inspectModel(source)), ...(await generate(source, prompt)) };
   const outputs = [pathOf(`${name}.gguf`), pathOf(`${name}.safetensors`)];
   for (const output of outputs) {
     await convert(source, output);
-    assert.deepEqual({ ...said(await inspectModel(output)), ...(await draw(output, prompt)) }, expected);
+    assert.deepEqual({ ...said(await inspectModel(output)), ...(await generate(output, prompt)) }, expected);
   }
   // And once more, from a file of the one format to one of the other.
   const again = pathOf(`${name}-again.gguf`);
   await convert(outputs[1] as string, again);
-  assert.deepEqual({ ...said(await inspectModel(again)), ...(await draw(again, prompt)) }, expected);
+  assert.deepEqual({ ...said(await inspectModel(again)), ...(await generate(again, prompt)) }, expected);
   return expected;
 }
 
@@ -68,7 +68,7 @@ function configure(path: string, file: string, content: object): void {
 test('marks of ComfyUI for v and a zero terminal SNR', async () => {
   const path = pathOf('marked.safetensors');
   writeSafetensors(path, [...tensors, mark('v_pred'), mark('ztsnr')]);
-  const { noise, prediction } = await staysTheSame('marks', path);
+  const { noise, prediction } = await assertUnchanged('marks', path);
   assert.equal(prediction, 'v');
   assert.equal(noise?.zeroTerminalSnr, true);
 });
@@ -77,7 +77,7 @@ test('a table of noise levels, in numbers that no type changes', async () => {
   const path = pathOf('levels.safetensors');
   const levels = Array.from({ length: 1000 }, (_, i) => Math.cos(((i + 1) / 1002) * (Math.PI / 2)) ** 2);
   writeSafetensors(path, [...tensors, mark('alphas_cumprod', levels)]);
-  const { noise } = await staysTheSame('table', path);
+  const { noise } = await assertUnchanged('table', path);
   assert.equal(noise?.schedule, 'alphas_cumprod');
   await convert(path, pathOf('table-q4.gguf'), { type: 'q4_0' });
   assert.deepEqual((await inspectModel(pathOf('table-q4.gguf'))).noise, noise);
@@ -90,7 +90,7 @@ test("a folder's scheduler", async () => {
     ...{ prediction_type: 'v_prediction', rescale_betas_zero_snr: true, timestep_spacing: 'trailing' },
     ...{ trained_betas: null, thresholding: false, num_train_timesteps: 1000 },
   });
-  const { noise, prediction } = await staysTheSame('of-scheduler', source);
+  const { noise, prediction } = await assertUnchanged('of-scheduler', source);
   assert.equal(prediction, 'v');
   assert.deepEqual(noise, { schedule: 'linear', steps: 1000, zeroTerminalSnr: true, spacing: 'trailing' });
 });
@@ -99,7 +99,7 @@ test("a UNet's own word goes before that of the model whose other parts it takes
   const [model, unet] = [pathOf('v.safetensors'), pathOf('unet.safetensors')];
   writeSafetensors(model, tensors, { 'modelspec.prediction_type': 'v', 'modelspec.title': 'A model' });
   writeSafetensors(unet, tensors, { 'modelspec.prediction_type': 'epsilon' });
-  const { prediction } = await staysTheSame('parts', { model, unet });
+  const { prediction } = await assertUnchanged('parts', { model, unet });
   assert.equal(prediction, 'epsilon');
   const { metadata } = await inspectModel(pathOf('parts.gguf'));
   assert.equal(metadata['modelspec.title'], 'A model');
@@ -124,9 +124,9 @@ test('words that tokenizers add', async () => {
   });
   const source = folder('words', longer);
   configure(source, 'tokenizer/added_tokens.json', { '<toy>': VOCABULARY, '<other "one">': VOCABULARY + 1 });
-  const { told, pixels } = await staysTheSame('of-words', source, 'a photo of <toy>');
-  assert.deepEqual(told, []);
-  assert.notDeepEqual((await draw(source, 'a photo of toy')).pixels, pixels);
+  const { messages, pixels } = await assertUnchanged('of-words', source, 'a photo of <toy>');
+  assert.deepEqual(messages, []);
+  assert.notDeepEqual((await generate(source, 'a photo of toy')).pixels, pixels);
 });
 
 test('metadata of every kind, through GGUF and back', async () => {

@@ -100,13 +100,13 @@ test('a file of f32, f16 and bf16 has exactly the numbers rounded to them', asyn
   }
 });
 
-test('the embedded model draws its image in every type', async () => {
-  const draw = async (path: string) => {
+test('the embedded model generates its image in every type', async () => {
+  const generate = async (path: string) => {
     await using model = await loadModel(path, { device: 'cpu', threads: 1, precision: 'f32' });
     const { images } = await model.txt2img({ prompt: 'a red apple', width: 64, height: 64, steps: 6, seed: 3 });
     return images[0]?.data as Uint8Array;
   };
-  const original = await draw(EMBEDDED_MODEL);
+  const original = await generate(EMBEDDED_MODEL);
   const least: Record<ConversionType, number> = {
     ...{ f32: Number.POSITIVE_INFINITY, f16: 58, bf16: 41, q8_0: 31, q6_k: 29, q5_k: 20, q5_1: 21, q5_0: 19 },
     ...{ q4_k: 19, q4_1: 17, q4_0: 16, iq4_nl: 18, iq4_xs: 18, q3_k: 14, q2_k: 12 },
@@ -117,7 +117,7 @@ test('the embedded model draws its image in every type', async () => {
     const { bytes } = await convert(EMBEDDED_MODEL, output, { type });
     assert.equal(statSync(output).size, bytes);
     sizes.push(bytes);
-    const found = psnr(await draw(output), original, 255);
+    const found = psnr(await generate(output), original, 255);
     assert.ok(found >= least[type], `${type}: ${found} dB`);
   }
   assert.ok((sizes.at(-1) as number) < 0.27 * (sizes[0] as number), `${sizes}`);

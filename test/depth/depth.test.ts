@@ -117,37 +117,37 @@ test('a depth map is an image of 8 bits and a file of 16, white where it is near
   assert.deepEqual((await flat.image()).data, new Uint8Array(6));
 });
 
-test('a model that draws with depth estimates it by its own network, or by the one that it is given', async () => {
-  const drawing = { prompt: 'x', steps: 1, seed: 1, image, width: 16, height: 16 } as const;
+test('a depth model estimates depth with its own network, or with the given one', async () => {
+  const common = { prompt: 'x', steps: 1, seed: 1, image, width: 16, height: 16 } as const;
   const plain = tinyModel({ architecture: depthArchitecture, vocabulary: 49408 }).path;
   await using own = await loadModel(tinyDepthModel(49408), computing);
   await using given = await loadModel({ model: plain, depthModel: path }, computing);
   await using none = await loadModel(plain, computing);
-  const { images } = await own.depth2img(drawing);
-  assert.deepEqual((await given.depth2img(drawing)).images[0]?.data, images[0]?.data);
+  const { images } = await own.depth2img(common);
+  assert.deepEqual((await given.depth2img(common)).images[0]?.data, images[0]?.data);
   for (let i = 0; i < 2; i++) {
-    await assert.rejects(none.depth2img(drawing), { code: 'ERR_MODEL_INCOMPLETE', message: /Give the depth itself/ });
+    await assert.rejects(none.depth2img(common), { code: 'ERR_MODEL_INCOMPLETE', message: /Give the depth itself/ });
   }
   const depth = await estimator.estimate(image);
-  const withMap = await none.depth2img({ ...drawing, depth });
+  const withMap = await none.depth2img({ ...common, depth });
   assert.equal(withMap.images.length, 1);
   await using wrong = await loadModel({ model: plain, depthModel: plain }, computing);
-  await assert.rejects(wrong.depth2img(drawing), { code: 'ERR_MODEL_UNSUPPORTED' });
+  await assert.rejects(wrong.depth2img(common), { code: 'ERR_MODEL_UNSUPPORTED' });
   await using missing = await loadModel({ model: plain, depthModel: '/no/such.pt' }, computing);
-  await assert.rejects(missing.depth2img(drawing), { code: 'ERR_FILE', message: /\/no\/such\.pt/ });
+  await assert.rejects(missing.depth2img(common), { code: 'ERR_FILE', message: /\/no\/such\.pt/ });
 });
 
 test('a control is shown the depth of its image', async () => {
   const control = { model: tinyControlNet({}), image } as const;
   const plain = tinyModel({ vocabulary: 49408 }).path;
   await using model = await loadModel({ model: plain, depthModel: path }, computing);
-  const draw = async (controls: readonly ControlOptions[]) =>
+  const generate = async (controls: readonly ControlOptions[]) =>
     (await model.txt2img({ prompt: 'x', steps: 1, seed: 1, width: 96, height: 64, controls })).images[0]?.data;
   const small = { width: 96, height: 64, data: Uint8Array.from(valuesOf('image at network size')) };
   const depth = await (await estimator.estimate(small)).image();
-  const estimated = await draw([{ ...control, image: small, preprocessor: 'depth' }]);
-  assert.deepEqual(estimated, await draw([{ ...control, image: depth }]));
-  assert.notDeepEqual(estimated, await draw([{ ...control, image: small }]));
+  const estimated = await generate([{ ...control, image: small, preprocessor: 'depth' }]);
+  assert.deepEqual(estimated, await generate([{ ...control, image: depth }]));
+  assert.notDeepEqual(estimated, await generate([{ ...control, image: small }]));
   await using none = await loadModel(plain, computing);
   const asked = none.txt2img({ prompt: 'x', steps: 1, controls: [{ ...control, preprocessor: 'depth' }] });
   await assert.rejects(asked, { code: 'ERR_MODEL_INCOMPLETE', message: /depthModel/ });

@@ -124,7 +124,7 @@ test('the graph of ComfyUI is read from WebP files, and the program from where i
   assert.equal((await readMetadata(webp(['EXIF', data]))).software, 'ComfyUI');
 });
 
-test('a file of another kind, or one that says nothing, is told as such', async () => {
+test('a file of another kind, or one without texts, is reported as such', async () => {
   const bare = [
     jpeg(),
     webp(),

@@ -118,7 +118,7 @@ test('JPEG and WebP are read by sharp', async () => {
 });
 
 test('an image is turned as its EXIF orientation says, whatever its format', async () => {
-  // Large fields of colour, which JPEG keeps: left and right halves are told apart above and below.
+  // Large areas of color, which JPEG preserves: the left and right halves differ above and below.
   const side = 32;
   const field = Buffer.from(
     Array.from({ length: side * side * 2 }, (_, i) => {

@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-async function draw(prompt: string): Promise<RgbImage> {
+async function generate(prompt: string): Promise<RgbImage> {
   await using model = await loadModel(soundModel(), { threads: 1 });
   const { images } = await model.txt2img({ prompt, width: 24, height: 16, steps: 1, seed: 7 });
   return images[0] as RgbImage;
@@ -26,7 +26,7 @@ for (const [prompt, code] of [
   ['ein Äpfelchen 🍎', 'UNICODE'],
 ] as const) {
   test(`the parameters of '${prompt}' are read back from JPEG and WebP`, async () => {
-    const image = await draw(prompt);
+    const image = await generate(prompt);
     for (const name of ['a.jpg', 'a.JPEG', 'a.webp']) {
       const path = join(folder, name);
       await image.save(path);
@@ -40,7 +40,7 @@ for (const [prompt, code] of [
 }
 
 test('quality says how near the pixels are and how large the file', async () => {
-  const image = await draw('x');
+  const image = await generate('x');
   for (const format of ['jpeg', 'webp'] as const) {
     const files = await Promise.all([10, 90, 100].map((quality) => image[format]({ quality })));
     const errors = await Promise.all(
@@ -59,7 +59,7 @@ test('quality says how near the pixels are and how large the file', async () => 
 });
 
 test('parameters too long for a JPEG are left out of it, and stand in a WebP', async () => {
-  const image = await draw('photography '.repeat(3000).concat('ä'));
+  const image = await generate('photography '.repeat(3000).concat('ä'));
   const [jpeg, webp] = await Promise.all([image.jpeg(), image.webp()]);
   await assert.rejects(readMetadata(jpeg), { code: 'ERR_IMAGE' });
   assert.equal((await sharp(jpeg).metadata()).width, 24);
@@ -67,7 +67,7 @@ test('parameters too long for a JPEG are left out of it, and stand in a WebP', a
 });
 
 test('a wrong quality and a format that is not written are refused before anything is written', async () => {
-  const image = await draw('x');
+  const image = await generate('x');
   const before = await readdir(folder);
   for (const quality of [0, 101, 1.5, Number.NaN]) {
     await assert.rejects(image.save(join(folder, 'no.jpg'), { quality }), { code: 'ERR_INVALID_ARG_VALUE' });
@@ -79,7 +79,7 @@ test('a wrong quality and a format that is not written are refused before anythi
 });
 
 test('an existing file is replaced whole', async () => {
-  const image = await draw('x');
+  const image = await generate('x');
   const path = join(folder, 'twice.jpg');
   await image.save(path, { quality: 20 });
   await image.save(path);

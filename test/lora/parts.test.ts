@@ -1,5 +1,5 @@
 // LoRAs that hold more than products of attention: whole differences of every tensor of a model, biases, norms, configurations of PEFT.
-// Each must draw what the checkpoint draws that it was added to by hand.
+// Each must generate the same image as a checkpoint to which it was added by hand.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -372,7 +372,7 @@ describe('what is not applied', () => {
     await assert.rejects(model.setLoras([{ path, weight: 1 }], never), refusal);
   });
 
-  it('of a file that fits otherwise it is told of by kind and count, in every run, or refused on demand', async () => {
+  it('tensors without a place in a file that otherwise fits are reported by kind and count in every run, or rejected on demand', async () => {
     const path = write('left', [
       ...tensors,
       tensor('text_projection', [2, 2]),
@@ -382,18 +382,18 @@ describe('what is not applied', () => {
     ]);
     const words =
       /^4 tensors of '.*left\.safetensors' were not applied: diff_b \(2\), lora_up \(1\), text_projection \(1\); /;
-    const told: string[] = [];
+    const messages: string[] = [];
     await using opened = await loadModel(tinyModel({ vocabulary: 49408 }).path, {
       device: 'cpu',
       threads: 1,
-      logger: { warn: (message) => told.push(message) },
+      logger: { warn: (message) => messages.push(message) },
     });
     const options: Txt2ImgOptions = { prompt: 'a', loras: [{ path }], steps: 1, width: 32, height: 32 };
     for (let i = 1; i <= 2; i++) {
       const { warnings, loras } = await opened.txt2img(options);
       assert.match(warnings.join('\n'), words);
       assert.deepEqual([loras[0]?.applied, loras[0]?.tensors], [2, 6]);
-      assert.equal(told.length, i);
+      assert.equal(messages.length, i);
     }
     const refusal = { code: 'ERR_MODEL_MISMATCH', message: words };
     await assert.rejects(async () => opened.txt2img({ ...options, strictLoras: true }), refusal);
@@ -403,20 +403,25 @@ describe('what is not applied', () => {
   });
 });
 
-test('an adapter of PEFT without its configuration is told of', async () => {
+test('a PEFT adapter without its configuration is reported', async () => {
   const { tensors } = product(`base_model.model.${layer}.lora_B.weight`, `base_model.model.${layer}.lora_A.weight`);
-  const told: string[] = [];
+  const messages: string[] = [];
   const model = await openModel(
     { model: tinyPath },
-    { device: 'cpu', threads: 1, cancellation: never, onLog: (level, message) => told.push(`${level}: ${message}`) },
+    {
+      device: 'cpu',
+      threads: 1,
+      cancellation: never,
+      onLog: (level, message) => messages.push(`${level}: ${message}`),
+    },
   );
   await model.setLoras([{ path: write('lonely', tensors), weight: 1 }], never, true);
   assert.match(
-    told.join('\n'),
+    messages.join('\n'),
     /^warn: '.*lonely\.safetensors' is a PEFT adapter, whose strength is in adapter_config/,
   );
   const alpha = tensor(`base_model.model.${layer}.alpha`, [], Float32Array.of(4));
   await model.setLoras([{ path: write('sure', [...tensors, alpha]), weight: 1 }], never, true);
-  assert.equal(told.length, 1);
+  assert.equal(messages.length, 1);
   await model.dispose();
 });

@@ -36,9 +36,9 @@ before(async () => {
 });
 after(() => model.dispose());
 
-const draw = async (options: Partial<Txt2ImgOptions> & { prompt: string }) =>
+const generate = async (options: Partial<Txt2ImgOptions> & { prompt: string }) =>
   model.txt2img({ steps: 1, width: 32, height: 32, seed: 5, loraDirectory: folder, ...options });
-const pixels = async (options: Parameters<typeof draw>[0]) => (await draw(options)).images[0]?.data;
+const pixels = async (options: Parameters<typeof generate>[0]) => (await generate(options)).images[0]?.data;
 
 describe('a tag says how much of a LoRA the UNet and the text encoders get', () => {
   const rows: readonly [tag: string, weight: number, textEncoderWeight: number][] = [
@@ -56,8 +56,8 @@ describe('a tag says how much of a LoRA the UNet and the text encoders get', () 
   ];
   for (const [tag, weight, textEncoderWeight] of rows) {
     it(tag, async () => {
-      const tagged = await draw({ prompt: `a red${tag} apple` });
-      const given = await draw({ prompt: 'a red apple', loras: [{ path, weight, textEncoderWeight }] });
+      const tagged = await generate({ prompt: `a red${tag} apple` });
+      const given = await generate({ prompt: 'a red apple', loras: [{ path, weight, textEncoderWeight }] });
       assert.deepEqual(tagged.images[0]?.data, given.images[0]?.data);
       assert.deepEqual(
         [tagged.loras[0]?.weight, tagged.loras[0]?.textEncoderWeight ?? weight],
@@ -67,7 +67,7 @@ describe('a tag says how much of a LoRA the UNet and the text encoders get', () 
   }
 
   it('and the image says so', async () => {
-    const { images } = await draw({ prompt: 'a<lora:stripes:0.7:0.5>' });
+    const { images } = await generate({ prompt: 'a<lora:stripes:0.7:0.5>' });
     assert.deepEqual(images[0]?.parameters?.loras, [
       { path, weight: 0.5, textEncoderWeight: 0.7, applied: 4, tensors: 4 },
     ]);
@@ -87,9 +87,9 @@ describe('a tag says how much of a LoRA the UNet and the text encoders get', () 
   ]) {
     it(`${tag} is refused`, async () => {
       const refusal = { code: 'ERR_INVALID_ARG_VALUE', message: /^Expected (a LoRA as <lora:|no hypernetwork)/ };
-      await assert.rejects(draw({ prompt: tag }), refusal);
+      await assert.rejects(generate({ prompt: tag }), refusal);
       const negative = { code: 'ERR_INVALID_ARG_VALUE', message: /negativePrompt/ };
-      await assert.rejects(draw({ prompt: 'a', negativePrompt: tag }), negative);
+      await assert.rejects(generate({ prompt: 'a', negativePrompt: tag }), negative);
     });
   }
 });
@@ -127,7 +127,7 @@ describe('a tag names a file in the folder of LoRAs', () => {
   ];
   for (const name of names) {
     it(`and none by ${JSON.stringify(name.slice(0, 60).replaceAll(outside, 'OUTSIDE'))}`, async () => {
-      await assert.rejects(draw({ prompt: `a<lora:${name}:1>` }), (error: Error & { code: string }) => {
+      await assert.rejects(generate({ prompt: `a<lora:${name}:1>` }), (error: Error & { code: string }) => {
         assert.equal(error.code, 'ERR_FILE');
         assert.equal(error.message.replaceAll(name, 'NAME').includes(outside), false);
         assert.doesNotMatch(error.message, /root|secret/);
@@ -150,7 +150,7 @@ describe('a tag names a file in the folder of LoRAs', () => {
   it('and none without such a folder, but where the caller trusts the prompt', async () => {
     const prompt = `a<lora:${path}:1>`;
     const refusal = { code: 'ERR_INVALID_ARG_VALUE', message: /the folder of the LoRAs named in the prompt/ };
-    await assert.rejects(draw({ prompt, loraDirectory: undefined }), refusal);
+    await assert.rejects(generate({ prompt, loraDirectory: undefined }), refusal);
     const options = { prompt, loraDirectory: undefined, loraTags: 'paths' as const };
     assert.deepEqual(await pixels(options), await pixels({ prompt: 'a', loras: [{ path }] }));
     assert.deepEqual(
@@ -158,10 +158,10 @@ describe('a tag names a file in the folder of LoRAs', () => {
       await pixels({ prompt: 'a', loras: [{ path }] }),
     );
     const unknown = { code: 'ERR_INVALID_ARG_VALUE', message: /names, paths for loraTags/ };
-    await assert.rejects(draw({ prompt, loraTags: 'files' as 'paths' }), unknown);
+    await assert.rejects(generate({ prompt, loraTags: 'files' as 'paths' }), unknown);
   });
 
-  it('and is told nothing of what a file holds that is no LoRA', async () => {
+  it('and learns nothing about the contents of files that are not LoRAs', async () => {
     const shape = { name: `${secret}.weight`, dtype: 'f32' as const, shape: [1], values: Float32Array.of(1) };
     writeFileSync(join(folder, 'text.safetensors'), secret);
     writeFileSync(join(folder, 'text.pt'), secret);
@@ -180,7 +180,7 @@ describe('a tag names a file in the folder of LoRAs', () => {
       ['oft', 'ERR_MODEL_UNSUPPORTED', /is of type OFT/],
     ] as const) {
       const loras = [{ path }];
-      await assert.rejects(draw({ prompt: `a<lora:${name}>`, loras }), (error: Error & { code: string }) => {
+      await assert.rejects(generate({ prompt: `a<lora:${name}>`, loras }), (error: Error & { code: string }) => {
         assert.ok(error.code.startsWith(code), error.code);
         assert.match(error.message, new RegExp(`^The LoRA '${name}' in the prompt`));
         assert.match(error.message, words);
@@ -188,7 +188,7 @@ describe('a tag names a file in the folder of LoRAs', () => {
         return true;
       });
     }
-    await assert.rejects(draw({ prompt: 'a secret<lora:bundle>' }), (error: Error & { code: string }) => {
+    await assert.rejects(generate({ prompt: 'a secret<lora:bundle>' }), (error: Error & { code: string }) => {
       assert.equal(error.code, 'ERR_MODEL_MISMATCH');
       assert.match(error.message, /^'bundle': expected vectors of/);
       assert.doesNotMatch(error.message, /tmp|root/);
@@ -196,7 +196,7 @@ describe('a tag names a file in the folder of LoRAs', () => {
     });
     const own = { code: 'ERR_MODEL_UNSUPPORTED', message: /other\.safetensors': .* such as 'root:x:0:0:very secret/ };
     const loras = [{ path: join(folder, 'other.safetensors') }];
-    await assert.rejects(draw({ prompt: 'a<lora:stripes>', loras }), own);
+    await assert.rejects(generate({ prompt: 'a<lora:stripes>', loras }), own);
   });
 
   it('is blamed for no file but its own, however long its path or strange its folder', async () => {
@@ -211,20 +211,20 @@ describe('a tag names a file in the folder of LoRAs', () => {
       writeFileSync(join(peft, 'adapter_config.json'), '[]');
       const prompt = 'a<lora:stripes>';
       for (const own of [broken, peft]) {
-        await assert.rejects(draw({ prompt, loras: [{ path: own }] }), (error: Error & { code: string }) => {
+        await assert.rejects(generate({ prompt, loras: [{ path: own }] }), (error: Error & { code: string }) => {
           assert.equal(error.code, 'ERR_MODEL_UNSUPPORTED');
           return !error.message.includes('in the prompt');
         });
       }
       const loras = [{ path: join(folder, 'stripes.safetensors') }];
       const withheld = { code: 'ERR_MODEL_UNSUPPORTED', message: /^The LoRA '.*broken' in the prompt is not a LoRA/ };
-      await assert.rejects(draw({ prompt: '<lora:broken>', loras, loraDirectory: alone }), withheld);
+      await assert.rejects(generate({ prompt: '<lora:broken>', loras, loraDirectory: alone }), withheld);
     }
   });
 
   it('nor waits for a pipe', { skip: process.platform === 'win32' }, async () => {
     execFileSync('mkfifo', [join(folder, 'pipe.safetensors')]);
-    await assert.rejects(draw({ prompt: '<lora:pipe>' }), { code: 'ERR_FILE' });
+    await assert.rejects(generate({ prompt: '<lora:pipe>' }), { code: 'ERR_FILE' });
   });
 });
 
@@ -239,8 +239,8 @@ describe('a word names an embedding in its folder', () => {
 
   it('and none that a link in it leads to elsewhere, but where the caller trusts the prompt', async () => {
     const options = { prompt: 'a zzword', embeddingDirectory: words };
-    await assert.rejects(draw(options), { code: 'ERR_FILE', message: /'zzword' .* a link that leads out of it/ });
-    assert.deepEqual((await draw({ ...options, prompt: 'another word' })).embeddings, []);
-    assert.equal((await draw({ ...options, loraTags: 'paths' })).embeddings.length, 1);
+    await assert.rejects(generate(options), { code: 'ERR_FILE', message: /'zzword' .* a link that leads out of it/ });
+    assert.deepEqual((await generate({ ...options, prompt: 'another word' })).embeddings, []);
+    assert.equal((await generate({ ...options, loraTags: 'paths' })).embeddings.length, 1);
   });
 });

@@ -20,20 +20,20 @@ describe('words that a LoRA carries', () => {
     model = await loadModel(tinyModel({ vocabulary: 49408 }).path, { device: 'cpu', threads: 1 });
   });
   after(() => model.dispose());
-  const draw = async (options: Partial<Txt2ImgOptions>) =>
+  const generate = async (options: Partial<Txt2ImgOptions>) =>
     model.txt2img({ prompt: 'a ZZcat', steps: 2, width: 32, height: 32, seed: 5, loraDirectory: folder, ...options });
 
   for (const name of ['string_to_param.*', 'emb_params', 'clip_l']) {
     it(`are embeddings while it is in force: ${name}`, async () => {
       const path = write('bundle', [...tensors, tensor(`bundle_emb.zzcat.${name}`, [2, 64], vectors)]);
-      const expected = await draw({ loras: [{ path: alone }], embeddings: [{ path: embedding }] });
-      const received = await draw({ loras: [{ path }], strictLoras: true });
+      const expected = await generate({ loras: [{ path: alone }], embeddings: [{ path: embedding }] });
+      const received = await generate({ loras: [{ path }], strictLoras: true });
       assert.deepEqual(received.images[0]?.data, expected.images[0]?.data);
       assert.deepEqual(received.embeddings, [{ token: 'zzcat', path, vectors: 2 }]);
       assert.deepEqual(received.warnings, []);
-      const byTag = await draw({ prompt: 'a ZZcat<lora:bundle>' });
+      const byTag = await generate({ prompt: 'a ZZcat<lora:bundle>' });
       assert.deepEqual(byTag.images[0]?.data, expected.images[0]?.data);
-      const without = await draw({ loras: [{ path: alone }] });
+      const without = await generate({ loras: [{ path: alone }] });
       assert.deepEqual(without.embeddings, []);
       assert.notDeepEqual(without.images[0]?.data, expected.images[0]?.data);
     });
@@ -66,7 +66,7 @@ describe('words that a LoRA carries', () => {
   it('go before a file of the folder, and behind what the call gives by itself', async () => {
     const path = write('bundle', [...tensors, tensor('bundle_emb.zzcat.emb_params', [1, 64])]);
     const found = async (options: Partial<Txt2ImgOptions>) =>
-      (await draw({ loras: [{ path }], embeddingDirectory: folder, ...options })).embeddings[0]?.path;
+      (await generate({ loras: [{ path }], embeddingDirectory: folder, ...options })).embeddings[0]?.path;
     assert.equal(await found({}), path);
     assert.equal(await found({ loras: [] }), embedding);
     assert.equal(await found({ embeddings: [{ path: embedding }] }), embedding);
@@ -77,6 +77,6 @@ describe('words that a LoRA carries', () => {
       write(name, [...tensors, tensor('bundle_emb.zzcat.emb_params', [1, 64])]),
     );
     const refusal = { code: 'ERR_FILE', message: /one\.safetensors' and '.*other\.safetensors'/ };
-    await assert.rejects(draw({ loras: paths.map((path) => ({ path })) }), refusal);
+    await assert.rejects(generate({ loras: paths.map((path) => ({ path })) }), refusal);
   });
 });

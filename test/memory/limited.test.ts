@@ -1,5 +1,5 @@
-// A process whose addresses are limited (ulimit -v) is told so by an error, and draws the right image once they are not. Some
-// limits; all of them: npm run test:memory
+// With limited address space (ulimit -v) a process gets an error or the right image, and without the limit the right image. Tests
+// some limits; npm run test:memory tests all.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -14,43 +14,43 @@ const ALL = [...Array.from({ length: 60 }, (_, i) => 10 * (i + 1)), 700, 800, 10
 const ENDED_BY_V8 =
   /FATAL ERROR: .*out of memory|Fatal (process|JavaScript) out of memory|Failed to reserve virtual memory/i;
 
-interface Told {
+interface Outcome {
   limited?: string;
   code?: string;
   message?: string;
   free: string;
 }
 
-/** What a limited process tells; undefined where V8 has ended it. */
-function drawWithin(megabytes: number): Told | undefined {
+/** The outcome of a limited process; undefined if V8 ended it. */
+function generateWithin(megabytes: number): Outcome | undefined {
   const program = modulePath('test/memory/limited.ts');
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [program, String(megabytes)], {
     encoding: 'utf8',
   });
   if (status !== 0 && ENDED_BY_V8.test(stderr)) return undefined;
   assert.deepEqual({ status, signal }, { status: 0, signal: null }, `${megabytes} MB: ${stderr}`);
-  return JSON.parse(stdout) as Told;
+  return JSON.parse(stdout) as Outcome;
 }
 
-test('where addresses are short, drawing is refused or right, and right without the limit', {
+test('with limited address space, generation fails or is right, and without the limit it is right', {
   skip: process.platform !== 'linux',
 }, (t) => {
   let right: string | undefined;
   const outcomes = { right: 0, refused: 0, 'ended by V8': 0 };
   for (const megabytes of whole ? ALL : FEW) {
-    const told = drawWithin(megabytes);
-    if (!told) {
+    const outcome = generateWithin(megabytes);
+    if (!outcome) {
       outcomes['ended by V8']++;
       continue;
     }
-    right ??= told.free;
-    assert.equal(told.free, right, `${megabytes} MB: another image without the limit`);
-    if (told.code === undefined) {
-      assert.equal(told.limited, right, `${megabytes} MB: another image`);
+    right ??= outcome.free;
+    assert.equal(outcome.free, right, `${megabytes} MB: another image without the limit`);
+    if (outcome.code === undefined) {
+      assert.equal(outcome.limited, right, `${megabytes} MB: another image`);
       outcomes.right++;
     } else {
-      assert.equal(told.code, 'ERR_OUT_OF_MEMORY', `${megabytes} MB: ${told.message}`);
-      assert.match(told.message ?? '', /expected .*(memory|threads).*, but .*\. \w.*\.$/is);
+      assert.equal(outcome.code, 'ERR_OUT_OF_MEMORY', `${megabytes} MB: ${outcome.message}`);
+      assert.match(outcome.message ?? '', /expected .*(memory|threads).*, but .*\. \w.*\.$/is);
       outcomes.refused++;
     }
   }

@@ -17,7 +17,7 @@ function limit(bytes: number | 'unlimited'): void {
   execFileSync('prlimit', ['--pid', String(process.pid), `--as=${bytes}:unlimited`]);
 }
 
-async function draw(): Promise<string> {
+async function generate(): Promise<string> {
   const model = await loadModel(EMBEDDED_MODEL, { threads: 2 });
   try {
     const { images } = await model.txt2img({ prompt: 'a red apple', seed: 1, steps: 2 });
@@ -32,7 +32,7 @@ async function draw(): Promise<string> {
 addon.devices(); // the addon is a part of what the process has
 const taken = Number(readFileSync('/proc/self/statm', 'utf8').split(' ')[0]) * PAGE;
 limit(taken + Number(process.argv[2]) * MEGABYTE);
-const [outcome] = await Promise.allSettled([draw()]);
+const [outcome] = await Promise.allSettled([generate()]);
 limit('unlimited');
 const refused = outcome.status === 'rejected' ? (outcome.reason as { code?: string; message: string }) : undefined;
 console.log(
@@ -40,6 +40,6 @@ console.log(
     limited: outcome.status === 'fulfilled' ? outcome.value : undefined,
     code: refused?.code,
     message: refused?.message,
-    free: await draw(),
+    free: await generate(),
   }),
 );

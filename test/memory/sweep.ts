@@ -73,7 +73,7 @@ const text = async (model: TestModel): Promise<Float32Array> =>
   (await model.encodeText(0, new Int32Array(tiny.sizes.textPositions).fill(7), 1, never)).hidden;
 const open = (): Promise<TestModel> => openTiny({ threads: 2, onLog: () => {} });
 const dispose = (model: TestModel): Promise<void> => model.dispose();
-const led = (model: TestModel, net: number): Promise<Float32Array> =>
+const controlled = (model: TestModel, net: number): Promise<Float32Array> =>
   predict(model, {
     controls: [{ net, hint: new Float32Array(3 * 64 * 64).fill(0.5), shape: [1, 3, 64, 64], strength: 1 }],
   });
@@ -133,12 +133,12 @@ const trials: readonly Trial<unknown>[] = [
     prepare: async () => {
       const model = await open();
       await model.setControlNets([controlNets[0]], never);
-      await led(model, 0);
+      await controlled(model, 0);
       return model;
     },
     call: async (model) => {
       await model.setControlNets([controlNets[1], controlNets[0]], never);
-      return led(model, 0);
+      return controlled(model, 0);
     },
     end: dispose,
   }),

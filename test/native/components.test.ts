@@ -216,11 +216,11 @@ describe('two callers of one model do not disturb each other', () => {
     const controls = [{ model: tinyControlNet(), image: { width: 64, height: 64, data: new Uint8Array(3 * 64 * 64) } }];
     const variants = [{ ...image, loras: [{ path: one }] }, { ...image, loras: [{ path: two }], controls }, image];
     await using model = await loadModel(path, { device: 'cpu', threads: 1 });
-    const draw = async (options: (typeof variants)[number]) => (await model.txt2img(options)).images[0]?.data;
+    const generate = async (options: (typeof variants)[number]) => (await model.txt2img(options)).images[0]?.data;
     const alone = [];
-    for (const variant of variants) alone.push(await draw(variant));
+    for (const variant of variants) alone.push(await generate(variant));
     assert.equal(new Set(alone.map((data) => Buffer.from(data as Uint8Array).toString('hex'))).size, 3);
-    assert.deepEqual(await Promise.all([...variants, ...variants].map(draw)), [...alone, ...alone]);
+    assert.deepEqual(await Promise.all([...variants, ...variants].map(generate)), [...alone, ...alone]);
     for (const residency of ['unload', { budget: 1 }] as const) {
       await using other = await loadModel(path, { device: 'cpu', threads: 1, residency });
       for (const [i, variant] of variants.entries()) {

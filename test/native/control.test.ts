@@ -1,4 +1,4 @@
-// UNets led by ControlNets against diffusers, in float32, and what the native side refuses. The goldens come from
+// UNets controlled by ControlNets against diffusers, in float32, and what the native side refuses. The goldens come from
 // test/reference/control.py.
 
 import assert from 'node:assert/strict';
@@ -78,7 +78,7 @@ async function predict(
 }
 
 for (const [kind, { architecture }] of Object.entries(KINDS)) {
-  describe(`a UNet led by ControlNets agrees with diffusers: ${kind}`, () => {
+  describe(`a UNet controlled by ControlNets agrees with diffusers: ${kind}`, () => {
     it('whichever way its projections are stored', async () => {
       const model = await open(architecture);
       for (const edit of Object.values(STORED)) {

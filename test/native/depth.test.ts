@@ -41,7 +41,7 @@ const NETWORKS: readonly (readonly [golden: string, from: string, path: () => st
   ['dpt', "a file in MiDaS's names", () => writeUpscaler(midasNames(large))],
   ['dpt-hybrid', "a file in transformers' names", () => writeUpscaler(hybrid)],
   ['dpt-hybrid', "a PyTorch file in MiDaS's names", () => pytorchFile(midasNames(hybrid))],
-  ['dpt-hybrid', 'the checkpoint of a model that draws with depth', () => tinyDepthModel()],
+  ['dpt-hybrid', 'the checkpoint of a depth model', () => tinyDepthModel()],
   ['dpt-hybrid', 'a folder of transformers', () => folder('dpt')],
   ['dpt-hybrid', 'a folder of diffusers', () => folder('sd2-depth', 'depth_estimator')],
 ];

@@ -1,4 +1,4 @@
-// Weights as other programs store them draw the image that the same numbers draw in f32.
+// Weights stored by other programs generate the same image as the same values in f32.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ tinyModel({ vocabulary: 49408, edit: (all) => (tensors = all) });
 const isMatrix = ({ name, shape }: TestTensor): boolean => name.startsWith(unet) && shape.length > 1;
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
-async function draw(paths: Parameters<typeof loadModel>[0], mmap = true): Promise<Uint8Array> {
+async function generate(paths: Parameters<typeof loadModel>[0], mmap = true): Promise<Uint8Array> {
   await using model = await loadModel(paths, { device: 'cpu', threads: 1, precision: 'f32', mmap });
   const { images } = await model.txt2img({ prompt: 'a red apple', width: 64, height: 48, steps: 2, seed: 7 });
   return (images[0] as (typeof images)[0]).data;
@@ -47,7 +47,7 @@ const widened = (data: Buffer, scale = 1): Float32Array =>
 async function drawsAlike(name: string, stored: readonly StoredTensor[], oracle: readonly TestTensor[]): Promise<void> {
   writeStored(pathOf(`${name}.safetensors`), stored);
   writeSafetensors(pathOf(`${name}-oracle.safetensors`), oracle);
-  assert.deepEqual(await draw(pathOf(`${name}.safetensors`)), await draw(pathOf(`${name}-oracle.safetensors`)));
+  assert.deepEqual(await generate(pathOf(`${name}.safetensors`)), await generate(pathOf(`${name}-oracle.safetensors`)));
 }
 
 test('8-bit floats', async () => {
@@ -107,6 +107,6 @@ test("UNets in the rows of ComfyUI-GGUF, whose blocks cross the tensors' own", a
   writeGguf(pathOf('rows.gguf'), bare, (t) => (inRows(t) ? 'q8_0' : 'f32'), inRows);
   writeSafetensors(pathOf('rows-oracle.safetensors'), exact);
   const model = { model: pathOf('rows-oracle.safetensors'), unet: pathOf('rows.gguf') };
-  assert.deepEqual(await draw(model), await draw(pathOf('rows-oracle.safetensors')));
-  assert.deepEqual(await draw(model, false), await draw(pathOf('rows-oracle.safetensors')));
+  assert.deepEqual(await generate(model), await generate(pathOf('rows-oracle.safetensors')));
+  assert.deepEqual(await generate(model, false), await generate(pathOf('rows-oracle.safetensors')));
 });

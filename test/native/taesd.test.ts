@@ -209,8 +209,8 @@ describe('images', () => {
     ];
     const { code, stderr } = await diffuse([...args, '--preview', 'tae', '--preview-path', preview]);
     assert.deepEqual([code, stderr], [0, '']);
-    const drawn = await readImage(output, 'output');
-    assert.deepEqual((await readImage(preview, 'preview')).data.length, drawn.data.length);
+    const generated = await readImage(output, 'output');
+    assert.deepEqual((await readImage(preview, 'preview')).data.length, generated.data.length);
     for (const [flags, message] of [
       [['--vae', whole], /either --vae or --taesd/],
       [['--preview', 'tae'], /--preview-path/],

@@ -81,8 +81,8 @@ export function layOut(binary: string): string {
   return folder;
 }
 
-/** Draws an image with the command of an installed package. */
-export function draw(project: string, env: NodeJS.ProcessEnv = {}): void {
+/** Generates an image with the command of an installed package. */
+export function generate(project: string, env: NodeJS.ProcessEnv = {}): void {
   run('npx', ['diffuse', '-p', 'a red apple', '-o', 'apple.png'], project, env);
   assert.ok(PNG.sync.read(readFileSync(join(project, 'apple.png'))).width > 0);
 }

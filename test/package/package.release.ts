@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { root } from '../support/places.ts';
-import { draw, install, pack, pathWithoutCompiler, run } from './installation.ts';
+import { generate, install, pack, pathWithoutCompiler, run } from './installation.ts';
 
 /** The path of the binary that an installed package loads. */
 function binaryOf(project: string): string {
@@ -24,13 +24,13 @@ describe('the published package', () => {
     const env = { PATH: pathWithoutCompiler() };
     const { project } = install(tarball, env);
     assert.match(binaryOf(project), /prebuilds/);
-    draw(project, env);
+    generate(project, env);
   });
 
   it('builds from the source that it carries, without fetching any', () => {
     const { project, output } = install(tarball, { npm_config_build_from_source: 'true' });
     assert.doesNotMatch(output, /Fetching/);
     assert.match(binaryOf(project), /build.Release/);
-    draw(project);
+    generate(project);
   });
 });

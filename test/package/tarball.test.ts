@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { root } from '../support/places.ts';
-import { draw, install, layOut, pack, pathWithoutCompiler, run } from './installation.ts';
+import { generate, install, layOut, pack, pathWithoutCompiler, run } from './installation.ts';
 
 /** Compiles a program that uses the types, declarations of libraries checked too, with those of Node beside it. */
 function compile(project: string): void {
@@ -77,14 +77,14 @@ describe('the npm package', () => {
     run(program('attw'), [tarball, '--profile', 'esm-only', '--no-emoji'], root);
   });
 
-  it('installs beside a fitting binary and draws an image where no compiler is on PATH', () => {
+  it('installs with a prebuilt binary and generates an image without a compiler on PATH', () => {
     const env = {
       PATH: pathWithoutCompiler(),
       NODE_DIFFUSION_PREBUILD: layOut(join(root, 'build', 'Release', 'node-diffusion.node')),
     };
     assert.throws(() => run('cmake', ['--version'], root, env), { code: 'ENOENT' });
     const { project } = install(tarball, env);
-    draw(project, env);
+    generate(project, env);
     // No package that is optional came along.
     const jpeg = () => run('npx', ['diffuse', '-p', 'a red apple', '-o', 'apple.jpg'], project, env);
     assert.throws(jpeg, /ended with 1:\n.*Install it with `npm install sharp`/);

@@ -13,7 +13,7 @@ import { pickled, writeCheckpoint, writeTensor } from '../support/torch-file.ts'
 
 const folder = join(temporaryFolder(), 'words');
 mkdirSync(folder);
-const drawing = { width: 16, height: 16, steps: 2, seed: 3, scheduler: 'discrete' } as const;
+const common = { width: 16, height: 16, steps: 2, seed: 3, scheduler: 'discrete' } as const;
 
 /** Random vectors of a width, at the scale of a vocabulary's. */
 function tensor(name: string, rows: number, width: number, seed = 1): TestTensor {
@@ -32,28 +32,28 @@ function file(name: string, ...tensors: TestTensor[]): string {
   return path;
 }
 
-/** A model and how to draw with it: the bytes of the image, and what was told of it. */
-function drawer(architecture: typeof sd2Architecture) {
+/** Loads a model and returns a function that generates: the bytes of the image, its warnings and embeddings. */
+function generatorOf(architecture: typeof sd2Architecture) {
   let model: Model;
   before(async () => {
     model = await loadModel(tinyModel({ architecture, vocabulary: 49408 }).path, { threads: 1 });
   });
   after(() => model.dispose());
   return async (options: Txt2ImgOptions) => {
-    const { images, warnings, embeddings } = await model.txt2img({ ...drawing, ...options });
+    const { images, warnings, embeddings } = await model.txt2img({ ...common, ...options });
     return { image: images[0]?.data as Uint8Array, warnings, embeddings };
   };
 }
 
 describe('words in files for a model with one text encoder', () => {
-  const draw = drawer(sd2Architecture);
+  const generate = generatorOf(sd2Architecture);
   const three = tensor('emb_params', 3, 128);
   const whole = file('whole.safetensors', three);
   const two = file('two.safetensors', rows('<one>', three, 0), rows('<two>', three, 1, 3));
-  const expected = async () => (await draw({ prompt: 'a whole', embeddings: [{ path: whole }] })).image;
+  const expected = async () => (await generate({ prompt: 'a whole', embeddings: [{ path: whole }] })).image;
 
   it('go by the names in the file, in any case', async () => {
-    const one = await draw({ prompt: 'a <one> <TWO>', embeddings: [{ path: two }] });
+    const one = await generate({ prompt: 'a <one> <TWO>', embeddings: [{ path: two }] });
     assert.deepEqual(one.image, await expected());
     assert.deepEqual(one.embeddings, [
       { token: '<one>', path: two, vectors: 1 },
@@ -64,7 +64,7 @@ describe('words in files for a model with one text encoder', () => {
 
   it('go by their names in a file that is named for another, and in the dictionary of AUTOMATIC1111', async () => {
     const only = file('learned_embeds.safetensors', renamed('<cat-toy>', three));
-    assert.deepEqual((await draw({ prompt: 'a <cat-toy>', embeddings: [{ path: only }] })).image, await expected());
+    assert.deepEqual((await generate({ prompt: 'a <cat-toy>', embeddings: [{ path: only }] })).image, await expected());
     const dictionary = join(folder, 'dictionary.pt');
     writeCheckpoint(
       dictionary,
@@ -72,7 +72,7 @@ describe('words in files for a model with one text encoder', () => {
       [['name', pickled.text('x')]],
       'string_to_param',
     );
-    const { image } = await draw({ prompt: 'a red blue', embeddings: [{ path: dictionary }] });
+    const { image } = await generate({ prompt: 'a red blue', embeddings: [{ path: dictionary }] });
     assert.deepEqual(image, await expected());
   });
 
@@ -80,12 +80,12 @@ describe('words in files for a model with one text encoder', () => {
     const names = ['<cat>', '<cat>_1', '<cat>_2'];
     const path = file('learned.safetensors', ...names.map((name, i) => rows(name, three, i)));
     for (const prompt of ['a <cat>', 'a <cat> <cat>_1 <cat>_2', 'a learned']) {
-      assert.deepEqual((await draw({ prompt, embeddings: [{ path }] })).image, await expected(), prompt);
+      assert.deepEqual((await generate({ prompt, embeddings: [{ path }] })).image, await expected(), prompt);
     }
     const second = file('second.safetensors', rows('emb_params', three, 1));
     assert.deepEqual(
-      (await draw({ prompt: 'a <cat>_1', embeddings: [{ path }] })).image,
-      (await draw({ prompt: 'a second', embeddings: [{ path: second }] })).image,
+      (await generate({ prompt: 'a <cat>_1', embeddings: [{ path }] })).image,
+      (await generate({ prompt: 'a second', embeddings: [{ path: second }] })).image,
     );
   });
 
@@ -98,7 +98,7 @@ describe('words in files for a model with one text encoder', () => {
     writeSafetensors(join(library, 'third.safetensors'), [tensor('<two>', 2, 64)]);
     writeFileSync(join(library, 'broken.bin'), 'no tensors');
     const all = { prompt: 'a <one> <two>', embeddingDirectory: library };
-    const { image, warnings, embeddings } = await draw(all);
+    const { image, warnings, embeddings } = await generate(all);
     assert.deepEqual(image, await expected());
     assert.match(
       warnings.join(),
@@ -106,14 +106,14 @@ describe('words in files for a model with one text encoder', () => {
     );
     assert.match(warnings.join(), /third\.safetensors': expected vectors of 128 values .* found 64/);
     assert.equal(embeddings.length, 2);
-    const given = await draw({ ...all, embeddings: [{ path: join(library, 'second.safetensors') }] });
+    const given = await generate({ ...all, embeddings: [{ path: join(library, 'second.safetensors') }] });
     assert.notDeepEqual(given.image, image, 'what is given by itself goes before');
     assert.deepEqual(given.warnings, []);
     writeSafetensors(join(library, '<one>.safetensors'), [tensor('x', 1, 128, 8)]);
-    assert.notDeepEqual((await draw(all)).image, image, 'the name of a file goes before');
+    assert.notDeepEqual((await generate(all)).image, image, 'the name of a file goes before');
     if (process.platform === 'win32') return;
     symlinkSync(file('outside.safetensors', tensor('<outside>', 1, 128)), join(library, 'link.safetensors'));
-    await assert.rejects(draw({ ...all, prompt: '<outside>' }), { code: 'ERR_FILE', message: /leads out of it/ });
+    await assert.rejects(generate({ ...all, prompt: '<outside>' }), { code: 'ERR_FILE', message: /leads out of it/ });
   });
 
   const numbers = Float32Array.from({ length: 128 }, (_, i) => [0.5, -0.5, 0.25, 1][((i * i) % 7) % 4] as number);
@@ -142,10 +142,10 @@ describe('words in files for a model with one text encoder', () => {
       writeTensor(path, { name: '', dtype: 'f32', shape: [128], values: numbers }, device);
       paths.push(path);
     }
-    const draws = [join(folder, 'F32.safetensors'), ...paths].map((path) =>
-      draw({ prompt: 'a w', embeddings: [{ path, token: 'w' }] }),
+    const runs = [join(folder, 'F32.safetensors'), ...paths].map((path) =>
+      generate({ prompt: 'a w', embeddings: [{ path, token: 'w' }] }),
     );
-    const [first, ...others] = (await Promise.all(draws)).map(({ image }) => image);
+    const [first, ...others] = (await Promise.all(runs)).map(({ image }) => image);
     for (const [i, image] of others.entries()) assert.deepEqual(image, first, paths[i]);
   });
 
@@ -193,12 +193,12 @@ describe('words in files for a model with one text encoder', () => {
   ];
   for (const [what, prompt, path, code, message] of bad) {
     it(`refuses ${what}`, async () => {
-      await assert.rejects(draw({ prompt, embeddings: [{ path: path() }] }), { code, message });
+      await assert.rejects(generate({ prompt, embeddings: [{ path: path() }] }), { code, message });
     });
   }
 
   it('are passed over where the prompt names none, whatever they are called and however many there are', async () => {
-    const { image } = await draw({ prompt: 'a' });
+    const { image } = await generate({ prompt: 'a' });
     const names = ['constructor', 'hasOwnProperty', ' ', 'a'.repeat(300), '<é>'];
     const paths = [
       join(folder, 'many.safetensors'),
@@ -206,10 +206,10 @@ describe('words in files for a model with one text encoder', () => {
       file('thousand.safetensors', ...many.slice(0, 2000)),
       file('axes.safetensors', { name: 'a', dtype: 'f32', shape: [1, 1, 128], values: new Float32Array(128) }),
     ];
-    const result = await draw({ prompt: 'a', embeddings: paths.map((path) => ({ path })) });
+    const result = await generate({ prompt: 'a', embeddings: paths.map((path) => ({ path })) });
     assert.deepEqual(result.image, image);
     assert.deepEqual(result.embeddings, []);
-    const { embeddings } = await draw({
+    const { embeddings } = await generate({
       prompt: 'hasOwnProperty constructor <É> <w1999>',
       embeddings: paths.map((path) => ({ path })),
     });
@@ -218,11 +218,11 @@ describe('words in files for a model with one text encoder', () => {
 });
 
 describe('words in files for SDXL', () => {
-  const draw = drawer(xlArchitecture);
+  const generate = generatorOf(xlArchitecture);
   const l = tensor('clip_l', 2, 64);
   const g = tensor('clip_g', 2, 128, 2);
   const both = file('both.safetensors', l, g);
-  const named = (path: string) => draw({ prompt: 'a word, 3d', embeddings: [{ path, token: 'word' }] });
+  const named = (path: string) => generate({ prompt: 'a word, 3d', embeddings: [{ path, token: 'word' }] });
 
   it('have a part for each text encoder, which pivotal tuning calls otherwise', async () => {
     const pivotal = file('pivotal.safetensors', renamed('text_encoders_0', l), renamed('text_encoders_1', g));
@@ -234,7 +234,7 @@ describe('words in files for SDXL', () => {
         ...(await named(both)),
         embeddings: [{ token: 'word', path, vectors: 2 }],
       });
-    assert.notDeepEqual(image, (await draw({ prompt: 'a word, 3d' })).image);
+    assert.notDeepEqual(image, (await generate({ prompt: 'a word, 3d' })).image);
   });
 
   it('may be in two files, one for each text encoder', async () => {
@@ -242,7 +242,7 @@ describe('words in files for SDXL', () => {
       file('learned_embeds.safetensors', renamed('<w>', l)),
       file('learned_embeds_2.safetensors', renamed('<w>', g)),
     ];
-    const { image, warnings, embeddings } = await draw({
+    const { image, warnings, embeddings } = await generate({
       prompt: 'a <w>, 3d',
       embeddings: paths.map((path) => ({ path })),
     });
@@ -255,30 +255,30 @@ describe('words in files for SDXL', () => {
   });
 
   it('are left out of what a text encoder reads that they have no vectors for, which is said', async () => {
-    const images = new Set([(await named(both)).image, (await draw({ prompt: 'a, 3d' })).image].map(String));
+    const images = new Set([(await named(both)).image, (await generate({ prompt: 'a, 3d' })).image].map(String));
     for (const [lacking, ...tensors] of [
       ['second text encoder (clip_g)', l, renamed('text_encoders_0', l), renamed('emb_params', l), renamed('<w>', l)],
       ['first text encoder (clip_l)', g, renamed('text_encoders_1', g), renamed('emb_params', g)],
     ] as const) {
-      const drawn = [];
-      for (const one of tensors) drawn.push(await named(file(`one-${one.name}.safetensors`, one)));
-      for (const { image, warnings } of drawn) {
-        assert.deepEqual(image, drawn[0]?.image);
+      const generated = [];
+      for (const one of tensors) generated.push(await named(file(`one-${one.name}.safetensors`, one)));
+      for (const { image, warnings } of generated) {
+        assert.deepEqual(image, generated[0]?.image);
         assert.deepEqual(warnings, [`'word' has no vectors for the ${lacking}, which reads the prompt without it`]);
       }
-      images.add(String(drawn[0]?.image));
+      images.add(String(generated[0]?.image));
     }
     assert.equal(images.size, 4);
   });
 });
 
-test('a word of the negative prompt that a text encoder lacks is told of once', async () => {
+test('a word of the negative prompt that a text encoder lacks is reported once', async () => {
   await using model = await loadModel(tinyModel({ architecture: xlArchitecture, vocabulary: 49408 }).path, {
     threads: 1,
   });
   const path = file('negative.safetensors', tensor('clip_l', 1, 64));
   const { warnings } = await model.txt2img({
-    ...drawing,
+    ...common,
     prompt: 'negative',
     negativePrompt: 'negative',
     embeddings: [{ path }],

@@ -92,7 +92,7 @@ for (const name of ['sd2', 'xl'] as const) {
   });
 }
 
-describe('txt2img with embeddings draws the images of diffusers', () => {
+describe('txt2img with embeddings generates the images of diffusers', () => {
   for (const { image, model: name, ...options } of golden<Image[]>('textual_inversion.json')) {
     it(name, async () => {
       await using model = await loadModel(wordModel(name), {
@@ -101,29 +101,29 @@ describe('txt2img with embeddings draws the images of diffusers', () => {
         precision: 'f32',
         prediction: 'epsilon',
       });
-      const draw = async (more: Partial<Txt2ImgOptions>) => {
+      const generate = async (more: Partial<Txt2ImgOptions>) => {
         const fixed = { sampler: 'euler', scheduler: 'discrete', rng: 'cpu' } as const;
         const { prediction: _, ...rest } = options as typeof options & { prediction?: string };
         return (await model.txt2img({ ...rest, ...fixed, ...more })).images[0]?.data as Uint8Array;
       };
       const expected = Buffer.from(image, 'base64');
-      const drawn = await draw({ embeddings: WORDS.map((word) => write(name, word)) });
-      assert.ok(psnr(drawn, expected, 255) >= 50, `${psnr(drawn, expected, 255).toFixed(1)} dB`);
-      assert.ok(psnr(await draw({}), expected, 255) < 45, 'without them it is another');
+      const generated = await generate({ embeddings: WORDS.map((word) => write(name, word)) });
+      assert.ok(psnr(generated, expected, 255) >= 50, `${psnr(generated, expected, 255).toFixed(1)} dB`);
+      assert.ok(psnr(await generate({}), expected, 255) < 45, 'without them it is another');
     });
   }
 });
 
-const drawing = { width: 16, height: 16, steps: 2, seed: 3, scheduler: 'discrete' } as const;
+const common = { width: 16, height: 16, steps: 2, seed: 3, scheduler: 'discrete' } as const;
 
 describe('embeddings of a model with one text encoder', () => {
   let model: Model;
-  let draw: (options: Partial<Txt2ImgOptions>) => Promise<Uint8Array>;
+  let generate: (options: Partial<Txt2ImgOptions>) => Promise<Uint8Array>;
   const three = vectors('sd2', '<cat-toy>');
   before(async () => {
     model = await loadModel(wordModel('sd2'), { threads: 1 });
-    draw = async (options) => {
-      const { images } = await model.txt2img({ ...drawing, prompt: 'a shiny', ...options });
+    generate = async (options) => {
+      const { images } = await model.txt2img({ ...common, prompt: 'a shiny', ...options });
       return images[0]?.data as Uint8Array;
     };
   });
@@ -155,10 +155,10 @@ describe('embeddings of a model with one text encoder', () => {
   ];
   it('are read in every form', async () => {
     let expected: Uint8Array | undefined;
-    const plain = await draw({});
+    const plain = await generate({});
     for (const [what, file, write] of forms) {
       write(place(file));
-      const image = await draw({ embeddings: [{ path: place(file), token: 'Shiny' }] });
+      const image = await generate({ embeddings: [{ path: place(file), token: 'Shiny' }] });
       expected ??= image;
       assert.ok(psnr(image, expected, 255) > 45, what);
       assert.ok(psnr(image, plain, 255) < 45, `${what}: it changes the image`);
@@ -174,21 +174,21 @@ describe('embeddings of a model with one text encoder', () => {
     writeFileSync(join(library, 'shiny.txt'), 'no embedding');
     const own = { embeddings: [{ path }] };
     const all = { embeddingDirectory: library };
-    assert.deepEqual(await draw(own), await draw(all));
-    const result = await model.txt2img({ ...drawing, prompt: 'a SHINY', negativePrompt: '(shiny:1.2)', ...all });
+    assert.deepEqual(await generate(own), await generate(all));
+    const result = await model.txt2img({ ...common, prompt: 'a SHINY', negativePrompt: '(shiny:1.2)', ...all });
     const report = { token: 'Shiny', path, vectors: 3 };
     assert.deepEqual(result.embeddings, [report]);
     assert.deepEqual(result.images[0]?.parameters?.embeddings, [report]);
-    assert.deepEqual((await model.txt2img({ ...drawing, prompt: 'shinys', ...all })).embeddings, []);
+    assert.deepEqual((await model.txt2img({ ...common, prompt: 'shinys', ...all })).embeddings, []);
     const negative = { prompt: 'a', ...all };
     const images = await Promise.all(
-      ['', 'shiny', '(shiny:1.2)', 'shinys'].map((negativePrompt) => draw({ ...negative, negativePrompt })),
+      ['', 'shiny', '(shiny:1.2)', 'shinys'].map((negativePrompt) => generate({ ...negative, negativePrompt })),
     );
     assert.equal(new Set(images.map((image) => Buffer.from(image).toString('hex'))).size, 4);
     const twin = join(library, 'shiny.pt');
     writeFileSync(twin, '');
-    await assert.rejects(draw(all), { code: 'ERR_FILE', message: /one embedding named 'shiny'/i });
-    assert.deepEqual(await draw({ ...all, ...own }), await draw(own), 'what is given by itself goes before');
+    await assert.rejects(generate(all), { code: 'ERR_FILE', message: /one embedding named 'shiny'/i });
+    assert.deepEqual(await generate({ ...all, ...own }), await generate(own), 'what is given by itself goes before');
   });
 
   const file = (name: string, ...tensors: TestTensor[]) => {
@@ -290,12 +290,12 @@ describe('embeddings of a model with one text encoder', () => {
   for (const [what, path, code, message] of rows) {
     it(`refuses ${what}`, async () => {
       const embeddings = [{ path: path(), token: 'shiny' }];
-      await assert.rejects(draw({ embeddings }), (error: Error & { code: string }) => {
+      await assert.rejects(generate({ embeddings }), (error: Error & { code: string }) => {
         assert.ok(error.code.startsWith(code), error.code);
         assert.match(error.message, message);
         return true;
       });
-      await draw({});
+      await generate({});
     });
   }
 
@@ -319,7 +319,7 @@ describe('embeddings of a model with one text encoder', () => {
   ];
   for (const [what, options, code, message] of wrong) {
     it(`refuses ${what}`, async () => {
-      await assert.rejects(draw(options), (error: Error & { code: string }) => {
+      await assert.rejects(generate(options), (error: Error & { code: string }) => {
         assert.equal(error.code, code);
         assert.match(error.message, message);
         return true;
@@ -341,7 +341,7 @@ test('an embedding for neither of its text encoders does not fit SDXL, nor one w
     [single, 'ERR_MODEL_MISMATCH', /expected vectors of 64 or 128 values .* found 100/],
   ] as const) {
     const prompt = basename(path, '.safetensors');
-    await assert.rejects(model.txt2img({ ...drawing, prompt, embeddings: [{ path }] }), { code, message });
+    await assert.rejects(model.txt2img({ ...common, prompt, embeddings: [{ path }] }), { code, message });
   }
 });
 

@@ -35,7 +35,7 @@ const load = (architecture: TinyModelArchitecture, options: LoadOptions = {}) =>
     ...options,
   });
 
-describe('txt2img draws the images of diffusers', () => {
+describe('txt2img generates the images of diffusers', () => {
   for (const { image, model: name, prediction, ...options } of golden<Image[]>('families.json')) {
     const sizes = options.originalSize ? ', other sizes' : '';
     it(`${name}, negative prompt '${options.negativePrompt}', predicting ${prediction}${sizes}`, async () => {
@@ -47,20 +47,23 @@ describe('txt2img draws the images of diffusers', () => {
   }
 });
 
-const DRAWING = { prompt: 'a red apple', width: 16, height: 16, steps: 2, seed: 1, ...COMMON } as const;
+const DEFAULTS = { prompt: 'a red apple', width: 16, height: 16, steps: 2, seed: 1, ...COMMON } as const;
 
-async function draw(architecture: TinyModelArchitecture, variants: Partial<Txt2ImgOptions>[]): Promise<Uint8Array[]> {
+async function generate(
+  architecture: TinyModelArchitecture,
+  variants: Partial<Txt2ImgOptions>[],
+): Promise<Uint8Array[]> {
   await using model = await load(architecture);
-  const drawn: Uint8Array[] = [];
+  const generated: Uint8Array[] = [];
   for (const variant of variants) {
-    const { images } = await model.txt2img({ ...DRAWING, ...variant });
-    drawn.push((images[0] as { data: Uint8Array }).data);
+    const { images } = await model.txt2img({ ...DEFAULTS, ...variant });
+    generated.push((images[0] as { data: Uint8Array }).data);
   }
-  return drawn;
+  return generated;
 }
 
 test('the refiner of SDXL heeds sizes and scores', async () => {
-  const [plain, sized, scored, negative] = await draw(refinerArchitecture, [
+  const [plain, sized, scored, negative] = await generate(refinerArchitecture, [
     {},
     { originalSize: { width: 4000, height: 3000 } },
     { aestheticScore: 1 },
@@ -69,8 +72,8 @@ test('the refiner of SDXL heeds sizes and scores', async () => {
   for (const other of [sized, scored, negative]) assert.notDeepEqual(other, plain);
 });
 
-test('what a model is not told beside the prompt is refused, not passed over', async () => {
-  const told = {
+test('conditioning that a model does not use is rejected, not ignored', async () => {
+  const conditioning = {
     originalSize: { width: 10, height: 10 },
     cropTopLeft: { top: 1, left: 0 },
     targetSize: { width: 10, height: 10 },
@@ -80,8 +83,8 @@ test('what a model is not told beside the prompt is refused, not passed over', a
   const refused = async (architecture: TinyModelArchitecture) => {
     await using model = await load(architecture);
     const problems = await Promise.all(
-      Object.entries(told).map(async ([name, value]) => {
-        const run = model.txt2img({ ...DRAWING, [name]: value });
+      Object.entries(conditioning).map(async ([name, value]) => {
+        const run = model.txt2img({ ...DEFAULTS, [name]: value });
         return run.then(
           () => [],
           (error: unknown) => (error as ArgumentError).problems.flatMap(({ code, name }) => [code, name]),
@@ -93,14 +96,14 @@ test('what a model is not told beside the prompt is refused, not passed over', a
   const code = 'ERR_INVALID_ARG_VALUE';
   assert.deepEqual(
     await refused(sd2Architecture),
-    Object.keys(told).flatMap((name) => [code, name]),
+    Object.keys(conditioning).flatMap((name) => [code, name]),
   );
   assert.deepEqual(await refused(xlArchitecture), [code, 'aestheticScore', code, 'negativeAestheticScore']);
   assert.deepEqual(await refused(refinerArchitecture), [code, 'targetSize']);
 });
 
 test('a UNet that takes the guidance scale as an input is evaluated without a negative prompt', async () => {
-  const [plain, negative, stronger] = await draw(lcmArchitecture, [
+  const [plain, negative, stronger] = await generate(lcmArchitecture, [
     { cfgScale: 2 },
     { cfgScale: 2, negativePrompt: 'blurry' },
     { cfgScale: 9 },
@@ -110,13 +113,13 @@ test('a UNet that takes the guidance scale as an input is evaluated without a ne
 });
 
 test('the layer of the text encoder is by default the one that a family was trained with', async () => {
-  const [plain, last, penultimate] = await draw(sd2Architecture, [{}, { clipSkip: 1 }, { clipSkip: 2 }]);
+  const [plain, last, penultimate] = await generate(sd2Architecture, [{}, { clipSkip: 1 }, { clipSkip: 2 }]);
   assert.deepEqual(penultimate, plain);
   assert.notDeepEqual(last, plain);
 });
 
 test('a long prompt gives SDXL several chunks', async () => {
-  const [short, long] = await draw(xlArchitecture, [{}, { prompt: 'a red apple on a table '.repeat(20) }]);
+  const [short, long] = await generate(xlArchitecture, [{}, { prompt: 'a red apple on a table '.repeat(20) }]);
   assert.notDeepEqual(long, short);
 });
 
@@ -131,7 +134,7 @@ test('wrong sizes and scores are refused under their names', async () => {
     [{ aestheticScore: 11 }, 'aestheticScore'],
   ] as const;
   for (const [options, name] of bad) {
-    const wrong = { ...DRAWING, ...options } as unknown as Txt2ImgOptions;
+    const wrong = { ...DEFAULTS, ...options } as unknown as Txt2ImgOptions;
     await assert.rejects(model.txt2img(wrong), (error: Error) => error.message.includes(name), name);
   }
 });

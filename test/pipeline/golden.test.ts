@@ -25,7 +25,7 @@ interface Image {
 
 const path = tinyModel({ vocabulary: 49408 }).path;
 
-describe('txt2img draws the images of diffusers', () => {
+describe('txt2img generates the images of diffusers', () => {
   for (const { images: expected, prediction, ...options } of golden<Image[]>('images.json')) {
     const { prompt, width, height, steps, batchSize } = options;
     it(`"${prompt}", ${batchSize} of ${width}x${height} in ${steps} steps, predicting ${prediction}`, async () => {

@@ -50,30 +50,30 @@ describe('steering', () => {
   const tinyNet = tinyControlNet();
   let model: Model;
   const small = { prompt: 'a red apple', width: 16, height: 16, steps: 4, seed: 7, sampler: 'euler' } as const;
-  const draw = (options: Partial<Txt2ImgOptions> = {}) => lastLatent(model, { ...small, ...options });
+  const generate = (options: Partial<Txt2ImgOptions> = {}) => lastLatent(model, { ...small, ...options });
   before(async () => {
     model = await loadModel(tinyModel({ vocabulary: 49408 }).path, LOAD);
   });
   after(() => model.dispose());
 
   test('options that guide nothing change nothing', async () => {
-    const plain = await draw();
-    assert.deepEqual(await draw({ cfgRescale: 0, pagScale: 0, guidanceInterval: [0, 1] }), plain);
-    assert.deepEqual(await draw({ prompt: '[a red apple:a pear:9]', negativePrompt: '[nothing::0]' }), plain);
-    const unguided = await draw({ cfgScale: 1 });
-    assert.deepEqual(await draw({ cfgScale: 1, cfgRescale: 0.7 }), unguided);
-    assert.deepEqual(await draw({ guidanceInterval: [0.9, 0.99], pagScale: 3 }), unguided);
+    const plain = await generate();
+    assert.deepEqual(await generate({ cfgRescale: 0, pagScale: 0, guidanceInterval: [0, 1] }), plain);
+    assert.deepEqual(await generate({ prompt: '[a red apple:a pear:9]', negativePrompt: '[nothing::0]' }), plain);
+    const unguided = await generate({ cfgScale: 1 });
+    assert.deepEqual(await generate({ cfgScale: 1, cfgRescale: 0.7 }), unguided);
+    assert.deepEqual(await generate({ guidanceInterval: [0.9, 0.99], pagScale: 3 }), unguided);
   });
 
   test('outside of the interval the prompt alone counts, also at a scale of 0', async () => {
-    const late = await draw({ cfgScale: 0, guidanceInterval: [0.5, 1] });
-    assert.notDeepEqual(late, await draw({ cfgScale: 0 }));
-    assert.notDeepEqual(late, await draw({ cfgScale: 0, guidanceInterval: [0.5, 1], prompt: 'a pear' }));
+    const late = await generate({ cfgScale: 0, guidanceInterval: [0.5, 1] });
+    assert.notDeepEqual(late, await generate({ cfgScale: 0 }));
+    assert.notDeepEqual(late, await generate({ cfgScale: 0, guidanceInterval: [0.5, 1], prompt: 'a pear' }));
   });
 
   test('a sampler that evaluates twice a step counts twice', async () => {
     // Evaluations 0 to 3 are those of the first two of four steps; the last has number 6.
-    const texts = (prompt: string) => draw({ sampler: 'heun', prompt });
+    const texts = (prompt: string) => generate({ sampler: 'heun', prompt });
     assert.deepEqual(await texts('[a:a pear:6]'), await texts('a'));
     assert.notDeepEqual(await texts('[a:a pear:5]'), await texts('a'));
     assert.deepEqual(await texts('[a:a pear:0.5]'), await texts('[a:a pear:4]'));
@@ -81,7 +81,7 @@ describe('steering', () => {
 
   test("a sampler of the user's own counts steps, however often it evaluates", async () => {
     const eager = (prompt: string) =>
-      draw({
+      generate({
         prompt,
         sampler: async (denoise, x, sigmas, { onStep }) => {
           const total = sigmas.length - 1;
@@ -100,29 +100,29 @@ describe('steering', () => {
 
   test('edits leave weights, breaks and uneven lengths alone', async () => {
     const long = `${'very '.repeat(80)}(big:1.3) BREAK apple`;
-    const edited = await draw({ prompt: `[a:${long}:1]`, negativePrompt: '[a|b BREAK c]' });
-    assert.notDeepEqual(edited, await draw({ prompt: 'a', negativePrompt: '[a|b BREAK c]' }));
-    assert.deepEqual(await draw({ prompt: '([a:b:9]:1.3) [c]' }), await draw({ prompt: '(a:1.3) [c]' }));
+    const edited = await generate({ prompt: `[a:${long}:1]`, negativePrompt: '[a|b BREAK c]' });
+    assert.notDeepEqual(edited, await generate({ prompt: 'a', negativePrompt: '[a|b BREAK c]' }));
+    assert.deepEqual(await generate({ prompt: '([a:b:9]:1.3) [c]' }), await generate({ prompt: '(a:1.3) [c]' }));
   });
 
   test('image to image counts the steps that it takes, and shares are of all steps', async () => {
     const image = { width: 16, height: 16, data: Uint8Array.from({ length: 3 * 16 * 16 }, (_, i) => (i * 37) % 256) };
-    const redraw = async (prompt: string) => {
+    const regenerate = async (prompt: string) => {
       const { images } = await model.img2img({ ...small, image, strength: 0.5, prompt });
       return images[0]?.data;
     };
-    assert.deepEqual(await redraw('[a:a pear:0.5]'), await redraw('a'));
-    assert.deepEqual(await redraw('[a:a pear:0.0]'), await redraw('a pear'));
-    assert.notDeepEqual(await redraw('a pear'), await redraw('a'));
+    assert.deepEqual(await regenerate('[a:a pear:0.5]'), await regenerate('a'));
+    assert.deepEqual(await regenerate('[a:a pear:0.0]'), await regenerate('a pear'));
+    assert.notDeepEqual(await regenerate('a pear'), await regenerate('a'));
   });
 
   test('a ControlNet leads the perturbed network too', async () => {
     const image = { width: 16, height: 16, data: Uint8Array.from({ length: 3 * 16 * 16 }, (_, i) => (i * 91) % 256) };
-    const led = (strength: number, cfgScale: number) =>
-      draw({ pagScale: 3, cfgScale, controls: [{ model: tinyNet, image, strength }] });
-    assert.deepEqual(await led(0, 1), await draw({ pagScale: 3, cfgScale: 1 }));
-    assert.notDeepEqual(await led(1, 1), await led(0, 1));
-    assert.notDeepEqual(await led(1, 5), await led(1, 1));
+    const withControl = (strength: number, cfgScale: number) =>
+      generate({ pagScale: 3, cfgScale, controls: [{ model: tinyNet, image, strength }] });
+    assert.deepEqual(await withControl(0, 1), await generate({ pagScale: 3, cfgScale: 1 }));
+    assert.notDeepEqual(await withControl(1, 1), await withControl(0, 1));
+    assert.notDeepEqual(await withControl(1, 5), await withControl(1, 1));
   });
 
   test('embeddings and edits go together', async () => {
@@ -130,9 +130,12 @@ describe('steering', () => {
     const values = Float32Array.from({ length: 3 * 64 }, (_, i) => Math.sin(i));
     writeSafetensors(path, [{ name: 'emb_params', dtype: 'f32', shape: [3, 64], values }]);
     const embeddings = [{ path }];
-    const late = await draw({ prompt: 'a [b:shiny:1] cat', embeddings });
-    assert.notDeepEqual(late, await draw({ prompt: 'a [b:shiny:1] cat' }));
-    assert.deepEqual(await draw({ prompt: 'a [b:shiny:9] cat', embeddings }), await draw({ prompt: 'a b cat' }));
+    const late = await generate({ prompt: 'a [b:shiny:1] cat', embeddings });
+    assert.notDeepEqual(late, await generate({ prompt: 'a [b:shiny:1] cat' }));
+    assert.deepEqual(
+      await generate({ prompt: 'a [b:shiny:9] cat', embeddings }),
+      await generate({ prompt: 'a b cat' }),
+    );
   });
 
   test('an image says how it was guided', async () => {
@@ -167,13 +170,13 @@ describe('steering', () => {
   for (const [options, message] of WRONG) {
     test(`refused: ${JSON.stringify(options).slice(0, 60)}`, async () => {
       const code = /^ERR_INVALID_ARG_(VALUE|TYPE)$/;
-      await assert.rejects(draw(options as Partial<Txt2ImgOptions>), { message, code });
+      await assert.rejects(generate(options as Partial<Txt2ImgOptions>), { message, code });
     });
   }
 
   test('what AUTOMATIC1111 takes for text is text', async () => {
     for (const prompt of ['[a:b:NaN]', '[::]', 'a | b', '[a', '](|', 'a\\']) {
-      assert.equal((await draw({ prompt, steps: 1 })).length, 16);
+      assert.equal((await generate({ prompt, steps: 1 })).length, 16);
     }
   });
 });

@@ -1,4 +1,5 @@
-// Images drawn in two passes: against diffusers (goldens of test/reference/hires.py), with upscalers of all kinds, and what is refused.
+// Images generated in two passes: compared with diffusers (golden values from test/reference/hires.py), with all kinds of
+// upscalers, and invalid calls.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -129,8 +130,8 @@ describe('refused:', () => {
   it('a model for inpainting', async () => {
     const { path } = tinyModel({ vocabulary: 49408, architecture: inpaintArchitecture });
     await using inpainting = await loadModel(path, { threads: 1 });
-    const drawing = async () => inpainting.txt2img({ ...options, hires: true });
-    await assert.rejects(drawing, { code: 'ERR_MODEL_UNSUPPORTED', message: /latent alone for hires/ });
+    const common = async () => inpainting.txt2img({ ...options, hires: true });
+    await assert.rejects(common, { code: 'ERR_MODEL_UNSUPPORTED', message: /latent alone for hires/ });
   });
 });
 
@@ -155,7 +156,7 @@ describe('diffuse --hires', () => {
     output,
   ];
 
-  it('draws the larger image', async () => {
+  it('generates the larger image', async () => {
     const flags = ['--hires', '--hires-scale', '1.5', '--hires-steps', '2', '--hires-denoising-strength', '0.5'];
     const { code, stderr } = await diffuse([...args, ...flags, '--hires-upscaler', 'Latent (nearest)']);
     assert.deepEqual([code, stderr], [0, '']);

@@ -94,9 +94,9 @@ const BAD: readonly Row[] = [
     /an image of 8 x 16, since it may not be resized, for image but received 15 x 16/,
   ],
   ['another size where none may be', { width: 32, resizeMode: 'none' }, VALUE, /an image of 32 x 32/],
-  ['an image too large to be drawn', { image: pixels(16392, 8, 1) }, VALUE, /at most 16384 pixels a side .* 16392 x 8/],
+  ['an image too large to generate', { image: pixels(16392, 8, 1) }, VALUE, /at most 16384 pixels a side .* 16392 x 8/],
   [
-    'a batch too large to be drawn',
+    'a batch too large to generate',
     { image: pixels(2048, 1024, 1), batchSize: 64 },
     VALUE,
     /at most 67108864 pixels in all/,
@@ -178,6 +178,6 @@ test('a mask belongs to inpaint alone', async () => {
   await assert.rejects(model.txt2img({ prompt: 'x', image: sound.image } as never), { code: 'ERR_UNKNOWN_OPTION' });
 });
 
-test('the model draws on after all this', async () => {
+test('the model remains usable after all this', async () => {
   assert.equal((await model.inpaint(sound)).images.length, 1);
 });

@@ -45,17 +45,17 @@ before(async () => {
 });
 after(() => Promise.all([...models.values()].map((model) => model.dispose())));
 
-type Draw = (
+type Generate = (
   model: Model,
   options: Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu'; convention: 'diffusers' },
 ) => Run<GenerationStep, GenerationResult>;
 
 /** @param least PSNR of the images in decibels. */
-function compare(cases: readonly Case[], least: number, latentTolerance: number, draw: Draw): void {
+function compare(cases: readonly Case[], least: number, latentTolerance: number, generate: Generate): void {
   for (const { options, latent, images: expected } of cases) {
     const { prediction, ...rest } = options;
     it(JSON.stringify(options), async () => {
-      const run = draw(models.get(prediction) as Model, {
+      const run = generate(models.get(prediction) as Model, {
         ...rest,
         scheduler: 'discrete',
         rng: 'cpu',
@@ -75,24 +75,24 @@ function compare(cases: readonly Case[], least: number, latentTolerance: number,
   }
 }
 
-describe('img2img draws the images of diffusers', () => {
+describe('img2img generates the images of diffusers', () => {
   const image = pixels(goldens.image);
   compare(goldens.img2img, 75, 1e-4, (model, options) => model.img2img({ ...options, image }));
 });
 
-describe('inpaint draws the images of diffusers where the mask is', () => {
+describe('inpaint generates the images of diffusers inside the mask', () => {
   const [image, mask] = [pixels(goldens.image), pixels(goldens.mask)];
   // diffusers leaves the rest as the VAE renders it, so it is put back here too before the images are compared.
 
-  const putBack = (drawn: string) =>
+  const putBack = (generated: string) =>
     Buffer.from(
-      bytes(drawn).map((value, i) => (mask.data[Math.floor(i / 3)] ? value : (image.data[i] as number))),
+      bytes(generated).map((value, i) => (mask.data[Math.floor(i / 3)] ? value : (image.data[i] as number))),
     ).toString('base64');
   const withRest = goldens.inpaint.map((item) => ({ ...item, images: item.images.map(putBack) }));
   compare(withRest, 75, 1e-4, (model, options) => model.inpaint({ ...options, image, mask }));
 });
 
-describe('inpaint draws the masked region at full resolution as diffusers does', () => {
+describe('inpaint generates the masked region at full resolution like diffusers', () => {
   const [image, mask] = [pixels(goldens.largeImage), pixels(goldens.smallMask)];
   // Pillow rounds to whole levels between its two passes.
   compare(goldens.inpaintRegion, 60, 1e-3, (model, options) => model.inpaint({ ...options, image, mask }));

@@ -55,7 +55,7 @@ after(() => model.dispose());
 async function first(run: Promise<{ images: readonly RgbImage[] }>): Promise<RgbImage> {
   return (await run).images[0] as RgbImage;
 }
-const draw = (options: Partial<Img2ImgOptions> = {}) => first(model.img2img({ ...small, ...options }));
+const generate = (options: Partial<Img2ImgOptions> = {}) => first(model.img2img({ ...small, ...options }));
 const inpaint = (options: Partial<InpaintOptions> = {}) => first(model.inpaint({ ...small, mask, ...options }));
 
 /** Pixels where `where` holds that are not equal. */
@@ -79,7 +79,7 @@ test('a strength of 0 gives the image through the VAE, without a step', async ()
     model.img2img({ ...small, strength: 0, prompt: 'something else', sampler: 'heun', steps: 9 }),
   );
   assert.deepEqual(images[0]?.data, other.data);
-  assert.notDeepEqual((await draw({ strength: 0, image: waves(width, height + 8) })).data, other.data);
+  assert.notDeepEqual((await generate({ strength: 0, image: waves(width, height + 8) })).data, other.data);
 });
 
 test('a strength of 1 starts from the noise of text alone, and inpainting of nothing is text alone, latent for latent', async () => {
@@ -124,7 +124,7 @@ test('the conventions take as many steps as their programs', async () => {
 
 test('images of another convention than the usual say so', async () => {
   const said = async (convention?: 'webui' | 'diffusers') =>
-    (await readMetadata(await (await draw({ convention })).png())).fields.Convention;
+    (await readMetadata(await (await generate({ convention })).png())).fields.Convention;
   assert.deepEqual([await said(), await said('webui'), await said('diffusers')], [undefined, undefined, 'diffusers']);
 });
 
@@ -149,9 +149,9 @@ test('every sampler and schedule takes the last share of its steps', async () =>
       }
       assert.deepEqual(seen, [...sigmas.slice(6 - steps, 6)], `${sampler} ${scheduler} ${strength}`);
     }
-    const drawn = await inpaint({ sampler, scheduler });
-    assert.equal(differing(drawn, image, outside), 0, `${sampler} ${scheduler}`);
-    assert.ok(differing(drawn, image, inBox) > 300, `${sampler} ${scheduler}`);
+    const generated = await inpaint({ sampler, scheduler });
+    assert.equal(differing(generated, image, outside), 0, `${sampler} ${scheduler}`);
+    assert.ok(differing(generated, image, inBox) > 300, `${sampler} ${scheduler}`);
   }
 });
 
@@ -171,9 +171,9 @@ test('sigmas of the user and a sampler of the user start from an image too', asy
 });
 
 test('more strength leaves less of the image', async () => {
-  const untouched = await draw({ strength: 0 });
+  const untouched = await generate({ strength: 0 });
   const distance = async (strength: number) => {
-    const { data } = await draw({ strength, sampler: 'euler', cfgScale: 1 });
+    const { data } = await generate({ strength, sampler: 'euler', cfgScale: 1 });
     return data.reduce((sum, value, i) => sum + Math.abs(value - (untouched.data[i] as number)), 0);
   };
   const distances = [await distance(0.25), await distance(0.75)];
@@ -182,7 +182,7 @@ test('more strength leaves less of the image', async () => {
 
 test('each image of a batch is the one that its own seed gives alone', async () => {
   const pairs = [
-    [await model.img2img({ ...small, batchSize: 2 }), await draw({ seed: 8 })],
+    [await model.img2img({ ...small, batchSize: 2 }), await generate({ seed: 8 })],
     [await model.inpaint({ ...small, mask, batchSize: 2 }), await inpaint({ seed: 8 })],
   ] as const;
   for (const [{ images }, alone] of pairs) {
@@ -202,11 +202,13 @@ test('the size is that of the image, rounded down to a multiple of 8, or what is
     [{ image: waves(48, 40), resizeMode: 'none' }, [48, 40]],
   ];
   for (const [options, size] of sizes) {
-    const drawn = await draw({ steps: 1, strength: 0, ...options });
-    assert.deepEqual([drawn.width, drawn.height], size);
+    const generated = await generate({ steps: 1, strength: 0, ...options });
+    assert.deepEqual([generated.width, generated.height], size);
   }
   const modes = await Promise.all(
-    (['fill', 'fit', 'stretch'] as const).map((resizeMode) => draw({ strength: 0, width: 64, height: 24, resizeMode })),
+    (['fill', 'fit', 'stretch'] as const).map((resizeMode) =>
+      generate({ strength: 0, width: 64, height: 24, resizeMode }),
+    ),
   );
   assert.equal(new Set(modes.map(({ data }) => Buffer.from(data).toString('latin1'))).size, 3);
 });
@@ -228,34 +230,34 @@ test('what the mask leaves out equals the input pixel for pixel, whatever is mas
   const seen = new Set<string>();
   for (const options of rows) {
     const { images } = await model.inpaint({ ...small, mask, ...options });
-    for (const drawn of images) {
-      assert.deepEqual([drawn.width, drawn.height], [width, height]);
-      assert.equal(differing(drawn, image, outside), 0, JSON.stringify(options));
-      assert.ok(differing(drawn, image, inBox) > 300, JSON.stringify(options));
-      seen.add(Buffer.from(drawn.data).toString('latin1'));
+    for (const generated of images) {
+      assert.deepEqual([generated.width, generated.height], [width, height]);
+      assert.equal(differing(generated, image, outside), 0, JSON.stringify(options));
+      assert.ok(differing(generated, image, inBox) > 300, JSON.stringify(options));
+      seen.add(Buffer.from(generated.data).toString('latin1'));
     }
   }
-  // A batch begins with the image that is drawn alone.
-  assert.equal(seen.size, rows.length, 'every row draws something else');
+  // The first image of a batch is the image generated alone.
+  assert.equal(seen.size, rows.length, 'every row generates a different image');
 });
 
 test('a soft mask changes nothing beyond three times its blur, and blends within', async () => {
-  const drawn = await inpaint({ maskBlur: 2, strength: 1 });
+  const generated = await inpaint({ maskBlur: 2, strength: 1 });
   const near = (x: number, y: number) => x >= 4 && x < 36 && y >= 3 && y < 31;
   assert.equal(
-    differing(drawn, image, (x, y) => !near(x, y)),
+    differing(generated, image, (x, y) => !near(x, y)),
     0,
   );
-  assert.ok(differing(drawn, image, (x, y) => near(x, y) && outside(x, y)) > 100, 'the edge is soft');
+  assert.ok(differing(generated, image, (x, y) => near(x, y) && outside(x, y)) > 100, 'the edge is soft');
   const hard = await inpaint({ strength: 1 });
   const center = (x: number, y: number) => x >= 17 && x < 23 && y >= 16 && y < 18;
-  assert.equal(differing(drawn, hard, center), 0, 'the middle is drawn whole');
+  assert.equal(differing(generated, hard, center), 0, 'the center is fully regenerated');
 });
 
-test('a mask thinner than its blur is drawn all the same', async () => {
+test('a mask thinner than its blur is still regenerated', async () => {
   const thin = box(width, height, 20, 0, 22, height);
-  const drawn = await inpaint({ mask: thin, maskBlur: 4, strength: 1 });
-  assert.ok(differing(drawn, image, (x) => x === 20) > 50);
+  const generated = await inpaint({ mask: thin, maskBlur: 4, strength: 1 });
+  assert.ok(differing(generated, image, (x) => x === 20) > 50);
 });
 
 test('gray in a mask blends by as much', async () => {
@@ -268,21 +270,21 @@ test('gray in a mask blends by as much', async () => {
   }
 });
 
-test('an inverted mask draws the rest', async () => {
-  const drawn = await inpaint({ invertMask: true });
-  assert.equal(differing(drawn, image, inBox), 0);
-  assert.ok(differing(drawn, image, outside) > 1000);
+test('an inverted mask regenerates the rest', async () => {
+  const generated = await inpaint({ invertMask: true });
+  assert.equal(differing(generated, image, inBox), 0);
+  assert.ok(differing(generated, image, outside) > 1000);
 });
 
 test('a mask of another size is stretched to the image', async () => {
   // A quarter of the size; its box is the image's quarter from (12, 8) to (32, 24).
-  const drawn = await inpaint({ mask: box(12, 10, 3, 2, 8, 6) });
+  const generated = await inpaint({ mask: box(12, 10, 3, 2, 8, 6) });
   const covered = (x: number, y: number) => x >= 9 && x < 35 && y >= 5 && y < 27;
   assert.equal(
-    differing(drawn, image, (x, y) => !covered(x, y)),
+    differing(generated, image, (x, y) => !covered(x, y)),
     0,
   );
-  assert.ok(differing(drawn, image, (x, y) => x >= 14 && x < 30 && y >= 10 && y < 22) > 300);
+  assert.ok(differing(generated, image, (x, y) => x >= 14 && x < 30 && y >= 10 && y < 22) > 300);
   assert.equal(
     differing(await inpaint({ mask: box(1, 1, 0, 0, 1, 1) }), image, () => true) > 1000,
     true,
@@ -290,20 +292,23 @@ test('a mask of another size is stretched to the image', async () => {
   );
 });
 
-test('the masked region alone is drawn at its own size and put back into an image of any size', async () => {
+test('the masked region alone is generated at its own size and put back into an image of any size', async () => {
   const large = waves(131, 77);
   const region = box(131, 77, 90, 5, 120, 30);
   for (const options of [{ width: 32, height: 32 }, { width: 64, height: 24 }, {}]) {
-    const drawn = await inpaint({ image: large, mask: region, paddingMaskCrop: 6, strength: 1, ...options });
-    assert.deepEqual([drawn.width, drawn.height], [131, 77]);
+    const generated = await inpaint({ image: large, mask: region, paddingMaskCrop: 6, strength: 1, ...options });
+    assert.deepEqual([generated.width, generated.height], [131, 77]);
     const inRegion = (x: number, y: number) => x >= 90 && x < 120 && y >= 5 && y < 30;
     assert.equal(
-      differing(drawn, large, (x, y) => !inRegion(x, y)),
+      differing(generated, large, (x, y) => !inRegion(x, y)),
       0,
     );
-    assert.ok(differing(drawn, large, inRegion) > 1500);
-    // By default the model's own size, and parameters tell what was drawn.
-    assert.deepEqual([drawn.parameters?.width, drawn.parameters?.height], [options.width ?? 64, options.height ?? 64]);
+    assert.ok(differing(generated, large, inRegion) > 1500);
+    // By default the model's own size, and the parameters have the generated size.
+    assert.deepEqual(
+      [generated.parameters?.width, generated.parameters?.height],
+      [options.width ?? 64, options.height ?? 64],
+    );
   }
 });
 
@@ -322,16 +327,16 @@ test('filling takes the colours around the mask', async () => {
     height,
     data: Uint8Array.from({ length: 3 * width * height }, (_, i) => [200, 40, 40][i % 3] as number),
   };
-  const expected = await draw({ image: red, strength: 0 });
+  const expected = await generate({ image: red, strength: 0 });
   const filled = await inpaint({ ...options, maskedContent: 'fill' });
   for (const channel of [0, 1, 2]) assert.ok(Math.abs(mean(filled, channel) - mean(expected, channel)) < 12);
 });
 
 test('the metadata of an image tells how it was made', async () => {
-  const { fields, strength, steps } = await readMetadata(await (await draw()).png());
+  const { fields, strength, steps } = await readMetadata(await (await generate()).png());
   assert.deepEqual([strength, steps, fields['Denoising strength']], [0.5, 4, '0.5']);
-  const drawn = await inpaint({ maskBlur: 4, maskedContent: 'fill', paddingMaskCrop: 16 });
-  const { fields: of } = await readMetadata(await drawn.png());
+  const generated = await inpaint({ maskBlur: 4, maskedContent: 'fill', paddingMaskCrop: 16 });
+  const { fields: of } = await readMetadata(await generated.png());
   assert.deepEqual(
     [of['Mask blur'], of['Masked content'], of['Inpaint area'], of['Masked area padding'], of.Size],
     ['4', 'fill', 'Only masked', '16', '64x64'],
@@ -339,16 +344,19 @@ test('the metadata of an image tells how it was made', async () => {
 });
 
 test('images may change once the call is made', async () => {
-  const expected = await draw();
+  const expected = await generate();
   const changing = waves(width, height);
   const run = first(model.img2img({ ...small, image: changing }));
   changing.data.fill(0);
   assert.deepEqual((await run).data, expected.data);
 });
 
-test('an image that is drawn can be drawn on', async () => {
-  const drawn = await draw();
-  assert.deepEqual((await draw({ image: drawn })).data, (await draw({ image: await drawn.png() })).data);
+test('a generated image can be an input image', async () => {
+  const generated = await generate();
+  assert.deepEqual(
+    (await generate({ image: generated })).data,
+    (await generate({ image: await generated.png() })).data,
+  );
 });
 
 test('runs of all kinds follow each other in the order of their calls', async () => {
@@ -362,13 +370,13 @@ test('runs of all kinds follow each other in the order of their calls', async ()
   assert.deepEqual(order, ['a0', 'a1', 'a2', 'b0', 'b1', 'c0', 'c1', 'c2']);
 });
 
-test('an image that cannot be read is told of before earlier runs end', async () => {
+test('an image that cannot be read is reported before earlier runs end', async () => {
   const controller = new AbortController();
   const long = model.txt2img({ prompt: 'x', width: 128, height: 128, steps: 500, signal: controller.signal });
   await assert.rejects(model.img2img({ ...small, image: '/no/such.png' }), { code: 'ERR_FILE' });
   controller.abort();
   await assert.rejects(long, { name: 'AbortError' });
-  assert.ok(await draw(), 'the model works on');
+  assert.ok(await generate(), 'the model works on');
 });
 
 test('an abort ends a run wherever it is, and dispose() too', async () => {

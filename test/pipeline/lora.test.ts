@@ -318,9 +318,9 @@ describe('a file that does not fit is refused, and what was in force stays', () 
 
 describe('txt2img with LoRAs', () => {
   let model: Model;
-  const drawing = { prompt: 'a red apple', width: 32, height: 32, steps: 2, seed: 3, scheduler: 'discrete' as const };
+  const common = { prompt: 'a red apple', width: 32, height: 32, steps: 2, seed: 3, scheduler: 'discrete' as const };
   const pixels = async (options: object) =>
-    (await model.txt2img({ ...drawing, ...options })).images[0]?.data as Uint8Array;
+    (await model.txt2img({ ...common, ...options })).images[0]?.data as Uint8Array;
   before(async () => {
     model = await loadModel(tinyModel({ vocabulary: 49408 }).path, { device: 'cpu', threads: 1 });
   });
@@ -328,7 +328,7 @@ describe('txt2img with LoRAs', () => {
 
   it('takes them from options and from the prompt, and says what was applied', async () => {
     const path = good();
-    const byOption = await model.txt2img({ ...drawing, loras: [{ path, weight: 0.8 }] });
+    const byOption = await model.txt2img({ ...common, loras: [{ path, weight: 0.8 }] });
     const report = { path, weight: 0.8, applied: 2, tensors: 2 };
     assert.deepEqual(byOption.loras, [report]);
     const parameters = byOption.images[0]?.parameters;
@@ -395,7 +395,7 @@ describe('txt2img with LoRAs', () => {
   ];
   for (const [what, options, code, message] of bad) {
     it(`refuses ${what}`, async () => {
-      await assert.rejects(model.txt2img({ ...drawing, ...options }), (error: Error & { code: string }) => {
+      await assert.rejects(model.txt2img({ ...common, ...options }), (error: Error & { code: string }) => {
         assert.equal(error.code, code);
         assert.match(error.message, message);
         return true;

@@ -14,7 +14,7 @@ import { tinyArchitecture, xlArchitecture } from '../support/tiny-architectures.
 import { normalNoise, temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 
 const VOCABULARY = 49408;
-const drawing = { width: 16, height: 16, steps: 2, seed: 3, scheduler: 'discrete', clipSkip: 1 } as const;
+const common = { width: 16, height: 16, steps: 2, seed: 3, scheduler: 'discrete', clipSkip: 1 } as const;
 const TOKENS = 'token_embedding.weight';
 
 /** A model, and what it has for tensors. */
@@ -59,15 +59,15 @@ function tokenizer(files: Readonly<Record<string, unknown>>, name = 'tokenizer',
   }
 }
 
-async function draw(source: string | ModelSource, ...options: Txt2ImgOptions[]) {
-  const told: string[] = [];
-  await using model = await loadModel(source, { threads: 1, logger: { warn: (message) => told.push(message) } });
-  const drawn: Uint8Array[] = [];
+async function generate(source: string | ModelSource, ...options: Txt2ImgOptions[]) {
+  const messages: string[] = [];
+  await using model = await loadModel(source, { threads: 1, logger: { warn: (message) => messages.push(message) } });
+  const generated: Uint8Array[] = [];
   for (const each of options) {
-    const { images } = await model.txt2img({ ...drawing, ...each });
-    drawn.push(images[0]?.data as Uint8Array);
+    const { images } = await model.txt2img({ ...common, ...each });
+    generated.push(images[0]?.data as Uint8Array);
   }
-  return { images: drawn, told };
+  return { images: generated, messages };
 }
 
 const decoder = {
@@ -86,31 +86,35 @@ const spellings: readonly [what: string, files: Readonly<Record<string, unknown>
   ],
 ];
 for (const [what, files] of spellings) {
-  test(`words that ${what} names draw what the same vectors draw as an embedding`, async () => {
+  test(`words in ${what} generate the same images as an embedding with the same vectors`, async () => {
     const embeddings = [{ path: embedding }];
-    const { images: expected } = await draw(plain.path, { prompt: 'a toy, 3d', embeddings }, { prompt: 'a, 3d' });
+    const { images: expected } = await generate(plain.path, { prompt: 'a toy, 3d', embeddings }, { prompt: 'a, 3d' });
     tokenizer(files);
     const prompts = ['a <toy>, 3d', 'a, 3d', 'a <TOY> <toy>_1, 3d'].map((prompt) => ({ prompt }));
-    const { images, told } = await draw(root, ...prompts);
+    const { images, messages } = await generate(root, ...prompts);
     assert.deepEqual(images, [...expected, expected[0]]);
-    assert.deepEqual(told, []);
+    assert.deepEqual(messages, []);
     const own = { prompt: 'a <toy>', embeddings: [{ path: other, token: '<toy>' }] };
-    assert.deepEqual((await draw(root, own)).images, (await draw(plain.path, own)).images, 'an embedding goes before');
+    assert.deepEqual(
+      (await generate(root, own)).images,
+      (await generate(plain.path, own)).images,
+      'an embedding goes before',
+    );
   });
 }
 
 test('rows that no word reaches are passed over, which is said', async () => {
-  const { images: expected } = await draw(plain.path, { prompt: 'a <toy>' });
+  const { images: expected } = await generate(plain.path, { prompt: 'a <toy>' });
   for (const [files, count] of [
     [{}, '2 rows'],
     [{ 'added_tokens.json': { '<other>': 49409, '': 49408 }, 'tokenizer.json': {} }, '1 row'],
   ] as const) {
     tokenizer(files);
-    const { images, told } = await draw(root, { prompt: 'a <toy>' });
+    const { images, messages } = await generate(root, { prompt: 'a <toy>' });
     assert.deepEqual(images, expected);
-    assert.equal(told.length, 1);
+    assert.equal(messages.length, 1);
     assert.match(
-      told[0] as string,
+      messages[0] as string,
       new RegExp(`^The text encoder has ${count} beyond CLIP's vocabulary that no word reaches`),
     );
   }
@@ -165,14 +169,14 @@ const bad: readonly [what: string, files: Readonly<Record<string, unknown>>, cod
 test('files of tokenizers that are not what they should be are refused, and nothing else changes', async () => {
   for (const [what, files, code, message] of bad) {
     tokenizer(files);
-    await assert.rejects(draw(root), { name: 'DiffusionError', code, message }, what);
+    await assert.rejects(generate(root), { name: 'DiffusionError', code, message }, what);
   }
   tokenizer({});
   mkdirSync(join(root, 'tokenizer', 'added_tokens.json'));
-  await assert.rejects(draw(root), { code: 'ERR_FILE', message: /added_tokens\.json': it is a directory/ });
+  await assert.rejects(generate(root), { code: 'ERR_FILE', message: /added_tokens\.json': it is a directory/ });
   // They are read for nothing but rows that are there.
   tokenizer({ 'added_tokens.json': 'no JSON' });
-  await draw({ model: root, textEncoder: plain.path }, { prompt: 'a' });
+  await generate({ model: root, textEncoder: plain.path }, { prompt: 'a' });
 });
 
 test('the second text encoder of SDXL has its own tokenizer', async () => {
@@ -198,25 +202,25 @@ test('the second text encoder of SDXL has its own tokenizer', async () => {
     );
     return { path, token: `<${name}>` };
   });
-  const expected = await draw(path, ...embeddings.map(({ token }) => ({ prompt: `a ${token}, 3d`, embeddings })));
+  const expected = await generate(path, ...embeddings.map(({ token }) => ({ prompt: `a ${token}, 3d`, embeddings })));
   const words = { 'added_tokens.json': { '<toy>': 49408, '<toy>_1': 49409 } };
   tokenizer(words, 'tokenizer', folder);
   tokenizer(words, 'tokenizer_2', folder);
   const [textEncoder, textEncoder2] = encoders as [string, string];
   const prompt = { prompt: 'a <toy>, 3d' };
-  const both = await draw({ model: path, textEncoder, textEncoder2 }, prompt);
+  const both = await generate({ model: path, textEncoder, textEncoder2 }, prompt);
   assert.deepEqual(both.images[0], expected.images[0]);
-  assert.deepEqual(both.told, []);
-  const first = await draw({ model: path, textEncoder }, prompt);
+  assert.deepEqual(both.messages, []);
+  const first = await generate({ model: path, textEncoder }, prompt);
   assert.deepEqual(first.images[0], expected.images[1]);
-  assert.deepEqual(first.told, [
+  assert.deepEqual(first.messages, [
     "'<toy>' has no vectors for the second text encoder (clip_g), which reads the prompt without it",
   ]);
-  const second = await draw({ model: path, textEncoder2 }, prompt);
+  const second = await generate({ model: path, textEncoder2 }, prompt);
   assert.deepEqual(second.images[0], expected.images[2]);
   rmSync(join(folder, 'tokenizer_2'), { recursive: true });
-  const { told } = await draw({ model: path, textEncoder, textEncoder2 });
-  assert.match(told.join(), /^The second text encoder has 2 rows/);
+  const { messages } = await generate({ model: path, textEncoder, textEncoder2 });
+  assert.match(messages.join(), /^The second text encoder has 2 rows/);
 });
 
 test('LongCLIP reads 248 tokens at once; its first 77 are those of the positions that CLIP has', async () => {
@@ -246,7 +250,7 @@ test('LongCLIP reads 248 tokens at once; its first 77 are those of the positions
   for (const [i, value] of short.entries()) assert.ok(Math.abs(value - (hidden[i] as number)) < 1e-5);
 
   const words = 'a red apple '.repeat(60); // 180 tokens: a chunk
-  const { images } = await draw(
+  const { images } = await generate(
     path,
     { prompt: words },
     { prompt: `(${words}:1.2)` },

@@ -88,9 +88,9 @@ function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tol
   }
 }
 
-const DRAWING = { prompt: 'a red apple', width: 16, height: 16, steps: 3, seed: 1 } as const;
-const draw = async (model: Model, options: Partial<Txt2ImgOptions> = {}) => {
-  const { images } = await model.txt2img({ ...DRAWING, ...options });
+const COMMON = { prompt: 'a red apple', width: 16, height: 16, steps: 3, seed: 1 } as const;
+const generate = async (model: Model, options: Partial<Txt2ImgOptions> = {}) => {
+  const { images } = await model.txt2img({ ...COMMON, ...options });
   return (images[0] as { data: Uint8Array }).data;
 };
 
@@ -106,7 +106,7 @@ describe("the configuration of a folder's scheduler gives the levels of diffuser
   }
 });
 
-describe("a folder is drawn as its scheduler's configuration asks, like diffusers", () => {
+describe("a folder generates as its scheduler's configuration says, like diffusers", () => {
   for (const { scheduler, image } of goldens.images) {
     it(JSON.stringify(scheduler), async () => {
       await using model = await loadModel(configured({ ...USUAL, ...scheduler }), computing);
@@ -160,26 +160,26 @@ test('marks count where they are beside the UNet, and before what metadata say',
   assert.equal(comfy.info.prediction, 'v');
 });
 
-test('all samplers and schedules draw on levels that begin with noise alone', async () => {
+test('all samplers and schedules work with levels that start at pure noise', async () => {
   await using model = await loadModel(marked([tensor('v_pred'), tensor('ztsnr')]), computing);
   await using plain = await loadModel(marked([tensor('v_pred')]), computing);
   const images = new Map<string, Uint8Array>();
   for (const sampler of Object.keys(SAMPLERS) as SamplerName[]) {
-    images.set(sampler, await draw(model, { sampler }));
-    assert.notDeepEqual(images.get(sampler), await draw(plain, { sampler }), sampler);
+    images.set(sampler, await generate(model, { sampler }));
+    assert.notDeepEqual(images.get(sampler), await generate(plain, { sampler }), sampler);
   }
   for (const scheduler of Object.keys(SCHEDULERS) as SchedulerName[]) {
     const sigmas = SCHEDULERS[scheduler](3, model.sigmaTable);
     // These are published lists of levels, the same for every model.
     if (scheduler !== 'ays' && scheduler !== 'gits')
       assertClose([sigmas[0] as number], [model.sigmaTable.sigmaMax], 1e-9);
-    await draw(model, { sampler: 'euler', scheduler });
+    await generate(model, { sampler: 'euler', scheduler });
   }
   const image = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3).fill(90) };
   const mask = { width: 16, height: 16, data: new Uint8Array(16 * 16).fill(255, 0, 100) };
   for (const strength of [1, 0.5]) {
-    await model.img2img({ ...DRAWING, image, strength });
-    await model.inpaint({ ...DRAWING, image, mask, strength });
+    await model.img2img({ ...COMMON, image, strength });
+    await model.inpaint({ ...COMMON, image, mask, strength });
   }
 });
 
@@ -214,13 +214,13 @@ describe("a file's own table", () => {
     });
   }
 
-  it('is used as it is otherwise, and draws another image', async () => {
+  it('is otherwise used as it is, and changes the image', async () => {
     const table = Float32Array.from({ length: 500 }, (_, t) => 0.9995 * Math.exp(-6 * (t / 500) ** 2 - t / 1e4));
     await using model = await loadModel(marked([tensor('alphas_cumprod', table)]), computing);
     assert.deepEqual(model.sigmaTable.alphasCumprod, Float64Array.from(table));
     assert.deepEqual([model.info.noise.schedule, model.info.noise.steps], ['alphas_cumprod', 500]);
     await using plain = await loadModel(marked(), computing);
-    assert.notDeepEqual(await draw(model), await draw(plain));
+    assert.notDeepEqual(await generate(model), await generate(plain));
     await using zero = await loadModel(marked([tensor('alphas_cumprod', table)]), {
       ...computing,
       zeroTerminalSnr: true,
@@ -272,8 +272,8 @@ test('the command line says what noise a model was trained with, and takes what 
   assert.match(String(stderr), /predicts v;.*1000 noise levels \(scaled_linear, zero terminal SNR, spacing trailing\)/);
 });
 
-test('what is likely wrong, or not followed, is told', async () => {
-  const told = async (path: string, options: LoadOptions = {}) => {
+test('settings that are probably wrong or are ignored are reported', async () => {
+  const reported = async (path: string, options: LoadOptions = {}) => {
     const warnings: string[] = [];
     await using _ = await loadModel(path, {
       ...computing,
@@ -282,15 +282,15 @@ test('what is likely wrong, or not followed, is told', async () => {
     });
     return warnings.join();
   };
-  assert.match(await told(configured({ ...SD, rescale_betas_zero_snr: true })), /zero terminal SNR.*epsilon/);
-  assert.match(await told(marked(), { zeroTerminalSnr: true }), /option `prediction`/);
-  assert.match(await told(configured({ thresholding: true, clip_sample: true })), /'thresholding' 'clip_sample'/);
-  assert.match(await told(configured({ timestep_spacing: 'random' })), /'timestep_spacing' 'random'/);
+  assert.match(await reported(configured({ ...SD, rescale_betas_zero_snr: true })), /zero terminal SNR.*epsilon/);
+  assert.match(await reported(marked(), { zeroTerminalSnr: true }), /option `prediction`/);
+  assert.match(await reported(configured({ thresholding: true, clip_sample: true })), /'thresholding' 'clip_sample'/);
+  assert.match(await reported(configured({ timestep_spacing: 'random' })), /'timestep_spacing' 'random'/);
   for (const spacing of ['trailing', 'random']) {
     const curve = configured({ use_karras_sigmas: true, timestep_spacing: spacing });
-    assert.match(await told(curve), new RegExp(`'timestep_spacing' '${spacing}'`));
+    assert.match(await reported(curve), new RegExp(`'timestep_spacing' '${spacing}'`));
   }
-  assert.match(await told(configured({ final_sigmas_type: 'sigma_min' })), /'final_sigmas_type' 'sigma_min'/);
+  assert.match(await reported(configured({ final_sigmas_type: 'sigma_min' })), /'final_sigmas_type' 'sigma_min'/);
   const messages: string[] = [];
   const logger = { info: (text: string) => messages.push(text) };
   await using _ = await loadModel(configured({ ...SD, timestep_spacing: 'leading' }), { ...computing, logger });
@@ -301,11 +301,16 @@ test('the schedule that a folder asks for gives way to one that is asked for, an
   await using model = await loadModel(configured({ timestep_spacing: 'trailing' }), computing);
   assert.deepEqual([model.info.defaultScheduler, model.info.noise.spacing], ['simple', 'trailing']);
   const [own, simple, discrete] = await Promise.all(
-    [{}, { scheduler: 'simple' as const }, { scheduler: 'discrete' as const }].map((options) => draw(model, options)),
+    [{}, { scheduler: 'simple' as const }, { scheduler: 'discrete' as const }].map((options) =>
+      generate(model, options),
+    ),
   );
   assert.deepEqual(own, simple);
   assert.notDeepEqual(own, discrete);
-  assert.deepEqual(await draw(model, { sampler: 'lcm' }), await draw(model, { sampler: 'lcm', scheduler: 'lcm' }));
+  assert.deepEqual(
+    await generate(model, { sampler: 'lcm' }),
+    await generate(model, { sampler: 'lcm', scheduler: 'lcm' }),
+  );
 });
 
 /** A table of its own with something wrong. */
@@ -327,7 +332,7 @@ describe('noise of another kind, and what says nothing sound of it, is refused b
     ['one number twice', broken((a) => a.fill(a[7] as number, 8, 9)), /training step 8/],
     ['zeros', [tensor('alphas_cumprod', new Float32Array(1000))], /found 0 at training step 0/],
     ['a zero too soon', broken((a) => a.fill(0, 998)), /found 0 at training step 998/],
-    ['no sigma that anything could be drawn at', broken((a) => a.fill(1e-20, 999)), /1e-20/],
+    ['no usable sigma', broken((a) => a.fill(1e-20, 999)), /1e-20/],
     ['too few numbers', [tensor('alphas_cumprod', [0.9, 0.5, 0.1])], /50 to 10000.*found 3 of the type f32/],
     ['too many numbers', [tensor('alphas_cumprod', new Float32Array(10_001))], /found 10001/],
     ['no number', [tensor('alphas_cumprod')], /found 0/],

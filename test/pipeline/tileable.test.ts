@@ -74,7 +74,7 @@ describe('moving the noise moves the image', () => {
   after(() => model.dispose());
 
   const euler = SAMPLERS.euler.sampler;
-  const draw = async (tileable: Txt2ImgOptions['tileable'], x: number, y: number) => {
+  const generate = async (tileable: Txt2ImgOptions['tileable'], x: number, y: number) => {
     const moved: Sampler = (denoise, latent, sigmas, context) =>
       euler(denoise, roll(latent, WIDTH / 8, HEIGHT / 8, 1, x, y), sigmas, context);
     const { images } = await model.txt2img({
@@ -91,10 +91,10 @@ describe('moving the noise moves the image', () => {
     [false, ''],
   ] as const) {
     it(`along ${along || 'neither side'} with tileable: ${tileable}`, async () => {
-      const still = await draw(tileable, 0, 0);
+      const still = await generate(tileable, 0, 0);
       for (const side of ['x', 'y'] as const) {
         const [x, y] = side === 'x' ? [CELLS, 0] : [0, CELLS - 2];
-        const likeness = psnr(await draw(tileable, x, y), roll(still, WIDTH, HEIGHT, 3, 8 * x, 8 * y), 255);
+        const likeness = psnr(await generate(tileable, x, y), roll(still, WIDTH, HEIGHT, 3, 8 * x, 8 * y), 255);
         assert.equal(likeness > 55, along.includes(side), `along ${side}: ${likeness} dB`);
       }
     });

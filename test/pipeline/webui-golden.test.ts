@@ -31,20 +31,20 @@ const goldens = golden<{
 const [image, mask] = [pixels(goldens.image), pixels(goldens.mask)];
 const isMasked = (i: number) => mask.data[Math.floor(i / 3)] === 255;
 
-type Drawing = Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu' };
+type BaseOptions = Omit<Options, 'prediction'> & { scheduler: 'discrete'; rng: 'cpu' };
 
 /** @param shown the bytes of an image that are compared. */
 function compare(
   path: string,
   cases: readonly GoldenRun<Options>[],
-  draw: (model: Model, options: Drawing) => ReturnType<Model['img2img']>,
+  generate: (model: Model, options: BaseOptions) => ReturnType<Model['img2img']>,
   shown: (index: number) => boolean,
 ): void {
   for (const { options, latent, images: expected } of cases) {
     const { prediction, ...rest } = options;
     it(JSON.stringify(options), async () => {
       await using model = await loadModel(path, { device: 'cpu', threads: 1, precision: 'f32', prediction });
-      const run = draw(model, { ...rest, scheduler: 'discrete', rng: 'cpu' });
+      const run = generate(model, { ...rest, scheduler: 'discrete', rng: 'cpu' });
       let last = new Float32Array();
       for await (const step of run) last = Float32Array.from(step.latent);
       assertClose(last, floats(latent), 1e-3);
@@ -63,7 +63,7 @@ function compare(
 const ordinary = tinyModel({ vocabulary: 49408 }).path;
 const forInpainting = tinyModel({ architecture: inpaintArchitecture, vocabulary: 49408 }).path;
 
-describe('img2img draws the images of the web UI', () => {
+describe('img2img generates the images of the web UI', () => {
   compare(
     ordinary,
     goldens.img2img,
@@ -72,10 +72,10 @@ describe('img2img draws the images of the web UI', () => {
   );
 });
 
-describe('inpaint draws the images of the web UI where the mask is', () => {
+describe('inpaint generates the images of the web UI inside the mask', () => {
   compare(ordinary, goldens.inpaint, (model, options) => model.inpaint({ ...options, image, mask }), isMasked);
 });
 
-describe('inpaint draws those of stable-diffusion.cpp with a model for inpainting', () => {
+describe('inpaint generates those of stable-diffusion.cpp with an inpainting model', () => {
   compare(forInpainting, goldens.beside, (model, options) => model.inpaint({ ...options, image, mask }), isMasked);
 });

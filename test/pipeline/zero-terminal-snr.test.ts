@@ -90,10 +90,10 @@ for (const [what, source] of SOURCES) {
   });
 }
 
-it('draws with every sampler that many samplers have, and in two passes, without a number that is none', async () => {
+it('generates finite images with every sampler, and in two passes', async () => {
   const [path, options] = (SOURCES[1] as (typeof SOURCES)[number])[1]();
   await using model = await loadModel(path, { device: 'cpu', threads: 1, precision: 'f32', ...options });
-  const drawing = {
+  const common = {
     prompt: 'a',
     width: 32,
     height: 32,
@@ -113,9 +113,9 @@ it('draws with every sampler that many samplers have, and in two passes, without
     'lcm',
     'tcd',
   ] as const) {
-    await model.txt2img({ ...drawing, sampler });
+    await model.txt2img({ ...common, sampler });
   }
   const hires = { scale: 1.5, upscaler: 'latent', denoisingStrength: 1 } as const;
-  const { images } = await model.txt2img({ ...drawing, sampler: 'euler', hires });
+  const { images } = await model.txt2img({ ...common, sampler: 'euler', hires });
   assert.deepEqual([images[0]?.width, images[0]?.height], [48, 48]);
 });

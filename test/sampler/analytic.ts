@@ -20,7 +20,7 @@ export function start(length: number, sigma: number): Float32Array {
   return Float32Array.from({ length }, (_, j) => sigma * recorded(1000 + j));
 }
 
-/** A context whose draw k is the elements k * length and following of the wave, and that counts the draws. */
+/** A context whose draw k has the elements of the wave from k * length, and that counts the draws. */
 export function recordedContext(length: number, eta?: number): SamplerContext & { draws: number } {
   return {
     draws: 0,

@@ -103,7 +103,7 @@ test('Automatic is the schedule that the web UI takes with the sampler', () => {
   assert.equal(findScheduler('Automatic', 'lcm'), undefined);
 });
 
-test('what this package does not have is no name of another method, and the nearest is told', () => {
+test('unsupported methods are not names of others, and the nearest is suggested', () => {
   const absent: [kind: 'sampler' | 'scheduler', name: string, nearest: string][] = [
     ['sampler', 'UniPC', 'dpm++2m'],
     ['sampler', 'uni_pc_bh2', 'dpm++2m'],

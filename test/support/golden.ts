@@ -25,7 +25,7 @@ export interface GoldenImage {
   data: string;
 }
 
-/** What a pipeline drew with some options. */
+/** The results of a pipeline for given options. */
 export interface GoldenRun<Options> {
   options: Options;
   /** Base64 of the last latent, float32. */

@@ -109,7 +109,7 @@ export function midasNames(tensors: readonly TestTensor[]): TestTensor[] {
   return [...renamed, { ...head, shape: [10] }];
 }
 
-/** The path of a tiny model that draws with depth, and of its depth network beside it. */
+/** The paths of a tiny depth model and of its depth network. */
 export function tinyDepthModel(vocabulary = 1000): string {
   const beside = midasNames(tinyDpt({ hybrid: true })).map((tensor) => ({
     ...tensor,

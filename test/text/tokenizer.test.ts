@@ -78,7 +78,7 @@ for (const [name, text] of Object.entries(LONG)) {
   });
 }
 
-test('a vocabulary that is missing or damaged is an error that says how to mend it', async () => {
+test('a vocabulary that is missing or damaged is an error that says how to fix it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'diffusion-vocabulary-'));
   try {
     const source = modulePath('lib/text/tokenizer.ts');
