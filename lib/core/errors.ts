@@ -63,10 +63,10 @@ export interface ArgumentError extends Error {
   readonly problems: readonly ArgumentProblem[];
 }
 
-/** The most characters of user input that a message repeats. */
+/** Maximum number of characters of user input in a message. */
 export const LONGEST_QUOTE = 60;
 
-/** What a terminal or a log would obey or not show: control characters, line ends, direction marks. */
+/** Characters that a terminal would interpret or not show: control characters, line ends, direction marks. */
 const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 /** A text in quotes, on one line, truncated to `most` UTF-16 units. */
@@ -75,12 +75,12 @@ export function quote(text: string, most = 100): string {
   return `'${short.replace(UNSHOWN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}'`;
 }
 
-/** Prints any value, short enough for an error message. It does not walk the value and never throws. */
+/** Formats any value, short enough for an error message. Never traverses the value and never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') {
     return value.length > LONGEST_QUOTE ? `a string of ${value.length} characters` : quote(value);
   }
-  // Printing the digits of a large one takes seconds.
+  // Formatting all digits of a large one takes seconds.
   if (typeof value === 'bigint') {
     const fits = BigInt.asIntN(64, value) === value || BigInt.asUintN(64, value) === value;
     return fits ? `${value}n` : 'a bigint of over 64 bits';
@@ -105,7 +105,7 @@ function nameOf(name: unknown): string | undefined {
   return typeof name === 'string' && name.length <= LONGEST_QUOTE ? name : undefined;
 }
 
-/** The most problems that a message lists. */
+/** Maximum number of problems in a message. */
 const MOST_LINES = 32;
 
 /**

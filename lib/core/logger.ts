@@ -1,8 +1,8 @@
-// Where messages go.
+// The interface of loggers.
 
 /**
- * Takes the messages of the native engine, and in `warn` all else that is worth telling and is no error. `console` and the loggers of
- * pino and winston fit.
+ * Receives messages of the native engine, and all other warnings in `warn`. `console` and the loggers of pino and
+ * winston fit.
  */
 export interface Logger {
   debug?(message: string): void;

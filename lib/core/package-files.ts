@@ -1,12 +1,12 @@
-// Where this package has the files that it reads: the addon and the bundled model.
+// Paths of the files that this package reads: the addon and the bundled model.
 //
-// Each path is written out twice, because dist/ puts a folder between the package and its modules, and because programs that copy
-// what a program needs (@vercel/nft of Next.js, Vercel, Nitro) follow no other form. A bundle in CommonJS has no import.meta.url. It
-// has no addon either, which is what the error is about.
+// Each path is written out twice, because compiled modules are one folder deeper, in dist/, and because tools that
+// trace the files of a program (@vercel/nft of Next.js, Vercel, Nitro) only recognize this form. A CommonJS bundle has
+// no import.meta.url; it has no addon either, which is what the error reports.
 
 import { fileURLToPath } from 'node:url';
 
-/** Node may run the sources themselves. */
+/** Whether Node runs the TypeScript sources directly. */
 const fromSources = import.meta.url?.endsWith('.ts');
 
 /** Path of the small model that comes with this package, in the layout of Stable Diffusion 1. */
@@ -18,7 +18,7 @@ export const EMBEDDED_MODEL: string = import.meta.url
     )
   : '';
 
-/** The folder with package.json. A bundle is somewhere else, or throws because it does not know where it is. */
+/** The folder with package.json. In a bundle this is another folder, or it throws. */
 export function packageFolder(): string {
   return fileURLToPath(fromSources ? new URL('../../', import.meta.url) : new URL('../../../', import.meta.url));
 }

@@ -1,4 +1,4 @@
-// Warnings: they go to a model's logger, and into the result of the run that they concern.
+// Warnings: they go to a model's logger and into the result of the run that caused them.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Logger } from './logger.ts';
@@ -15,7 +15,7 @@ export function warn(message: string): void {
   listeners.getStore()?.(message);
 }
 
-/** Does work whose warnings go to `tell`, including those of everything it calls and awaits. */
+/** Runs work whose warnings go to `tell`, including those of everything it calls and awaits. */
 export function withWarnings<T>(tell: Tell, work: () => T): T {
   return listeners.run(tell, work);
 }

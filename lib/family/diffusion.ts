@@ -1,4 +1,4 @@
-// What the families of Stable Diffusion share.
+// Shared by the families of Stable Diffusion.
 
 import type { LoadedModelInfo } from '../native/contract.ts';
 import { DiffusionNoise, type NoiseModel, SigmaTable, stableDiffusionTable } from '../noise-model/index.ts';
@@ -10,5 +10,5 @@ function noise({ prediction, alphasCumprod }: LoadedModelInfo): NoiseModel {
   return new DiffusionNoise(prediction, alphasCumprod ? new SigmaTable(alphasCumprod) : stableDiffusionTable());
 }
 
-/** Noise by a table, and the usual defaults. */
+/** Diffusion noise with a table, and common defaults. */
 export const DIFFUSION = { noise, embedGuidance, steps: 20, cfgScale: 7 } as const satisfies Partial<Family>;

@@ -1,4 +1,4 @@
-// A family of models: everything that differs between Stable Diffusion 1, 2, XL and others on this side of the native interface.
+// Model families: everything in TypeScript that differs between Stable Diffusion 1, 2, XL and others.
 
 import type { TextSystem } from '../conditioning/text-system.ts';
 import type { Guided } from '../guidance/index.ts';
@@ -6,10 +6,13 @@ import type { Size } from '../image/resize.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
 
-/** Red, green and blue of -1..1 for one unit of each latent channel, one row a channel, and a last row for a latent of 0. */
+/**
+ * Red, green and blue, -1..1, for one unit of each latent channel: one row per channel, and a last row for a latent of
+ * 0.
+ */
 export type Projection = readonly (readonly number[])[];
 
-/** The latents of a family: `z = scale (mean - shift)` of the VAE's mean is what is diffused. */
+/** The latents of a family. Diffusion latents are `z = scale (mean - shift)` of the VAE's mean. */
 export interface LatentFormat {
   readonly scale: number;
   readonly shift: number;
@@ -45,11 +48,11 @@ export interface Family {
   /** The options that apply to it, of those that apply to only some families. */
   readonly options: readonly FamilyOption[];
   /**
-   * The numbers that follow the pooled prompt in the vector that the UNet is conditioned on, each embedded separately.
+   * The values after the pooled output in the UNet's vector conditioning, each embedded separately.
    *
    * @param size of the image that is generated.
    */
   vector?(options: SizeConditioning, size: Size): Guided<readonly number[]>;
-  /** Embeds the guidance scale for a denoiser that takes it as an input of `size` numbers. */
+  /** Embeds the guidance scale for a denoiser that takes it as an input of this size. */
   embedGuidance(scale: number, size: number): Float32Array;
 }

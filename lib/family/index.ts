@@ -1,4 +1,4 @@
-// The families of models. To add one, add a file here and an entry to the list.
+// The model families. To add one, add a file here and an entry in the list.
 
 import { DiffusionError } from '../core/errors.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
@@ -12,13 +12,13 @@ export type { Family, FamilyOption, LatentFormat, Projection, SizeConditioning }
 
 const FAMILIES: readonly Family[] = [sd1, sd2, sdxl, sdxlRefiner];
 
-/** Suffix of a family's name for what the UNet takes in addition to a latent; its number of channels says the same. */
+/** Suffix of a family's name for the UNet's concat conditioning. */
 const TASK = /-(inpaint|edit|depth)$/;
 
 /**
  * The family of a model.
  *
- * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if there is no record of it.
+ * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the family is unknown.
  */
 export function familyOf({ family }: Pick<LoadedModelInfo, 'family'>): Family {
   const name = family.replace(TASK, '');

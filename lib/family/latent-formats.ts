@@ -3,8 +3,8 @@
 import type { LatentFormat } from './family.ts';
 
 /**
- * The latents of Stable Diffusion 1 and 2: the scale brings them near unit variance (Rombach et al. 2022, arXiv:2112.10752, appendix D.1).
- * With the projection that ComfyUI and stable-diffusion.cpp publish.
+ * The latents of Stable Diffusion 1 and 2: the scale brings them near unit variance (Rombach et al. 2022,
+ * arXiv:2112.10752, appendix D.1). With the projection that ComfyUI and stable-diffusion.cpp publish.
  */
 export const SD1_LATENT: LatentFormat = {
   scale: 0.18215,
@@ -18,7 +18,10 @@ export const SD1_LATENT: LatentFormat = {
   ],
 };
 
-/** The latents of SDXL and its refiner (Podell et al. 2023, arXiv:2307.01952), with the projection that stable-diffusion.cpp publishes. */
+/**
+ * The latents of SDXL and its refiner (Podell et al. 2023, arXiv:2307.01952), with the projection that
+ * stable-diffusion.cpp publishes.
+ */
 export const XL_LATENT: LatentFormat = {
   scale: 0.13025,
   shift: 0,

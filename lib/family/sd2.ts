@@ -9,7 +9,7 @@ export const sd2: Family = {
   ...DIFFUSION,
   name: 'sd2',
   latent: SD1_LATENT,
-  // Of the models for 512 pixels, those that take a latent alone predict epsilon; all that take more were trained at 512.
+  // Only v-prediction models without concat conditioning were trained at 768 pixels.
   side: ({ prediction, inChannels, latentChannels }) =>
     prediction === 'v' && inChannels === latentChannels ? 768 : 512,
   text: clip({ tokenizers: ['tokenizer'] }),

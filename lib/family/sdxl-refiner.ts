@@ -1,4 +1,4 @@
-// The refiner of Stable Diffusion XL: the second text encoder alone, and a score of beauty in place of the target size.
+// The refiner of Stable Diffusion XL: only the second text encoder, and an aesthetic score in place of the target size.
 
 import { clip } from '../conditioning/clip.ts';
 import { DIFFUSION } from './diffusion.ts';

@@ -13,7 +13,8 @@ export const sdxl: Family = {
   // Zeros as it was trained, and as in diffusers and stable-diffusion.cpp.
   text: clip({ tokenizers: ['tokenizer', 'tokenizer_2'], zeroEmptyNegative: true }),
   options: ['originalSize', 'cropTopLeft', 'targetSize'],
-  // Original size, upper left corner of the crop, target size (Podell et al. 2023, arXiv:2307.01952, section 2.2); heights before widths.
+  // Original size, upper left corner of the crop, target size (Podell et al. 2023, arXiv:2307.01952, section 2.2);
+  // heights before widths.
   vector({ originalSize, cropTopLeft, targetSize }, size) {
     const [original, target] = [originalSize ?? size, targetSize ?? size];
     const { top, left } = cropTopLeft;

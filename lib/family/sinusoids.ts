@@ -1,12 +1,12 @@
-// Numbers as networks take them: sines and cosines of many frequencies (Vaswani et al. 2017, section 3.5).
+// Sinusoidal embeddings of numbers: sines and cosines of many frequencies (Vaswani et al. 2017, section 3.5).
 
 const LONGEST_PERIOD = 10_000;
-/** Size of the embedding of each number that SDXL is conditioned with. */
+/** Size of the embedding of each number that SDXL is conditioned on. */
 export const NUMBER_SIZE = 256;
 
 /**
- * Embeds numbers as SDXL does sizes, places and scores (Podell et al. 2023, section 2.2): of each number x the cosines, then the
- * sines of x 10000^(-i / 128).
+ * Embeds numbers as SDXL does sizes, places and scores (Podell et al. 2023, section 2.2): for each number x the
+ * cosines, then the sines, of x 10000^(-i / 128).
  *
  * @returns `[numbers, 256]`
  */
@@ -24,8 +24,8 @@ export function embedNumbers(numbers: readonly number[]): Float32Array {
 }
 
 /**
- * Embeds a guidance scale w for a UNet that was distilled with it (Meng et al. 2022, arXiv:2210.03142; LCM): the sines, then the
- * cosines of 1000 (w - 1) 10000^(-i / (half - 1)).
+ * Embeds a guidance scale w for a UNet that was distilled with it (Meng et al. 2022, arXiv:2210.03142; LCM): the sines,
+ * then the cosines of 1000 (w - 1) 10000^(-i / (half - 1)).
  *
  * @param size of the embedding.
  */

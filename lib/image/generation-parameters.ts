@@ -18,7 +18,7 @@ export interface GenerationParameters extends OptionParameters {
   readonly model: string;
   /** SDXL refiner: the score and that of the negative prompt, `6, 2.5`; undefined where they are the default. */
   readonly aestheticScores?: string | undefined;
-  /** Whether the image can be laid beside itself: along both sides (true), side by side or one above the other. */
+  /** Whether the image is tileable: in both directions (true), horizontally or vertically. */
   readonly tileable?: boolean | 'x' | 'y' | undefined;
   /** LoRAs: how many of their tensors were applied, of how many. */
   readonly loras?:

@@ -11,61 +11,64 @@ export interface ComputeOptions {
   /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
   device?: string | undefined;
   /**
-   * Compute threads, 1 to 512. Default: one for each physical core, fewer where affinity or a quota (Linux' control groups) leave
-   * fewer. Models that compute at the same time take turns where they would need more threads together than the processor has.
+   * Compute threads, 1 to 512. Default: one per physical core, or fewer if CPU affinity or a quota (Linux control
+   * groups) allows fewer. If models that compute at the same time would need more threads than there are cores, they
+   * take turns.
    */
   threads?: number | undefined;
   /**
-   * The numbers that the CPU multiplies; sums are always kept in f32. `bf16` is twice as fast where the processor has it
-   * (AVX-512 BF16) and gave the image of `f32` at 49 dB PSNR or more where that was measured; `auto`, the default, takes
-   * it there. Only `auto` is for GPUs.
+   * The type in which the CPU multiplies; sums are always f32. `bf16` is twice as fast on processors that support it
+   * (AVX-512 BF16), with images at 49 dB PSNR or more from those of `f32` in our measurements. `auto`, the default,
+   * uses `bf16` there. GPUs only support `auto`.
    */
   precision?: (typeof PRECISIONS)[number] | undefined;
   /**
-   * Leave weights in their files where those have 256 MiB or more, and read them from there when they are needed: loading takes no time, and
-   * models share memory with the system's cache. The files must stay as they are, then: a result during which one was written to or
-   * cut is refused (`ERR_FILE`). `false` copies all weights into memory while the model loads, of files of any size. GPUs always get a copy.
-   * Default: true.
+   * Read the weights of files of 256 MiB or more from the mapped file when they are needed: loading takes no time, and
+   * the memory is shared with the system's file cache. These files must not change while the model is open: if one is
+   * written to or truncated during a run, the run fails (`ERR_FILE`). `false` copies all weights into memory when the
+   * model is loaded. GPUs always get a copy. Default: true.
    */
   mmap?: boolean | undefined;
-  /** Called while weights are read. What it throws ends the load. */
+  /** Called while weights are read. If it throws, loading fails with that error. */
   onProgress?: ((progress: NativeProgress) => void) | undefined;
-  /** Cancels the load: it rejects with `signal.reason`. */
+  /** Cancels loading: it rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
-  /** Takes the messages of this model; default none. */
+  /** Receives the messages of this model. Default: none. */
   logger?: Logger | undefined;
 }
 
 /**
- * When the weights of a network go that is not in use: `keep` for never; `unload` when another network is evaluated, so that one is in
- * memory at a time; a budget in bytes: when the copies of weights in memory would take more together, those first that were not used for
- * the longest time. Weights that are read from mapped files do not count. A network that is needed again is read again
- * from the model's files, which must stay as they are (`ERR_FILE` otherwise).
+ * When the weights of unused networks are unloaded. `keep`: never. `unload`: when another network is evaluated, so that
+ * only one is in memory at a time. A budget in bytes: when the copies of weights in memory would exceed it, the least
+ * recently used first; weights read from mapped files do not count. A network that is needed again is read from the
+ * model's files again, which must not have changed (`ERR_FILE`).
  */
 export type Residency = 'keep' | 'unload' | { readonly budget: number };
 
 /** Options of {@link loadModel}. */
 export interface LoadOptions extends ComputeOptions {
-  /** What the UNet predicts, noise or velocity, where the file does not say it or says it wrong. */
+  /** What the UNet predicts, noise or velocity, if the file does not say so or is wrong. */
   prediction?: PredictionType | undefined;
   /**
-   * Whether the noise levels are rescaled so that the first step starts from noise alone (a zero terminal SNR, Lin et al. 2023), where
-   * the file does not say it or says it wrong. Such models predict `v`.
+   * Whether the noise levels are rescaled so that sampling starts from pure noise (zero terminal SNR, Lin et al. 2023),
+   * if the file does not say so or is wrong. Such models predict `v`.
    */
   zeroTerminalSnr?: boolean | undefined;
   /**
-   * When the weights of networks are in memory. Default `keep`: all, from loading on. Otherwise each network is loaded when it is first
-   * used, and `onProgress` is not called.
+   * When the weights of networks are in memory. Default: `keep`, all of them as soon as the model is loaded. Otherwise
+   * each network is loaded when it is first used, and `onProgress` is not called.
    */
   residency?: Residency | undefined;
-  /** Take the time of every operation, for {@link Model.profile}; threads then stop after each one. Default: false. */
+  /**
+   * Measure every operation for {@link Model.profile}; threads then wait for each other after each one. Default: false.
+   */
   profile?: boolean | undefined;
 }
 
-/** {@link Residency} as the native side takes it: a number is a budget. */
+/** {@link Residency} for the native side: a number is a budget. */
 type CheckedResidency = 'keep' | 'unload' | number;
 
-/** The options of one load with every default filled in, known to be right. */
+/** The options with every default filled in, validated. */
 export interface CheckedComputeOptions {
   readonly device: string;
   readonly threads: number;
@@ -78,7 +81,7 @@ export interface CheckedComputeOptions {
   readonly logger: Logger | undefined;
 }
 
-/** Names of precisions, as users give them. */
+/** The names of precisions. */
 export const PRECISIONS = ['auto', 'f32', 'bf16'] as const;
 /** The names of the options. */
 export const COMPUTE_OPTIONS: readonly (keyof ComputeOptions)[] = [
@@ -95,7 +98,7 @@ const MAX_THREADS = 512;
 /**
  * Checks the options for loading a network other than a model.
  *
- * @throws TypeError or RangeError with every problem that was found.
+ * @throws TypeError or RangeError with all problems.
  */
 export function checkNetworkOptions(options: unknown, addon: NativeAddon): CheckedComputeOptions {
   const check = new OptionCheck(options, COMPUTE_OPTIONS);
@@ -105,9 +108,9 @@ export function checkNetworkOptions(options: unknown, addon: NativeAddon): Check
 }
 
 /**
- * Checks the options of loading a model.
+ * Checks the options for loading a model.
  *
- * @throws TypeError or RangeError with every problem that was found.
+ * @throws TypeError or RangeError with all problems.
  */
 export function checkLoadOptions(options: unknown, addon: NativeAddon) {
   const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'prediction', 'zeroTerminalSnr', 'residency', 'profile']);
@@ -144,7 +147,7 @@ function checkBudget(value: object, name: string): number {
   return budget;
 }
 
-/** Checks the options of loading any network; problems stay with `check`. */
+/** Checks the options for loading any network; `check` collects the problems. */
 export function checkComputeOptions(check: OptionCheck, addon: NativeAddon): CheckedComputeOptions {
   const devices = addon.devices();
   const fallback = devices.find(({ type }) => type === 'gpu')?.name ?? 'cpu';

@@ -1,4 +1,4 @@
-// Opening files of weights natively: what loading a model and loading other networks have in common.
+// Opens networks natively: shared by models and other networks.
 
 import { AsyncResource } from 'node:async_hooks';
 import { createAbortController, follow } from '../async/abort.ts';
@@ -10,7 +10,7 @@ import type { CheckedComputeOptions } from './load-options.ts';
  * Opens networks with their progress, messages and cancellation.
  *
  * @param start the call that opens them.
- * @throws DiffusionError of the native side; `signal.reason` once the signal has fired; what `onProgress` throws.
+ * @throws DiffusionError of the native side; `signal.reason` once the signal has fired; errors thrown by `onProgress`.
  */
 export async function openNative<T extends { dispose(): Promise<void> }>(
   addon: NativeAddon,
@@ -24,12 +24,12 @@ export async function openNative<T extends { dispose(): Promise<void> }>(
       start({
         ...computing,
         cancellation,
-        // As part of the work that opens them: if that is a run, the warnings belong to it.
+        // Bound to the current work: if that is a run, the warnings belong to it.
         onLog: AsyncResource.bind((level, message) => logger?.[level]?.(message)),
         onProgress: (progress) => guard(controller, () => onProgress?.(progress)),
       }),
     );
-    // The last report of progress may have come with the end of the load.
+    // `onProgress` may have thrown in the last call, when everything was loaded.
     if (!controller.signal.aborted) return opened;
     await opened.dispose();
     throw controller.signal.reason;

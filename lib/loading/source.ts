@@ -1,35 +1,35 @@
-// Where a model's files are.
+// The paths of a model's files.
 
 import { basename } from 'node:path';
 import type { NativeSource } from '../native/contract.ts';
 import { OptionCheck } from '../options/check.ts';
 
 /**
- * The files of a model: safetensors files, indexes of shards (`*.index.json`), GGUF files, PyTorch checkpoints (`.ckpt`,
- * `.pt`, `.pth`, `.bin`; read as data, no code in them is run), or diffusers folders. A part given on its own replaces that of
- * `model`; at least one path must be given.
+ * The files of a model: safetensors files, indexes of shards (`*.index.json`), GGUF files, PyTorch checkpoints
+ * (`.ckpt`, `.pt`, `.pth`, `.bin`; read as data, no code in them is run), or diffusers folders. A part given on its own
+ * replaces that of `model`; at least one path must be given.
  */
 export interface ModelSource {
-  /** A whole model. */
+  /** A complete model. */
   model?: string | undefined;
   unet?: string | undefined;
   textEncoder?: string | undefined;
-  /** The second text encoder of SDXL (OpenCLIP bigG), which its refiner has alone. */
+  /** The second text encoder of SDXL (OpenCLIP bigG); the only one of its refiner. */
   textEncoder2?: string | undefined;
   /** A VAE, or a tiny autoencoder in its place (TAESD, by madebyollin): fast, with less detail. */
   vae?: string | undefined;
   /** A tiny autoencoder in addition to the VAE, for previews (`preview: 'tae'`). */
   taesd?: string | undefined;
   /**
-   * What estimates depth for {@link Model.depth2img}, as of {@link loadDepthEstimator}. Default: the network that models made for depth
-   * include. It is opened when first needed.
+   * A network that estimates depth for {@link Model.depth2img}, see {@link loadDepthEstimator}. Default: the one that
+   * depth models include. It is opened when first needed.
    */
   depthModel?: string | undefined;
 }
 
 const PARTS: readonly (keyof NativeSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae', 'taesd'];
 
-/** @throws TypeError or RangeError where `source` is no path and no {@link ModelSource}. */
+/** @throws TypeError or RangeError if `source` is neither a path nor a {@link ModelSource}. */
 export function checkSource(source: unknown): NativeSource & Pick<ModelSource, 'depthModel'> {
   const check = new OptionCheck(
     typeof source === 'string' ? { model: source } : source,
@@ -48,7 +48,7 @@ export function checkSource(source: unknown): NativeSource & Pick<ModelSource, '
   return { ...Object.fromEntries(paths), ...depthModel };
 }
 
-/** What ends the names of model files. Another point in a name may belong to it, as in that of the folder `sd-1.5`. */
+/** Extensions of model files. Another dot may be part of a name, as in the folder `sd-1.5`. */
 const EXTENSION = /(\.safetensors|\.gguf|\.sft|\.ckpt|\.pth?|\.bin)?(\.index\.json)?$/i;
 
 /** A name for the model in image metadata: that of its file or folder without the extension. */

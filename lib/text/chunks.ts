@@ -37,10 +37,10 @@ export interface EncodePromptOptions {
 }
 
 /**
- * Splits a prompt of any length into chunks; an empty one gives one chunk without body. The texts between its weights are tokenized separately and cut every 75 tokens, wherever that
- * falls. `BREAK` fills its chunk with end tokens (whatever `pad` is) and starts the next; at the border of two chunks,
- * and so at the start or after another `BREAK`, it does nothing. A trigger whose tokens do not fit into the rest of a
- * chunk starts the next in the same way.
+ * Splits a prompt of any length into chunks; an empty one gives one chunk without body. The texts between its weights
+ * are tokenized separately and cut every 75 tokens, wherever that falls. `BREAK` fills its chunk with end tokens
+ * (whatever `pad` is) and starts the next; at the border of two chunks, and so at the start or after another `BREAK`,
+ * it does nothing. A trigger whose tokens do not fit into the rest of a chunk starts the next in the same way.
  *
  * This is the chunking of stable-diffusion.cpp. AUTOMATIC1111's web UI agrees up to 75 tokens; beyond that, it moves
  * the tokens after a comma among the last 20 of a chunk to the next chunk, turns a `BREAK` at a border into an empty
