@@ -1,4 +1,4 @@
-// An image drawn again from what its file says: with the options of its metadata it is the same image with the same parameters.
+// Reproducing images from their files: the options of the metadata generate the same image with the same parameters.
 
 import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
@@ -55,7 +55,7 @@ const variants: Record<string, Partial<Txt2ImgOptions>> = {
 };
 
 for (const [name, change] of Object.entries(variants)) {
-  test(`an image is drawn again: ${name}`, async () => {
+  test(`an image is reproduced: ${name}`, async () => {
     const { images } = await model.txt2img({ ...small, ...change });
     const [image] = images;
     const metadata = await readMetadata(await (image as (typeof images)[0]).png());
@@ -67,7 +67,7 @@ for (const [name, change] of Object.entries(variants)) {
   });
 }
 
-test('each image of a batch is drawn again, with seeds that count up beyond 2^53', async () => {
+test('each image of a batch is reproduced, with consecutive seeds beyond 2^53', async () => {
   const { images, seed } = await model.txt2img({ ...small, seed: 2 ** 53 - 1, batchSize: 2 });
   assert.equal(seed, 2 ** 53 - 1);
   for (const [i, expected] of [2 ** 53 - 1, 2n ** 53n].entries()) {
@@ -77,15 +77,15 @@ test('each image of a batch is drawn again, with seeds that count up beyond 2^53
   }
 });
 
-test('what a file cannot say is told', async () => {
+test('what a file cannot contain is reported', async () => {
   const mine: Sampler = async (denoise, x, sigmas) => denoise(x, sigmas[0] as number);
   const { images } = await model.txt2img({ ...small, sampler: mine });
   const { options, warnings } = await readMetadata(await (images[0] as (typeof images)[0]).png());
   assert.equal(options.sampler, undefined);
   assert.match(warnings.join(), /sampler 'mine', which is unknown here/);
   const image = { width: 16, height: 16, channels: 3, data: new Uint8Array(768) } as const;
-  const { images: drawn } = await model.img2img({ prompt: 'x', image, steps: 2, strength: 0.5, seed: 1 });
-  const metadata = await readMetadata(await (drawn[0] as (typeof drawn)[0]).png());
+  const { images: generated } = await model.img2img({ prompt: 'x', image, steps: 2, strength: 0.5, seed: 1 });
+  const metadata = await readMetadata(await (generated[0] as (typeof generated)[0]).png());
   assert.equal(metadata.strength, 0.5);
   assert.match(metadata.warnings.join(), /from another image/);
   assert.ok(!('strength' in metadata.options));

@@ -199,7 +199,7 @@ test('seeds of 64 bits are exact', () => {
   }
 });
 
-test('what no call takes is left out and told', () => {
+test('what no call accepts is left out and reported', () => {
   const untaken: [string, keyof ImageMetadata['options'], RegExp][] = [
     ['Seed: -1', 'seed', /for seed but the image says '-1'/],
     ['Seed: -5', 'seed', /for seed/],
@@ -242,8 +242,8 @@ test('a schedule is kept where the sampler is not here', () => {
   assert.deepEqual(method('Automatic'), [undefined, undefined]);
 });
 
-test('what makes the image besides options is told', () => {
-  const told: [string, RegExp][] = [
+test('what affects the image besides options is reported', () => {
+  const reported: [string, RegExp][] = [
     [
       'Variation seed: 2, Variation seed strength: 0.1, ENSD: 31337',
       /not followed here: Variation seed, Variation seed strength, ENSD/,
@@ -254,7 +254,7 @@ test('what makes the image besides options is told', () => {
     ['Denoising strength: 6', /for strength/],
     ['Loras: "x.safetensors: 0.8 (2 of 2 tensors)"', /LoRAs whose files must be given again: x\.safetensors: 0\.8/],
   ];
-  for (const [fields, warning] of told) assert.match(read(`a\n${END}, ${fields}`).warnings.join('\n'), warning);
+  for (const [fields, warning] of reported) assert.match(read(`a\n${END}, ${fields}`).warnings.join('\n'), warning);
   assert.match(read(`a cat <lora:fur:0.8>\n${END}`).warnings.join('\n'), /names LoRAs/);
   assert.match(read(`${'a'.repeat(70_000)}\n${END}`).warnings.join(), /at most 65536 characters for prompt/);
 });
