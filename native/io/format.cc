@@ -17,7 +17,7 @@ struct Foreign {
 };
 
 constexpr const char * web_page =
-    "is a web page, not a file of weights; the download got a login or error page, repeat it";
+    "is a web page, not a file of weights: the download got a login or error page; download the file again";
 constexpr const char * image = "is an image, not a file of weights";
 constexpr const char * old_ggml =
     "is a GGML file from before GGUF, which is not supported; convert it to GGUF or safetensors";
@@ -28,7 +28,8 @@ constexpr Foreign foreign_files[] = {
     {"<!", web_page},
     {"<html", web_page},
     {"<HTML", web_page},
-    {"<?xml", "is an XML document, not a file of weights; the download may have got an error message, repeat it"},
+    {"<?xml",
+     "is an XML document, not a file of weights: the download may have got an error message; download it again"},
     {"\x89PNG", image},
     {"\xFF\xD8\xFF", image},
     {"RIFF", image},
@@ -92,15 +93,15 @@ FileFormat recognise_format(const MappedFile & file) {
     if (looks_like_onnx(text))
         throw unsupported_file(path, "seems to be an ONNX model, which is not supported; use safetensors");
     if (text.find_first_not_of('\0') == std::string_view::npos) {
-        throw corrupt_file(path, "begins with nothing but zeros; the download may be unfinished, repeat it");
+        throw corrupt_file(path, "begins with nothing but zeros; the download may be incomplete, download it again");
     }
     if (text.size() <= 8) {
         throw corrupt_file(path, "has only " + std::to_string(file.size()) +
-                                     " bytes, too few for a model; repeat the download");
+                                     " bytes, too few for a model; download it again");
     }
     throw unsupported_file(path, "is neither a safetensors, a GGUF nor a PyTorch file (it begins with the bytes " +
                                      first_bytes(text) +
-                                     "); give a .safetensors, .gguf or .ckpt file, or the folder of a diffusers model");
+                                     "); pass a .safetensors, .gguf or .ckpt file, or the folder of a diffusers model");
 }
 
 } // namespace diffusion

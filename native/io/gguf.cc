@@ -18,7 +18,7 @@ constexpr uint64_t max_name_bytes = 65535;    // of keys, by the specification; 
 constexpr uint64_t max_value_bytes = 1 << 20; // of stored metadata strings
 constexpr uint64_t max_listed_elements = 16;  // of metadata arrays that are written out
 constexpr int max_array_depth = 4;
-constexpr uint64_t max_tensors = 1'000'000;   // an info takes 24 bytes, which in a sparse file need not even exist
+constexpr uint64_t max_tensors = 1'000'000;   // an info takes 24 bytes, which take no disk space in a sparse file
 constexpr uint64_t max_kept_bytes = 64 << 20; // of all metadata; longer than any vocabulary that is written out
 constexpr uint64_t default_alignment = 32;
 constexpr std::string_view shape_key = "comfy.gguf.orig_shape.";
@@ -96,8 +96,7 @@ private:
         }
         n_tensors_ = number<uint64_t>("the header");
         n_values_ = number<uint64_t>("the header");
-        // A tensor info takes at least 24 bytes, a key-value pair 13: no count leads to more work than the file has
-        // bytes.
+        // A tensor info takes at least 24 bytes, a key-value pair 13, so the file's size bounds the work.
         if (n_tensors_ > remaining() / 24 || n_values_ > remaining() / 13) {
             throw corrupt("claims " + std::to_string(n_tensors_) + " tensors and " + std::to_string(n_values_) +
                           " metadata values, more than its size can hold");
@@ -129,9 +128,9 @@ private:
     // this is its shape, slowest dimension first.
     void read_original_shape(const std::string & key, ValueType type) {
         const auto wrong = [&](const std::string & what) {
-            return corrupt("metadata " + quote(key) + " is " + what + "; expected 1 to 4 whole numbers");
+            return corrupt("metadata " + quote(key) + " is " + what + "; expected 1 to 4 integers");
         };
-        if (type != ValueType::array) throw wrong("no array");
+        if (type != ValueType::array) throw wrong("not an array");
         const ValueType element = value_type(key);
         const uint64_t count = number<uint64_t>("a metadata array");
         if (count < 1 || count > GGML_MAX_DIMS) throw wrong("an array of " + std::to_string(count));
@@ -204,7 +203,7 @@ private:
         if (type != ValueType::u32) throw corrupt("general.alignment is not a 32-bit unsigned integer");
         alignment_ = std::stoull(text);
         if (!std::has_single_bit(alignment_))
-            throw corrupt("general.alignment is " + text + ", which is no power of two");
+            throw corrupt("general.alignment is " + text + ", which is not a power of two");
     }
 
     void read_tensor() {
@@ -239,7 +238,7 @@ private:
         // Types that ggml has removed keep their ids, with a block size of 0.
         if (id >= GGML_TYPE_COUNT || ggml_blck_size(static_cast<ggml_type>(id)) == 0) {
             throw unsupported_file(path_, "tensor " + quote(tensor) + " has the type " + std::to_string(id) +
-                                              ", which this version of ggml does not know (any more); convert the file "
+                                              ", which this version of ggml does not support; convert the file "
                                               "to another type");
         }
         return number_type(static_cast<ggml_type>(id));
@@ -252,7 +251,7 @@ private:
         if (!count || row % block != 0) {
             throw corrupt("tensor " + quote(tensor.name) + " of type " + std::string(tensor.type->name) +
                           " has the shape " + shape_text(shape) +
-                          (count ? ", whose rows are not whole blocks of " + std::to_string(block)
+                          (count ? ", whose rows are not full blocks of " + std::to_string(block)
                                  : ", which is larger than any file"));
         }
         const auto bytes = checked_multiply(*count / block, tensor.type->block_bytes);

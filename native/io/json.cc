@@ -30,7 +30,7 @@ public:
     bool end_array() { return events_.end_array(), true; }
 
     bool parse_error(size_t position, const std::string &, const nlohmann::json::exception &) {
-        throw corrupt_file(path_, "the JSON text is malformed at byte " + std::to_string(position));
+        throw corrupt_file(path_, "the JSON is malformed at byte " + std::to_string(position));
     }
 
 private:
@@ -63,7 +63,7 @@ public:
 
 private:
     void open() {
-        if (keys_.size() == 8) throw corrupt_file(path_, "the JSON text is nested more than 8 deep");
+        if (keys_.size() == 8) throw corrupt_file(path_, "the JSON is nested more than 8 deep");
         keys_.emplace_back();
     }
     void close() { keys_.pop_back(); }
@@ -95,7 +95,7 @@ public:
     }
     void boolean(bool value) override { add(value); }
     void other(const char *) override { // null
-        if (depth_ > 1) spoil();
+        if (depth_ > 1) invalidate();
     }
 
     JsonValues values;
@@ -106,16 +106,16 @@ private:
         if (depth_ == 2 && array)
             values[key_] = std::vector<double>();
         else if (depth_ > 1)
-            spoil();
+            invalidate();
     }
     void add(JsonValue value) {
         if (depth_ == 1)
             values[key_] = std::move(value);
         else
-            spoil();
+            invalidate();
     }
     // The top-level value contains something other than a number.
-    void spoil() { values[key_] = std::monostate(); }
+    void invalidate() { values[key_] = std::monostate(); }
 
     int64_t depth_ = 0;
     std::string key_;

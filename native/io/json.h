@@ -39,7 +39,7 @@ void parse_json(std::string_view text, const std::string & path, JsonEvents & ev
 using JsonStringVisitor = std::function<void(const std::vector<std::string> & keys, std::string & value)>;
 void visit_json_strings(std::string_view text, const std::string & path, const JsonStringVisitor & visit);
 
-// A text, a number, true or false, a list of numbers; monostate for anything else.
+// A string, a number, true or false, a list of numbers; monostate for anything else.
 using JsonValue = std::variant<std::monostate, std::string, double, bool, std::vector<double>>;
 using JsonValues = std::map<std::string, JsonValue>;
 // The top-level values of a configuration written by Python's `json`, including NaN and Infinity; null is omitted.

@@ -25,8 +25,8 @@ namespace diffusion {
 namespace {
 
 constexpr const char * missing = "no such file; check the path";
-constexpr const char * a_directory = "is a directory; give a model file, or the folder of a diffusers model";
-constexpr const char * remedy = "; give the path of a model file";
+constexpr const char * a_directory = "is a directory; pass a model file, or the folder of a diffusers model";
+constexpr const char * remedy = "; pass the path of a model file";
 constexpr const char * empty = "is empty; the download may have failed";
 
 // What happened to a file in use.
@@ -40,8 +40,8 @@ std::string system_message(int error) {
 
 Error no_addresses(const std::string & path, size_t bytes) {
     return {ErrorCode::out_of_memory,
-            path + ": expected room in memory to map its " + std::to_string(bytes) +
-                " bytes, but the process has none left. Raise its limit (ulimit -v), or use a "
+            path + ": expected address space to map its " + std::to_string(bytes) +
+                " bytes, but the process has too little left. Raise its limit (ulimit -v), or use a "
                 "smaller model."};
 }
 
@@ -200,7 +200,7 @@ MappedFile::~MappedFile() {
 
 void MappedFile::check_unchanged() const {
     struct stat status;
-    if (fstat(file_, &status) != 0) throw changed(path_, "could not be looked at");
+    if (fstat(file_, &status) != 0) throw changed(path_, "could not be examined");
     const FileStamp now = stamp_from(status);
     if (now.size != stamp_.size) throw changed(path_, "changed its size");
     if (guard_->damaged()) throw changed(path_, "was truncated, or could not be read,");

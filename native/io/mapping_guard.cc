@@ -39,7 +39,7 @@ struct Entry {
 static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 std::atomic<Entry *> entries = nullptr; // newest first
-struct sigaction previous;              // set before ours takes effect
+struct sigaction previous;              // set before this file's handler takes effect
 uintptr_t page_size;
 
 Entry * take_entry() {
@@ -72,7 +72,7 @@ Entry * find_entry(uintptr_t address, uintptr_t & end) {
     return nullptr;
 }
 
-// Somebody's kill() rather than a memory access.
+// Sent by kill() rather than caused by a memory access.
 bool was_sent(const siginfo_t & info) {
 #ifdef __APPLE__
     return info.si_code == SI_USER || info.si_code == SI_QUEUE;

@@ -60,7 +60,7 @@ template <Float8 form, int mantissa_bits, int bias> void widen_float8(const void
 
 constexpr NumberKind floating = NumberKind::floating, integer = NumberKind::integer, other = NumberKind::other;
 
-constexpr NumberType beside_ggml[] = {
+constexpr NumberType other_types[] = {
     {"f8_e4m3", floating, 1, 1, GGML_TYPE_COUNT, widen_float8<Float8::fn, 3, 7>},
     {"f8_e5m2", floating, 1, 1, GGML_TYPE_COUNT, widen_float8<Float8::ieee, 2, 15>},
     {"f8_e4m3fnuz", floating, 1, 1, GGML_TYPE_COUNT, widen_float8<Float8::fnuz, 3, 8>},
@@ -70,7 +70,7 @@ constexpr NumberType beside_ggml[] = {
     {"u32", integer, 1, 4, GGML_TYPE_COUNT, widen_as<uint32_t>},
     {"u64", integer, 1, 8, GGML_TYPE_COUNT, widen_as<uint64_t>},
     {"bool", integer, 1, 1, GGML_TYPE_COUNT, widen_as<uint8_t>},
-    {"f8_e8m0", other, 1, 1, GGML_TYPE_COUNT, nullptr}, // only of scales
+    {"f8_e8m0", other, 1, 1, GGML_TYPE_COUNT, nullptr}, // only used for scales
     {"f6_e2m3", other, 4, 3, GGML_TYPE_COUNT, nullptr},
     {"f6_e3m2", other, 4, 3, GGML_TYPE_COUNT, nullptr},
     {"f4", other, 2, 1, GGML_TYPE_COUNT, nullptr},
@@ -118,8 +118,8 @@ const NumberType & number_type(ggml_type type) {
 
 const NumberType * find_number_type(std::string_view name) {
     const auto named = [&](const NumberType & type) { return type.name == name; };
-    const auto own = std::ranges::find_if(beside_ggml, named);
-    if (own != std::end(beside_ggml)) return own;
+    const auto found = std::ranges::find_if(other_types, named);
+    if (found != std::end(other_types)) return found;
     const auto known = std::ranges::find_if(ggml_types(), named);
     return known == ggml_types().end() || known->block == 0 ? nullptr : &*known;
 }

@@ -1,4 +1,4 @@
-// How files store numbers: in ggml's types, and in those that safetensors and PyTorch have in addition.
+// How files store numbers: ggml's types, and those that only safetensors and PyTorch have.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ struct NumberType {
     ggml_to_float_t widen; // full blocks to f32, exactly except for f64 and large integers; nullptr for `other`
 };
 
-// More numbers than any block has.
+// The largest block size.
 inline constexpr int64_t largest_block = 256;
 
 const NumberType & number_type(ggml_type type);

@@ -67,11 +67,11 @@ private:
     Error refused(char code) const {
         const auto * known = std::ranges::find(refused_opcodes, code, &Opcode::code);
         if (known == std::end(refused_opcodes)) {
-            return corrupt("has the byte " + std::to_string(static_cast<uint8_t>(code)) + ", which is no opcode");
+            return corrupt("has the byte " + std::to_string(static_cast<uint8_t>(code)) + ", which is not an opcode");
         }
         return unsupported_file(path_, "its pickle has the opcode " + std::string(known->name) +
-                                           ", which is not supported and which no checkpoint needs; give the model as "
-                                           "safetensors");
+                                           ", which is not supported and which no checkpoint needs; use a safetensors "
+                                           "file");
     }
 
     // --- Bytes
@@ -303,8 +303,8 @@ private:
         if (!type) {
             throw unsupported_file(path_, "expected only tensors and plain values in its pickle, found class " +
                                               quote(std::string(module) + "." + std::string(name)) +
-                                              "; none of it was run. Give the model as safetensors, or save no "
-                                              "more than its state_dict()");
+                                              "; none of it was run. Use a safetensors file, or save only the "
+                                              "state_dict()");
         }
         push_new({.kind = PickleKind::class_, .type = type});
     }
@@ -383,7 +383,7 @@ std::string describe(const PickleValue & value) {
         case PickleKind::integer: return "the number " + std::to_string(value.integer);
         case PickleKind::large_integer: return "a number beyond 64 bits";
         case PickleKind::real: return "a fraction";
-        case PickleKind::text: return "the text " + quote(value.text);
+        case PickleKind::text: return "the string " + quote(value.text);
         case PickleKind::bytes: return "bytes";
         case PickleKind::list: return "a list";
         case PickleKind::tuple: return "a tuple";

@@ -47,7 +47,7 @@ struct Pickle {
     size_t n_bytes = 0; // number of bytes read, including STOP
 
     const PickleValue & at(uint32_t index) const { return values[index]; }
-    // The value of a text key in a dict; nullptr if there is none.
+    // The value of a string key in a dict; nullptr if there is none.
     const PickleValue * find(const PickleValue & dict, std::string_view key) const;
 };
 
@@ -61,7 +61,7 @@ inline constexpr size_t most_pickle_values = 2'000'000;
 // (model_corrupt, model_unsupported, cancelled).
 Pickle read_pickle(std::string_view bytes, const std::string & path, const Cancellation & cancellation);
 
-// For messages: "a text", "a dictionary", "an object of class 'numpy.ndarray'", ...
+// For messages: "the string 'a'", "a dictionary", "an object of class 'numpy.ndarray'", ...
 std::string describe(const PickleValue & value);
 
 } // namespace diffusion

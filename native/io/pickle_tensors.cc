@@ -21,7 +21,7 @@ constexpr size_t longest_name = 512;
 constexpr size_t most_metadata = 1000;
 constexpr size_t longest_metadata = 1000;
 constexpr size_t most_dimensions = 64;
-// A few bytes, read repeatedly, produce any shape; no weights are like that.
+// With strides of 0, a few bytes can have any shape; weights never do.
 constexpr uint64_t most_repeated = 1 << 24;
 
 std::optional<std::string> metadata_text(const PickleValue & value) {
@@ -63,7 +63,7 @@ std::optional<uint64_t> reach(const std::vector<uint64_t> & shape, const std::ve
     return last + 1;
 }
 
-// A tensor may stand alone, without a name.
+// A tensor may also be the root itself, without a name.
 bool may_hold_tensors(const PickleValue & root) {
     switch (root.kind) {
         case PickleKind::dict:
@@ -152,7 +152,7 @@ private:
         switch (object.type->role) {
             case ClassRole::tensor: add_tensor(object, arguments.items); break;
             case ClassRole::parameter:
-                if (arguments.items.empty()) throw tensor_error("is a parameter of nothing");
+                if (arguments.items.empty()) throw tensor_error("is a parameter without a tensor");
                 visit(pickle_.at(arguments.items[0]), depth + 1);
                 break;
             case ClassRole::container: visit_container(object.items[1], depth); break;
@@ -221,7 +221,7 @@ private:
                const std::vector<uint64_t> & shape, const std::vector<uint64_t> & strides) {
         const uint8_t * data = find_storage_(storage);
         const auto count = count_elements(shape);
-        if (!count) throw tensor_error("has the shape " + shape_text(shape) + ", which no memory can hold");
+        if (!count) throw tensor_error("has the shape " + shape_text(shape) + ", which is too large");
         tensor.strided = !is_contiguous(shape, strides);
         const auto span = tensor.strided ? reach(shape, strides) : count;
         const uint64_t room = storage.n_bytes / tensor.type->block_bytes;

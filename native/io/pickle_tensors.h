@@ -31,9 +31,9 @@ struct PickledTensors {
 };
 
 // Names each tensor by the keys and list indices that lead to it, joined with dots; the names in a top-level
-// `state_dict` start there, and everything next to it is dropped. Keys other than text, numbers and classes lead
-// nowhere. Numbers and short texts become metadata under such names, the first 1000 of them. Checks that every tensor
-// lies within its storage. Throws Error (model_corrupt, model_unsupported, cancelled).
+// `state_dict` start there, and everything next to it is dropped. Values under keys other than strings, numbers and
+// classes are ignored. Numbers and short strings become metadata under such names, the first 1000 of them. Checks that
+// every tensor lies within its storage. Throws Error (model_corrupt, model_unsupported, cancelled).
 PickledTensors collect_tensors(const Pickle & pickle, const std::string & path, const StorageLookup & find_storage,
                                const Cancellation & cancellation);
 

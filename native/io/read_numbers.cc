@@ -28,10 +28,10 @@ void read_run(const StoredTensor & tensor, int64_t first, int64_t count, float *
         if (skipped == 0 && n > 0) {
             read_blocks(block, n / type.block, values);
         } else {
-            float whole[largest_block];
-            read_blocks(block, 1, whole);
+            float numbers[largest_block];
+            read_blocks(block, 1, numbers);
             n = std::min(type.block - skipped, count);
-            std::copy_n(whole + skipped, n, values);
+            std::copy_n(numbers + skipped, n, values);
         }
         first += n, values += n, count -= n;
     }

@@ -14,15 +14,15 @@ bool has_numbers(const StoredTensor & tensor);
 // One number, which may be an integer.
 bool is_scalar(const StoredTensor & tensor);
 
-// The functions below require one of the two.
+// The functions below require has_numbers() or is_scalar().
 
 // `count` numbers starting at index `first`, in the order of the shape, multiplied by their scale.
 void read_numbers(const StoredTensor & tensor, int64_t first, int64_t count, float * values);
 
 std::vector<float> read_all_numbers(const StoredTensor & tensor);
 
-// Part `i` of `parts` of a matrix or vector that is several stacked ones; it shares its bytes. The number of parts must
-// divide its rows; false if it does not, or if a part would begin within a quantization block.
+// Part `i` of a matrix or vector that consists of `parts` stacked ones; shares its bytes. False if `parts` does not
+// divide its rows, or if a part would begin within a quantization block.
 bool take_rows(const StoredTensor & tensor, int64_t i, int64_t parts, StoredTensor & part);
 
 } // namespace diffusion

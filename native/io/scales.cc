@@ -60,8 +60,8 @@ void set_scale(StoredTensor & weight, const StoredTensor & scale, const std::str
 } // namespace
 
 bool apply_scales(std::vector<StoredTensor> & tensors, const std::string & path) {
-    const auto is_beside = [](const StoredTensor & tensor) { return ending_of(tensor.name) != nullptr; };
-    if (std::ranges::none_of(tensors, is_beside)) return false;
+    const auto is_about_scales = [](const StoredTensor & tensor) { return ending_of(tensor.name) != nullptr; };
+    if (std::ranges::none_of(tensors, is_about_scales)) return false;
     std::unordered_map<std::string_view, StoredTensor *> by_name;
     for (StoredTensor & tensor : tensors) by_name.emplace(tensor.name, &tensor);
     std::vector<bool> done(tensors.size());
@@ -75,7 +75,7 @@ bool apply_scales(std::vector<StoredTensor> & tensors, const std::string & path)
         }
         const auto layer = tensor.name.substr(0, tensor.name.size() - ending->text.size());
         const auto weight = by_name.find(layer + ".weight");
-        // What scales nothing is left to be found unused, as is a description of numbers that are not floats.
+        // A scale is kept, and later reported as unused, if its weight is missing or has no readable numbers.
         if (weight == by_name.end() || !has_numbers(*weight->second)) continue;
         if (ending->role == Role::scale) set_scale(*weight->second, tensor, path);
         done[i] = true;

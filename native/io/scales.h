@@ -1,4 +1,4 @@
-// Scales of weights in tensors of their own, as in ComfyUI's files of 8-bit floats.
+// Scales of weights in separate tensors, as in ComfyUI's files with 8-bit floats.
 #pragma once
 
 #include <string>

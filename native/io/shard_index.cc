@@ -37,7 +37,7 @@ WeightMap read_weight_map(const MappedFile & index) {
     if (map.empty()) {
         throw unsupported_file(path,
                                "is JSON, but not the index of a sharded model: it has no \"weight_map\" with file "
-                               "names; give a .safetensors or .gguf file, or the folder of a diffusers model");
+                               "names; pass a .safetensors or .gguf file, or the folder of a diffusers model");
     }
     return map;
 }

@@ -16,7 +16,7 @@ namespace {
 
 TensorTable read_format(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation);
 
-// A file that changes while being read may look like anything; the change is then what to report.
+// If a file changes while being read, its contents may be anything, so the change is reported instead of other errors.
 TensorTable read(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation) {
     try {
         TensorTable table = read_format(file, cancellation);

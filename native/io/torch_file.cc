@@ -33,7 +33,7 @@ std::string_view content(const MappedFile & file, const ZipEntry & entry) {
     if (!entry.plain) {
         throw unsupported_file(file.path(), "the zip entry " + quote(entry.name) +
                                                 " is compressed or encrypted, which torch.save never does; unpack the "
-                                                "archive and zip it without compression, or give safetensors");
+                                                "archive and zip it without compression, or use a safetensors file");
     }
     return {reinterpret_cast<const char *>(entry.data), entry.size};
 }

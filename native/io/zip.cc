@@ -32,7 +32,7 @@ public:
 
     Directory find_directory() const {
         const auto end = find_end();
-        if (!end) throw corrupt("has no zip directory at its end; the file is truncated, repeat the download");
+        if (!end) throw corrupt("has no zip directory at its end; the file is truncated, download it again");
         Directory directory;
         directory.n_entries = number<uint16_t>(*end + 10);
         directory.size = number<uint32_t>(*end + 12);

@@ -14,7 +14,7 @@ namespace diffusion {
 namespace {
 
 // In the checkpoint of Stable Diffusion 2 depth, which includes the network.
-constexpr std::string_view beside = "depth_model.model.";
+constexpr std::string_view in_checkpoint = "depth_model.model.";
 
 using Renaming = std::array<std::string_view, 2>;
 
@@ -133,20 +133,20 @@ void add_parts(TensorTable & table, const StoredTensor & tensor) {
 bool holds_dpt(const TensorTable & table) {
     return std::ranges::any_of(table.tensors(), [](const StoredTensor & tensor) {
         const std::string_view name = tensor.name;
-        return name.starts_with(beside) || name.starts_with("scratch.") || name.starts_with("dpt.embeddings.") ||
+        return name.starts_with(in_checkpoint) || name.starts_with("scratch.") || name.starts_with("dpt.embeddings.") ||
                name.starts_with("neck.fusion_stage.");
     });
 }
 
 TensorTable canonical_dpt(const TensorTable & table) {
     const auto & tensors = table.tensors();
-    const bool is_beside = std::ranges::any_of(
-        tensors, [](const StoredTensor & tensor) { return std::string_view(tensor.name).starts_with(beside); });
+    const bool is_checkpoint = std::ranges::any_of(
+        tensors, [](const StoredTensor & tensor) { return std::string_view(tensor.name).starts_with(in_checkpoint); });
     TensorTable result;
     for (const StoredFile & file : table.files()) result.add_file(file);
     for (const StoredTensor & tensor : tensors) {
         std::string_view name = tensor.name;
-        if (is_beside && !take(name, beside)) continue;
+        if (is_checkpoint && !take(name, in_checkpoint)) continue;
         const std::optional<std::string> canonical = transformers_name(name);
         StoredTensor renamed = tensor;
         renamed.name = canonical ? *canonical : std::string(name);

@@ -33,10 +33,10 @@ public:
 
     std::optional<NamePattern> parse() {
         if (text_.size() > longest) return std::nullopt;
-        Fragment whole = alternatives(0);
+        Fragment pattern = alternatives(0);
         if (failed_ || at_ < text_.size()) return std::nullopt;
-        close(whole, add({NamePattern::Step::done, 0, 0, {}}));
-        pattern_.start_ = whole.start;
+        close(pattern, add({NamePattern::Step::done, 0, 0, {}}));
+        pattern_.start_ = pattern.start;
         return std::move(pattern_);
     }
 

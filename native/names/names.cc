@@ -133,8 +133,8 @@ std::string text_encoder_name(ModelPart component, std::string_view local) {
     const bool first = component == ModelPart::text_encoder;
     // stable-diffusion.cpp's converter put both into the text model.
     constexpr std::string_view model = "text_model.";
-    for (const std::string_view beside : {"text_projection", "logit_scale"}) {
-        const bool inside = local.starts_with(model) && local.substr(model.size()).starts_with(beside);
+    for (const std::string_view outer : {"text_projection", "logit_scale"}) {
+        const bool inside = local.starts_with(model) && local.substr(model.size()).starts_with(outer);
         if (inside) local.remove_prefix(model.size());
     }
     for (const std::string_view root : {"embeddings.", "encoder.", "final_layer_norm."}) {
@@ -260,7 +260,7 @@ CanonicalNames canonical_names(const std::vector<std::string> & names, ModelPart
 }
 
 bool ignorable(std::string_view name) {
-    constexpr std::string_view whole[] = {
+    constexpr std::string_view full_names[] = {
         "betas",
         "alphas_cumprod_prev",
         "sqrt_alphas_cumprod",
@@ -306,7 +306,7 @@ bool ignorable(std::string_view name) {
         "depth_model.", // estimates the depth that a depth-to-image UNet needs
     };
     constexpr std::string_view endings[] = {".position_ids", ".num_batches_tracked", ".logit_scale"};
-    return std::ranges::find(whole, name) != std::end(whole) ||
+    return std::ranges::find(full_names, name) != std::end(full_names) ||
            std::ranges::any_of(beginnings, [&](std::string_view text) { return name.starts_with(text); }) ||
            std::ranges::any_of(endings, [&](std::string_view text) { return name.ends_with(text); });
 }

@@ -40,7 +40,7 @@ constexpr std::array<Beginning, 16> beginnings = {{
     {"depth_model.", FileKind::depth},
 }};
 
-// Per word, as many as fit a chunk.
+// Vectors per word: at most one chunk.
 constexpr int64_t most_vectors = 75;
 
 bool take_number(std::string_view & name) {

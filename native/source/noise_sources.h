@@ -22,8 +22,8 @@ struct NoiseSources {
     bool empty() const { return scheduler.empty() && prediction.empty() && marks.empty(); }
 };
 
-// A tensor, by its name, that no network reads and that describes the noise: a table of levels, or an empty one that
-// says something by its name alone.
+// Whether a tensor of this name describes the noise rather than being a weight: a table of levels, or an empty tensor
+// that serves as a flag.
 bool is_noise_mark(std::string_view name);
 
 } // namespace diffusion

@@ -19,7 +19,7 @@ struct Source {
     std::string vae;
     std::string text_encoder_2{};   // the second of SDXL
     std::string tiny_autoencoder{}; // for previews
-    std::string control_net{};      // only used from a separate part
+    std::string control_net{};      // never part of `model`
 };
 
 struct ModelTensors {

@@ -1,4 +1,4 @@
-// Limits of control groups, in trees that are made up as containers, services and batch systems have them.
+// Limits of control groups, in file trees like those of containers, services and batch systems.
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -26,7 +26,7 @@ struct Row {
 constexpr const char * cgroup = "proc/self/cgroup";
 constexpr const char * mountinfo = "proc/self/mountinfo";
 
-// As Linux writes it: a file system among others, its group and its place.
+// Lines of mountinfo: another file system, and a hierarchy with its group and mount point.
 std::string v2_mount(const std::string & group, const std::string & point) {
     return "22 27 0:21 / /proc rw,relatime - proc proc rw\n41 31 0:38 " + group + " " + point +
            " rw,relatime shared:5 master:1 - cgroup2 cgroup2 rw,nsdelegate\n";
@@ -54,7 +54,7 @@ const Row rows[] = {
       {"sys/fs/cgroup/cpu.max", "150000 100000\n"}},
      70,
      1.5},
-    {"version 2, where nothing is said of mounts",
+    {"version 2, without a list of mounts",
      {{"sys/fs/cgroup/memory.max", "100\n"}, {"sys/fs/cgroup/cpu.max", "50000 100000\n"}},
      100,
      0.5},
@@ -71,7 +71,7 @@ const Row rows[] = {
       {"sys/fs/cgroup/other.slice/cpu.max", "1 100000\n"}},
      100,
      2},
-    {"version 2 beside version 1, at a place of its own",
+    {"version 2 in addition to version 1, at an unusual mount point",
      {{cgroup, "4:memory:/\n0::/job\n"},
       {mountinfo, v2_mount("/", "/mnt/two\\040groups")},
       {"mnt/two groups/job/cpu.max", "300000 100000\n"},
@@ -145,7 +145,7 @@ const Row rows[] = {
       {"sys/fs/cgroup/memory/memory.usage_in_bytes", "100\n"},
       {"sys/fs/cgroup/memory/memory.stat", "hierarchical_memory_limit 300\n"}},
      200},
-    // What no kernel writes changes nothing, and is no limit.
+    // Contents that no kernel writes are ignored and count as no limit.
     {"empty files",
      {{cgroup, ""},
       {mountinfo, ""},
@@ -164,7 +164,7 @@ const Row rows[] = {
     {"negative and endless numbers",
      {{"sys/fs/cgroup/memory.max", std::string(100000, '9')}, {"sys/fs/cgroup/cpu.max", "-100000 100000"}}},
     {"half a quota", {{"sys/fs/cgroup/cpu.max", "100000"}}},
-    {"bytes without sense",
+    {"random bytes",
      {{cgroup, std::string("\0\xff\n:::\n0::", 9) + std::string(5000, '/') + "\n"},
       {mountinfo, std::string("- cgroup2\n- - - - - - - cgroup2 x\n1 2 3\\ \\9 \\ - cgroup2 c cpu\n\0\n", 60)},
       {"sys/fs/cgroup/memory.stat", std::string("\0\xff inactive_file x", 18)},

@@ -1,4 +1,4 @@
-// What the native tests are written with: checks that count, and name their file and line when they fail.
+// Checks for the native tests, which report the file and line of a failure.
 #pragma once
 
 #include <cstdio>
@@ -11,7 +11,7 @@ namespace diffusion::test {
 
 inline int n_passed = 0, n_failed = 0;
 
-// Where a check is called. std::source_location needs clang 15 or newer.
+// The source location of a check. std::source_location needs clang 15 or newer.
 struct Place {
     const char * file;
     unsigned line;
@@ -29,7 +29,7 @@ bool check_equal(const A & actual, const B & expected, const std::string & what,
     return check(actual == expected, what, place);
 }
 
-// Passes where `call` throws an Error with this code and `words` in its message.
+// Passes if `call` throws an Error with this code and `words` in its message.
 inline void check_throws(const std::string & what, ErrorCode code, const std::string & words,
                          const std::function<void()> & call, const Place & place = Place::here()) {
     try {

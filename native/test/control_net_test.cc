@@ -1,4 +1,4 @@
-// ControlNets: one network by our kernels and by ggml's operations, and files that are none.
+// ControlNets: a network with this package's kernels and with ggml's operations, and invalid files.
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -75,7 +75,7 @@ void add_transformer(Checkpoint & c, const std::string & name, int64_t channels)
     c.layer(name + ".proj_out", {channels, channels, 1, 1});
 }
 
-// Two levels; an image of twice the latent's side. In the original's names, without a prefix.
+// Two levels; the control image has twice the latent's sides. Original names without a prefix.
 std::string control_file() {
     Checkpoint c;
     c.layer("time_embed.0", {4 * base, base});
@@ -118,7 +118,7 @@ struct Opened {
     std::unique_ptr<ControlNet> net;
 };
 
-// All residuals one after the other, of a latent of 6x5 with five channels.
+// All residuals, concatenated, for a latent of 6x5 with five channels.
 std::vector<float> residuals(const std::string & path, Device & device, Graph & graph, Layers & layers,
                              float strength) {
     const Opened opened(path);
@@ -184,11 +184,11 @@ void agrees_with_ggml(const TemporaryFolder & folder) {
         const std::vector<float> values = residuals(path, device, graph, *device.make_layers(graph), 0.7f);
         check(largest_difference(values, 1) < 1e-4, "kernels agree with ggml");
     }
-    check(largest_difference(by_ggml(1.4f), 2) < 1e-5, "twice the strength is twice the sum");
-    check(largest_difference(by_ggml(0), 0) == 0, "a strength of 0 is silence");
+    check(largest_difference(by_ggml(1.4f), 2) < 1e-5, "residuals are proportional to the strength");
+    check(largest_difference(by_ggml(0), 0) == 0, "a strength of 0 gives zeros");
 }
 
-// Whatever stands in a file, its reading ends with an Error or with tensors noted as missing or misshapen.
+// Reading any file ends with an Error, or with tensors noted as missing or of the wrong shape.
 void reads_hostile_files(const TemporaryFolder & folder) {
     const auto open = [&](const std::vector<std::string> & names) {
         return Opened(folder.write("hostile.safetensors", safetensors_of(names)));
@@ -203,7 +203,8 @@ void reads_hostile_files(const TemporaryFolder & folder) {
          }) {
         try {
             const Opened opened = open(names);
-            check(!opened.weights->missing().empty() || !opened.weights->mismatched().empty(), names[0] + " is whole");
+            check(!opened.weights->missing().empty() || !opened.weights->mismatched().empty(),
+                  names[0] + " is complete");
         } catch (const Error & error) {
             check(error.code() == ErrorCode::model_unsupported, names[0] + ": " + error.what());
         }

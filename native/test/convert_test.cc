@@ -1,4 +1,5 @@
-// Files in other types are read again as what they were, on any number of threads; choices of types; conversions that end early.
+// Converted files have the same contents as their source, on any number of threads; choices of types; failed and
+// cancelled conversions.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -27,7 +28,7 @@ int64_t count(const TestTensor & tensor) {
     return n;
 }
 
-// Between -1 and 1, different from one to the next.
+// Pseudorandom numbers from -1 to 1.
 float value(int64_t i) {
     return static_cast<float>(i * 7919 % 10007 - 5003) / 5003;
 }
@@ -72,7 +73,7 @@ ConversionReport convert_file(const std::string & path, const ConversionOptions 
         source_of(path), options, [](int64_t, int64_t) {}, never);
 }
 
-// Of all numbers, relative to their size.
+// The relative error of all numbers.
 double error_of(const StoredTensor & tensor) {
     const std::vector<float> numbers = read_all_numbers(tensor);
     double difference = 0, size = 0;
@@ -84,7 +85,7 @@ double error_of(const StoredTensor & tensor) {
     return std::sqrt(difference / size);
 }
 
-// The last is cut into slices that no number of threads divides.
+// The last one is converted in a number of slices that threads cannot share evenly.
 const std::vector<TestTensor> tensors = {
     {"a.vector", {7}}, {"a.weight", {6, 512}}, {"a.kernel", {64, 8, 3, 3}}, {"a.large", {1100, 512}}};
 
@@ -131,14 +132,15 @@ void test_early_ends() {
 
     ConversionOptions missing = options_for("ended.gguf", "q4_k");
     missing.temporary += "/none";
-    check_throws("a place that is none", ErrorCode::write, "Cannot write", [&] { convert_file(path, missing); });
+    check_throws("a folder that does not exist", ErrorCode::write, "Cannot write",
+                 [&] { convert_file(path, missing); });
 
     check_throws("its own source", ErrorCode::write, "Expected an output file other than the source files", [&] {
         ConversionOptions own = options_for("ended.gguf", "f16");
         own.output = path;
         convert_file(path, own);
     });
-    check_throws("a pattern that is none", ErrorCode::invalid_argument, "regular expression", [&] {
+    check_throws("an invalid pattern", ErrorCode::invalid_argument, "regular expression", [&] {
         ConversionOptions rules = options_for("ended.gguf", "f16");
         rules.rules = {{"(", "f16"}};
         convert_file(path, rules);
@@ -171,7 +173,7 @@ void test_choices() {
     check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", ModelPart::unet, {3, 3, 320, 320}, "q6_k", true),
                 "f16", "kernel that is kept");
     check_equal(model(unet + "output_blocks.1.0.in_layers.2.weight", ModelPart::unet, {3, 3, 4, 5}, "q4_0"), "f16",
-                "kernel without whole rows");
+                "kernel without full rows");
     check_equal(model(unet + "input_blocks.0.0.weight", ModelPart::unet, {3, 3, 32, 320}, "q4_0"), "f16",
                 "first layer");
     check_equal(model(unet + "out.2.weight", ModelPart::unet, {3, 3, 320, 32}, "q4_0"), "f16", "last layer");
@@ -179,7 +181,8 @@ void test_choices() {
     check_equal(model(unet + "out.0.weight", ModelPart::unet, {320}, "q4_0"), "f32", "norm");
     check_equal(model("first_stage_model.decoder.conv_in.weight", ModelPart::vae, {3, 3, 32, 512}, "q4_0"), "f16",
                 "VAE");
-    check_equal(model("depth_model.pretrained.x.weight", ModelPart::none, {512, 512}, "q4_0"), "f16", "what is beside");
+    check_equal(model("depth_model.pretrained.x.weight", ModelPart::none, {512, 512}, "q4_0"), "f16",
+                "depth estimator");
     check_equal(model("alphas_cumprod", ModelPart::none, {1000}, "f16"), "f32", "noise levels");
     check_equal(type_for("x.weight", FileKind::upscaler, ModelPart::none, {512, 512}, "q4_0"), "f16", "upscaler");
     check_equal(type_for("x.weight", FileKind::lora, ModelPart::none, {512, 512}, "q4_0"), "q4_0", "LoRA");

@@ -1,4 +1,4 @@
-// Evaluations share the cores of the process.
+// Evaluations share the process's cores.
 #include <atomic>
 #include <thread>
 #include <vector>

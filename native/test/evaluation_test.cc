@@ -1,4 +1,5 @@
-// Models that are evaluated at the same time, each by a thread of its own, do not disturb each other; nor does cancelling one.
+// Models that are evaluated at the same time, each by its own thread, do not affect each other, even if one is
+// cancelled.
 #include <atomic>
 #include <cmath>
 #include <memory>
@@ -13,7 +14,7 @@ using namespace diffusion::test;
 
 namespace {
 
-constexpr int64_t width = 256, tokens = 64; // so much work that both threads of a model take part
+constexpr int64_t width = 256, tokens = 64; // enough work for both threads of a model
 
 std::vector<float> numbers(int64_t n, float start) {
     std::vector<float> values(n);
@@ -89,7 +90,7 @@ void test_cancelling() {
             started.wait(false);
             cancellation.cancel();
         });
-        check_throws("an evaluation again and again", ErrorCode::cancelled, "cancelled", [&] {
+        check_throws("repeated evaluations", ErrorCode::cancelled, "cancelled", [&] {
             while (true) {
                 model.evaluate(cancellation);
                 started = true;

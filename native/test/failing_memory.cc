@@ -1,8 +1,8 @@
-// Fails allocations of the addon, on request. Preloaded into Node (LD_PRELOAD) it stands in for the C library's allocator;
-// required as an addon, it is told by `arm` which allocation is to fail.
+// Makes allocations of the addon fail. Preloaded into Node (LD_PRELOAD) it replaces the C library's allocator; loaded
+// as an addon, its function `arm` chooses the allocation that fails.
 //
-// An allocation counts where the innermost caller outside the C and C++ libraries is the addon: V8 and Node end the process
-// for want of memory, and are not on trial.
+// Allocations count if the innermost caller outside the C and C++ libraries is the addon. Those of V8 and Node, which
+// abort without memory, are not tested.
 
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -36,7 +36,7 @@ struct Range {
 
 Range addon, program;
 std::atomic<bool> armed = false, failing = false;
-std::atomic<bool> rest = false; // all from the chosen one on fail
+std::atomic<bool> rest = false; // all later ones fail too
 std::atomic<int64_t> count = 0, chosen = 0, failed = 0;
 __attribute__((tls_model("initial-exec"))) thread_local bool inside = false; // unwinding may allocate
 
@@ -55,7 +55,7 @@ bool is_addon(const void * caller) {
     return false;
 }
 
-// Whether the allocation that `caller` asks for is to fail.
+// Whether the allocation by `caller` must fail.
 bool refuses(const void * caller) {
     if (!armed.load(std::memory_order_relaxed) || inside || !is_addon(caller)) return false;
     const int64_t n = ++count;
@@ -103,7 +103,7 @@ int64_t number(napi_env env, napi_value value) {
     return result;
 }
 
-// arm(chosen, rest): the chosen allocation from now on fails, counted from 1, and with `rest` all after it.
+// arm(chosen, rest): makes the chosen allocation from now on fail, counted from 1, and with `rest` all later ones.
 napi_value arm(napi_env env, napi_callback_info info) {
     napi_value arguments[2];
     size_t n = 2;
@@ -113,7 +113,7 @@ napi_value arm(napi_env env, napi_callback_info info) {
     bool first = true;
     dl_iterate_phdr(find_ranges, &first);
     void * frame;
-    backtrace(&frame, 1); // loads what it needs
+    backtrace(&frame, 1); // loads its library now
     count = failed = 0;
     chosen = number(env, arguments[0]);
     rest = all;
@@ -122,7 +122,7 @@ napi_value arm(napi_env env, napi_callback_info info) {
     return nullptr;
 }
 
-// disarm(): how many allocations were counted, and how many failed.
+// disarm(): returns how many allocations were counted, and how many failed.
 napi_value disarm(napi_env env, napi_callback_info) {
     armed = false;
     napi_value pair, value;
@@ -167,7 +167,7 @@ EXPORT void * mmap(void * address, size_t length, int protection, int flags, int
     return MAP_FAILED;
 }
 
-// A stack is mapped inside the C library. Without memory there is none; a thread alone is never refused.
+// The C library maps a thread's stack itself, so this simulates that there is no memory for it.
 EXPORT int pthread_create(pthread_t * thread, const pthread_attr_t * attributes, void * (*run)(void *),
                           void * argument) {
     using Create = int (*)(pthread_t *, const pthread_attr_t *, void * (*)(void *), void *);

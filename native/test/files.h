@@ -1,4 +1,4 @@
-// Model files made in memory for the native tests, and a temporary folder to put them in.
+// Creates model files in memory for the native tests, and a temporary folder for them.
 #pragma once
 
 #include <bit>
@@ -28,11 +28,11 @@ public:
 
     std::string path(const std::string & name) const { return (path_ / name).string(); }
 
-    // Writes a file, with the folders it needs, and returns its path.
+    // Writes a file, creating its folders, and returns its path.
     std::string write(const std::string & name, const std::string & bytes) const {
         const std::filesystem::path file = path_ / name;
         std::filesystem::create_directories(file.parent_path());
-        std::filesystem::remove(file); // some file systems wait for the disk where a file is written over
+        std::filesystem::remove(file); // overwriting makes some file systems wait for the disk
         std::ofstream(file, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
         return file.string();
     }
@@ -47,12 +47,12 @@ template <typename T> std::string little_endian_bytes(T value) {
     return bytes;
 }
 
-// A safetensors file with any header, true or not.
+// A safetensors file with any header, valid or not.
 inline std::string safetensors(const std::string & header, size_t data_bytes) {
     return little_endian_bytes<uint64_t>(header.size()) + header + std::string(data_bytes, '\0');
 }
 
-// A sound file of float32 tensors, all of the shape [2, 1].
+// A valid file of float32 tensors, all of shape [2, 1].
 inline std::string safetensors_of(const std::vector<std::string> & names, const std::string & metadata = "") {
     std::string header = "{" + (metadata.empty() ? "" : "\"__metadata__\":" + metadata + (names.empty() ? "" : ","));
     for (size_t i = 0; i < names.size(); i++) {
@@ -62,7 +62,7 @@ inline std::string safetensors_of(const std::vector<std::string> & names, const 
     return safetensors(header + "}", 8 * names.size());
 }
 
-// Puts GGUF files together piece by piece; what is wrong about a piece is the caller's choice.
+// Composes GGUF files piece by piece; the caller may make any piece invalid.
 struct Gguf {
     uint32_t version = 3;
     uint64_t n_tensors = 0, n_values = 0;

@@ -1,4 +1,4 @@
-// Opening files: what is no file, no model, or an index that lies is refused with a reason and a remedy.
+// Opening files: anything but a model file, and inconsistent indices, are refused with a reason and a remedy.
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -65,7 +65,7 @@ const Row foreign_files[] = {
 
 void refuses_foreign_files(const TemporaryFolder & folder) {
     for (const Row & row : foreign_files) {
-        // The name promises a model: only the content counts.
+        // Only the content counts, not the name.
         const std::string path = folder.write("model.safetensors", row.bytes);
         check_throws(row.name, row.code, row.words, [&] { TensorTable::open(path, {}); });
     }
@@ -93,7 +93,7 @@ void refuses_what_is_no_file(const TemporaryFolder & folder) {
     if (check(bound, "a socket can be made"))
         refuses("socket", folder.path("socket"), "not a regular file but a socket");
     close(server);
-    if (geteuid() != 0) { // root reads everything
+    if (geteuid() != 0) { // root may read everything
         const std::string locked = folder.write("locked", "x");
         chmod(locked.c_str(), 0);
         refuses("unreadable file", locked, "Permission denied");
@@ -101,9 +101,9 @@ void refuses_what_is_no_file(const TemporaryFolder & folder) {
 #endif
 }
 
-#ifndef _WIN32 // where a file that is open cannot be changed
+#ifndef _WIN32 // Windows does not allow changes to open files
 
-// What happens to a file while it is open, and what its next check says; no words where it is to stay as it was for its reader.
+// A change to a file while it is open, and the message of its next check; empty if it does not affect the reader.
 struct Change {
     const char * name;
     std::function<void(const std::string & path)> make;
@@ -161,10 +161,10 @@ const Change changes[] = {
 void notices_changes(const TemporaryFolder & folder) {
     for (const Change & change : changes) {
         const std::string path = folder.write("changing.safetensors", safetensors_of({"a"}));
-        set_time(path, {1000, 5}); // so that no change falls into the same moment
+        set_time(path, {1000, 5}); // so that no change has the same time
         const TensorTable table = TensorTable::open(path, {});
         table.check_unchanged();
-        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // longer than the steps of a file system's clock
+        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // longer than the resolution of file times
         change.make(path);
         for (const char * time : {" once", " twice"}) {
             if (*change.words) {
@@ -181,7 +181,7 @@ void notices_changes(const TemporaryFolder & folder) {
     }
 }
 
-// Reading what was cut off gives zeros and an error, and not the end of the process; from several threads at once too.
+// Reading a truncated part gives zeros and an error instead of ending the process, also from several threads at once.
 void survives_a_cut(const TemporaryFolder & folder) {
     constexpr size_t size = 64 << 20, kept = 1 << 20;
     const std::string path = folder.write("cut", "");
@@ -201,12 +201,12 @@ void survives_a_cut(const TemporaryFolder & folder) {
     std::filesystem::resize_file(path, size);
     check_throws("cut and grown again", ErrorCode::file, "was truncated", [&] { file->check_unchanged(); });
     check_throws("not read", ErrorCode::file, "was written to", [&] { other->check_unchanged(); });
-    for (int i = 0; i < 1000; i++) MappedFile::open(path)->check_unchanged(); // entries are used again
+    for (int i = 0; i < 1000; i++) MappedFile::open(path)->check_unchanged(); // entries are reused
 }
 
 std::atomic<int> handed_on = 0;
 
-// In a process of its own, which a signal ends or not. Returns what waitpid() says of it.
+// Calls `act` in a child process, which a signal may end. Returns its status from waitpid().
 int in_child(const std::function<void()> & act) {
     const pid_t child = fork();
     if (child == 0) {
@@ -218,14 +218,14 @@ int in_child(const std::function<void()> & act) {
     return status;
 }
 
-// A fault in memory that is none of our mappings.
+// A fault in memory that is not a guarded mapping.
 void fault(const std::string & path) {
     const int file = ::open(path.c_str(), O_RDONLY);
     const auto * data = static_cast<volatile uint8_t *>(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, file, 0));
     (void)data[4096];
 }
 
-// Other faults, and signals that somebody sends, go where they would have gone without us.
+// Other faults, and signals that were sent, are handled as without the guard.
 void hands_other_signals_on(const TemporaryFolder & folder) {
     const std::string path = folder.write("short", "x");
     const auto ends_by_signal = [](int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS; };
@@ -233,7 +233,7 @@ void hands_other_signals_on(const TemporaryFolder & folder) {
     const std::function<void()> faults = [&] { fault(path); }, sends = [] { raise(SIGBUS); };
     const auto guarded = [&](const std::function<void()> & prepare, const std::function<void()> & act) {
         return in_child([&] {
-            signal(SIGBUS, SIG_DFL); // a sanitizer's otherwise
+            signal(SIGBUS, SIG_DFL); // replaces a sanitizer's handler
             prepare();
             const auto file = MappedFile::open(path); // sets the handler
             act();
@@ -316,7 +316,7 @@ void refuses_hostile_indexes(const TemporaryFolder & folder) {
 int main() {
     const TemporaryFolder folder;
 #ifndef _WIN32
-    hands_other_signals_on(folder); // before a file is opened that sets the handler in this process
+    hands_other_signals_on(folder); // before opening a file sets the handler in this process
 #endif
     refuses_foreign_files(folder);
     refuses_what_is_no_file(folder);

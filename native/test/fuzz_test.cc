@@ -1,4 +1,4 @@
-// Deterministic mutations of small sound files: each either opens, and then holds only what lies within the file, or
+// Deterministic mutations of small valid files: each either opens, and then all its tensors lie within the file, or
 // throws an Error. Meant for a build with sanitizers.
 #include <cstring>
 
@@ -55,10 +55,10 @@ private:
         }
     }
 
-    std::mt19937 random_; // its numbers are the same everywhere
+    std::mt19937 random_; // gives the same numbers on all platforms
 };
 
-// Touches every byte that the table says is a tensor's, so that a sanitizer sees one outside the mapping.
+// Reads every byte of all tensors, so that a sanitizer reports any outside the mapping.
 bool lies_within_files(const TensorTable & table) {
     unsigned sum = 0;
     for (const StoredTensor & tensor : table.tensors()) {
@@ -69,15 +69,15 @@ bool lies_within_files(const TensorTable & table) {
         if (!has_numbers(tensor) || tensor.n_elements() > 100000) continue;
         for (const float value : read_all_numbers(tensor)) sum += value > 0;
     }
-    volatile unsigned kept = sum; // the loop above must not be dropped
+    volatile unsigned kept = sum; // keeps the loop above from being optimized away
     (void)kept;
     return true;
 }
 
-// What is mutated may be but the heart of a file, which `wrap` then puts around it.
+// Mutates `bytes`, which may be only a part of a file; `wrap` adds the rest.
 void fuzz(
     const TemporaryFolder & folder, const char * what, const std::string & name, const std::string & bytes,
-    const std::function<std::string(const std::string &)> & wrap = [](const std::string & whole) { return whole; }) {
+    const std::function<std::string(const std::string &)> & wrap = [](const std::string & file) { return file; }) {
     Mutator mutator(static_cast<uint32_t>(bytes.size()));
     int n_opened = 0, n_refused = 0;
     for (int i = 0; i < n_mutations; i++) {

@@ -1,5 +1,5 @@
-// ggml with our patches: a graph on its CPU backend is refused or right whichever of its allocations fails, the backend works on
-// afterwards, and nothing is lost. The allocator of this program stands in for the C library's.
+// ggml with this package's patches: whichever allocation fails, a graph on the CPU backend is either refused or
+// correct, the backend works afterwards, and no memory leaks. This program replaces the C library's allocator.
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -98,7 +98,7 @@ Backend open_backend() {
     return backend;
 }
 
-// A product whose second factor ggml brings into the type of the first, which takes working memory.
+// A matrix product whose second factor ggml converts to the type of the first, which takes working memory.
 struct Product {
     Graph graph{INFINITY};
     Tensor weight = ggml_new_tensor_2d(graph.context(), GGML_TYPE_F16, in, out);
@@ -113,7 +113,7 @@ struct Product {
     }
 };
 
-// What the product gives; nothing where there is no memory.
+// The result of the product; nothing if there is no memory.
 std::optional<std::vector<float>> multiply(ggml_backend_t backend) {
     const std::vector<ggml_fp16_t> weight(in * out, ggml_fp32_to_fp16(0.25f));
     std::vector<float> x(in * rows), y(out * rows);
@@ -189,7 +189,7 @@ void sweep(const std::string & what, ggml_backend_t backend) {
 int main() {
     const LogSink silence;
     const LogScope scope(silence);
-    for (int i = 0; i < 3; i++) attempt(nullptr); // what the libraries keep
+    for (int i = 0; i < 3; i++) attempt(nullptr); // lets libraries allocate what they keep
     sweep("a backend of its own", nullptr);
     const Backend backend = open_backend();
     attempt(backend.get());

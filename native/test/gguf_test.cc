@@ -1,4 +1,4 @@
-// GGUF files: versions 2 and 3 with every type of ggml are read, everything else is refused with a reason.
+// GGUF files: versions 2 and 3 with all types of ggml are read, everything else is refused with a reason.
 #include <cstring>
 
 #include "check.h"
@@ -20,7 +20,7 @@ std::string array_head(uint32_t type, uint64_t count) {
     return little_endian_bytes(type) + little_endian_bytes(count);
 }
 
-// A sound file to spoil: two f32 tensors of 32 bytes.
+// A valid file to modify: two f32 tensors of 32 bytes.
 Gguf sound() {
     return Gguf().tensor("a", {8}, GGML_TYPE_F32, 0).tensor("b", {4, 2}, GGML_TYPE_F32, 32).bytes(64);
 }
@@ -52,7 +52,7 @@ Gguf aligned(uint32_t type, const std::string & bytes) {
 
 const std::string shape_of = "comfy.gguf.orig_shape.";
 
-// The sound file with a shape for its first tensor.
+// The valid file with another shape of its first tensor.
 Gguf original_shape(const std::vector<int64_t> & sizes) {
     std::string bytes = array_head(i64, sizes.size());
     for (const int64_t size : sizes) bytes += little_endian_bytes(size);
@@ -88,8 +88,8 @@ const Row hostile_files[] = {
     {"key twice", sound().value("k", u8, "1").value("k", u8, "1"), corrupt, "key 'k' twice"},
     {"key that is not UTF-8", sound().value("\xC3(", u8, "1"), corrupt, "not UTF-8: '\\xc3('"},
     {"key of 65536 bytes", sound().value(std::string(65536, 'k'), u8, "1"), corrupt, "65535"},
-    {"alignment of 0", aligned(u32, little_endian_bytes<uint32_t>(0)), corrupt, "no power of two"},
-    {"alignment of 24", aligned(u32, little_endian_bytes<uint32_t>(24)), corrupt, "no power of two"},
+    {"alignment of 0", aligned(u32, little_endian_bytes<uint32_t>(0)), corrupt, "not a power of two"},
+    {"alignment of 24", aligned(u32, little_endian_bytes<uint32_t>(24)), corrupt, "not a power of two"},
     {"alignment as text", aligned(text, Gguf::text("32")), corrupt, "not a 32-bit unsigned integer"},
     {"alignment of 2^31", aligned(u32, little_endian_bytes<uint32_t>(1u << 31)), corrupt, ""},
     {"name twice", one({8}, GGML_TYPE_F32).tensor("a", {8}, GGML_TYPE_F32, 32), corrupt, "tensor 'a' twice"},
@@ -105,14 +105,14 @@ const Row hostile_files[] = {
     {"removed type of repacked blocks", one({32}, 31), unsupported, "type 31"},
     {"unknown type", one({32}, GGML_TYPE_COUNT), unsupported, "type 43"},
     {"type of 2^32 - 1", one({32}, 0xFFFFFFFF), unsupported, "type 4294967295"},
-    {"row of half a block", one({48}, GGML_TYPE_Q8_0), corrupt, "not whole blocks of 32"},
+    {"row of half a block", one({48}, GGML_TYPE_Q8_0), corrupt, "not full blocks of 32"},
     {"offset not aligned", one({4}, GGML_TYPE_F32, 4), corrupt, "not a multiple of the alignment 32"},
     {"offset past the end", one({4}, GGML_TYPE_F32, 64), corrupt, "not within the file"},
     {"offset near 2^64", one({4}, GGML_TYPE_F32, largest - 31), corrupt, "not within the file"},
     {"data past the end", one({20}, GGML_TYPE_F32), corrupt, "not within the file"},
     {"overlap", one({16}, GGML_TYPE_F32).tensor("b", {8}, GGML_TYPE_F32, 32), corrupt, "'a' and 'b' overlap"},
-    {"an original shape that is no array", sound().value(shape_of + "a", u32, little_endian_bytes<uint32_t>(8)),
-     corrupt, "is no array; expected 1 to 4 whole numbers"},
+    {"an original shape that is not an array", sound().value(shape_of + "a", u32, little_endian_bytes<uint32_t>(8)),
+     corrupt, "is not an array; expected 1 to 4 integers"},
     {"an original shape of texts", sound().value(shape_of + "a", array, array_head(text, 1) + Gguf::text("8")), corrupt,
      "another type"},
     {"an original shape of no sizes", sound().value(shape_of + "a", array, array_head(u32, 0)), corrupt, "array of 0"},
@@ -180,7 +180,7 @@ void reads_every_type(const TemporaryFolder & folder) {
     check_equal(n_types, 35, "ggml has 35 types");
 }
 
-// A file with holes claims more text than the machine has memory.
+// A sparse file claims more text than the machine has memory.
 void keeps_little_metadata(const TemporaryFolder & folder) {
     Gguf file;
     const std::string megabyte = Gguf::text(std::string(1 << 20, 'x'));
@@ -191,7 +191,7 @@ void keeps_little_metadata(const TemporaryFolder & folder) {
     check_equal(metadata.at("k64"), "a string of 1048576 bytes", "more is only named");
 }
 
-// A kernel [2, 32, 3, 3] of which every row is a block and a quarter apart, as ComfyUI-GGUF stores it.
+// A convolution weight [2, 32, 3, 3] in rows that are not full blocks, as ComfyUI-GGUF stores it.
 void reads_original_shapes(const TemporaryFolder & folder) {
     std::string sizes = array_head(5, 4);
     for (const int32_t size : {2, 32, 3, 4}) sizes += little_endian_bytes(size);
@@ -216,7 +216,7 @@ void reads_original_shapes(const TemporaryFolder & folder) {
     check(same, "the numbers stay in their order");
 }
 
-// The file of the reference library: test/reference/tensor_files.py.
+// A file by the reference library, see test/reference/tensor_files.py.
 void reads_reference_file() {
     const TensorTable table = TensorTable::open("test/reference/all_types.gguf", {});
     check_equal(table.tensors().size(), 34u, "the file of the reference library has 34 tensors");

@@ -1,5 +1,4 @@
-// Networks from images to images whose weights are zero, of which it is known what they give, and names of all
-// spellings.
+// Image networks whose weights are zero, so that their output is known, and tensor names of all spellings.
 #include <algorithm>
 #include <numeric>
 
@@ -95,7 +94,7 @@ void test_evaluation(const TemporaryFolder & folder) {
         check_equal(std::get<ImageNetworkInfo>(rrdb->info()).scale, static_cast<int64_t>(scale), "the scale");
         const std::vector<float> black = evaluate(*rrdb, image, shape);
         check_equal(black.size(), image.size() * scale * scale, "the size of the result");
-        check(std::ranges::all_of(black, [](float value) { return value == 0; }), "nothing comes of nothing");
+        check(std::ranges::all_of(black, [](float value) { return value == 0; }), "a black image stays black");
         check_throws("too few numbers", ErrorCode::invalid_argument, "does not match", [&] {
             evaluate(*rrdb, image, {2, 3, 2, 2});
         });
@@ -103,10 +102,10 @@ void test_evaluation(const TemporaryFolder & folder) {
 }
 
 void test_refusal(const TemporaryFolder & folder) {
-    check_throws("a file of nothing", ErrorCode::model_unsupported, "no tensor",
+    check_throws("an empty file", ErrorCode::model_unsupported, "no tensor",
                  [&] { open(folder.write("none.safetensors", file_of({}))); });
     const std::vector<Zeros> whole = rrdb_net(3);
-    for (size_t i = 0; i < whole.size(); i++) { // whatever is missing
+    for (size_t i = 0; i < whole.size(); i++) { // without any one tensor
         std::vector<Zeros> part = whole;
         part.erase(part.begin() + static_cast<std::ptrdiff_t>(i));
         try {
@@ -142,17 +141,17 @@ void test_names(const TemporaryFolder & folder) {
           "ESRGAN's release");
     const Names odd = {"model.",      "model.x",      "model.1",         "model.1.sub.", "model.1.sub.99999999999.bias",
                        "RRDB_trunk.", "RRDB_trunk.1", "RRDB_trunk.1.RDB"};
-    check_equal(canonical(odd).size(), odd.size(), "names that lead nowhere");
+    check_equal(canonical(odd).size(), odd.size(), "names without a known place");
 
     const auto tiny = [](const Names & names, ModelPart expected) { return tiny_autoencoder_names(names, expected); };
-    const Names places = {"1.weight", "3.conv.0.weight", "20.weight"};
-    check(tiny(places, ModelPart::vae)->names.back() == std::string(tiny_vae_prefix) + "decoder.layers.19.weight",
-          "a decoder's places");
-    check(tiny(places, ModelPart::tiny_autoencoder)->names.front() ==
+    const Names indices = {"1.weight", "3.conv.0.weight", "20.weight"};
+    check(tiny(indices, ModelPart::vae)->names.back() == std::string(tiny_vae_prefix) + "decoder.layers.19.weight",
+          "indices of a decoder");
+    check(tiny(indices, ModelPart::tiny_autoencoder)->names.front() ==
               std::string(tiny_preview_prefix) + "decoder.layers.0.weight",
-          "beside the VAE");
-    check(!tiny(places, ModelPart::none) && !tiny({}, ModelPart::vae), "places alone say nothing");
-    check(!tiny({"99999999999999999999.weight", "1.conv.0.weight"}, ModelPart::vae), "a place beyond all numbers");
+          "in addition to the VAE");
+    check(!tiny(indices, ModelPart::none) && !tiny({}, ModelPart::vae), "bare indices are not recognised");
+    check(!tiny({"99999999999999999999.weight", "1.conv.0.weight"}, ModelPart::vae), "an index beyond all integers");
 }
 
 } // namespace

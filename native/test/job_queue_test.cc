@@ -1,4 +1,4 @@
-// Jobs are done in their order, each once, unless they are taken back or the queue is stopped.
+// Jobs are done in order, each once, unless they are removed or the queue is stopped.
 #include <algorithm>
 #include <memory>
 #include <numeric>
@@ -28,7 +28,7 @@ Queue::Jobs job(int number, const Cancellation & cancellation = {}) {
     return jobs;
 }
 
-// Does jobs on a thread of its own until the queue is stopped or it has done number `last`.
+// Does jobs on its own thread until the queue is stopped or it has done number `last`.
 class Thread {
 public:
     Thread(Queue & queue, int last)

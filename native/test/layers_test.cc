@@ -1,4 +1,4 @@
-// A layer gives the same in one piece, in slices, and by every kernel of this machine.
+// A layer gives the same result unsliced, sliced, and with all kernels that run on this machine.
 #include <cmath>
 #include <memory>
 #include <random>
@@ -40,7 +40,7 @@ void fill(Tensor tensor, unsigned index) {
 
 std::vector<float> evaluate(Device & device, Graph & graph, Layers & layers, const std::vector<Input> & inputs,
                             const Build & build, int & n_nodes) {
-    // Beside the graph, as weights are: it reads some of them without having them as sources.
+    // Outside the graph, like weights: operations read some of them without having them as sources.
     ggml_init_params params{};
     params.mem_size = inputs.size() * ggml_tensor_overhead();
     params.no_alloc = true;
@@ -78,7 +78,7 @@ double relative_error(const std::vector<float> & a, const std::vector<float> & b
     return difference / magnitude;
 }
 
-// ggml rounds the other factor too, to the type of the weights.
+// The rounding error: ggml also rounds the other factor to the type of the weights.
 double rounding(const std::vector<Input> & inputs) {
     double most = 1e-5;
     for (const Input & input : inputs) {
@@ -89,23 +89,23 @@ double rounding(const std::vector<Input> & inputs) {
     return most;
 }
 
-// Weights are the inputs from the second on; packed matrices keep reading them, so each evaluation has its own.
+// `inputs`: the input, then weights; packed matrices refer to these, so each evaluation has its own.
 void check_layer(const std::string & what, const std::vector<Input> & inputs, const Build & build, bool sliced = true) {
     Device device("cpu", 2, Precision::f32);
-    int n_whole = 0;
+    int n_unsliced = 0;
     Graph graph(INFINITY);
-    const std::vector<float> whole = evaluate(device, graph, *make_ggml_layers(graph), inputs, build, n_whole);
+    const std::vector<float> expected = evaluate(device, graph, *make_ggml_layers(graph), inputs, build, n_unsliced);
     const auto compare = [&](const std::string & how, const std::vector<float> & values, double most) {
-        check_equal(values.size(), whole.size(), what + ", " + how + ": the number of values");
-        const double error = relative_error(values, whole);
+        check_equal(values.size(), expected.size(), what + ", " + how + ": the number of values");
+        const double error = relative_error(values, expected);
         check(error < most, what + ", " + how + ": a relative error of " + std::to_string(error));
     };
-    for (const double node_work : {1.0, 10000.0}) { // as many slices as there may be, and few of them
+    for (const double node_work : {1.0, 10000.0}) { // the most slices possible, and few slices
         if (!sliced) break;
         int n_sliced = 0;
         Graph slices(node_work);
         const std::vector<float> values = evaluate(device, slices, *make_ggml_layers(slices), inputs, build, n_sliced);
-        check(n_sliced > n_whole, what + ": there are slices");
+        check(n_sliced > n_unsliced, what + ": there are slices");
         compare("in slices", values, 1e-5);
     }
     for (const Kernels * kernels : available_kernels()) {
@@ -139,7 +139,7 @@ void test_convolutions() {
             check_layer(name + ", resized", {{{3, 5, 5, 2}}, kernel, bias}, convolution({Geometry::resized, 7, 10}));
         }
     }
-    // Wide enough for Winograd's algorithm.
+    // Large enough for Winograd's algorithm.
     for (const int64_t out : {70, 96}) {
         check_layer("wide convolution to " + std::to_string(out),
                     {{{34, 32, 66, 2}}, {{3, 3, 66, out}}, {{out, 1, 1, 1}}}, convolution({}));
@@ -220,7 +220,7 @@ void test_epilogues() {
     check_layer("pixels to channels and back", {{{3, 2, 12, 2}}}, shuffled, false);
 }
 
-// Convolutions of other kernels and without a bias, and what stands between them.
+// Convolutions of other kernel sizes and without a bias, and other layers of residual networks.
 void test_residual_networks() {
     const auto laid_over = [](Geometry geometry, Activation before) {
         return [=](Layers & layers, std::span<const Tensor> in) {

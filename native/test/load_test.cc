@@ -1,4 +1,4 @@
-// Backends load once, whoever asks first.
+// Backends are loaded once, whichever thread is first.
 #include <cstdio>
 #include <thread>
 #include <vector>

@@ -1,4 +1,5 @@
-// LoRAs: names of adapters' tensors, PEFT's configurations, and weights with something added, on devices that keep a copy of them.
+// LoRAs: names of adapters' tensors, PEFT's configurations, and weights with deltas on devices that keep a copy of
+// them.
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -44,7 +45,7 @@ void test_keys() {
         check(key && key->layer == row.layer && key->part == row.part, row.name);
     }
     for (const char * name : {"", ".alpha", "a.weight", "a.lora_A.x.y.weight", "lora_up.weight", "a.lora_A..weight"}) {
-        check(!split_lora_key(name), std::string("no adapter's tensor: ") + name);
+        check(!split_lora_key(name), std::string("not an adapter's tensor: ") + name);
     }
     check(refused_adapter("a.dora_scale", 2) == "DoRA" &&
               refused_adapter("a.lora_magnitude_vector.x.weight", 1) == "DoRA" &&
@@ -78,7 +79,7 @@ void test_configs() {
              {"another kind", R"({"peft_type":"IA3"})", "PEFT type 'IA3'"},
              {"DoRA", R"({"unet.use_dora":true})", "is a DoRA"},
              {"a changed base", R"({"init_lora_weights":"pissa_niter_4"})", "'pissa_niter_4'"},
-             {"a pattern that is none", R"({"alpha_pattern":{"a(":1}})", "the pattern 'a('"},
+             {"an invalid pattern", R"({"alpha_pattern":{"a(":1}})", "the pattern 'a('"},
              {"an alpha that is a text", R"({"lora_alpha":"16"})", "'lora_alpha'"},
              {"an alpha of 0", R"({"lora_alpha":0})", "'lora_alpha'"},
              {"a list of alphas", R"({"alpha_pattern":[1]})", "'alpha_pattern'"},
@@ -99,9 +100,9 @@ void test_configs() {
     check_throws("no JSON", ErrorCode::model_corrupt, "malformed", [] { PeftConfigs::parse("{", "file"); });
     check(!PeftConfigs::parse(R"({"r":4,"lora_alpha":null})", "file").has_alpha() &&
               PeftConfigs::parse(R"({"alpha_pattern":{"a":1}})", "file").has_alpha(),
-          "whether a configuration says the strength");
+          "whether a configuration has an alpha");
     check(peft_config_path("a/adapter_model.bin") == "a/adapter_config.json" && peft_config_path("a/b.bin").empty(),
-          "beside which files a configuration is read");
+          "which files have a configuration next to them");
 }
 
 void test_patterns() {
@@ -131,7 +132,7 @@ void test_patterns() {
         check(pattern && pattern->matches(row.name) == row.matches, std::string(row.pattern) + " in " + row.name);
     }
     for (const char * text : {"(", ")", "a)", "[a", "*", "a**b)", "a{2}", "\\b", "(?=a)", "\\"}) {
-        check(!NamePattern::parse(text), std::string("no pattern: ") + text);
+        check(!NamePattern::parse(text), std::string("not a pattern: ") + text);
     }
     check(!NamePattern::parse(std::string(1001, 'a')), "a long pattern");
     std::string nested;
@@ -147,12 +148,12 @@ Matrix matrix(int64_t rows, int64_t columns, float seed) {
     return m;
 }
 
-// Every element by the definition of the form.
+// Compares every element with the definition of the form.
 void test_forms() {
     const Matrix a = matrix(5, 3, 1), b = matrix(3, 4, 2), core = matrix(3, 3 * 9, 3), up = matrix(5, 3, 4),
                  c = matrix(2, 3, 5), d = matrix(4, 6, 6);
     const auto row_of = [](const RowDelta & delta, int64_t row, int64_t n) {
-        std::vector<float> values(n, 1.0f), scratch(delta.scratch(), 5.0f); // it is added to
+        std::vector<float> values(n, 1.0f), scratch(delta.scratch(), 5.0f); // deltas are added to these
         delta.add(row, values.data(), scratch.data());
         return values;
     };
@@ -191,7 +192,7 @@ std::string float_bytes(const std::vector<float> & values) {
     return {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)};
 }
 
-// A matrix in f32 and the same in f16, in a safetensors file that is too large to be copied.
+// A matrix in f32 and in f16, in a safetensors file that is too large to be copied.
 std::string two_matrices(const TemporaryFolder & folder, const std::vector<float> & values, int64_t in) {
     std::vector<ggml_fp16_t> halves(values.size());
     ggml_fp32_to_fp16_row(values.data(), halves.data(), static_cast<int64_t>(values.size()));
@@ -225,7 +226,7 @@ bool close(const std::vector<float> & x, const std::vector<float> & y) {
     return x.size() == y.size();
 }
 
-// A device without kernels of ours: here the CPU with ggml's operations, whose tensors lie in the mapped file.
+// A device without this package's kernels: here the CPU with ggml's operations and tensors in the mapped file.
 void test_device_tensors() {
     const TemporaryFolder folder;
     const Cancellation never;
@@ -257,7 +258,7 @@ void test_device_tensors() {
 
     weights.change_to({});
     weights.update(never);
-    check(close(read_back(single), merged), "a change that is not put in force changes nothing");
+    check(close(read_back(single), merged), "a change has no effect until it is applied");
     weights.apply(weights.change_to({}));
     weights.update(never);
     check(single->data == table.find("single.weight")->data, "without a delta the tensor is back in the file");

@@ -1,4 +1,4 @@
-// Tensor names: every spelling of Stable Diffusion leads to the original names.
+// Tensor names: all spellings of Stable Diffusion's names are mapped to the original ones.
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -12,7 +12,7 @@ using namespace diffusion::test;
 
 namespace {
 
-using Pair = std::pair<std::string, std::string>; // name of diffusers, original name
+using Pair = std::pair<std::string, std::string>; // diffusers' name, original name
 
 struct Golden {
     std::string model, component;
@@ -61,7 +61,7 @@ ModelPart kind_of(const std::string & component) {
     return component == "vae" ? ModelPart::vae : ModelPart::text_encoder;
 }
 
-// Names one component, spelled in some way, and compares all of it.
+// Maps the names of one component in one spelling, and compares all of them.
 void check_names(const Golden & golden, const std::string & how, const std::function<std::string(const Pair &)> & spell,
                  const std::string & layout, ModelPart expected = ModelPart::none) {
     std::vector<std::string> names;
@@ -82,7 +82,7 @@ void names_agree_with_diffusers() {
     check_equal(goldens.size(), 7u, "the golden file has 7 components");
     for (const Golden & golden : goldens) {
         const auto count = counts.find(golden.model + " " + golden.component);
-        if (count != counts.end()) check_equal(golden.pairs.size(), count->second, count->first + " is whole");
+        if (count != counts.end()) check_equal(golden.pairs.size(), count->second, count->first + " is complete");
         const std::string joint = (golden.component == "text_encoder" ? "te" : golden.component) + ".";
         check_names(
             golden, "diffusers", [](const Pair & pair) { return pair.first; }, "diffusers");
@@ -90,7 +90,7 @@ void names_agree_with_diffusers() {
             golden, "diffusers in its folder", [](const Pair & pair) { return pair.first; }, "diffusers",
             kind_of(golden.component));
         check_names(
-            golden, "diffusers behind a prefix", [&](const Pair & pair) { return joint + pair.first; }, "diffusers");
+            golden, "diffusers after a prefix", [&](const Pair & pair) { return joint + pair.first; }, "diffusers");
         check_names(
             golden, "original", [&](const Pair & pair) { return prefix_of(golden.component) + pair.second; }, "ldm");
         check_names(
@@ -100,7 +100,7 @@ void names_agree_with_diffusers() {
 }
 
 // All three components at once: the names of one must not confuse those of another.
-void names_of_a_whole_model_agree() {
+void names_of_a_complete_model_agree() {
     std::vector<std::string> names, wanted;
     for (const Golden & golden : read_goldens()) {
         if (golden.model != "sd15") continue;
@@ -241,7 +241,7 @@ void knows_what_to_ignore() {
 
 int main() {
     names_agree_with_diffusers();
-    names_of_a_whole_model_agree();
+    names_of_a_complete_model_agree();
     knows_other_spellings();
     knows_the_text_encoders_of_sd2_and_sdxl();
     leaves_strangers_alone();

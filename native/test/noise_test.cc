@@ -1,4 +1,4 @@
-// What files say of the noise that a model was trained with: configurations, and tables of every type of numbers.
+// The noise that a model was trained with, from configurations and from tables of all number types.
 #include <cmath>
 
 #include "check.h"
@@ -35,8 +35,9 @@ void reads_configurations() {
         {"twice", List{2}},
     };
     for (const auto & row : rows) check(values.at(row.first) == row.second, row.first);
-    check_equal(values.size(), std::size(rows), "null is left out, and nothing is added");
-    check(read_json_values("[1, {\"a\": 2}]", "x.json").count("a") == 0, "what is no object has no values of its own");
+    check_equal(values.size(), std::size(rows), "null is omitted, and nothing is added");
+    check(read_json_values("[1, {\"a\": 2}]", "x.json").count("a") == 0,
+          "a document that is not an object has no values");
     for (const char * text : {"", "{", "{\"a\": Inf}", "{\"a\": 1} x", "{\"a\": NaNa}", "\"\\"}) {
         check_throws(text, ErrorCode::model_corrupt, "malformed", [&] { read_json_values(text, "x.json"); });
     }
@@ -44,7 +45,7 @@ void reads_configurations() {
                  [] { read_json_values(std::string(10'000'001, ' '), "x.json"); });
 }
 
-// A table that a file has, of a type by its name; the numbers are made to bytes by `write`.
+// A stored table of the named type; `write` converts its numbers to bytes.
 template <typename Write> NoiseSources stored(const char * type, std::string & bytes, Write write) {
     const AlphaTable alphas = stable_diffusion_alphas();
     for (const double alpha : alphas) bytes += write(alpha);
@@ -74,7 +75,7 @@ void reads_tables_of_every_type() {
     check(coarse.alphas_cumprod.empty() && coarse.warnings.size() == 1 &&
               coarse.warnings[0].find("too coarse") != std::string::npos,
           "numbers of 8 bits are passed over, with a warning");
-    check_throws("whole numbers", ErrorCode::model_unsupported, "found 1000 of the type i32",
+    check_throws("integers", ErrorCode::model_unsupported, "found 1000 of the type i32",
                  [&] { read_noise(stored("i32", i32, [](double) { return std::string(4, '\0'); }), {}); });
 }
 
@@ -82,7 +83,7 @@ void rescales_to_a_zero_terminal_snr() {
     const AlphaTable standard = stable_diffusion_alphas(), zero = with_zero_terminal_snr(standard);
     check(std::fabs(zero.front() / standard.front() - 1) < 1e-12, "the first level stays");
     check(std::fabs(std::sqrt(1 / zero.back() - 1) - 4518.76) < 0.01, "the last has a sigma of 4518.8");
-    check(agree(with_zero_terminal_snr(zero), zero, 1e-2, 1e-5), "a second time changes next to nothing");
+    check(agree(with_zero_terminal_snr(zero), zero, 1e-2, 1e-5), "rescaling twice changes almost nothing");
     for (const std::string schedule : {"scaled_linear", "linear", "squaredcos_cap_v2"}) {
         const AlphaTable steep =
             with_zero_terminal_snr(cumulative_alphas(betas_of(schedule, 0.0001, 0.02, most_training_steps / 10)));

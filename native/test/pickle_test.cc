@@ -1,4 +1,5 @@
-// Pickles in checkpoints: code, broken opcodes, values that would grow and tensors that lie are refused with a reason.
+// Pickles in checkpoints: code, invalid opcodes, values that would grow and inconsistent tensors are refused with a
+// reason.
 #include "torch_files.h"
 
 using namespace diffusion;
@@ -34,7 +35,7 @@ void refuses_code(const TemporaryFolder & folder) {
          "os.system"},
         {"a path through a known module", with(stacked("torch", "os.system")), unsupported, "'torch.os.system'"},
         {"a module of a model", with(class_value("ldm.models.diffusion.ddpm", "LatentDiffusion")), unsupported,
-         "save no more than its state_dict()"},
+         "save only the state_dict()"},
         {"a name that would clear the terminal", with(class_value("\x1b[2J", "x")), unsupported, "'\\x1b[2J.x'"},
         {"a class made in place", with("(iposix\nsystem\n"), unsupported, "opcode INST"},
         {"the extension registry", with("\x82\x01"), unsupported, "opcode EXT1"},
@@ -53,7 +54,7 @@ void refuses_broken_pickles(const TemporaryFolder & folder) {
         {"protocol 6", raw("\x80\x06}."), unsupported, "protocol 6"},
         {"no STOP", raw("\x80\x02}"), corrupt, "ends too early"},
         {"STOP on an empty stack", raw("\x80\x02."), corrupt, "a value where there is none"},
-        {"a byte that is no opcode", with("\xff"), corrupt, "the byte 255, which is no opcode"},
+        {"a byte that is not an opcode", with("\xff"), corrupt, "the byte 255, which is not an opcode"},
         {"an opcode of protocol 0", with("S'a'\n"), unsupported, "opcode STRING"},
         {"an out-of-band buffer", with("\x97"), unsupported, "opcode NEXT_BUFFER"},
         {"text past the end", with("X\xff\xff\xff\xff"), corrupt, "ends too early"},
@@ -63,13 +64,13 @@ void refuses_broken_pickles(const TemporaryFolder & folder) {
         {"a tuple of too little", with("N\x87"), corrupt, "a value where there is none"},
         {"a value from under the mark", with("N(\x85"), corrupt, "a value where there is none"},
         {"no mark", with("Nt"), corrupt, "a mark that it never set"},
-        {"a memory of nothing", with("h\x05"), corrupt, "never memorised"},
+        {"an empty memo", with("h\x05"), corrupt, "never memorised"},
         {"memory number 2^32 - 1", with("Nr\xff\xff\xff\xff"), corrupt, "under the number 4294967295"},
         {"a key without a value", with("}(Nu"), corrupt, "a key without a value"},
         {"entries for a list", with("]NNs"), corrupt, "adds items to a list"},
         {"items for a dictionary", with("}Na"), corrupt, "adds items to a dictionary"},
         {"state for a tuple", with(")Nb"), corrupt, "gives a state to a tuple"},
-        {"a call of a text", with(text_value("posix.system") + ")R"), corrupt, "calls the text 'posix.system'"},
+        {"a call of a string", with(text_value("posix.system") + ")R"), corrupt, "calls the string 'posix.system'"},
         {"a call of a call", with(class_value("torch", "Size") + ")R)R"), corrupt, "calls an object of class"},
         {"a call with a list", with(class_value("torch", "Size") + "]R"), corrupt, "with a list"},
         {"a call of a type", with(class_value("torch", "float16") + ")R"), corrupt, "which is a type"},
@@ -80,7 +81,7 @@ void refuses_broken_pickles(const TemporaryFolder & folder) {
     refuses(folder, rows);
 }
 
-// Bytes that would grow into far more memory or time than they take themselves.
+// Small files that would take far more memory or time than their size.
 void refuses_what_grows(const TemporaryFolder & folder) {
     const auto repeat = [](const std::string & text, size_t count) {
         std::string result;
@@ -104,7 +105,7 @@ void refuses_what_grows(const TemporaryFolder & folder) {
         {"a dictionary that holds itself", with("}q\1" + key + "h\1s"), corrupt, "hold themselves, at 'a.a.a"},
         {"nested 100000 deep", with(repeat("]", 100000) + repeat("a", 99999)), corrupt, "more than 32 deep"},
         {"a dictionary made again and again", with(remade), unsupported, "more than 8000000 times"},
-        {"a container met again and again", with(container + "0](" + repeat("h\1", 1000) + "e"), unsupported,
+        {"a container that is referenced repeatedly", with(container + "0](" + repeat("h\1", 1000) + "e"), unsupported,
          "leads to more than 2000000 values"},
         {"names that grow with depth",
          with(text_value(long_key) + "q\1" + "0" + dict_value({"h\1", dict_value({"h\1", vector_value("0", 4)})})),
@@ -124,8 +125,8 @@ void refuses_broken_tensors(const TemporaryFolder & folder) {
     const Opcodes numbers = tuple_of_numbers({1});
     const Opcodes storage = text_value("storage"), zero = text_value("0"), cpu = text_value("cpu");
     const std::vector<HostileFile> rows = {
-        {"a text at the top", with(key), unsupported, "expected a dictionary of tensors, found the text 'a'"},
-        {"an object at the top that is no tensor", with(call_value("torch", "device", {text_value("cpu")})),
+        {"a string as the root", with(key), unsupported, "expected a dictionary of tensors, found the string 'a'"},
+        {"an object as the root that is not a tensor", with(call_value("torch", "device", {text_value("cpu")})),
          unsupported, "torch.device"},
         {"a key that is not UTF-8", with(dict_value({text_value("\xC3("), "N"})), corrupt, "'\\xc3('"},
         {"a key with a NUL", with(dict_value({text_value({"a\0b", 3}), "N"})), corrupt, "NUL"},
@@ -142,15 +143,15 @@ void refuses_broken_tensors(const TemporaryFolder & folder) {
         {"a negative offset", shaped(-1, {2}, {1}), corrupt, "the number -1 in its offset"},
         {"a negative size", shaped(0, {-2}, {1}), corrupt, "the number -2 in its shape"},
         {"a negative stride", shaped(1, {2}, {-1}), corrupt, "the number -1 in its strides"},
-        {"sizes that overflow", shaped(0, {largest, largest}, {largest, 1}), corrupt, "no memory can hold"},
-        {"sizes that overflow beside a zero", shaped(0, {largest, 0, 3}, {0, 3, 1}), corrupt, "no memory can hold"},
+        {"sizes that overflow", shaped(0, {largest, largest}, {largest, 1}), corrupt, "too large"},
+        {"sizes that overflow next to a zero", shaped(0, {largest, 0, 3}, {0, 3, 1}), corrupt, "too large"},
         {"bytes that overflow", shaped(0, {largest}, {1}), corrupt, "does not fit"},
         {"a stride beyond the storage", shaped(0, {2}, {2}), corrupt,
          "'a' of shape [2] and strides [2] does not fit into its storage of 8 bytes"},
         {"a stride of 2^63 - 1", shaped(0, {2}, {largest}), corrupt, "does not fit"},
         {"strides that overflow", shaped(0, {3, 2}, {largest, largest}), corrupt, "does not fit"},
         {"strides that overflow together", shaped(0, {2, 2}, {largest - 1, 2}), corrupt, "does not fit"},
-        {"an offset beside strides", shaped(1, {2, 2}, {1, 0}), corrupt, "does not fit"},
+        {"an offset with strides", shaped(1, {2, 2}, {1, 0}), corrupt, "does not fit"},
         {"a number repeated 2^40 times", shaped(0, {1 << 20, 1 << 20}, {0, 0}), unsupported, "repeats 1 numbers"},
         {"fewer strides than sizes", shaped(0, {2, 1}, {1}), corrupt, "the shape [2, 1], but the strides [1]"},
         {"65 dimensions", shaped(0, std::vector<int64_t>(65, 1), std::vector<int64_t>(65, 1)), corrupt,
@@ -161,14 +162,15 @@ void refuses_broken_tensors(const TemporaryFolder & folder) {
         {"a storage of 2^63 - 1 elements", in(storage_value("FloatStorage", "0", largest)), corrupt, "outside"},
         {"a storage of -1 elements", in(storage_value("FloatStorage", "0", -1)), corrupt, "outside"},
         {"a storage of no storage type", in(storage_value("float32", "0", 2)), corrupt, "outside"},
-        {"a text for a storage", one(tensor_value(key, 0, {2}, {1})), corrupt, "is made from the text 'a'"},
-        {"a text for an id", one(tensor_value(key + "Q", 0, {2}, {1})), corrupt, "outside"},
+        {"a string for a storage", one(tensor_value(key, 0, {2}, {1})), corrupt, "is made from the string 'a'"},
+        {"a string for an id", one(tensor_value(key + "Q", 0, {2}, {1})), corrupt, "outside"},
         {"an id that is too short", id({storage, float_type, zero, cpu}), corrupt, "outside"},
         {"an id of something else", id({cpu, float_type, zero, cpu, number_value(2)}), corrupt, "outside"},
         {"a number for a key", id({storage, float_type, number_value(0), cpu, number_value(2)}), corrupt, "outside"},
         {"a view of a storage", id({storage, float_type, zero, cpu, number_value(2), numbers}), unsupported, "view"},
-        {"a parameter of nothing", one(call_value("torch._utils", "_rebuild_parameter", {})), corrupt, "nothing"},
-        {"a tensor of nothing", one(call_value("torch._utils", "_rebuild_tensor_v2", {})), corrupt, "lacks"},
+        {"a parameter without a tensor", one(call_value("torch._utils", "_rebuild_parameter", {})), corrupt,
+         "without a tensor"},
+        {"a tensor without arguments", one(call_value("torch._utils", "_rebuild_tensor_v2", {})), corrupt, "lacks"},
         {"a tensor of another type's class",
          one(call_value("torch._utils", "_rebuild_tensor_v3",
                         {two_floats, number_value(0), numbers, numbers, "N", "N", "N"})),

@@ -1,4 +1,4 @@
-// Numbers of tensors as other programs store them: 8-bit floats, double precision, strides, blocks across rows, scales.
+// Numbers as other programs store them: 8-bit floats, double precision, strides, blocks across rows, scales.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -31,7 +31,7 @@ StoredTensor stored(const NumberType & type, const void * data, std::vector<int6
     return tensor;
 }
 
-// Numbers as the papers' tables have them, and the neighbours of each limit.
+// Numbers from the papers' tables, and the neighbours of each limit.
 void widens_8_bit_floats() {
     struct Row {
         const char * type;
@@ -78,21 +78,21 @@ void widens_others() {
     for (const char * name : {"c64", "f4", "f8_e8m0"}) check(!find_number_type(name)->widen, name);
 }
 
-// Every beginning and length, of numbers that follow one another in blocks and of those that lie apart.
+// All beginnings and lengths, of numbers in blocks and of strided ones.
 void reads_any_run() {
     constexpr int64_t n = 160;
-    std::vector<float> values(n), whole(n);
+    std::vector<float> values(n), expected(n);
     for (int64_t i = 0; i < n; i++) values[i] = static_cast<float>((i * 37) % 101) - 50;
     std::vector<uint8_t> aligned(ggml_row_size(GGML_TYPE_Q8_0, n));
     ggml_quantize_chunk(GGML_TYPE_Q8_0, values.data(), aligned.data(), 0, 1, n, nullptr);
-    number_type(GGML_TYPE_Q8_0).widen(aligned.data(), whole.data(), n);
-    std::vector<uint8_t> raw(1 + aligned.size()); // whose numbers begin at an odd address
+    number_type(GGML_TYPE_Q8_0).widen(aligned.data(), expected.data(), n);
+    std::vector<uint8_t> raw(1 + aligned.size()); // numbers at an odd address
     std::ranges::copy(aligned, raw.begin() + 1);
     StoredTensor blocks = stored(number_type(GGML_TYPE_Q8_0), raw.data() + 1, {5, 32});
     blocks.scales = std::vector<float>(32);
     for (size_t i = 0; i < 32; i++) blocks.scales[i] = 0.5f * static_cast<float>(i + 1);
 
-    // [4, 5, 8] of which the slowest comes first in memory, with a gap of one behind each.
+    // [4, 5, 8] with its dimensions reversed in memory, and a gap of one after each number.
     std::vector<int16_t> apart(2 * n);
     StoredTensor strided = stored(number_type(GGML_TYPE_I16), apart.data(), {4, 5, 8});
     strided.strided = true;
@@ -107,7 +107,7 @@ void reads_any_run() {
             read_numbers(blocks, first, count, a.data());
             read_numbers(strided, first, count, b.data());
             for (int64_t i = 0; i < count; i++) {
-                sound_blocks &= a[i] == whole[first + i] * blocks.scales[(first + i) / 5];
+                sound_blocks &= a[i] == expected[first + i] * blocks.scales[(first + i) / 5];
                 sound_strides &= b[i] == static_cast<float>(first + i);
             }
         }
@@ -133,7 +133,7 @@ void takes_parts() {
     check(!take_rows(stored(number_type(GGML_TYPE_Q8_0), values.data(), {16, 3}), 0, 3, part), "half a block");
 }
 
-// On a device without kernels of ours, what a tensor cannot hold as the file has it is converted; with them, it stays in the file.
+// Types that no ggml tensor can have stay in the file with this package's kernels, and are converted without them.
 void places_every_type() {
     const float f = 0.3f;
     const double d = 0.1;
@@ -160,7 +160,7 @@ void places_every_type() {
         const Tensor weight = binder.weight("w", {1, 1});
         if (!check(weight && weight->type == type, std::string(tensor.type->name) + " is " + ggml_type_name(type)))
             continue;
-        if (tensor.is_plain() && tensor.type->ggml == type) continue; // lies in no file here
+        if (tensor.is_plain() && tensor.type->ggml == type) continue; // there is no file in this test
         const PlacedWeights placed(table, binder.bindings(), backend.get(), nullptr, Placement::mapped, {}, {});
         uint8_t raw[4];
         float value;

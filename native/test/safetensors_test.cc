@@ -1,4 +1,4 @@
-// Safetensors files: what the format allows is read, everything else is refused with a reason.
+// Safetensors files: valid ones are read, everything else is refused with a reason.
 #include <chrono>
 
 #include "check.h"
@@ -56,7 +56,7 @@ const Row hostile_headers[] = {
     {"axis as text", R"({"a":{"dtype":"F32","shape":["1"],"data_offsets":[0,4]}})", 4, corrupt, "a string"},
     {"overflowing product", R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0, corrupt,
      "does not match"},
-    {"overflowing product beside a zero",
+    {"overflowing product next to a zero",
      R"({"a":{"dtype":"F32","shape":[0,9223372036854775807,9],"data_offsets":[0,0]}})", 0, corrupt, "does not match"},
     {"overflowing bytes", R"({"a":{"dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0]}})", 0, corrupt,
      "does not match"},

@@ -1,4 +1,4 @@
-// Scales beside 8-bit floats become those of the weights, or are refused; none is passed over.
+// Scales of 8-bit floats are applied to the weights or refused; none is ignored.
 #include <bit>
 #include <cmath>
 
@@ -46,7 +46,7 @@ void applies_scales(const TemporaryFolder & folder) {
     const Row rows[] = {
         {"none", {}, {1, 2, -1, 0.5f}},
         {"ComfyUI's", {{"a.scale_weight", "F32", "[1]", floats({3})}}, {3, 6, -3, 1.5f}},
-        {"without dimensions, beside a marker",
+        {"without dimensions, with a marker",
          {{"scaled_fp8", "F8_E4M3", "[0]", ""}, {"a.scale_weight", "F32", "[]", floats({3})}},
          {3, 6, -3, 1.5f}},
         {"the later spelling, with that of inputs and a description",
@@ -100,7 +100,7 @@ void refuses_other_scales(const TemporaryFolder & folder) {
          "one for each row"},
         {"no scale", {{"a.weight_scale", "F32", "[0]", ""}}, unsupported, "has 0 scales"},
         {"a scale of bits", {{"a.weight_scale", "F8_E8M0", "[1]", "1"}}, unsupported, "of the type f8_e8m0"},
-        {"a whole number", {{"a.weight_scale", "I32", "[]", "1234"}}, unsupported, "of the type i32"},
+        {"an integer", {{"a.weight_scale", "I32", "[]", "1234"}}, unsupported, "of the type i32"},
         {"NaN", {{"a.scale_weight", "F32", "[]", floats({NAN})}}, corrupt, "not a finite number"},
         {"infinity for a row", {{"a.scale_weight", "F32", "[2]", floats({1, INFINITY})}}, corrupt, "not a finite"},
         {"two",

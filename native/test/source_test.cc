@@ -1,4 +1,4 @@
-// Sources: files and diffusers folders become one table, parts given on their own replace those of the model.
+// Sources: files and diffusers folders become one table, and separate parts replace those of the model.
 #include <algorithm>
 #include <filesystem>
 
@@ -20,7 +20,7 @@ const std::string diffusers_unet = safetensors_of({"conv_out.bias"});
 const std::string diffusers_vae = safetensors_of({"quant_conv.bias"});
 const std::string diffusers_text = safetensors_of({"text_model.final_layer_norm.bias"});
 
-// A source lists model, UNet, text encoder and VAE, in this order.
+// A source is listed as model, UNet, text encoder and VAE.
 ModelTensors open(const Source & source) {
     return open_source(source, {});
 }
@@ -32,7 +32,7 @@ std::vector<std::string> names(const ModelTensors & model) {
     return result;
 }
 
-// Path of the file that a tensor comes from; empty where there is none.
+// The path of the file that a tensor comes from; empty if there is none.
 std::string origin(const ModelTensors & model, const std::string & name) {
     const StoredTensor * tensor = model.table.find(name);
     return tensor ? model.table.files()[static_cast<size_t>(tensor->file)].path : "";
@@ -52,7 +52,8 @@ void opens_one_file(const TemporaryFolder & folder) {
     check_equal(model.layout, "ldm", "layout of one file");
     check_equal(model.noise.prediction, "v", "prediction of the metadata");
     check(model.noise.marks.size() == 1 && model.noise.marks[0].name == "v_pred", "marks are kept apart");
-    check_equal(open({"test/reference/all_types.gguf", "", "", ""}).layout, "", "a file of strangers has no layout");
+    check_equal(open({"test/reference/all_types.gguf", "", "", ""}).layout, "",
+                "a file of unknown tensors has no layout");
 }
 
 void write_pipeline(const TemporaryFolder & folder, const std::string & name) {
@@ -131,16 +132,16 @@ void replaces_parts(const TemporaryFolder & folder) {
         check_equal(model.noise.prediction, "v", "the prediction is that of the model");
     }
     const ModelTensors pieces = open({"", folder.path("parts/unet"), folder.path("parts"), full});
-    check(names(pieces) == sorted({unet_tensor, vae_tensor, text_tensor}), "a model of nothing but parts");
+    check(names(pieces) == sorted({unet_tensor, vae_tensor, text_tensor}), "a model of separate parts only");
     const ModelTensors other = open({full, folder.path("parts"), "", ""});
-    check(other.noise.scheduler.size() == 2, "the scheduler beside a UNet of its own decides");
+    check(other.noise.scheduler.size() == 2, "the scheduler of a separate UNet applies");
     const std::string marked = folder.write("unet.safetensors", safetensors_of({unet_tensor, "ztsnr"}));
     const ModelTensors replaced = open({base, marked, "", ""});
-    check(replaced.noise.marks.size() == 1 && replaced.noise.prediction.empty(), "so do the marks in its file");
+    check(replaced.noise.marks.size() == 1 && replaced.noise.prediction.empty(), "and the marks in its file");
     check_equal(open({base, folder.path("parts/unet"), "", ""}).noise.prediction, "v",
-                "a UNet of its own that says nothing is like the model's");
+                "a separate UNet without such settings has the model's");
     const std::string marked_vae = folder.write("vae4.safetensors", safetensors_of({vae_tensor, "ztsnr"}));
-    check(open({base, "", "", marked_vae}).noise.marks.size() == 1, "marks beside another part mean nothing");
+    check(open({base, "", "", marked_vae}).noise.marks.size() == 1, "marks next to another part are ignored");
 
     folder.write("parts/vae/diffusion_pytorch_model.safetensors", "broken");
     check(names(open({folder.path("parts"), "", "", full})).size() == 3, "a part that is replaced is not opened");
@@ -151,7 +152,7 @@ void keeps_strangers_visible(const TemporaryFolder & folder) {
     const std::string mixed =
         folder.write("mixed.safetensors", safetensors_of({vae_tensor, "lora_unet_mid_block.alpha"}));
     check(open({base, "", "", mixed}).table.find("lora_unet_mid_block.alpha") != nullptr,
-          "a tensor of no known place is not dropped");
+          "a tensor without a known place is not dropped");
 }
 
 void refuses_hostile_sources(const TemporaryFolder & folder) {
@@ -206,7 +207,7 @@ void refuses_hostile_sources(const TemporaryFolder & folder) {
     check_throws("cancelled", ErrorCode::cancelled, "", [&] { open_source({base, "", "", ""}, cancelled); });
 }
 
-// A fused projection is cut into the three that it holds.
+// A fused projection is split into its three parts.
 void opens_open_clip(const TemporaryFolder & folder) {
     const std::string name = "conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_";
     const std::string file =
@@ -217,11 +218,11 @@ void opens_open_clip(const TemporaryFolder & folder) {
     const std::string attention = std::string(text_2_prefix) + "encoder.layers.0.self_attn.";
     check(names(model) == sorted({attention + "q_proj.weight", attention + "k_proj.weight", attention + "v_proj.weight",
                                   attention + "in_proj_bias"}),
-          "queries, keys and values; what is not three of something stays whole");
+          "queries, keys and values; anything else is not split");
     const StoredTensor *q = model.table.find(attention + "q_proj.weight"),
                        *v = model.table.find(attention + "v_proj.weight");
     check(q && v && v->data == q->data + 16 && v->n_bytes == 8 && v->ne[0] == 2 && v->ne[1] == 1, "in their order");
-    check(model.open_clip[static_cast<size_t>(ModelPart::text_encoder_2)], "it is one of OpenCLIP");
+    check(model.open_clip[static_cast<size_t>(ModelPart::text_encoder_2)], "it is OpenCLIP's");
 
     folder.write("xl/text_encoder_2/model.safetensors", diffusers_text);
     folder.write("xl/text_encoder_2/config.json", R"({"hidden_act": "gelu"})");
@@ -229,10 +230,10 @@ void opens_open_clip(const TemporaryFolder & folder) {
     const ModelTensors xl = open({folder.path("xl"), "", "", ""});
     const std::string second = std::string(text_2_prefix) + "final_layer_norm.bias";
     check(names(xl) == sorted({unet_tensor, second}), "the second text encoder of a diffusers folder");
-    check(xl.open_clip[static_cast<size_t>(ModelPart::text_encoder_2)], "its configuration says OpenCLIP");
-    check(!xl.open_clip[static_cast<size_t>(ModelPart::text_encoder)], "and nothing of the first");
+    check(xl.open_clip[static_cast<size_t>(ModelPart::text_encoder_2)], "its configuration is OpenCLIP's");
+    check(!xl.open_clip[static_cast<size_t>(ModelPart::text_encoder)], "but the first is not");
     Source own{folder.path("pipeline"), "", "", "", folder.write("clip_g.safetensors", diffusers_text)};
-    check(names(open(own)).size() == 4, "a second text encoder of its own beside those of a model");
+    check(names(open(own)).size() == 4, "a separate second text encoder in addition to a model's parts");
 }
 
 } // namespace

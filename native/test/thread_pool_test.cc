@@ -1,4 +1,4 @@
-// Every part of a job is computed once, and done when the job ends.
+// Every part of a job is computed exactly once, before the job ends.
 #include <atomic>
 #include <vector>
 
@@ -38,13 +38,13 @@ void test_jobs_one_after_the_other() {
     bool all = true, few = true;
     for (int i = 0; i < 20000; i++) {
         const int threads = 1 + i % 4;
-        Counting job(1 + i * 7 % 50); // gone before the next: a thread that looks at it too late is found out
+        Counting job(1 + i * 7 % 50); // destroyed before the next, so that a sanitizer reports late accesses
         pool.run(job, threads);
         all = all && job.each_once();
         few = few && job.most_thread() < threads;
     }
     check(all, "every part is computed once");
-    check(few, "no more threads than were asked for");
+    check(few, "no more threads than requested");
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-// The files of torch.save: both formats are read where they lie, and what contradicts itself is refused with a reason.
+// The files of torch.save: both formats are read in place, and inconsistent files are refused with a reason.
 #include <cstring>
 
 #include "io/mapped_file.h"
@@ -21,7 +21,7 @@ TensorTable open(const std::string & path) {
     return TensorTable::open(path, {});
 }
 
-// A number of a tensor of any real type.
+// One number of a tensor, of any real type.
 double element(const StoredTensor & tensor, int64_t i) {
     float value = -1;
     read_numbers(tensor, i, 1, &value);
@@ -38,7 +38,7 @@ void counts(const TensorTable & table, const std::string & name, int first, int 
     check(tensor->data > file.data() && tensor->data < file.data() + file.size(), name + " stays in the mapped file");
 }
 
-// test/reference/torch_files.py made these files.
+// Files by test/reference/torch_files.py.
 void reads_what_torch_saves() {
     for (const bool zip : {true, false}) {
         const TensorTable table = open(zip ? "test/reference/training.ckpt" : "test/reference/training_legacy.ckpt");
@@ -61,11 +61,11 @@ void reads_what_torch_saves() {
         check(read_all_numbers(transposed) == std::vector<float>{0, 3, 1, 4, 2, 5}, "a transposed matrix");
         check(read_all_numbers(expanded) == std::vector<float>(1000, 1.0f), "one number expanded");
         check(transposed.n_bytes == 24 && expanded.n_bytes == 4, "both stay in the mapped file");
-        check_equal(table.tensors().size(), zip ? size_t(32) : size_t(27), "nothing but the state_dict");
+        check_equal(table.tensors().size(), zip ? size_t(32) : size_t(27), "only the state_dict");
         const StoredFile & file = table.files()[0];
         const std::map<std::string, std::string> metadata = {
             {"epoch", "3"}, {"global_step", "470000"}, {"loss", "0.125"}, {"pytorch-lightning_version", "1.4.2"}};
-        check(file.format == "pytorch" && file.metadata == metadata, "numbers beside the state_dict are metadata");
+        check(file.format == "pytorch" && file.metadata == metadata, "numbers next to the state_dict are metadata");
     }
 }
 
@@ -182,7 +182,7 @@ void refuses_broken_archives(const TemporaryFolder & folder) {
          "not within"},
         {"a zip64 offset of 2^64 - 1", ended([](Zip & z) { z.zip64 = true, z.pieces[0].moved = -1; }), corrupt,
          "not within"},
-        {"a zip64 locator of nothing", no_record, corrupt, "no zip64 directory"},
+        {"a zip64 locator without a directory", no_record, corrupt, "no zip64 directory"},
     };
     refuses(folder, rows);
 }
@@ -198,7 +198,7 @@ void refuses_broken_old_files(const TemporaryFolder & folder) {
         {"big-endian", version + pickle(dict_value({text_value("little_endian"), "\x89"})), unsupported, "big-endian"},
         {"no list of storages", torch_pickles(root, "}", ""), corrupt, "expected a list of storages"},
         {"a storage that is not listed", torch_pickles(root, "]", ""), corrupt, "lacks the storage '0'"},
-        {"a storage of no tensor", torch_pickles(root, "](" + key + "e", eight_bytes), corrupt, "no tensor is in"},
+        {"a storage without a tensor", torch_pickles(root, "](" + key + "e", eight_bytes), corrupt, "no tensor is in"},
         {"a storage of another size", torch_pickles(root, keys, eight_bytes + eight_bytes), corrupt, "two different"},
         {"a storage cut short", sound.substr(0, sound.size() - 1), corrupt, "truncated"},
         {"a storage without a size", sound.substr(0, sound.size() - 9), corrupt, "truncated"},

@@ -1,5 +1,5 @@
-// Pickles, zip archives and PyTorch checkpoints made in memory for the native tests; what is wrong about a piece is the
-// caller's choice.
+// Creates pickles, zip archives and PyTorch checkpoints in memory for the native tests; the caller may make any piece
+// invalid.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace diffusion::test {
 
-// --- Pickles: each function gives the opcodes that make its value
+// --- Pickles: each function returns the opcodes that create its value
 
 using Opcodes = std::string;
 
@@ -70,7 +70,7 @@ inline Opcodes tensor_value(const Opcodes & storage, int64_t offset, const std::
                        call_value("collections", "OrderedDict", {})});
 }
 
-// A float16 vector over a storage of its own.
+// A float16 vector with its own storage.
 inline Opcodes vector_value(const std::string & key, int64_t count) {
     return tensor_value(storage_value("HalfStorage", key, count), 0, {count}, {1});
 }
@@ -89,7 +89,7 @@ struct Zip {
     std::vector<ZipPiece> pieces;
     bool zip64 = false;
     std::string comment;
-    int64_t more_entries = 0, directory_moved = 0; // added to the truth
+    int64_t more_entries = 0, directory_moved = 0; // added to the true values
     uint16_t disk = 0;
 
     Zip & add(const std::string & name, const std::string & content) {
@@ -161,7 +161,7 @@ inline Zip torch_zip(const Opcodes & root, const Storages & storages = {}) {
     return zip;
 }
 
-// `data` is of one storage, with elements of two bytes.
+// `data`: the bytes of one storage, with elements of two bytes.
 inline std::string torch_pickles(const Opcodes & root, const Opcodes & keys, const std::string & data) {
     std::string file = pickle(std::string("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")) +
                        pickle(number_value(1001)) + pickle(dict_value({text_value("little_endian"), "\x88"})) +

@@ -1,4 +1,4 @@
-// Names under the wrappers of training are those of the network itself; of copies one is taken.
+// Names inside training wrappers are mapped to those of the network; of several copies one is used.
 #include <algorithm>
 
 #include "check.h"
@@ -77,13 +77,14 @@ void takes_one_copy(const TemporaryFolder & folder) {
     check(opened(joined(under("online_model.", bare), under("ema_model.", bare))) == sorted(unet), "in any order");
     check(opened(joined(under("ema.", {bare[0]}), under("net.", {"strange.weight"}))) ==
               sorted({unet[0], "net.strange.weight"}),
-          "what is no copy stays, to be found unused");
+          "other tensors stay, to be reported as unused");
     check(opened(joined(under("net.", bare), {"global_step", "optimizer.state.0.exp_avg"})) ==
               with({"global_step", "optimizer.state.0.exp_avg"}),
           "counters keep their names");
     check(opened(joined(bare, under("strange.", bare))) == with(under("strange.", bare)),
-          "where a network is recognised, nothing is taken off");
-    check(opened({"strange.weight", "strange.bias"}) == Names{"strange.bias", "strange.weight"}, "nor where none is");
+          "a recognised network is not unwrapped");
+    check(opened({"strange.weight", "strange.bias"}) == Names{"strange.bias", "strange.weight"},
+          "nor is an unknown one");
 }
 
 void names_upscalers(const TemporaryFolder & folder) {
@@ -93,7 +94,7 @@ void names_upscalers(const TemporaryFolder & folder) {
         const TensorTable table = TensorTable::open(path, {});
         check(names_of(canonical_image_network(table)) == sorted(own),
               std::string("an upscaler under '") + prefix + "'");
-        check(file_kind(open_source({path, "", "", ""}, {}).table) == FileKind::upscaler, "is told to be one");
+        check(file_kind(open_source({path, "", "", ""}, {}).table) == FileKind::upscaler, "is recognised as one");
     }
     const std::string path =
         folder.write("both.safetensors", safetensors_of(joined(under("params.", own), under("params_ema.", own))));
