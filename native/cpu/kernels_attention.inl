@@ -97,10 +97,10 @@ void attend(const AttentionHead & h, const HeadScratch & s, int64_t begin, int64
     const int64_t keys = h.causal ? least(h.keys, end) : h.keys;
     for (int64_t key = 0; key < keys; key += key_block) {
         const int64_t present = least(key_block, keys - key), padded = round_up(present, nr);
-        const Segment whole{0, s.size};
+        const Segment full_row{0, s.size};
         for (int64_t p = 0; p < padded; p += nr) {
             for_micro_tiles(begin, end, [&](int64_t first, int64_t n) {
-                micro_kernel_of<2>(n)(q + first * h.q_stride, h.q_stride, &whole, 1, s.keys + (key + p) * s.size,
+                micro_kernel_of<2>(n)(q + first * h.q_stride, h.q_stride, &full_row, 1, s.keys + (key + p) * s.size,
                                       s.scores + (first - begin) * key_block + p, key_block, false);
             });
         }

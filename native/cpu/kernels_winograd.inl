@@ -81,11 +81,11 @@ template <int vectors> void winograd_output(const float * sums, int64_t position
 
 template <int vectors> void winograd_panel(const Gemm & g, const Patches & patches, const Operand * b, int64_t column) {
     const int64_t stride = vectors * vector_width, position = patches.count * stride;
-    const Segment whole{0, patches.channels};
+    const Segment full_row{0, patches.channels};
     const auto * v = static_cast<const Operand *>(patches.transformed);
     for (int i = 0; i < 16; i++) {
         for_micro_tiles(0, patches.count, [&](int64_t first, int64_t n) {
-            micro_kernel_of<vectors>(n)(v + (i * patches.count + first) * patches.channels, patches.channels, &whole, 1,
+            micro_kernel_of<vectors>(n)(v + (i * patches.count + first) * patches.channels, patches.channels, &full_row, 1,
                                         b + i * patches.channels * stride, patches.sums + i * position + first * stride,
                                         stride, false);
         });

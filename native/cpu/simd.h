@@ -189,11 +189,11 @@ inline Vec round_even(Vec x) {
 }
 // In two steps, because 2^n itself may be out of range when the result is not.
 inline Vec scale_by_power(Vec x, Vec n) {
-    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    const __m256i integer = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(integer, 1);
     const auto power = [](__m256i e) {
         return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e, _mm256_set1_epi32(127)), 23));
     };
-    return mul(mul(x, power(half)), power(_mm256_sub_epi32(whole, half)));
+    return mul(mul(x, power(half)), power(_mm256_sub_epi32(integer, half)));
 }
 inline Vec from_half(const Half * p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));

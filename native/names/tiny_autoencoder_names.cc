@@ -38,8 +38,8 @@ bool in_places(const std::vector<std::string> & names) {
 } // namespace
 
 std::optional<CanonicalNames> tiny_autoencoder_names(const std::vector<std::string> & names, ModelPart expected) {
-    const bool asked = expected == ModelPart::vae || expected == ModelPart::tiny_autoencoder;
-    const bool halves = in_halves(names), places = !halves && asked && in_places(names);
+    const bool is_autoencoder = expected == ModelPart::vae || expected == ModelPart::tiny_autoencoder;
+    const bool halves = in_halves(names), places = !halves && is_autoencoder && in_places(names);
     if (!halves && !places) return std::nullopt;
     // The decoder's sequence begins with a layer without weights, which clamps the latent.
     const bool decoder = std::ranges::find(names, "0.weight") == names.end();

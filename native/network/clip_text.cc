@@ -143,9 +143,9 @@ Arrays ClipText::derived(const Arrays & inputs) const {
     if (inputs.contains("vectors")) {
         std::vector<int32_t> places(tokens.size());
         for (size_t i = 0; i < tokens.size(); i++) {
-            const bool stands = tokens[i] >= config_.vocabulary;
-            places[i] = static_cast<int32_t>(stands ? n + tokens[i] - config_.vocabulary : static_cast<int64_t>(i));
-            if (stands) tokens[i] = 0;
+            const bool is_vector = tokens[i] >= config_.vocabulary;
+            places[i] = static_cast<int32_t>(is_vector ? n + tokens[i] - config_.vocabulary : static_cast<int64_t>(i));
+            if (is_vector) tokens[i] = 0;
         }
         derived["places"] = {{n}, std::move(places)};
     }

@@ -98,7 +98,7 @@ const Row hostile_files[] = {
     {"5 axes", one({1, 1, 1, 1, 1}, GGML_TYPE_F32), corrupt, "has 5 dimensions"},
     {"negative axis", one({largest}, GGML_TYPE_F32), corrupt, "larger than any file"},
     {"overflowing product", one({1ull << 32, 1ull << 32}, GGML_TYPE_F32), corrupt, "larger than any file"},
-    {"overflowing product beside a zero", one({0, 1ull << 62, 4}, GGML_TYPE_F32), corrupt, "larger than any file"},
+    {"overflowing product next to a zero", one({0, 1ull << 62, 4}, GGML_TYPE_F32), corrupt, "larger than any file"},
     {"overflowing bytes", one({1ull << 62}, GGML_TYPE_F64), corrupt, "larger than the file"},
     {"more than the file", one({1000}, GGML_TYPE_F32), corrupt, "larger than the file"},
     {"removed type", one({32}, 4), unsupported, "type 4"},
@@ -134,9 +134,9 @@ void refuses_hostile_files(const TemporaryFolder & folder) {
         const std::string path = folder.write("hostile.gguf", row.file.file());
         check_throws(row.name, row.code, row.words, [&] { TensorTable::open(path, {}); });
     }
-    const std::string whole = sound().value("k", text, Gguf::text("value")).file();
-    for (size_t size = 4; size < whole.size(); size++) {
-        const std::string path = folder.write("cut.gguf", whole.substr(0, size));
+    const std::string complete = sound().value("k", text, Gguf::text("value")).file();
+    for (size_t size = 4; size < complete.size(); size++) {
+        const std::string path = folder.write("cut.gguf", complete.substr(0, size));
         check_throws("cut to " + std::to_string(size) + " bytes", corrupt, "", [&] { TensorTable::open(path, {}); });
     }
 }

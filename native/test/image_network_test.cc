@@ -104,17 +104,17 @@ void test_evaluation(const TemporaryFolder & folder) {
 void test_refusal(const TemporaryFolder & folder) {
     check_throws("an empty file", ErrorCode::model_unsupported, "no tensor",
                  [&] { open(folder.write("none.safetensors", file_of({}))); });
-    const std::vector<Zeros> whole = rrdb_net(3);
-    for (size_t i = 0; i < whole.size(); i++) { // without any one tensor
-        std::vector<Zeros> part = whole;
+    const std::vector<Zeros> complete = rrdb_net(3);
+    for (size_t i = 0; i < complete.size(); i++) { // without any one tensor
+        std::vector<Zeros> part = complete;
         part.erase(part.begin() + static_cast<std::ptrdiff_t>(i));
         try {
             open(folder.write("part.safetensors", file_of(part)));
-            check(false, "opened without " + whole[i].name);
+            check(false, "opened without " + complete[i].name);
         } catch (const Error & error) {
             check(error.code() == ErrorCode::model_incomplete || error.code() == ErrorCode::model_unsupported ||
                       error.code() == ErrorCode::model_mismatch,
-                  std::string("without ") + whole[i].name + ": " + error.what());
+                  std::string("without ") + complete[i].name + ": " + error.what());
         }
     }
 }

@@ -40,7 +40,7 @@ const Piece weight = {"a.weight", "F8_E4M3", "[2,2]", "\x38\x40\xB8\x30"};
 void applies_scales(const TemporaryFolder & folder) {
     struct Row {
         const char * what;
-        std::vector<Piece> beside;
+        std::vector<Piece> others;
         std::vector<float> values;
     };
     const Row rows[] = {
@@ -62,7 +62,7 @@ void applies_scales(const TemporaryFolder & folder) {
         {"one for each row", {{"a.weight_scale", "F32", "[2,1]", floats({2, 4})}}, {2, 4, -4, 2}},
     };
     for (const Row & row : rows) {
-        std::vector<Piece> pieces = row.beside;
+        std::vector<Piece> pieces = row.others;
         pieces.push_back(weight);
         const TensorTable table = TensorTable::open(folder.write("scaled.safetensors", file_of(pieces)), {});
         const StoredTensor * tensor = table.find("a.weight");
@@ -85,7 +85,7 @@ void leaves_what_scales_nothing(const TemporaryFolder & folder) {
 void refuses_other_scales(const TemporaryFolder & folder) {
     struct Row {
         const char * what;
-        std::vector<Piece> beside;
+        std::vector<Piece> others;
         ErrorCode code;
         const char * words;
     };
@@ -109,7 +109,7 @@ void refuses_other_scales(const TemporaryFolder & folder) {
          "is a second scale of 'a.weight'"},
     };
     for (const Row & row : rows) {
-        std::vector<Piece> pieces = row.beside;
+        std::vector<Piece> pieces = row.others;
         pieces.push_back(weight);
         const std::string path = folder.write("wrong.safetensors", file_of(pieces));
         check_throws(row.what, row.code, row.words, [&] { TensorTable::open(path, {}); });

@@ -142,7 +142,7 @@ void refuses_broken_archives(const TemporaryFolder & folder) {
     const std::string entry = "PK\x01\x02", extra("\x01\0\x18\0", 4);
     std::string no_record = zip64.file();
     no_record[no_record.find("PK\x06\x06")] = 'X';
-    const int64_t whole = static_cast<int64_t>(bytes.size());
+    const int64_t size = static_cast<int64_t>(bytes.size());
     const std::vector<HostileFile> rows = {
         {"a zip of something else", Zip().add("model.safetensors", "x").file(), unsupported, "no data.pkl"},
         {"an empty zip", "PK\x03\x04" + Zip().file(), unsupported, "no data.pkl"},
@@ -162,7 +162,7 @@ void refuses_broken_archives(const TemporaryFolder & folder) {
          corrupt, "overlap"},
         {"an entry inside another", spoilt(0, [](ZipPiece & p) { p.larger = 20; }), corrupt, "overlap"},
         {"an entry that runs into the directory", spoilt(2, [](ZipPiece & p) { p.larger = 1; }), corrupt, "not within"},
-        {"an entry beyond the file", spoilt(2, [&](ZipPiece & p) { p.moved = whole; }), corrupt, "not within"},
+        {"an entry beyond the file", spoilt(2, [&](ZipPiece & p) { p.moved = size; }), corrupt, "not within"},
         {"an entry where none is", spoilt(2, [](ZipPiece & p) { p.moved = -1; }), corrupt, "where the file has none"},
         {"an entry of two sizes", spoilt(2, [](ZipPiece & p) { p.unequal = -1; }), corrupt, "two different sizes"},
         {"an entry without its signature", patched(bytes, entry, 0, "XX"), corrupt, "damaged zip directory"},
@@ -172,7 +172,7 @@ void refuses_broken_archives(const TemporaryFolder & folder) {
          "damaged zip directory"},
         {"more entries than there are", ended([](Zip & z) { z.more_entries = 1; }), corrupt, "damaged"},
         {"65535 entries", ended([](Zip & z) { z.more_entries = 65532; }), corrupt, "claims 65535 zip entries"},
-        {"a directory beyond the file", ended([&](Zip & z) { z.directory_moved = whole; }), corrupt, "not within"},
+        {"a directory beyond the file", ended([&](Zip & z) { z.directory_moved = size; }), corrupt, "not within"},
         {"a directory in the wrong place", ended([](Zip & z) { z.directory_moved = -1; }), corrupt, "damaged"},
         {"the second disk of two", ended([](Zip & z) { z.disk = 1; }), unsupported, "several"},
         {"2^64 - 1 entries", ended([](Zip & z) { z.zip64 = true, z.more_entries = -4; }), corrupt, "claims 1844674"},

@@ -56,12 +56,12 @@ void names_networks(const TemporaryFolder & folder) {
          {"", "first_stage_model.", "first_stage_model.first_stage_model.", "module.", "model."}) {
         check(opened(under(prefix, vae)) == own_vae, std::string("a VAE under '") + prefix + "'");
     }
-    const Names whole = joined(under("model.diffusion_model.", bare), under("first_stage_model.", vae));
+    const Names model = joined(under("model.diffusion_model.", bare), under("first_stage_model.", vae));
     for (const char * prefix : {"module.", "state_dict.", "model."}) {
-        check(opened(under(prefix, whole)) == sorted(whole), std::string("a checkpoint under '") + prefix + "'");
+        check(opened(under(prefix, model)) == sorted(model), std::string("a checkpoint under '") + prefix + "'");
     }
     const Names compiled = joined(under("model.diffusion_model._orig_mod.", bare), under("first_stage_model.", vae));
-    check(opened(compiled) == sorted(whole), "a checkpoint of which one network was wrapped");
+    check(opened(compiled) == sorted(model), "a checkpoint of which one network was wrapped");
     const Names control = {"input_hint_block.0.weight", "zero_convs.0.0.weight", "middle_block_out.0.bias"};
     check(opened(under("net.module.", control)) == sorted(under("control_model.", control)), "a ControlNet");
 }
