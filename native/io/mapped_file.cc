@@ -40,8 +40,8 @@ std::string system_message(int error) {
 
 Error no_addresses(const std::string & path, size_t bytes) {
     return {ErrorCode::out_of_memory,
-            path + ": expected address space to map its " + std::to_string(bytes) +
-                " bytes, but the process has too little left. Raise its limit (ulimit -v), or use a "
+            path + ": expected memory to map its " + std::to_string(bytes) +
+                " bytes, but the process has too little address space left. Raise its limit (ulimit -v), or use a "
                 "smaller model."};
 }
 
