@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpu/epilogue.h"
+#include "cpu/row_delta.h"
 
 namespace diffusion {
 
@@ -90,6 +91,8 @@ struct Kernels {
     void (*pack)(const PanelSource & source, void * panel, void * scratch);
     // Rows begin..end, and the panel's columns, which start at `column`.
     void (*gemm)(const Gemm & g, const void * panel, int64_t column, int64_t begin, int64_t end);
+
+    AddProduct add_product; // see row_delta.h
 
     // For 3x3 convolutions of images with even sides, padded with one pixel of zeros. Transforms the patch whose first
     // pixel is at `image`: [channels, 16] to `transformed`, with rows `position_stride` operands apart.

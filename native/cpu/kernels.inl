@@ -6,6 +6,8 @@
 
 #include "cpu/kernels_gemm.inl"
 
+#include "cpu/kernels_product.inl"
+
 #include "cpu/kernels_winograd.inl"
 
 #include "cpu/kernels_norm.inl"
@@ -27,6 +29,7 @@ constexpr Kernels table(const char * name) {
     k.pack_scratch = pack_scratch;
     k.pack = pack;
     k.gemm = gemm;
+    k.add_product = add_product;
     k.winograd_input = winograd_input;
     k.winograd_pack = winograd_pack;
     k.winograd_gemm = winograd_gemm;

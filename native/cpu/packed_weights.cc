@@ -74,14 +74,14 @@ void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
     (form_ == WeightForm::winograd ? kernels_.winograd_pack : kernels_.pack)(source, panel, scratch);
 }
 
-void PackedMatrix::read_row(int64_t row, float * values, float * scratch) const {
+void PackedMatrix::read_some_rows(int64_t row, int64_t rows, float * values, float * scratch) const {
     if (stored_) {
-        read_numbers(*stored_, row * length(), length(), values);
+        read_numbers(*stored_, row * length(), rows * length(), values);
     } else {
-        const auto * rows = static_cast<const uint8_t *>(weight_->data);
-        number_type(weight_->type).widen(rows + row * ggml_row_size(weight_->type, length()), values, length());
+        const auto * data = static_cast<const uint8_t *>(weight_->data);
+        number_type(weight_->type).widen(data + row * ggml_row_size(weight_->type, length()), values, rows * length());
     }
-    if (delta_) delta_->add(row, values, scratch);
+    if (delta_) delta_->add(kernels_.add_product, row, rows, values, scratch);
 }
 
 void PackedMatrix::read_rows(PanelSource & source, int64_t row, int64_t gate, void * scratch) const {
@@ -89,10 +89,8 @@ void PackedMatrix::read_rows(PanelSource & source, int64_t row, int64_t gate, vo
     auto * rows = reinterpret_cast<float *>(static_cast<char *>(scratch) + kernels_.pack_scratch(length()));
     float * gates = rows + source.columns * length();
     float * rest = rows + kernels_.nr * length();
-    for (int64_t c = 0; c < source.columns; c++) {
-        read_row(row + c, rows + c * length(), rest);
-        if (gated) read_row(gate + c, gates + c * length(), rest);
-    }
+    read_some_rows(row, source.columns, rows, rest);
+    if (gated) read_some_rows(gate, source.columns, gates, rest);
     source.type = GGML_TYPE_F32;
     source.stride = length() * sizeof(float);
     source.first = reinterpret_cast<const uint8_t *>(rows);
@@ -104,13 +102,12 @@ PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     if (found != matrices_.end()) return *found->second;
     const auto delta = deltas_.find(weight);
     const auto stored = stored_.find(weight);
-    const bool merged = delta != deltas_.end();
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
     // Transforming a panel at every use would cost more than the algorithm saves.
-    const bool kept = merged || keep_all || form == WeightForm::winograd || packed <= unpacked_bytes(weight);
+    const bool kept = keep_all || form == WeightForm::winograd || packed <= unpacked_bytes(weight);
     auto matrix =
         std::make_unique<PackedMatrix>(kernels_, weight, form, kept, stored == stored_.end() ? nullptr : stored->second,
-                                       merged ? delta->second : nullptr);
+                                       delta == deltas_.end() ? nullptr : delta->second);
     matrix->on_packed = on_packed;
     return *matrices_.emplace(std::pair(weight, form), std::move(matrix)).first->second;
 }

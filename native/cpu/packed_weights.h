@@ -25,8 +25,7 @@ enum class WeightForm {
 // One matrix or convolution weight, divided into panels of columns. If packed panels take no more memory than the
 // unpacked form, they are packed at first use and kept; otherwise they are packed into scratch memory at every use, so
 // that a quantized model stays small. Types that no ggml tensor can have (8-bit floats, blocks across rows, ...) are
-// read from the file row by row. A delta is added while packing; a matrix with a delta is always kept, because adding
-// it every time would be slow.
+// read from the file row by row. A delta is added in f32 while packing, so it is never quantized.
 class PackedMatrix {
 public:
     // `stored`: the rows are read from there; nullptr: from the tensor.
@@ -54,7 +53,8 @@ private:
     void pack(int64_t i, void * panel, void * scratch) const;
     // Whether panels can be packed directly from the tensor's data.
     bool is_placed() const { return !stored_ && !delta_; }
-    void read_row(int64_t row, float * values, float * scratch) const;
+    // Reads them as f32, with the delta.
+    void read_some_rows(int64_t row, int64_t rows, float * values, float * scratch) const;
     // Reads the rows starting at `row` (and `gate`) into scratch memory as f32, and points `source` at them.
     void read_rows(PanelSource & source, int64_t row, int64_t gate, void * scratch) const;
     int64_t length() const { return in_ * taps_; }

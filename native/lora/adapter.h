@@ -26,9 +26,11 @@ struct LowRank {
     int64_t columns() const { return b.columns * taps; }
     // Whether the inner sizes match.
     bool sound() const;
-    // Numbers of scratch space that add_row() needs.
+    // Numbers of scratch space that add_rows() needs.
     int64_t scratch() const { return core.columns; }
-    void add_row(int64_t row, float scale, float * values, float * scratch) const noexcept;
+    // Adds `scale` times `n` rows, starting at row `first`; see RowDelta.
+    void add_rows(AddProduct product, int64_t first, int64_t n, float scale, float * values,
+                  float * scratch) const noexcept;
     Matrix multiplied() const;
 };
 

@@ -154,7 +154,7 @@ void test_forms() {
                  c = matrix(2, 3, 5), d = matrix(4, 6, 6);
     const auto row_of = [](const RowDelta & delta, int64_t row, int64_t n) {
         std::vector<float> values(n, 1.0f), scratch(delta.scratch(), 5.0f); // deltas are added to these
-        delta.add(row, values.data(), scratch.data());
+        delta.add(add_product, row, 1, values.data(), scratch.data());
         return values;
     };
     const auto near = [](float x, float y) { return std::abs(x - y) < 1e-5f; };
@@ -242,7 +242,7 @@ void test_device_tensors() {
     const LowRank p{matrix(6, 2, 3), matrix(2, 32, 4), {}};
     const std::shared_ptr<const RowDelta> delta = lora_delta(p, 1);
     std::vector<float> merged = base;
-    for (int64_t row = 0; row < 6; row++) delta->add(row, merged.data() + row * 32, nullptr);
+    delta->add(add_product, 0, 6, merged.data(), nullptr);
 
     PlacedWeights::Deltas deltas;
     for (const auto & binding : binder.bindings()) deltas[&binding] = delta;

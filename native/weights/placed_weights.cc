@@ -305,7 +305,7 @@ void PlacedWeights::write_merged(const WeightBinder::Binding & binding, const Ro
     for (int64_t row = 0; row < rows; row++) {
         cancellation.throw_if_cancelled();
         read_numbers(*binding.stored, row * length, length, values.data());
-        delta.add(row, values.data(), scratch.data());
+        delta.add(add_product, row, 1, values.data(), scratch.data());
         ggml_quantize_chunk(tensor->type, values.data(), merged.data(), 0, 1, length, nullptr);
         ggml_backend_tensor_set(tensor, merged.data(), row * bytes, bytes);
     }
