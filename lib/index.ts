@@ -42,8 +42,11 @@ export { inspectModel, listDevices } from './loading/inspect.ts';
 export type { ComputeOptions, LoadOptions, Residency } from './loading/load-options.ts';
 export type { ModelSource } from './loading/source.ts';
 export type { LoraOption, LoraTags } from './lora/options.ts';
+export type { MemoryBudget } from './memory/budget.ts';
+export type { MemoryPlan, Peak, PlannedMemory } from './memory/plan.ts';
 export type { ImageMetadata } from './metadata/interpret.ts';
 export { readMetadata } from './metadata/read-metadata.ts';
+export { estimate } from './model/estimate.ts';
 export { loadModel, type Model, type ModelInfo } from './model/model.ts';
 export type {
   ConversionReport,
@@ -72,6 +75,7 @@ export {
   SigmaTable,
   stableDiffusionTable,
 } from './noise-model/index.ts';
+export type { MemoryEstimate, StageEstimate, WorkloadOptions } from './pipeline/estimate.ts';
 export type { RngName } from './rng/index.ts';
 export {
   type Denoiser,

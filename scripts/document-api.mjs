@@ -28,6 +28,21 @@ const PAGES = {
     title: 'Devices and inspection',
     names: ['listDevices', 'Device', 'inspectModel', 'Inspection', 'NoiseLevels', 'Component'],
   },
+  memory: {
+    title: 'Memory',
+    names: [
+      ...[
+        'estimate',
+        'WorkloadOptions',
+        'MemoryEstimate',
+        'StageEstimate',
+        'MemoryBudget',
+        'MemoryPlan',
+        'PlannedMemory',
+      ],
+      'Peak',
+    ],
+  },
   converting: {
     title: 'Converting models',
     names: [

@@ -241,6 +241,28 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     description: 'which networks stay in memory: keep, unload, or a budget in bytes',
   },
   {
+    name: 'memory',
+    kind: 'text',
+    topic: 'compute',
+    option: 'memory',
+    on: [...GENERATION_COMMANDS, 'inspect'],
+    description: 'most memory to take: 1.5GB, 800MiB, or auto for what is free',
+  },
+  {
+    name: 'max-vram',
+    kind: 'number',
+    topic: 'compute',
+    on: [...GENERATION_COMMANDS, 'inspect'],
+    description: 'the same as a number of GiB',
+  },
+  {
+    name: 'estimate',
+    kind: 'switch',
+    topic: 'compute',
+    on: ['inspect'],
+    description: 'estimate the memory that an image takes, with the flags for its size',
+  },
+  {
     name: 'device',
     kind: 'text',
     topic: 'compute',

@@ -1,8 +1,11 @@
 // `diffuse inspect`: shows the contents of a model's files, and what is missing.
 
+import { withoutUndefined } from '../core/values.ts';
 import { inspectModel } from '../loading/inspect.ts';
 import { checkSource, type ModelSource } from '../loading/source.ts';
+import { estimate } from '../model/estimate.ts';
 import type { NativeComponent, NativeInspection } from '../native/contract.ts';
+import type { MemoryEstimate } from '../pipeline/estimate.ts';
 import type { CommandLine } from './command-line.ts';
 import { describeNoise } from './noise.ts';
 import { Problems } from './problems.ts';
@@ -30,13 +33,36 @@ export async function runInspect(commandLine: CommandLine, signal: AbortSignal):
   const problems = new Problems(commandLine);
   const { file, flags } = commandLine;
   if (file !== undefined && flags.model !== undefined) problems.add('Expected one model but received --model, too');
-  const { source, json } = readRequest(commandLine, problems);
+  const { source, json, options, load } = readRequest(commandLine, problems);
   const files = file === undefined ? source : { ...source, model: file };
   if (files === undefined) problems.add('Expected a file after diffuse inspect but received none');
   problems.attempt(() => files && checkSource(files));
+  const estimates = flags.estimate === true || load.memory !== undefined;
+  const { width, height } = options;
+  if (!estimates && (width !== undefined || height !== undefined)) problems.add('Expected --estimate with a size');
   problems.done();
+  if (estimates) {
+    const estimated = await estimate(files as ModelSource, withoutUndefined({ width, height }), { ...load, signal });
+    await (json ? printJson(estimated) : print(`${describeEstimate(estimated)}\n`));
+    return;
+  }
   const inspection = await inspectModel(files as ModelSource, { signal });
   await (json ? printJson(inspection) : print(`${describeInspection(inspection)}\n`));
+}
+
+/** A table of stages, and the plan. */
+function describeEstimate({ device, size, plan, stages, peaks }: MemoryEstimate): string {
+  const rows = stages.map(({ stage, network, weights, compute, total }) => [
+    ...[stage, network, formatBytes(weights), formatBytes(compute), formatBytes(total)],
+  ]);
+  const kept = plan.residency === 'keep' ? 'networks stay in memory' : 'networks are unloaded after use';
+  return [
+    formatTable([['stage', 'network', 'weights', 'compute', 'total'], ...rows]),
+    '',
+    `${size.width}x${size.height} on ${device}: ${kept}${plan.stream ? ', weights are read for each operation' : ''}`,
+    `peak ${formatBytes(peaks.device.bytes)} (${peaks.device.stage})`,
+    ...(device === 'cpu' ? [] : [`peak of the process ${formatBytes(peaks.process.bytes)}`]),
+  ].join('\n');
 }
 
 function describeInspection(found: NativeInspection): string {

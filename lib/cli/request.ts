@@ -1,5 +1,6 @@
 // Converts the flags of a command to options of the API.
 
+import { describe } from '../core/errors.ts';
 import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { toNumber, withoutUndefined } from '../core/values.ts';
 import type { LoadOptions } from '../loading/load-options.ts';
@@ -20,7 +21,7 @@ export interface Request {
   readonly source: ModelSource | undefined;
   readonly load: Pick<
     LoadOptions,
-    'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap' | 'residency'
+    'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap' | 'residency' | 'memory'
   >;
   /** The options of the method with the name of the command. */
   readonly options: AnyGenerationOptions;
@@ -45,7 +46,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     if (flag.value !== undefined) values[flag.option] = values[flag.option] === undefined ? flag.value : true;
     else values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
   }
-  const { device, threads, precision, prediction: predicted, zeroTerminalSnr, residency, ...others } = values;
+  const { device, threads, precision, prediction: predicted, zeroTerminalSnr, residency, memory, ...others } = values;
   const prediction = predicted === 'eps' ? 'epsilon' : predicted;
   const { source, rest } = readSource(commandLine, others, problems);
   const options: Record<string, unknown> = {
@@ -62,6 +63,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
       ...{ device, threads, precision, prediction, zeroTerminalSnr },
       mmap: flags['no-mmap'] ? false : undefined,
       residency: readResidency(residency),
+      memory: readMemory(memory, flags['max-vram'], problems),
     }),
     options: withoutUndefined(options) as unknown as AnyGenerationOptions,
     count,
@@ -69,6 +71,16 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     json: flags.json === true,
     verbose: flags.verbose === true,
   };
+}
+
+/** stable-diffusion.cpp's flag has GiB. */
+function readMemory(memory: unknown, gibibytes: unknown, problems: Problems): unknown {
+  if (gibibytes === undefined) return memory;
+  if (memory !== undefined) problems.add('Expected either --memory or --max-vram but received both');
+  const number = toNumber(gibibytes);
+  if (typeof number === 'number' && number > 0) return Math.floor(number * 2 ** 30);
+  problems.add(`Expected a number of GiB above 0 for --max-vram but received ${describe(gibibytes)}`);
+  return undefined;
 }
 
 /** A number is a budget in bytes; anything else is left to the check of the option. */

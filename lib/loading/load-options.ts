@@ -2,6 +2,7 @@
 
 import { describe } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
+import { type CheckedBudgets, checkMemory, type MemoryBudget } from '../memory/budget.ts';
 import type { NativeAddon, NativeProgress } from '../native/contract.ts';
 import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
 import { OptionCheck, within } from '../options/check.ts';
@@ -60,6 +61,14 @@ export interface LoadOptions extends ComputeOptions {
    */
   residency?: Residency | undefined;
   /**
+   * Most memory that runs may take, of the process on the CPU, or of each device by name: `'1.5GB'`,
+   * `{ cuda0: '4GB' }`, `'auto'` for what is free. Each run chooses the fastest way that keeps within it: networks are
+   * unloaded after use, weights are read from the file for each operation, latents are evaluated one at a time. Images
+   * stay the same, but for rounding in the last of these. If nothing fits, a run rejects with `ERR_OUT_OF_MEMORY` before it starts, and says what would fit.
+   * Default: no budget. Not with `residency`.
+   */
+  memory?: MemoryBudget | Readonly<Record<string, MemoryBudget>> | undefined;
+  /**
    * Measure every operation for {@link Model.profile}; threads then wait for each other after each one. Default: false.
    */
   profile?: boolean | undefined;
@@ -75,6 +84,7 @@ export interface CheckedComputeOptions {
   readonly precision: (typeof PRECISIONS)[number];
   readonly mmap: boolean;
   readonly residency?: CheckedResidency;
+  readonly memory?: CheckedBudgets | undefined;
   readonly profile?: boolean;
   readonly onProgress: ComputeOptions['onProgress'];
   readonly signal: AbortSignal | undefined;
@@ -113,15 +123,23 @@ export function checkNetworkOptions(options: unknown, addon: NativeAddon): Check
  * @throws TypeError or RangeError with all problems.
  */
 export function checkLoadOptions(options: unknown, addon: NativeAddon) {
-  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, 'prediction', 'zeroTerminalSnr', 'residency', 'profile']);
+  const own = ['prediction', 'zeroTerminalSnr', 'residency', 'memory', 'profile'];
+  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, ...own]);
+  const computing = checkComputeOptions(check, addon);
+  const memory = checkMemory(check, computing.device);
   const checked = {
-    ...checkComputeOptions(check, addon),
+    ...computing,
+    memory,
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
     zeroTerminalSnr: check.value('zeroTerminalSnr') === undefined ? undefined : check.boolean('zeroTerminalSnr', false),
-    residency: checkResidency(check),
+    // Plans decide: nothing is loaded before the first of them.
+    residency: memory ? ('unload' as const) : checkResidency(check),
     profile: check.boolean('profile', false),
   };
+  if (memory && check.value('residency') !== undefined) {
+    check.problem({ name: 'residency', expected: 'none with a budget of memory, which decides it,', received: 'one' });
+  }
   check.done();
   return checked;
 }

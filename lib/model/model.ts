@@ -10,9 +10,12 @@ import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { Warnings, withWarnings } from '../core/warnings.ts';
 import { DepthSource } from '../depth/depth-source.ts';
 import { type Family, familyOf } from '../family/index.ts';
+import type { Size } from '../image/resize.ts';
 import { checkLoadOptions, type LoadOptions } from '../loading/load-options.ts';
 import { openNative } from '../loading/open.ts';
 import { checkSource, type ModelSource, modelName } from '../loading/source.ts';
+import { type CheckedBudgets, limitsOf, type MemoryLimits } from '../memory/budget.ts';
+import type { MemoryPlan, PlannedMemory } from '../memory/plan.ts';
 import { callNative } from '../native/call.ts';
 import type { LoadedModelInfo, NativeAddon, NativeModel, NativeProfileEntry } from '../native/contract.ts';
 import { loadAddon } from '../native/load.ts';
@@ -21,12 +24,14 @@ import { OpenControlNets } from '../native/open-control-nets.ts';
 import { type NoiseModel, type SigmaTable, tableOf } from '../noise-model/index.ts';
 import { depth2img } from '../pipeline/depth2img.ts';
 import { edit } from '../pipeline/edit.ts';
+import { estimateRun, type MemoryEstimate, type WorkloadOptions } from '../pipeline/estimate.ts';
 import { requireFit, requireLatentAlone } from '../pipeline/fit.ts';
 import { generate, type SecondPass, type Task } from '../pipeline/generation.ts';
 import { secondSteps } from '../pipeline/hires.ts';
 import { img2img } from '../pipeline/img2img.ts';
 import { inpaint } from '../pipeline/inpaint.ts';
 import { latentScaleOf } from '../pipeline/latents.ts';
+import { applyPlan, describePlan, workloadOf } from '../pipeline/memory.ts';
 import { readPrompts } from '../pipeline/prompts.ts';
 import { txt2img } from '../pipeline/txt2img.ts';
 import { type SchedulerName, schedulerFor } from '../schedule/index.ts';
@@ -74,7 +79,8 @@ export async function loadModel(
 ): Promise<Model> {
   const addon = loadAddon();
   const { depthModel, ...files } = checkSource(source);
-  const { prediction, zeroTerminalSnr, ...computing } = checkLoadOptions(options, addon);
+  const { prediction, zeroTerminalSnr, memory, ...computing } = checkLoadOptions(options, addon);
+  const base = process.memoryUsage.rss();
   const warnings = new Warnings(computing.logger);
   return withWarnings(warnings.tell, async () => {
     const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
@@ -88,12 +94,23 @@ export async function loadModel(
       const info = describeModel(native.info, family, modelName(files));
       if (info.noise.spacing === 'leading') warnings.info(LEADING);
       const depth = new DepthSource(addon, { depthModel, model: files.model }, computing);
-      return new Model(addon, native, text, info, depth, warnings);
+      return new Model(addon, native, text, info, depth, warnings, {
+        budgets: memory,
+        base,
+        residency: computing.residency,
+      });
     } catch (error) {
       await native.dispose();
       throw error;
     }
   });
+}
+
+/** Budgets of memory, if there are any, and bytes of the process before the model was loaded. */
+interface Memory {
+  readonly budgets: CheckedBudgets | undefined;
+  readonly base: number;
+  readonly residency: 'keep' | 'unload' | number;
 }
 
 /** A model in memory, on a thread of its own. Made by {@link loadModel}. */
@@ -109,6 +126,7 @@ export class Model implements AsyncDisposable {
   readonly #controlNets = new OpenControlNets();
   readonly #depth: DepthSource;
   readonly #warnings: Warnings;
+  readonly #memory: Memory;
   readonly #disposal = createAbortController();
 
   /** @internal */
@@ -119,6 +137,7 @@ export class Model implements AsyncDisposable {
     info: ModelInfo,
     depth: DepthSource,
     warnings: Warnings,
+    memory: Memory,
   ) {
     this.#addon = addon;
     this.#native = native;
@@ -128,6 +147,7 @@ export class Model implements AsyncDisposable {
     this.noiseModel = this.#family.noise(info);
     this.#depth = depth;
     this.#warnings = warnings;
+    this.#memory = memory;
   }
 
   /**
@@ -214,6 +234,31 @@ export class Model implements AsyncDisposable {
   }
 
   /**
+   * Estimates the memory that a run of {@link txt2img} takes, in milliseconds. With a budget, the plan is that of the run; without one,
+   * it is what `residency` says.
+   *
+   * ```ts
+   * const { peaks } = await model.estimate({ width: 1024, height: 1024 });
+   * console.log(peaks.process.bytes);
+   * ```
+   *
+   * @returns rejects as {@link txt2img} does for wrong options, and with a DiffusionError `ERR_OUT_OF_MEMORY` if no plan keeps within the
+   *   budget.
+   */
+  async estimate(options: WorkloadOptions = {}): Promise<MemoryEstimate> {
+    const checked = checkOptions('txt2img', { prompt: '', ...options }, this.#modelLimits());
+    const { signal } = this.#disposal;
+    return this.#queue.run(signal, async () => {
+      const networks = new Networks(this.#addon, this.#native, signal, this.#controlNets);
+      const { width, height } = checked;
+      const work = await workloadOf(networks, checked, { width, height });
+      const { budgets, residency } = this.#memory;
+      const kept: MemoryPlan = { residency: residency === 'unload' ? 'unload' : 'keep', stream: false };
+      return estimateRun(networks, work, this.#limits(), budgets ? undefined : kept);
+    });
+  }
+
+  /**
    * What the networks have cost since the model was loaded with the option `profile`: one entry for each network and kind of
    * operation, the most expensive first. `flop / seconds` is the rate of an operation that multiplies, `bytes / seconds` the
    * traffic of one that does not. Waits for a network that is being evaluated.
@@ -251,20 +296,7 @@ export class Model implements AsyncDisposable {
     options: unknown,
     prepare: (checked: CheckedOptions<Name>, limits: ModelLimits) => Promise<Task>,
   ): Run<GenerationStep, GenerationResult> {
-    const {
-      vaeScaleFactor,
-      tinyAutoencoder,
-      textEncoders,
-      defaultScheduler,
-      defaultWidth: width,
-      defaultHeight: height,
-    } = this.info;
-    const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
-    const clipSkip = textEncoders[0]?.clipSkip ?? 1;
-    const { steps, cfgScale } = this.#family;
-    const limits = {
-      ...{ vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height, steps, cfgScale },
-    };
+    const limits = this.#modelLimits();
     let checked: CheckedOptions<Name> & CheckedGenerationOptions;
     try {
       checked = checkOptions(name, options, limits);
@@ -284,7 +316,8 @@ export class Model implements AsyncDisposable {
         const generation = this.#queue.run(signal, () =>
           inTurn(async () => {
             try {
-              return await generate(
+              const memory = await this.#planMemory(networks, checked, (await task).size);
+              const result = await generate(
                 networks,
                 { name: this.info.name, family: this.#family, noiseModel: this.noiseModel },
                 checked,
@@ -294,6 +327,7 @@ export class Model implements AsyncDisposable {
                 await second,
                 emit,
               );
+              return memory ? { ...result, memory } : result;
             } finally {
               await networks.close();
             }
@@ -304,6 +338,36 @@ export class Model implements AsyncDisposable {
         return result;
       }),
     );
+  }
+
+  /** What options may be with this model. */
+  #modelLimits(): ModelLimits {
+    const { vaeScaleFactor, tinyAutoencoder, textEncoders, defaultScheduler } = this.info;
+    const { defaultWidth: width, defaultHeight: height } = this.info;
+    const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
+    const clipSkip = textEncoders[0]?.clipSkip ?? 1;
+    const { steps, cfgScale } = this.#family;
+    return {
+      ...{ vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height, steps, cfgScale },
+    };
+  }
+
+  /** The most memory that a run may take now. */
+  #limits(): MemoryLimits {
+    const { budgets = new Map(), base } = this.#memory;
+    return limitsOf(budgets, this.info.device, this.#addon.devices(), base);
+  }
+
+  /** Keeps a run within the budgets; says how. */
+  async #planMemory(
+    networks: Networks,
+    options: CheckedGenerationOptions,
+    size: Size,
+  ): Promise<PlannedMemory | undefined> {
+    if (!this.#memory.budgets) return undefined;
+    const planned = await applyPlan(networks, await workloadOf(networks, options, size), this.#limits());
+    this.#warnings.info(describePlan(planned));
+    return planned;
   }
 
   /** Prompts and controls of a second pass, where there is one. */

@@ -235,6 +235,14 @@ export interface NativeMemory {
   readonly computeBytes: number;
 }
 
+/** What an evaluation takes. */
+export interface NativeMemoryEstimate extends NativeMemory {
+  /** Physical memory of the weights after it, mapped pages included. */
+  readonly residentBytes: number;
+  /** The same at most, while weights are streamed ({@link NativeModel.setResidency}). */
+  readonly streamedBytes: number;
+}
+
 /** A LoRA to apply. */
 export interface LoraFile {
   /**
@@ -290,11 +298,18 @@ export interface NativeModel<Info = LoadedModelInfo> {
     component: string,
     shapes: Readonly<Record<string, readonly number[]>>,
     options?: NativeEvaluation,
-  ): Promise<NativeMemory>;
+  ): Promise<NativeMemoryEstimate>;
   /** Loads the weights of a component into memory, unless they are loaded. */
   load(component: string, cancellation: NativeCancellation): Promise<void>;
   /** Frees the weights and compute buffers of a component. The next evaluation loads it again. */
   unload(component: string): Promise<void>;
+  /**
+   * Changes the residency (see {@link NativeOpenOptions.residency}) for later evaluations.
+   *
+   * @param stream whether the CPU reads and packs weights for each operation anew, so that none of large files stays in memory. The
+   *   results are the same. Devices with memory of their own ignore it.
+   */
+  setResidency(residency: 'keep' | 'unload' | number, stream: boolean): Promise<void>;
   /** The current memory of every component. */
   memory(): Promise<Record<string, NativeMemory>>;
   /**

@@ -11,6 +11,7 @@ import type {
   NativeHandle,
   NativeLoraReport,
   NativeLoras,
+  NativeMemoryEstimate,
   NativeModel,
   NativeTileable,
 } from './contract.ts';
@@ -25,9 +26,9 @@ export interface Condition {
   readonly context: Float32Array;
   readonly contextTokens: number;
   /** `[batch, vectorSize]`; absent if that is 0. */
-  readonly vector?: Float32Array;
+  readonly vector?: Float32Array | undefined;
   /** `[batch, guidanceSize]`; absent if that is 0. */
-  readonly guidance?: Float32Array;
+  readonly guidance?: Float32Array | undefined;
   /**
    * Replaces the self-attention of the middle block with the identity: each pixel attends only to itself
    * (perturbed-attention guidance). Default false. `ERR_MODEL_UNSUPPORTED` if the UNet has no attention there.
@@ -59,7 +60,10 @@ export class Networks {
   readonly #model: NativeModel;
   readonly #controlNets: OpenControlNets;
   readonly #tileable: NativeTileable | undefined;
-  readonly #denoiser: string;
+  /** Name of the component that predicts. */
+  readonly denoiser: string;
+  /** Most latents that are evaluated at a time, of all images and conditions. Default: all. */
+  together = Number.POSITIVE_INFINITY;
   #loras: NativeLoras | undefined;
 
   /**
@@ -79,7 +83,7 @@ export class Networks {
     this.signal = signal;
     this.#controlNets = controlNets;
     this.#tileable = tileable;
-    this.#denoiser = denoiserOf(model);
+    this.denoiser = denoiserOf(model);
   }
 
   /**
@@ -108,6 +112,25 @@ export class Networks {
     const open = (path: string) =>
       callNative(this.#addon, this.signal, (flag) => this.#model.openControlNet(path, flag));
     return this.#controlNets.use(paths, open, this.info.device !== 'cpu');
+  }
+
+  /** What each component declares. */
+  get components(): NativeModel['components'] {
+    return this.#model.components;
+  }
+
+  /** The memory that an evaluation with inputs of these shapes takes, from the headers of the files alone. */
+  estimate(
+    component: string,
+    shapes: Readonly<Record<string, readonly number[]>>,
+    options: NativeEvaluation = {},
+  ): Promise<NativeMemoryEstimate> {
+    return callNative(this.#addon, this.signal, () => this.#model.estimate(component, shapes, options));
+  }
+
+  /** See {@link NativeModel.setResidency}. */
+  setResidency(residency: 'keep' | 'unload' | number, stream: boolean): Promise<void> {
+    return callNative(this.#addon, this.signal, () => this.#model.setResidency(residency, stream));
   }
 
   /**
@@ -151,7 +174,7 @@ export class Networks {
       settings: { identityAttention },
       controls: controls.map(({ net, hint, shape, strength }) => ({ net, hint: { data: hint, shape }, strength })),
     };
-    const outputs = await this.#evaluate(this.#denoiser, inputs, options, ` at ${when}`);
+    const outputs = await this.#evaluate(this.denoiser, inputs, options, ` at ${when}`);
     return outputs.prediction as Float32Array;
   }
 

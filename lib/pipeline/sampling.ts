@@ -203,14 +203,27 @@ function predictBatch(networks: Networks, shape: Shape, current: () => CurrentSt
     const latents = concat(
       conditions.map(({ concatChannels }) => (concatChannels ? sideBySide(latent, concatChannels, images) : latent)),
     );
-    const predictions = await networks.predict(
-      latents,
-      [batch, latents.length / (batch * height * width), height, width],
-      new Float32Array(batch).fill(timestep),
-      { ...batchOf(conditions, images), controls },
-      when,
-    );
-    return conditions.map((_, i) => predictions.subarray(i * latent.length, (i + 1) * latent.length));
+    const all = batchOf(conditions, images);
+    const channels = latents.length / (batch * height * width);
+    const predictions: Float32Array[] = [];
+    for (let start = 0; start < batch; start += networks.together) {
+      const count = Math.min(networks.together, batch - start);
+      const rows = <Values extends Float32Array | undefined>(values: Values) =>
+        values?.subarray((start * values.length) / batch, ((start + count) * values.length) / batch) as Values;
+      const part = { ...all, context: rows(all.context), vector: rows(all.vector), guidance: rows(all.guidance) };
+      predictions.push(
+        await networks.predict(
+          rows(latents),
+          [count, channels, height, width],
+          new Float32Array(count).fill(timestep),
+          { ...part, controls },
+          when,
+        ),
+      );
+    }
+    const [first] = predictions;
+    const predicted = predictions.length === 1 ? (first as Float32Array) : concat(predictions);
+    return conditions.map((_, i) => predicted.subarray(i * latent.length, (i + 1) * latent.length));
   };
 }
 

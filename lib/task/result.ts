@@ -2,6 +2,7 @@
 
 import type { EmbeddingReport } from '../embedding/load.ts';
 import type { RgbImage } from '../image/rgb-image.ts';
+import type { PlannedMemory } from '../memory/plan.ts';
 import type { NativeLoraReport } from '../native/contract.ts';
 
 /** One finished sampling step. Its arrays are copies, the caller's to keep. */
@@ -49,6 +50,8 @@ export interface GenerationResult {
   readonly loras: readonly NativeLoraReport[];
   /** The embeddings that the prompts name. */
   readonly embeddings: readonly EmbeddingReport[];
+  /** How the run kept within the budget of memory; undefined without one. */
+  readonly memory?: PlannedMemory | undefined;
   /** The warnings of the run, each once. The model's logger received them too. */
   readonly warnings: readonly string[];
 }

@@ -81,7 +81,7 @@ export interface FlagColumn {
   /** The value that it stands for, of a switch that stands for one of several; two of them together stand for true. */
   readonly value?: unknown;
   /** Commands that have it beside the tasks which have the option. */
-  readonly also?: readonly ('upscale' | 'depth')[];
+  readonly also?: readonly ('upscale' | 'depth' | 'inspect')[];
 }
 
 /** An image of a call. */

@@ -30,6 +30,7 @@ export const SAMPLING_ROWS = {
       alias: 'W',
       topic: 'sampling',
       common: true,
+      also: ['inspect'],
       description: 'width in pixels, a multiple of 8',
     },
     metadata: {
@@ -53,6 +54,7 @@ export const SAMPLING_ROWS = {
       alias: 'H',
       topic: 'sampling',
       common: true,
+      also: ['inspect'],
       description: 'height in pixels, a multiple of 8',
     },
   }),

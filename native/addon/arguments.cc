@@ -145,19 +145,6 @@ Tileable read_tileable(const Napi::Value & value) {
     return {sides.front() == 'x', sides.back() == 'y'};
 }
 
-// `keep`, `unload`, a number of bytes, or undefined for `keep`.
-ResidencyPolicy read_residency(const Napi::Value & value) {
-    if (value.IsUndefined()) return {};
-    if (value.IsNumber()) {
-        constexpr int64_t most = (int64_t{1} << 53) - 1;
-        return {ResidencyPolicy::budget, read_integer(value, "residency", 0, most)};
-    }
-    const std::string name = read_string(value, "residency");
-    if (name == "keep") return {ResidencyPolicy::keep};
-    if (name == "unload") return {ResidencyPolicy::unload};
-    throw_range_error(value.Env(), "Expected keep, unload or bytes for residency but received '" + name + "'.");
-}
-
 template <typename Read>
 auto read_array(const Napi::Value & value, const char * name, Read read) -> std::vector<decltype(read(value))> {
     if (!value.IsArray()) throw_unexpected(value, "an array", name);
@@ -226,6 +213,19 @@ CallOptions read_call_options(const Napi::Value & value) {
     if (!loras.IsUndefined()) options.loras = read_handle(loras, "loras");
     if (!controls.IsUndefined()) options.controls = read_array(controls, "controls", read_control);
     return options;
+}
+
+// `keep`, `unload`, a number of bytes, or undefined for `keep`.
+ResidencyPolicy read_residency(const Napi::Value & value) {
+    if (value.IsUndefined()) return {};
+    if (value.IsNumber()) {
+        constexpr int64_t most = (int64_t{1} << 53) - 1;
+        return {ResidencyPolicy::budget, read_integer(value, "residency", 0, most)};
+    }
+    const std::string name = read_string(value, "residency");
+    if (name == "keep") return {ResidencyPolicy::keep};
+    if (name == "unload") return {ResidencyPolicy::unload};
+    throw_range_error(value.Env(), "Expected keep, unload or bytes for residency but received '" + name + "'.");
 }
 
 EngineOptions read_engine_options(const Napi::Object & object) {

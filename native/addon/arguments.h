@@ -31,6 +31,7 @@ int read_threads(const Napi::Value & value);
 // Automatic if undefined.
 Precision read_precision(const Napi::Value & value);
 // The options of `open` about the noise that a model was trained with.
+ResidencyPolicy read_residency(const Napi::Value & value);
 NoiseGiven read_noise_given(const Napi::Value & value);
 // Empty if undefined.
 Napi::Function read_listener(const Napi::Value & value, const char * name);

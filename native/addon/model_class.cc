@@ -99,7 +99,8 @@ Napi::Function ModelClass::define(Napi::Env env) {
         env, "Model",
         {InstanceMethod<&ModelClass::evaluate>("evaluate"), InstanceMethod<&ModelClass::estimate>("estimate"),
          InstanceMethod<&ModelClass::load>("load"), InstanceMethod<&ModelClass::unload>("unload"),
-         InstanceMethod<&ModelClass::memory>("memory"), InstanceMethod<&ModelClass::open_loras>("openLoras"),
+         InstanceMethod<&ModelClass::set_residency>("setResidency"), InstanceMethod<&ModelClass::memory>("memory"),
+         InstanceMethod<&ModelClass::open_loras>("openLoras"),
          InstanceMethod<&ModelClass::open_control_net>("openControlNet"),
          InstanceMethod<&ModelClass::profile>("profile"), InstanceMethod<&ModelClass::dispose>("dispose")});
 }
@@ -176,7 +177,7 @@ Napi::Value ModelClass::estimate(const Napi::CallbackInfo & info) {
                     [component = std::move(component), shapes = std::move(shapes),
                      options = std::move(options)](Engine & engine, const Cancellation &) -> Result {
                         return [memory = engine.estimate(component, shapes, options)](Napi::Env env) {
-                            return memory_to_js(env, memory);
+                            return estimate_to_js(env, memory);
                         };
                     });
     });
@@ -191,6 +192,18 @@ Napi::Value ModelClass::load(const Napi::CallbackInfo & info) {
                 engine.load(component, flag);
                 return [](Napi::Env env) { return env.Undefined(); };
             });
+    });
+}
+
+Napi::Value ModelClass::set_residency(const Napi::CallbackInfo & info) {
+    constexpr auto purpose = "changing the residency of networks";
+    return promise_of(info.Env(), purpose, [&] {
+        ResidencyPolicy policy = read_residency(info[0]);
+        policy.stream = info[1].ToBoolean();
+        return call(info, Cancellation(), purpose, [policy](Engine & engine, const Cancellation &) -> Result {
+            engine.set_residency(policy);
+            return [](Napi::Env env) { return env.Undefined(); };
+        });
     });
 }
 

@@ -26,6 +26,7 @@ private:
     Napi::Value estimate(const Napi::CallbackInfo & info);
     Napi::Value load(const Napi::CallbackInfo & info);
     Napi::Value unload(const Napi::CallbackInfo & info);
+    Napi::Value set_residency(const Napi::CallbackInfo & info);
     Napi::Value memory(const Napi::CallbackInfo & info);
     Napi::Value open_loras(const Napi::CallbackInfo & info);
     Napi::Value open_control_net(const Napi::CallbackInfo & info);

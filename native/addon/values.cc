@@ -103,6 +103,16 @@ Napi::Object noise_to_js(Napi::Env env, const Noise & noise) {
     return object;
 }
 
+Napi::Object memory_to_js(Napi::Env env, const ComponentMemory & memory) {
+    auto object = Napi::Object::New(env);
+    object.Set("loaded", memory.loaded);
+    object.Set("mappedBytes", number_to_js(env, memory.weights.mapped));
+    object.Set("allocatedBytes", number_to_js(env, memory.weights.allocated));
+    object.Set("packedBytes", number_to_js(env, memory.packed_bytes));
+    object.Set("computeBytes", number_to_js(env, memory.compute_bytes));
+    return object;
+}
+
 } // namespace
 
 Napi::Value strings_to_js(Napi::Env env, const std::vector<std::string> & strings) {
@@ -279,13 +289,10 @@ Napi::Value outputs_to_js(Napi::Env env, Outputs & outputs) {
     return object;
 }
 
-Napi::Value memory_to_js(Napi::Env env, const ComponentMemory & memory) {
-    auto object = Napi::Object::New(env);
-    object.Set("loaded", memory.loaded);
-    object.Set("mappedBytes", number_to_js(env, memory.weights.mapped));
-    object.Set("allocatedBytes", number_to_js(env, memory.weights.allocated));
-    object.Set("packedBytes", number_to_js(env, memory.packed_bytes));
-    object.Set("computeBytes", number_to_js(env, memory.compute_bytes));
+Napi::Value estimate_to_js(Napi::Env env, const ComponentMemory & memory) {
+    auto object = memory_to_js(env, memory);
+    object.Set("residentBytes", number_to_js(env, memory.resident_bytes));
+    object.Set("streamedBytes", number_to_js(env, memory.streamed_bytes));
     return object;
 }
 

@@ -17,7 +17,7 @@ namespace diffusion::addon {
 Napi::Value inspection_to_js(Napi::Env env, const Inspection & inspection);
 Napi::Value info_to_js(Napi::Env env, const Engine::Info & info);
 Napi::Value component_infos_to_js(Napi::Env env, const std::vector<ComponentInfo> & components);
-Napi::Value memory_to_js(Napi::Env env, const ComponentMemory & memory);
+Napi::Value estimate_to_js(Napi::Env env, const ComponentMemory & memory);
 Napi::Value memories_to_js(Napi::Env env, const std::vector<ComponentInfo> & components,
                            const std::vector<ComponentMemory> & memory);
 Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries);

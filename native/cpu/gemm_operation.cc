@@ -19,7 +19,7 @@ public:
         : kernels_(cpu.kernels), matrix_(matrix), gemm_(gemm), segments_(std::move(segments)), rows_(rows),
           sources_(sources) {
         const int64_t enough = wanted_parts * cpu.threads, panels = matrix.panels();
-        if (matrix.kept()) {
+        if (matrix.is_shared()) {
             int64_t chunk = mc;
             while (chunk > 4 * kernels_.mr && panels * ((rows + chunk - 1) / chunk) < enough) chunk /= 2;
             chunks_ = (rows + chunk - 1) / chunk;
@@ -30,7 +30,7 @@ public:
         gemm_.segments = segments_.data();
         gemm_.n_segments = static_cast<int>(segments_.size());
         const size_t a_bytes = rows * matrix.padded_in() * kernels_.operand_size;
-        panels_follow_ = matrix.kept() && matrix.bytes() <= a_bytes;
+        panels_follow_ = matrix.is_shared() && matrix.bytes() <= a_bytes;
     }
 
     const char * name() const override { return matrix_.taps() > 1 ? "convolution" : "linear"; }
@@ -49,6 +49,8 @@ public:
         kernels_.gemm(g, matrix_.panel(panel, scratch.memory), panel * kernels_.nr, rows_ * chunk / chunks_,
                       rows_ * (chunk + 1) / chunks_);
     }
+
+    void finish() override { matrix_.finish(); }
 
 private:
     const Kernels & kernels_;

@@ -32,6 +32,8 @@ public:
     // Bytes that it reads in addition to the node's sources.
     virtual double weight_bytes() const { return 0; }
     virtual void compute(Tensor y, int64_t part, ThreadScratch & scratch) = 0;
+    // After all parts.
+    virtual void finish() {}
 };
 
 // A node to add to a graph: its operation, type, shape and sources.

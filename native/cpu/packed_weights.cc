@@ -14,9 +14,11 @@ constexpr size_t cache_line = 64;
 
 } // namespace
 
-PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept,
-                           const StoredTensor * stored, std::shared_ptr<const RowDelta> delta)
-    : kernels_(kernels), weight_(weight), stored_(stored), delta_(std::move(delta)), form_(form), kept_(kept) {
+PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, Panels where,
+                           const LargeMemory & shared, const StoredTensor * stored,
+                           std::shared_ptr<const RowDelta> delta)
+    : kernels_(kernels), weight_(weight), stored_(stored), delta_(std::move(delta)), form_(form), where_(where),
+      shared_(shared) {
     const bool convolution = form == WeightForm::convolution || form == WeightForm::winograd;
     const bool gated = form == WeightForm::gated_matrix;
     in_ = convolution ? weight->ne[2] : weight->ne[0];
@@ -27,33 +29,41 @@ PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm fo
     panels_ = (columns_ / (gated ? 2 : 1) + panel_columns_ - 1) / panel_columns_;
     const int64_t packed_taps = form == WeightForm::winograd ? 16 : taps_;
     panel_bytes_ = GGML_PAD(kernels.panel_size(kernels.nr, padded_in_ * packed_taps), cache_line);
-    if (!kept) return;
-    memory_ = LargeMemory(bytes());
+    if (where == Panels::scratch) return;
+    if (where == Panels::kept) memory_ = LargeMemory(bytes());
     states_ = std::make_unique<std::atomic<uint8_t>[]>(panels_);
 }
 
 size_t PackedMatrix::scratch_bytes() const {
     const size_t rows = is_placed() ? 0 : (kernels_.nr * length() + (delta_ ? delta_->scratch() : 0)) * sizeof(float);
-    return kernels_.pack_scratch(length()) + rows + (kept_ ? 0 : panel_bytes_ + cache_line);
+    return kernels_.pack_scratch(length()) + rows + (is_shared() ? 0 : panel_bytes_ + cache_line);
 }
 
 const void * PackedMatrix::panel(int64_t i, void * scratch) {
-    if (!kept_) {
+    if (!is_shared()) {
         pack(i, scratch, static_cast<char *>(scratch) + panel_bytes_);
         return scratch;
     }
-    char * const panel = memory_.data() + i * panel_bytes_;
+    char * const panel = (where_ == Panels::kept ? memory_ : shared_).data() + i * panel_bytes_;
     std::atomic<uint8_t> & state = states_[i];
     uint8_t expected = empty;
     if (state.load(std::memory_order_acquire) == ready) return panel;
     if (state.compare_exchange_strong(expected, busy)) {
         pack(i, panel, scratch);
         state.store(ready, std::memory_order_release);
-        if (n_ready_.fetch_add(1) + 1 == panels_ && on_packed) on_packed(weight_);
+        if (n_ready_.fetch_add(1) + 1 == panels_ && where_ == Panels::kept && on_packed) on_packed(weight_);
         return panel;
     }
     while (state.load(std::memory_order_acquire) != ready) std::this_thread::yield();
     return panel;
+}
+
+void PackedMatrix::finish() {
+    if (where_ == Panels::transient) {
+        for (int64_t i = 0; i < panels_; i++) states_[i].store(empty, std::memory_order_relaxed);
+        n_ready_ = 0;
+    }
+    if (streamed && on_packed) on_packed(weight_);
 }
 
 void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
@@ -105,10 +115,16 @@ PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
     // Transforming a panel at every use would cost more than the algorithm saves.
     const bool kept = keep_all || form == WeightForm::winograd || packed <= unpacked_bytes(weight);
-    auto matrix =
-        std::make_unique<PackedMatrix>(kernels_, weight, form, kept, stored == stored_.end() ? nullptr : stored->second,
-                                       delta == deltas_.end() ? nullptr : delta->second);
+    const Panels where = !kept ? Panels::scratch : streaming_ ? Panels::transient : Panels::kept;
+    auto matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, where, shared_,
+                                                 stored == stored_.end() ? nullptr : stored->second,
+                                                 delta == deltas_.end() ? nullptr : delta->second);
+    if (where == Panels::transient && matrix->bytes() > shared_bytes_) {
+        shared_ = LargeMemory(matrix->bytes());
+        shared_bytes_ = matrix->bytes();
+    }
     matrix->on_packed = on_packed;
+    matrix->streamed = streaming_;
     return *matrices_.emplace(std::pair(weight, form), std::move(matrix)).first->second;
 }
 
@@ -130,15 +146,32 @@ void PackedWeights::forget(Tensor weight) noexcept {
 size_t PackedWeights::packed_bytes(Tensor weight) const {
     size_t bytes = 0;
     for (auto [form, end] = forms_of(weight); form != end; ++form) {
-        bytes += form->second->kept() ? form->second->bytes() : 0;
+        bytes += form->second->where() == Panels::kept ? form->second->bytes() : 0;
     }
     return bytes;
+}
+
+PackedWeights::SharedPanels PackedWeights::shared_panels(Tensor weight) const {
+    SharedPanels panels;
+    for (auto [form, end] = forms_of(weight); form != end; ++form) {
+        if (!form->second->is_shared()) continue;
+        panels.all += form->second->bytes();
+        panels.largest = std::max(panels.largest, form->second->bytes());
+    }
+    return panels;
 }
 
 // All packed forms of a weight.
 std::pair<PackedWeights::Matrices::const_iterator, PackedWeights::Matrices::const_iterator>
 PackedWeights::forms_of(Tensor weight) const {
     return {matrices_.lower_bound({weight, WeightForm::matrix}), matrices_.upper_bound({weight, WeightForm::winograd})};
+}
+
+void PackedWeights::set_streaming(bool streaming) noexcept {
+    matrices_.clear();
+    shared_ = LargeMemory();
+    shared_bytes_ = 0;
+    streaming_ = streaming;
 }
 
 size_t PackedWeights::unpacked_bytes(Tensor weight) const {

@@ -22,31 +22,47 @@ enum class WeightForm {
     winograd,     // [3, 3, in, columns], transformed to 16 taps; the last form
 };
 
+// Where packed panels are.
+enum class Panels {
+    kept,      // in memory of their own, packed at first use
+    transient, // in memory that all weights share, packed once in each operation
+    scratch,   // in scratch memory of threads, packed at every use
+};
+
 // One matrix or convolution weight, divided into panels of columns. If packed panels take no more memory than the
-// unpacked form, they are packed at first use and kept; otherwise they are packed into scratch memory at every use, so
-// that a quantized model stays small. Types that no ggml tensor can have (8-bit floats, blocks across rows, ...) are
-// read from the file row by row. A delta is added in f32 while packing, so it is never quantized.
+// unpacked form, they are kept; otherwise they are packed into scratch memory, so that a quantized model stays small.
+// While weights are streamed, those that would be kept are transient, and results are the same. Types that no ggml
+// tensor can have (8-bit floats, blocks across rows, ...) are read from the file row by row. A delta is added in f32
+// while packing, so it is never quantized.
 class PackedMatrix {
 public:
     // `stored`: the rows are read from there; nullptr: from the tensor.
-    PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, bool kept, const StoredTensor * stored,
-                 std::shared_ptr<const RowDelta> delta);
+    // `shared`: memory of transient panels.
+    PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm form, Panels where, const LargeMemory & shared,
+                 const StoredTensor * stored, std::shared_ptr<const RowDelta> delta);
 
     int64_t in() const { return in_; }
     int64_t taps() const { return taps_; }
     int64_t columns() const { return columns_; }
     int64_t padded_in() const { return padded_in_; } // numbers per tap in a row of the first factor
     int64_t panels() const { return panels_; }
-    bool kept() const { return kept_; }
+    // Whether panels are packed once for all parts of an operation.
+    bool is_shared() const { return where_ != Panels::scratch; }
+    Panels where() const { return where_; }
     size_t bytes() const { return panel_bytes_ * panels_; } // of all packed panels
     size_t scratch_bytes() const;
-    size_t pending_bytes() const { return kept_ ? bytes() - n_ready_ * panel_bytes_ : 0; }
+    size_t pending_bytes() const { return where_ == Panels::kept ? bytes() - n_ready_ * panel_bytes_ : 0; }
 
     // Any thread. `scratch`: scratch_bytes() bytes.
     const void * panel(int64_t i, void * scratch);
 
-    // Called by the thread that packs the last panel of a kept matrix: the unpacked form is then no longer needed.
+    // After an operation that used it.
+    void finish();
+
+    // Called by the thread that packs the last panel of a kept matrix, and, while weights are streamed, after each
+    // operation: the unpacked form is then no longer needed, or not soon.
     std::function<void(Tensor)> on_packed;
+    bool streamed = false;
 
 private:
     enum State : uint8_t { empty, busy, ready };
@@ -64,7 +80,8 @@ private:
     const StoredTensor * stored_;
     std::shared_ptr<const RowDelta> delta_;
     WeightForm form_;
-    bool kept_;
+    Panels where_;
+    const LargeMemory & shared_;
     int64_t in_, taps_, columns_, padded_in_, panels_;
     int64_t panel_columns_; // of a gated panel: in each half
     size_t panel_bytes_;
@@ -96,11 +113,22 @@ public:
     // Bytes of a weight's kept panels, once all are packed.
     size_t packed_bytes(Tensor weight) const;
 
+    // Bytes of a weight's panels that are not in scratch memory: of all forms, and of the largest.
+    struct SharedPanels {
+        size_t all = 0, largest = 0;
+    };
+    SharedPanels shared_panels(Tensor weight) const;
+
     // Bytes of panels that are still to be packed and kept.
     size_t pending_bytes() const;
 
     std::function<void(Tensor)> on_packed; // see PackedMatrix
     bool keep_all = false;                 // keep panels even if they take more memory than the unpacked form
+
+    // While weights are streamed, no panels are kept. Frees all packed panels; graphs that use them must have been freed.
+    void set_streaming(bool streaming) noexcept;
+    // Bytes of the memory of transient panels.
+    size_t shared_bytes() const { return shared_bytes_; }
 
 private:
     using Matrices = std::map<std::pair<Tensor, WeightForm>, std::unique_ptr<PackedMatrix>>;
@@ -110,6 +138,9 @@ private:
     Matrices matrices_;
     std::map<Tensor, const StoredTensor *> stored_;
     Deltas deltas_;
+    bool streaming_ = false;
+    LargeMemory shared_;
+    size_t shared_bytes_ = 0;
 };
 
 } // namespace diffusion

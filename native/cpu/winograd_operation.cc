@@ -49,6 +49,8 @@ public:
         }
     }
 
+    void finish() override { matrix_.finish(); }
+
 private:
     size_t transformed_bytes() const { return GGML_PAD(16 * count_ * matrix_.padded_in() * kernels_.operand_size, 64); }
 

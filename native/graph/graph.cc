@@ -146,6 +146,7 @@ void Graph::compute(Tensor y, int thread, int, void * user) {
     Job & job = *static_cast<Job *>(user);
     job.y = y;
     job.pool.run(job, job.graph.threads_);
+    job.operation->finish();
 }
 
 } // namespace diffusion

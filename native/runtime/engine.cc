@@ -69,7 +69,7 @@ struct Engine::Impl {
         : on_log(options.on_log), files(std::move(opened)), device(options.device, options.threads, options.precision),
           runner(device, options.profile ? &profile.emplace() : nullptr),
           residency(files.weights(), files.bound(), device, runner, options.placement, options.residency),
-          lora_sets(files.weights(), device.backends().back()) {
+          lora_sets(files.weights(), device.backends().back(), device.cpu() != nullptr) {
         for (const BoundComponent & component : files.bound()) {
             signatures.push_back(component.network->signature());
             if (!signatures.back().takes_controls || !files.model->family->bind_control_net) continue;
@@ -282,6 +282,10 @@ ComponentMemory Engine::estimate(const std::string & component, Arrays inputs, c
 void Engine::load(const std::string & component, const Cancellation & cancellation) {
     const LogScope scope(impl_->on_log);
     impl_->residency.load(impl_->find(component), cancellation);
+}
+
+void Engine::set_residency(ResidencyPolicy policy) {
+    impl_->residency.set_policy(policy);
 }
 
 void Engine::unload(const std::string & component) {

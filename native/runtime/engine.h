@@ -105,6 +105,8 @@ public:
 
     void load(const std::string & component, const Cancellation & cancellation);
     void unload(const std::string & component);
+    // For the evaluations that follow.
+    void set_residency(ResidencyPolicy policy);
     // By component, in the order of components().
     std::vector<ComponentMemory> memory();
 

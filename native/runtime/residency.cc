@@ -17,6 +17,15 @@ Residency::Residency(const WeightBinder & weights, const std::vector<BoundCompon
     }
 }
 
+void Residency::set_policy(ResidencyPolicy policy) noexcept {
+    if (policy.stream != policy_.stream && device_.packed_weights()) {
+        runner_.forget_all();
+        device_.packed_weights()->set_streaming(policy.stream);
+        for (Entry & entry : entries_) entry.last_packed = 0;
+    }
+    policy_ = policy;
+}
+
 void Residency::open(const PlacedWeights::Progress & progress, const Cancellation & cancellation) {
     if (policy_.kind != ResidencyPolicy::keep) return;
     int64_t total = 0, before = 0;
@@ -35,9 +44,8 @@ void Residency::load(size_t component, const Cancellation & cancellation) {
 
 void Residency::load(Entry & entry, const PlacedWeights::Progress & progress, const Cancellation & cancellation) {
     if (entry.placed) return;
-    entry.placed =
-        std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, device_.backend(), device_.packed_weights(),
-                                        device_.low_rank_products(), placement_, progress, cancellation);
+    entry.placed = std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, device_.backend(),
+                                                   device_.packed_weights(), placement_, progress, cancellation);
 }
 
 void Residency::unload(size_t component) noexcept {
@@ -169,7 +177,27 @@ ComponentMemory Residency::measure(size_t component, const std::string & variant
     memory.weights = weight_bytes(component);
     memory.compute_bytes = static_cast<int64_t>(runner_.measure(entry.component->label, variant, inputs, build));
     memory.packed_bytes = packed_bytes(entry);
+    measure_residency(entry, memory);
     return memory;
+}
+
+// Of a mapped file, the pages of packed weights are released. Of tensors that no matrix product reads, tables of tokens are large and
+// hardly touched.
+void Residency::measure_residency(const Entry & entry, ComponentMemory & memory) const {
+    constexpr int64_t touched = int64_t{1} << 20;
+    const PackedWeights * packed = device_.packed_weights();
+    int64_t largest = 0;
+    for (const auto & binding : entry.bindings) {
+        const WeightBytes bytes = measure_weights(weights_.table(), WeightBinder::Bindings(&binding, 1),
+                                                  device_.backend(), packed != nullptr, placement_);
+        const PackedWeights::SharedPanels panels =
+            packed ? packed->shared_panels(binding.tensor) : PackedWeights::SharedPanels();
+        const int64_t in_file = panels.all > 0 ? 0 : binding.for_gemm ? bytes.mapped : std::min(bytes.mapped, touched);
+        memory.resident_bytes += bytes.allocated + static_cast<int64_t>(panels.all) + in_file;
+        memory.streamed_bytes += bytes.allocated;
+        if (binding.for_gemm) largest = std::max(largest, bytes.mapped + static_cast<int64_t>(panels.largest));
+    }
+    memory.streamed_bytes += largest;
 }
 
 } // namespace diffusion

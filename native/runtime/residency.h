@@ -25,6 +25,8 @@ struct ResidencyPolicy {
     };
     Kind kind = keep;
     int64_t bytes = 0; // budget for copies and packed panels
+    // Whether weights are read and packed for each operation anew, so that none stays in memory. On the CPU only.
+    bool stream = false;
 };
 
 // Memory of one component.
@@ -33,6 +35,8 @@ struct ComponentMemory {
     WeightBytes weights;       // 0 if it is not loaded
     int64_t packed_bytes = 0;  // of the packed panels that the CPU's kernels keep
     int64_t compute_bytes = 0; // of its graphs
+    // Estimates: physical memory of its weights after an evaluation, and at most while they are streamed.
+    int64_t resident_bytes = 0, streamed_bytes = 0;
 };
 
 class Residency {
@@ -40,6 +44,8 @@ public:
     // All references must outlive it.
     Residency(const WeightBinder & weights, const std::vector<BoundComponent> & components, Device & device,
               Runner & runner, Placement placement, ResidencyPolicy policy);
+
+    void set_policy(ResidencyPolicy policy) noexcept;
 
     // Loads all components if the policy is `keep`. Throws Error as PlacedWeights does.
     void open(const PlacedWeights::Progress & progress, const Cancellation & cancellation);
@@ -82,13 +88,14 @@ private:
     void unload(Entry & entry) noexcept;
     void add(Entry & entry, const std::shared_ptr<const LoraSet> & loras);
     int64_t packed_bytes(const Entry & entry) const;
+    void measure_residency(const Entry & entry, ComponentMemory & memory) const;
     void make_room(const Entry & user, int64_t needed) noexcept;
 
     const WeightBinder & weights_;
     Device & device_;
     Runner & runner_;
     const Placement placement_;
-    const ResidencyPolicy policy_;
+    ResidencyPolicy policy_;
     std::vector<Entry> entries_;
     uint64_t uses_ = 0;
 };
