@@ -74,8 +74,8 @@ function concatTokens(chunks: readonly PromptChunk[]): Int32Array {
 }
 
 /**
- * What the chunks of one text condition on: the hidden states of all text encoders side by side, and the pooled output of the last one
- * for the first chunk.
+ * What the chunks of one text condition on: the hidden states of all text encoders side by side, and the pooled output
+ * of the last one for the first chunk.
  *
  * @param encoders outputs of each text encoder.
  * @param chunks those of the text, for each text encoder.

@@ -7,7 +7,10 @@ import { type EncodePromptOptions, encodePrompt, type PromptChunk, padChunks } f
 import { PromptText } from '../text/prompt-text.ts';
 import type { PromptTexts } from './text-system.ts';
 
-/** The chunks of a stage for each text encoder: the encoders differ in their padding. Equal texts have the same chunk objects. */
+/**
+ * The chunks of a stage for each text encoder: the encoders differ in their padding. Equal texts have the same chunk
+ * objects.
+ */
 export type StageChunks = readonly Guided<readonly PromptChunk[]>[];
 
 /** Of one text of a prompt, and in all texts of both prompts together. */
@@ -68,7 +71,10 @@ function chunkerFor(options: EncodePromptOptions): Chunker {
 
 const EMPTY = new PromptText('');
 
-/** If one prompt is not used, the other takes its place, so that it is not padded to the length of one that is never read. */
+/**
+ * If one prompt is not used, the other takes its place, so that it is not padded to the length of one that is never
+ * read.
+ */
 async function chunkBoth(
   chunk: Chunker,
   { conditional: prompt, unconditional: negativePrompt }: Guided<PromptText>,

@@ -14,7 +14,8 @@ export interface TextSystem {
   /**
    * Loads tokenizers, and what a model adds to them.
    *
-   * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the text encoders do not fit the tokenizers, and for files that cannot be read.
+   * @throws DiffusionError `ERR_MODEL_UNSUPPORTED` if the text encoders do not fit the tokenizers, and for files that
+   *   cannot be read.
    */
   open(addon: NativeAddon, source: NativeSource, info: LoadedModelInfo): Promise<TextModel>;
 }

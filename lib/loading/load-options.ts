@@ -61,11 +61,11 @@ export interface LoadOptions extends ComputeOptions {
    */
   residency?: Residency | undefined;
   /**
-   * Most memory that runs may take, of the process on the CPU, or of each device by name: `'1.5GB'`,
-   * `{ cuda0: '4GB' }`, `'auto'` for what is free. Each run chooses the fastest way that keeps within it: networks are
-   * unloaded after use, weights are read from the file for each operation, latents are evaluated one at a time. Images
-   * stay the same, but for rounding in the last of these. If nothing fits, a run rejects with `ERR_OUT_OF_MEMORY` before it starts, and says what would fit.
-   * Default: no budget. Not with `residency`.
+   * Most memory that runs may take, of the process on the CPU, or of each device by name: `'1.5GB'`, `{ cuda0: '4GB'
+   * }`, `'auto'` for what is free. Each run chooses the fastest way that keeps within it: networks are unloaded after
+   * use, weights are read from the file for each operation, latents are evaluated one at a time. Images stay the same,
+   * but for rounding in the last of these. If nothing fits, a run rejects with `ERR_OUT_OF_MEMORY` before it starts,
+   * and says what would fit. Default: no budget. Not with `residency`.
    */
   memory?: MemoryBudget | Readonly<Record<string, MemoryBudget>> | undefined;
   /**

@@ -5,8 +5,8 @@ import type { NativeDevice } from '../native/contract.ts';
 import { isArray, type OptionCheck } from '../options/check.ts';
 
 /**
- * Most memory that the process (`cpu`) or a device may take: bytes, or text with a unit, `1.5GB` or `1536MiB`. `auto` is what is free
- * when a call begins.
+ * Most memory that the process (`cpu`) or a device may take: bytes, or text with a unit, `1.5GB` or `1536MiB`. `auto`
+ * is what is free when a call begins.
  */
 export type MemoryBudget = number | string;
 

@@ -1,4 +1,5 @@
-// The graph of nodes that ComfyUI writes into its images: what its sampler was given, as far as links lead there plainly.
+// The graph of nodes that ComfyUI writes into its images: what its sampler was given, as far as links lead there
+// plainly.
 
 import type { StatedValues } from '../task/stated.ts';
 import { asObject, type JsonObject, own, scalar, scalarsOf } from './json.ts';

@@ -1,5 +1,5 @@
-// Generation parameters as AUTOMATIC1111's web UI writes them, with all that follow it: a prompt, a line `Negative prompt: ...`, and a
-// last line of `key: value` pairs.
+// Generation parameters as AUTOMATIC1111's web UI writes them, with all that follow it: a prompt, a line `Negative
+// prompt: ...`, and a last line of `key: value` pairs.
 
 import { statedIn } from '../task/parameters.ts';
 import type { Statement } from './statement.ts';
@@ -24,7 +24,10 @@ const NOT_FOLLOWED = new RegExp(
   ].join('|')})$`,
 );
 
-/** Reads the text; one of any other form counts as a prompt. As in the web UI, white space around it and around every line is nothing. */
+/**
+ * Reads the text; one of any other form counts as a prompt. As in the web UI, white space around it and around every
+ * line is nothing.
+ */
 export function readInfotext(raw: string): Statement {
   const lines = raw.trim().split('\n');
   const last = lines.at(-1) as string;
@@ -58,8 +61,8 @@ export function readPrompts(lines: readonly string[]): { prompt: string; negativ
 }
 
 /**
- * The `key: value` pairs of a line; what is no pair is passed over. A value that begins with a quote and ends with one before a comma is
- * JSON; any other ends at its comma. One pass, so that a hostile text costs no more than its length.
+ * The `key: value` pairs of a line; what is no pair is passed over. A value that begins with a quote and ends with one
+ * before a comma is JSON; any other ends at its comma. One pass, so that a hostile text costs no more than its length.
  */
 function readPairs(line: string): [key: string, value: string][] {
   const pairs: [string, string][] = [];

@@ -1,4 +1,5 @@
-// From what an image states to options of a call: names become ours, texts become numbers, and what no call accepts is reported.
+// From what an image states to options of a call: names become ours, texts become numbers, and what no call accepts is
+// reported.
 
 import { type ArgumentProblem, describe, isArgumentError } from '../core/errors.ts';
 import { toNumber, withoutUndefined } from '../core/values.ts';
@@ -91,9 +92,11 @@ function keepValid(given: Record<string, unknown>, warnings: string[]): Txt2ImgO
   for (;;) {
     const problems = problemsOf(options);
     const wrong = problems.filter(({ name }) => optionOf(name) in options && !PROMPTS.includes(optionOf(name)));
-    const told = wrong.length > 0 ? wrong : problems;
+    const reported = wrong.length > 0 ? wrong : problems;
     warnings.push(
-      ...told.map(({ name, expected, received }) => `Expected ${expected} for ${name} but the image says ${received}`),
+      ...reported.map(
+        ({ name, expected, received }) => `Expected ${expected} for ${name} but the image says ${received}`,
+      ),
     );
     if (wrong.length === 0) return options as unknown as Txt2ImgOptions;
     for (const { name } of wrong) for (const option of together(optionOf(name))) delete options[option];

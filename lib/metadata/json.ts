@@ -12,7 +12,8 @@ export function looksLikeJson(text: string): boolean {
 }
 
 /**
- * The object that a text is. Integers of 16 digits and more are strings in it, and the NaN and Infinity that Python writes are null.
+ * The object that a text is. Integers of 16 digits and more are strings in it, and the NaN and Infinity that Python
+ * writes are null.
  *
  * @returns undefined where it is none.
  */
@@ -35,8 +36,8 @@ export function own(object: JsonObject | undefined, key: string): unknown {
 }
 
 /**
- * The text, number or truth value of that name. An object is described in words instead, as it may have members that make a text of
- * it fail; null is undefined.
+ * The text, number or truth value of that name. An object is described in words instead, as it may have members that
+ * make a text of it fail; null is undefined.
  */
 export function scalar(object: JsonObject | undefined, key: string): string | number | boolean | undefined {
   const value = own(object, key);

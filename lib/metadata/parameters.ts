@@ -5,8 +5,9 @@ import { fieldsOf } from '../task/parameters.ts';
 import { NEGATIVE, readPrompts } from './infotext.ts';
 
 /**
- * Writes parameters: the prompt, a line `Negative prompt: ...` if there is one, and a line of `key: value` pairs. Prompts that this
- * cannot hold, because readers strip every line and look for that word, stand among the pairs as well, where the web UI finds them too.
+ * Writes parameters: the prompt, a line `Negative prompt: ...` if there is one, and a line of `key: value` pairs.
+ * Prompts that this cannot hold, because readers strip every line and look for that word, stand among the pairs as
+ * well, where the web UI finds them too.
  */
 export function formatParameters(p: GenerationParameters): string {
   const prompts = p.negativePrompt ? `${p.prompt}\n${NEGATIVE} ${p.negativePrompt}` : p.prompt;
@@ -68,8 +69,8 @@ function fileName(path: string): string {
 }
 
 /**
- * A value that would not be read back as it stands is written as a JSON string: readers end a value at a comma, strip it, and take one
- * in quotes for JSON.
+ * A value that would not be read back as it stands is written as a JSON string: readers end a value at a comma, strip
+ * it, and take one in quotes for JSON.
  */
 function quote(value: string): string {
   return /^$|[,:"\p{Cc}]|^\s|\s$/u.test(value) ? JSON.stringify(value) : value;

@@ -1,4 +1,5 @@
-// Generation parameters that programs write as a flat JSON object: SwarmUI, Fooocus, InvokeAI, NovelAI and others of their kind.
+// Generation parameters that programs write as a flat JSON object: SwarmUI, Fooocus, InvokeAI, NovelAI and others of
+// their kind.
 
 import type { StatedValues } from '../task/stated.ts';
 import { comfySampler } from './comfyui.ts';

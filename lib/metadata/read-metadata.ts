@@ -11,12 +11,12 @@ import { type ImageMetadata, interpret } from './interpret.ts';
 import { KEYWORDS, readStatement, type Texts } from './texts.ts';
 
 /**
- * Reads how an image was made, as this package, AUTOMATIC1111's web UI, Forge, stable-diffusion.cpp, ComfyUI, SwarmUI, Fooocus, InvokeAI
- * and NovelAI write it.
+ * Reads how an image was made, as this package, AUTOMATIC1111's web UI, Forge, stable-diffusion.cpp, ComfyUI, SwarmUI,
+ * Fooocus, InvokeAI and NovelAI write it.
  *
  * @param file path of a PNG, JPEG or WebP file, or its bytes.
- * @throws DiffusionError `ERR_FILE` if the file cannot be read; `ERR_IMAGE` if it is no such image, no intact PNG, or holds no
- *   parameters.
+ * @throws DiffusionError `ERR_FILE` if the file cannot be read; `ERR_IMAGE` if it is no such image, no intact PNG, or
+ *   holds no parameters.
  * @throws TypeError or RangeError for anything but a path or bytes.
  */
 export async function readMetadata(file: string | Uint8Array): Promise<ImageMetadata> {

@@ -6,7 +6,8 @@ import type { MemoryEstimate, WorkloadOptions } from '../pipeline/estimate.ts';
 import { loadModel } from './model.ts';
 
 /**
- * Estimates the memory that a run of {@link Model.txt2img} takes, from the headers of the files alone, in well under a second.
+ * Estimates the memory that a run of {@link Model.txt2img} takes, from the headers of the files alone, in well under a
+ * second.
  *
  * ```ts
  * const { peaks, plan } = await estimate('sd_xl_base_1.0.safetensors', { width: 1024, height: 1024 }, { memory: '4GB' });
@@ -14,8 +15,8 @@ import { loadModel } from './model.ts';
  * ```
  *
  * @param load options of {@link loadModel}: with a budget of `memory`, the plan is the one that a run would choose.
- * @throws as {@link loadModel}; as {@link Model.txt2img} for wrong options; DiffusionError `ERR_OUT_OF_MEMORY` if no plan keeps
- *   within the budget.
+ * @throws as {@link loadModel}; as {@link Model.txt2img} for wrong options; DiffusionError `ERR_OUT_OF_MEMORY` if no
+ *   plan keeps within the budget.
  */
 export async function estimate(
   source?: string | ModelSource,

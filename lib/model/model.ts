@@ -51,9 +51,14 @@ export interface ModelInfo extends LoadedModelInfo {
   /** Default size of its images, in pixels. */
   readonly defaultWidth: number;
   readonly defaultHeight: number;
-  /** Factor from VAE latents to those of the diffusion: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 1 with a tiny autoencoder as the VAE. */
+  /**
+   * Factor from VAE latents to those of the diffusion: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 1 with a tiny
+   * autoencoder as the VAE.
+   */
   readonly scalingFactor: number;
-  /** Schedule of the samplers that have none of their own: `discrete`, or what the scheduler's configuration asks for. */
+  /**
+   * Schedule of the samplers that have none of their own: `discrete`, or what the scheduler's configuration asks for.
+   */
   readonly defaultScheduler: SchedulerName;
 }
 
@@ -67,9 +72,9 @@ export interface ModelInfo extends LoadedModelInfo {
  * ```
  *
  * @param source path of a model, or the paths of its parts. Default: {@link EMBEDDED_MODEL}.
- * @throws DiffusionError `ERR_FILE` where a file cannot be read; `ERR_MODEL_CORRUPT`, `ERR_MODEL_UNSUPPORTED`,
- *   `ERR_MODEL_INCOMPLETE` or `ERR_MODEL_MISMATCH` where it is no sound and whole model; `ERR_OUT_OF_MEMORY`; `ERR_DEVICE`;
- *   `ERR_BINARY` where the native addon does not load.
+ * @throws DiffusionError `ERR_FILE` if a file cannot be read; `ERR_MODEL_CORRUPT`, `ERR_MODEL_UNSUPPORTED`,
+ *   `ERR_MODEL_INCOMPLETE` or `ERR_MODEL_MISMATCH` if it is not a sound and complete model; `ERR_OUT_OF_MEMORY`;
+ *   `ERR_DEVICE`; `ERR_BINARY` if the native addon does not load.
  * @throws TypeError or RangeError for a wrong argument, with all problems in `problems`.
  * @throws `signal.reason` once the signal has fired.
  */
@@ -169,24 +174,25 @@ export class Model implements AsyncDisposable {
    * const { images, seed, timings } = await run;
    * ```
    *
-   * @returns a run to await for its result or to iterate over its steps. It rejects with a TypeError or RangeError for wrong
-   *   options, with all problems in `problems`; with `signal.reason` once the signal has fired; with a DiffusionError
-   *   `ERR_NON_FINITE` where a network returns NaN or infinity, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, or `ERR_DISPOSED`.
+   * @returns a run to await for its result or to iterate over its steps. It rejects with a TypeError or RangeError for
+   *   wrong options, with all problems in `problems`; with `signal.reason` once the signal has fired; with a
+   *   DiffusionError `ERR_NON_FINITE` where a network returns NaN or infinity, `ERR_OUT_OF_MEMORY`, `ERR_DEVICE`, or
+   *   `ERR_DISPOSED`.
    */
   txt2img(options: Txt2ImgOptions): Run<GenerationStep, GenerationResult> {
     return this.#generate('txt2img', options, txt2img);
   }
 
   /**
-   * Generates images from an image and text: noise is added to the image, then it is denoised, guided by the prompt. Runs as
-   * {@link txt2img} does.
+   * Generates images from an image and text: noise is added to the image, then it is denoised, guided by the prompt.
+   * Runs as {@link txt2img} does.
    *
    * ```ts
    * const { images } = await model.img2img({ image: 'sketch.png', prompt: 'a red apple', strength: 0.6 });
    * ```
    *
-   * @returns a run, as {@link txt2img} does. It rejects with a DiffusionError `ERR_FILE` or `ERR_IMAGE` too where the image cannot
-   *   be read, and `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
+   * @returns a run, as {@link txt2img} does. It rejects with a DiffusionError `ERR_FILE` or `ERR_IMAGE` too where the
+   *   image cannot be read, and `ERR_MISSING_PACKAGE` where it is JPEG or WebP and `sharp` is not installed.
    */
   img2img(options: Img2ImgOptions): Run<GenerationStep, GenerationResult> {
     return this.#generate('img2img', options, img2img);
@@ -206,8 +212,8 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Changes an image according to an instruction, with a model made for that (InstructPix2Pix: a UNet of 8 channels). Runs as
-   * {@link txt2img} does.
+   * Changes an image according to an instruction, with a model made for that (InstructPix2Pix: a UNet of 8 channels).
+   * Runs as {@link txt2img} does.
    *
    * ```ts
    * const { images } = await model.edit({ image: 'harbour.png', prompt: 'make it winter' });
@@ -220,8 +226,9 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Regenerates an image while keeping its depth, with a model made for that (Stable Diffusion 2 depth: a UNet of 5 channels).
-   * The depth is estimated by the network that such models include, unless it is given. Runs as {@link txt2img} does.
+   * Regenerates an image while keeping its depth, with a model made for that (Stable Diffusion 2 depth: a UNet of 5
+   * channels). The depth is estimated by the network that such models include, unless it is given. Runs as {@link
+   * txt2img} does.
    *
    * ```ts
    * const { images } = await model.depth2img({ image: 'room.png', prompt: 'a room of ice', strength: 0.9 });
@@ -234,16 +241,16 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Estimates the memory that a run of {@link txt2img} takes, in milliseconds. With a budget, the plan is that of the run; without one,
-   * it is what `residency` says.
+   * Estimates the memory that a run of {@link txt2img} takes, in milliseconds. With a budget, the plan is that of the
+   * run; without one, it is what `residency` says.
    *
    * ```ts
    * const { peaks } = await model.estimate({ width: 1024, height: 1024 });
    * console.log(peaks.process.bytes);
    * ```
    *
-   * @returns rejects as {@link txt2img} does for wrong options, and with a DiffusionError `ERR_OUT_OF_MEMORY` if no plan keeps within the
-   *   budget.
+   * @returns rejects as {@link txt2img} does for wrong options, and with a DiffusionError `ERR_OUT_OF_MEMORY` if no
+   *   plan keeps within the budget.
    */
   async estimate(options: WorkloadOptions = {}): Promise<MemoryEstimate> {
     const checked = checkOptions('txt2img', { prompt: '', ...options }, this.#modelLimits());
@@ -259,9 +266,9 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * What the networks have cost since the model was loaded with the option `profile`: one entry for each network and kind of
-   * operation, the most expensive first. `flop / seconds` is the rate of an operation that multiplies, `bytes / seconds` the
-   * traffic of one that does not. Waits for a network that is being evaluated.
+   * What the networks have cost since the model was loaded with the option `profile`: one entry for each network and
+   * kind of operation, the most expensive first. `flop / seconds` is the rate of an operation that multiplies, `bytes /
+   * seconds` the traffic of one that does not. Waits for a network that is being evaluated.
    *
    * ```ts
    * await using model = await loadModel('v1-5-pruned-emaonly.safetensors', { profile: true });
@@ -276,8 +283,9 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Frees the open ControlNets once earlier runs are done. Those of a run's `controls` stay open after it, so that the next run need
-   * not read them again; a run with other controls closes those that it does not use, and `dispose()` frees all.
+   * Frees the open ControlNets once earlier runs are done. Those of a run's `controls` stay open after it, so that the
+   * next run need not read them again; a run with other controls closes those that it does not use, and `dispose()`
+   * frees all.
    */
   async unloadControlNets(): Promise<void> {
     const { signal } = this.#disposal;
@@ -383,8 +391,8 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * Ends what runs and what waits with `ERR_DISPOSED` and frees all memory; resolves when it is free. May be called at any
-   * moment and any number of times; `await using` calls it at the end of its block.
+   * Ends what runs and what waits with `ERR_DISPOSED` and frees all memory; resolves when it is free. May be called at
+   * any moment and any number of times; `await using` calls it at the end of its block.
    */
   async dispose(): Promise<void> {
     this.#disposal.abort(new DiffusionError('ERR_DISPOSED', 'The model was disposed of. Load it again to use it'));
@@ -397,7 +405,8 @@ export class Model implements AsyncDisposable {
 }
 
 function describeModel(info: LoadedModelInfo, family: Family, name: string): ModelInfo {
-  // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files writes it.
+  // The resolution that the model was trained for, `512x512`, as the ModelSpec metadata standard of safetensors files
+  // writes it.
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
   const fallback = family.side(info);
   const side = (pixels: string | undefined) =>

@@ -40,7 +40,10 @@ function newCancellation(addon: NativeAddon): NativeCancellation {
   }
 }
 
-/** A native error under its own code. One without a code, or about the arguments of the call, is a defect and passes as it is. */
+/**
+ * A native error under its own code. One without a code, or about the arguments of the call, is a defect and passes as
+ * it is.
+ */
 function toDiffusionError(error: unknown): unknown {
   const { code, message } = error as { code?: string; message: string };
   if (code === undefined || !code.startsWith('ERR_') || code.startsWith('ERR_INVALID_ARG')) return error;

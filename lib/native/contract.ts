@@ -306,8 +306,8 @@ export interface NativeModel<Info = LoadedModelInfo> {
   /**
    * Changes the residency (see {@link NativeOpenOptions.residency}) for later evaluations.
    *
-   * @param stream whether the CPU reads and packs weights for each operation anew, so that none of large files stays in memory. The
-   *   results are the same. Devices with memory of their own ignore it.
+   * @param stream whether the CPU reads and packs weights for each operation anew, so that none of large files stays in
+   *   memory. The results are the same. Devices with memory of their own ignore it.
    */
   setResidency(residency: 'keep' | 'unload' | number, stream: boolean): Promise<void>;
   /** The current memory of every component. */

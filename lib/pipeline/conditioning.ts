@@ -18,7 +18,10 @@ export interface Conditioning {
   readonly vector?: Float32Array;
   /** The embedded guidance scale, for denoisers that take it as an input. */
   readonly guidance?: Float32Array;
-  /** The channels that the UNet takes in addition to the latents of all images, `[batch, channels, height, width]`: {@link InitialLatents.concatChannels}. */
+  /**
+   * The channels that the UNet takes in addition to the latents of all images, `[batch, channels, height, width]`:
+   * {@link InitialLatents.concatChannels}.
+   */
   readonly concatChannels?: Float32Array;
   /** Whether self-attention in the middle of the UNet is the identity: each pixel attends to itself alone. */
   readonly identityAttention?: boolean;
@@ -28,7 +31,8 @@ export interface Conditioning {
  * Runs the text encoders.
  *
  * @param size of the generated image, in pixels.
- * @returns what the denoiser is conditioned on at an evaluation, counted from 0: the same object as before if it is the same.
+ * @returns what the denoiser is conditioned on at an evaluation, counted from 0: the same object as before if it is the
+ *   same.
  */
 export async function encodePrompts(
   networks: Networks,

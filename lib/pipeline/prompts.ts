@@ -11,7 +11,10 @@ import { stageAt } from '../text/editing.ts';
 
 /** The prompts of a call, ready for the text encoders. */
 export interface Prompts {
-  /** For each stage of the texts, the number of its last evaluation of the denoiser, counted from 0. Ascending, at least one. */
+  /**
+   * For each stage of the texts, the number of its last evaluation of the denoiser, counted from 0. Ascending, at least
+   * one.
+   */
   readonly ends: readonly number[];
   readonly texts: TokenizedTexts;
   /** Those of the options and of the prompt. */
@@ -21,7 +24,10 @@ export interface Prompts {
 /** What the web UI splits a prompt at (Liu et al. 2022, composable diffusion). */
 const COMPOSITION = /\S\s*\bAND\b\s*\S/;
 
-/** How predictions are guided where guidance is in force. Denoisers that take the scale as an input need no second evaluation. */
+/**
+ * How predictions are guided where guidance is in force. Denoisers that take the scale as an input need no second
+ * evaluation.
+ */
 export function guidanceOf({ guidanceSize }: LoadedModelInfo, options: CheckedGenerationOptions): Guidance {
   const { cfgScale, imageCfgScale = 1, pagScale, cfgRescale } = options;
   const scale = guidanceSize > 0 ? 1 : cfgScale;

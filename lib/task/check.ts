@@ -1,5 +1,5 @@
-// Checks the options of a call by their rows. Options are checked once: what a command line checked before it loaded a model is only
-// fitted to that.
+// Checks the options of a call by their rows. Options are checked once: what a command line checked before it loaded a
+// model is only fitted to that.
 
 import { type ArgumentProblem, argumentError } from '../core/errors.ts';
 import type { Size } from '../image/resize.ts';
@@ -28,7 +28,8 @@ const CHECKED = new WeakMap<object, OptionCheck>();
 /**
  * Checks the options of a call, as far as that goes without reading images.
  *
- * @param given by the caller; or what this returned before, which is then checked again only where a rule depends on the model.
+ * @param given by the caller; or what this returned before, which is then checked again only where a rule depends on
+ *   the model.
  * @throws TypeError or RangeError with every problem that was found.
  */
 export function checkOptions<Task extends TaskName>(
@@ -63,7 +64,10 @@ function remember<Checked extends object>(checked: Checked, check: OptionCheck):
   return checked;
 }
 
-/** @throws RangeError `ERR_INVALID_ARG_VALUE` for options that nothing in a model reads, so that none is silently without effect. */
+/**
+ * @throws RangeError `ERR_INVALID_ARG_VALUE` for options that nothing in a model reads, so that none is silently
+ *   without effect.
+ */
 export function requireReaders(model: ReaderModel, options: CheckedGenerationOptions): void {
   const values = options as Readonly<Partial<Record<OptionName, unknown>>>;
   const problems = ROW_LIST.flatMap(([name, { reader, rule }]): ArgumentProblem[] => {

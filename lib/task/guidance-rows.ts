@@ -8,8 +8,8 @@ type Interval = readonly [start: number, end: number];
 export const GUIDANCE_ROWS = {
   cfgScale: row({
     doc: `
-      Guidance scale (Ho and Salimans 2022): 1 is no guidance and costs one network pass a step instead of two, more follows
-      the prompt more closely. Finite, at least 0. Default 7.`,
+      Guidance scale (Ho and Salimans 2022): 1 is no guidance and costs one network pass a step instead of two, more
+      follows the prompt more closely. Finite, at least 0. Default 7.`,
     rule: ruleByModel<number, number>(
       'number',
       ({ check }, name, { cfgScale }) => check.number(name, cfgScale, { min: 0, max: Number.MAX_VALUE }),
@@ -20,9 +20,9 @@ export const GUIDANCE_ROWS = {
   }),
   cfgRescale: row({
     doc: `
-      How much of the contrast that guidance adds is removed, 0 (default, nothing) to 1: the guided prediction is brought
-      towards the standard deviation of that for the prompt alone (Lin et al. 2023; \`guidance_rescale\` of diffusers). 0.7 is what
-      its authors use for v-prediction.`,
+      How much of the contrast that guidance adds is removed, 0 (default, nothing) to 1: the guided prediction is
+      brought towards the standard deviation of that for the prompt alone (Lin et al. 2023; \`guidance_rescale\` of
+      diffusers). 0.7 is what its authors use for v-prediction.`,
     rule: number(0, { min: 0, max: 1 }),
     flag: {
       name: 'cfg-rescale',
@@ -33,8 +33,9 @@ export const GUIDANCE_ROWS = {
   }),
   pagScale: row({
     doc: `
-      Scale of perturbed-attention guidance (Ahn et al. 2024): away from what the UNet predicts when each pixel of its middle block
-      attends to itself alone. Costs one more pass a step. Finite, at least 0; default 0, none; 3 is a usual value.`,
+      Scale of perturbed-attention guidance (Ahn et al. 2024): away from what the UNet predicts when each pixel of its
+      middle block attends to itself alone. Costs one more pass a step. Finite, at least 0; default 0, none; 3 is a
+      usual value.`,
     rule: number(0, { min: 0 }),
     reader: {
       has: ({ info }) => info.middleAttention,
@@ -49,9 +50,9 @@ export const GUIDANCE_ROWS = {
   }),
   guidanceInterval: row({
     doc: `
-      The part of the steps that are guided, as shares of those that are taken: from \`floor(start x steps)\` up to before
-      \`floor(end x steps)\`. Outside of it the prompt alone counts, without \`cfgScale\`, \`cfgRescale\` and \`pagScale\`, and a step costs one pass
-      (Kynkäänniemi et al. 2024). Default \`[0, 1]\`.`,
+      The part of the steps that are guided, as shares of those that are taken: from \`floor(start x steps)\` up to
+      before \`floor(end x steps)\`. Outside of it the prompt alone counts, without \`cfgScale\`, \`cfgRescale\` and
+      \`pagScale\`, and a step costs one pass (Kynkäänniemi et al. 2024). Default \`[0, 1]\`.`,
     rule: rule<Interval, Interval>('readonly [start: number, end: number]', checkInterval, {
       kind: 'numbers',
       isDefault: ([start, end]) => start === 0 && end === 1,

@@ -49,8 +49,8 @@ export const HIRES_PARTS = {
   }),
   denoisingStrength: row({
     doc: `
-      How much of the second pass's noise is put on the enlarged image, 0.01 to 1: its steps are the last ones of a schedule of
-      \`steps / denoisingStrength\`. Default 0.7.`,
+      How much of the second pass's noise is put on the enlarged image, 0.01 to 1: its steps are the last ones of a
+      schedule of \`steps / denoisingStrength\`. Default 0.7.`,
     rule: number(0.7, { min: 0.01, max: 1 }),
     flag: {
       name: 'hires-denoising-strength',
@@ -60,9 +60,9 @@ export const HIRES_PARTS = {
   }),
   upscaler: row({
     doc: `
-      What enlarges: the latent by linear interpolation (\`latent\`, default), by the nearest cell or by cubic interpolation; the decoded
-      image by Lanczos's filter (\`lanczos\`); or the decoded image by an upscaler, open or as the path of its file. The web UI's words,
-      \`Latent (nearest)\`, are understood.`,
+      What enlarges: the latent by linear interpolation (\`latent\`, default), by the nearest cell or by cubic
+      interpolation; the decoded image by Lanczos's filter (\`lanczos\`); or the decoded image by an upscaler, open or
+      as the path of its file. The web UI's words, \`Latent (nearest)\`, are understood.`,
     rule: rule<HiresUpscaler | string | Upscaler, string | Upscaler>(
       'HiresUpscaler | string | Upscaler',
       checkUpscaler,
@@ -79,8 +79,8 @@ export const HIRES_PARTS = {
 export const HIRES_ROWS = {
   hires: row({
     doc: `
-      A second pass over the image, enlarged: the first settles what is where at the size that the model was trained for, the second
-      adds the detail of the large image. True for the defaults. Default false.`,
+      A second pass over the image, enlarged: the first settles what is where at the size that the model was trained
+      for, the second adds the detail of the large image. True for the defaults. Default false.`,
     rule: ruleByModel<boolean | HiresOptions, CheckedHires | undefined>('boolean | HiresOptions', checkHires, {
       kind: 'switch',
     }),

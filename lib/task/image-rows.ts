@@ -38,9 +38,10 @@ export const IMAGE_ROWS = {
   }),
   strength: row({
     doc: `
-      How much is regenerated, 0 to 1: the share of the steps that is taken, from the noise level at which they begin. 0 takes none and
-      gives the image as the VAE renders it; at 1 all steps are taken, and as the first noise level is high but finite, a trace of
-      the image is left. Default 0.75. With a mask it is of what that covers, and the rest is still the image's at 1.`,
+      How much is regenerated, 0 to 1: the share of the steps that is taken, from the noise level at which they begin. 0
+      takes none and gives the image as the VAE renders it; at 1 all steps are taken, and as the first noise level is
+      high but finite, a trace of the image is left. Default 0.75. With a mask it is of what that covers, and the rest
+      is still the image's at 1.`,
     rule: number(0.75, { min: 0, max: 1 }),
     tasks: WITH_STRENGTH,
     flag: {
@@ -53,12 +54,12 @@ export const IMAGE_ROWS = {
   }),
   convention: row({
     doc: `
-      Whose rules hold where an image is the start, so that a seed gives the image that it gives there.
-      \`webui\` (default): AUTOMATIC1111's web UI and stable-diffusion.cpp. The noise is the seed's first draw, as for text alone, and the
-      last \`floor(steps x strength) + 1\` steps are taken, at most all. What a mask leaves is kept after each evaluation.
-      \`diffusers\`: the VAE's sample of the image is the first draw and the noise the next; the last \`floor(steps x strength)\` steps
-      are taken, and at least one. Inpainting also keeps the rest before each evaluation, but not with models made for it, and starts
-      from pure noise at a strength of 1.`,
+      Whose rules hold where an image is the start, so that a seed gives the image that it gives there. \`webui\`
+      (default): AUTOMATIC1111's web UI and stable-diffusion.cpp. The noise is the seed's first draw, as for text alone,
+      and the last \`floor(steps x strength) + 1\` steps are taken, at most all. What a mask leaves is kept after each
+      evaluation. \`diffusers\`: the VAE's sample of the image is the first draw and the noise the next; the last
+      \`floor(steps x strength)\` steps are taken, and at least one. Inpainting also keeps the rest before each
+      evaluation, but not with models made for it, and starts from pure noise at a strength of 1.`,
     rule: oneOf('Convention', DEFAULT_CONVENTION, CONVENTIONS),
     tasks: WITH_STRENGTH,
     flag: {
@@ -70,9 +71,9 @@ export const IMAGE_ROWS = {
   }),
   resizeMode: row({
     doc: `
-      What becomes of an image of another size. \`fill\` (default) keeps its proportions and cuts off what goes over; \`fit\` keeps
-      all of it and repeats its border around it; \`stretch\` changes its proportions; \`none\` refuses it. Images are scaled with
-      Lanczos's filter.`,
+      What becomes of an image of another size. \`fill\` (default) keeps its proportions and cuts off what goes over;
+      \`fit\` keeps all of it and repeats its border around it; \`stretch\` changes its proportions; \`none\` refuses
+      it. Images are scaled with Lanczos's filter.`,
     rule: oneOf<ResizeMode>('ResizeMode', 'fill', RESIZE_MODES),
     tasks: FROM_IMAGE,
     flag: {
@@ -83,8 +84,8 @@ export const IMAGE_ROWS = {
   }),
   maxPixels: row({
     doc: `
-      Most pixels that an image which is given may have, 1 to 2^26. Default 2^25 (8K): a small file may claim to be a huge image, and
-      reading one takes up to 12 bytes a pixel.`,
+      Most pixels that an image which is given may have, 1 to 2^26. Default 2^25 (8K): a small file may claim to be a
+      huge image, and reading one takes up to 12 bytes a pixel.`,
     rule: number(DEFAULT_MAX_PIXELS, { min: 1, max: MAX_IMAGE_PIXELS, integer: true }),
     flag: {
       name: 'max-pixels',
@@ -95,8 +96,9 @@ export const IMAGE_ROWS = {
   }),
   imageCfgScale: row({
     doc: `
-      Guidance scale of the image (Brooks et al. 2022, eq. 3), in addition to \`cfgScale\` for the instruction: 1 is no guidance, more stays
-      closer to the image. Finite, at least 0. Default 1.5. Where neither scale is 1 a step costs three network passes.`,
+      Guidance scale of the image (Brooks et al. 2022, eq. 3), in addition to \`cfgScale\` for the instruction: 1 is no
+      guidance, more stays closer to the image. Finite, at least 0. Default 1.5. Where neither scale is 1 a step costs
+      three network passes.`,
     rule: number(1.5, { min: 0 }),
     tasks: ['edit'],
     flag: {
@@ -109,8 +111,9 @@ export const IMAGE_ROWS = {
   }),
   depth: row({
     doc: `
-      How near everything in \`image\` is: a {@link DepthMap}, or an image in which white is near and black is far. One of another size is
-      stretched to that of \`image\`. Default: it is estimated by the network that the model includes, or by \`depthModel\` of its source.`,
+      How near everything in \`image\` is: a {@link DepthMap}, or an image in which white is near and black is far. One
+      of another size is stretched to that of \`image\`. Default: it is estimated by the network that the model
+      includes, or by \`depthModel\` of its source.`,
     rule: rule<ImageInput | DepthMap, ImageInput | DepthMap | undefined>(
       'ImageInput | DepthMap',
       ({ check, of }, name) => {
@@ -128,8 +131,8 @@ export const IMAGE_ROWS = {
   }),
   mask: row({
     doc: `
-      What to regenerate: white is regenerated, black stays, gray is blended. Colors count by their luma, what is transparent counts as
-      black. A mask of another size is stretched to that of the image.`,
+      What to regenerate: white is regenerated, black stays, gray is blended. Colors count by their luma, what is
+      transparent counts as black. A mask of another size is stretched to that of the image.`,
     rule: image(),
     tasks: ['inpaint'],
     required: true,
@@ -137,8 +140,8 @@ export const IMAGE_ROWS = {
   }),
   maskBlur: row({
     doc: `
-      Softness of the mask's edge: standard deviation of a Gaussian blur in pixels of \`image\`, 0 to 64. Default 0, which leaves
-      every pixel outside the mask as it is.`,
+      Softness of the mask's edge: standard deviation of a Gaussian blur in pixels of \`image\`, 0 to 64. Default 0,
+      which leaves every pixel outside the mask as it is.`,
     rule: number(0, { min: 0, max: MAX_BLUR }),
     tasks: ['inpaint'],
     flag: {
@@ -157,8 +160,9 @@ export const IMAGE_ROWS = {
   }),
   maskedContent: row({
     doc: `
-      What the masked part holds before noise is added: the image itself (\`original\`, default), the colours around it (\`fill\`),
-      noise (\`noise\`) or zeros (\`nothing\`) in the latent. By diffusers' convention it has no effect at a strength of 1.`,
+      What the masked part holds before noise is added: the image itself (\`original\`, default), the colours around it
+      (\`fill\`), noise (\`noise\`) or zeros (\`nothing\`) in the latent. By diffusers' convention it has no effect at a
+      strength of 1.`,
     rule: oneOf('MaskedContent', 'original', MASKED_CONTENTS),
     tasks: ['inpaint'],
     flag: {
@@ -170,9 +174,9 @@ export const IMAGE_ROWS = {
   }),
   paddingMaskCrop: row({
     doc: `
-      Draws the masked region alone, at \`width\` x \`height\` (default: the model's), and puts it back into the image, which keeps its
-      own size; \`resizeMode\` has no effect. The number is how many pixels of \`image\` around the mask are included, 0 to 4096.
-      Default: the whole image is generated.`,
+      Generates the masked region alone, at \`width\` x \`height\` (default: the model's), and puts it back into the
+      image, which keeps its own size; \`resizeMode\` has no effect. The number is how many pixels of \`image\` around
+      the mask are included, 0 to 4096. Default: the whole image is generated.`,
     rule: optionalNumber({ min: 0, max: MAX_PADDING, integer: true }),
     tasks: ['inpaint'],
     flag: {

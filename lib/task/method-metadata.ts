@@ -33,8 +33,8 @@ export const SCHEDULER_METADATA: MetadataColumn<SchedulerName | Float64Array> = 
 };
 
 /**
- * Sampler and schedule by our names. A schedule in the sampler's name takes precedence, as in the web UI; `Automatic` says nothing
- * without a sampler.
+ * Sampler and schedule by our names. A schedule in the sampler's name takes precedence, as in the web UI; `Automatic`
+ * says nothing without a sampler.
  */
 function methodOf(values: StatedValues, warnings: string[]): { sampler?: string; scheduler?: unknown } {
   const named = nameOf(values.sampler);
@@ -59,8 +59,8 @@ function sigmasOfSdCpp(line: string): string | undefined {
 }
 
 /**
- * stable-diffusion.cpp writes `inf` for the default of the sampler. Before it had that, it wrote 0, which ancestral samplers ignored
- * and which is the default of the others.
+ * stable-diffusion.cpp writes `inf` for the default of the sampler. Before it had that, it wrote 0, which ancestral
+ * samplers ignored and which is the default of the others.
  */
 export function etaOf({ Eta: eta, Version: version }: Fields): string | undefined {
   const isDefault = version === 'stable-diffusion.cpp' && (eta === 'inf' || Number(eta) === 0);

@@ -7,16 +7,17 @@ import { type Checking, type Rule, row, rule, ruleByModel } from './row.ts';
 export const PROMPT_ROWS = {
   prompt: row({
     doc: `
-      What to generate. \`(word:1.3)\`, \`((word))\` and \`[word]\` weigh words as in AUTOMATIC1111's web UI, \`\\(\` escapes, \`BREAK\` starts a
-      new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64 chunks; may be empty.
-      \`[from:to:when]\` is \`from\` at first and \`to\` after a share of the steps (\`0.5\`) or after a number of them (\`5\`), \`[to:when]\` and
-      \`[from::when]\` have nothing before or after; \`[a|b]\` takes turns step by step. Steps are counted as in the web UI: those
-      that are taken, from 0, so that the first text holds for one more; samplers that evaluate twice a step count twice; shares
-      are of \`steps\`, whatever \`strength\` is.
+      What to generate. \`(word:1.3)\`, \`((word))\` and \`[word]\` weigh words as in AUTOMATIC1111's web UI, \`\\(\`
+      escapes, \`BREAK\` starts a new chunk of 75 tokens, and so does running over one. At most 65,536 characters and 64
+      chunks; may be empty. \`[from:to:when]\` is \`from\` at first and \`to\` after a share of the steps (\`0.5\`) or
+      after a number of them (\`5\`), \`[to:when]\` and \`[from::when]\` have nothing before or after; \`[a|b]\` takes
+      turns step by step. Steps are counted as in the web UI: those that are taken, from 0, so that the first text holds
+      for one more; samplers that evaluate twice a step count twice; shares are of \`steps\`, whatever \`strength\` is.
       \`AND\` composes nothing, as it does in the web UI, and is a word like others; a warning says so.
-      \`<lora:name:0.8>\` stands for an entry of \`loras\`, wherever it is, and is no part of the text; without a number the weight
-      is 1. \`<lora:name:te=0.5:unet=0.8>\`, or in that order \`<lora:name:0.5:0.8>\`, has one for the text encoders and one for the UNet;
-      \`<lyco:...>\` is the same, \`<hypernet:...>\` an error. A name is that of a file in \`loraDirectory\`, with or without its extension.`,
+      \`<lora:name:0.8>\` stands for an entry of \`loras\`, wherever it is, and is no part of the text; without a number
+      the weight is 1. \`<lora:name:te=0.5:unet=0.8>\`, or in that order \`<lora:name:0.5:0.8>\`, has one for the text
+      encoders and one for the UNet; \`<lyco:...>\` is the same, \`<hypernet:...>\` an error. A name is that of a file
+      in \`loraDirectory\`, with or without its extension.`,
     rule: promptRule(true),
     required: true,
     flag: { name: 'prompt', alias: 'p', topic: 'prompt', common: true, description: 'what to generate' },
@@ -34,9 +35,9 @@ export const PROMPT_ROWS = {
   }),
   clipSkip: row({
     doc: `
-      Layer of the text encoder whose output is used: 1 is the last, 2 the one before, up to the number of layers. Default: the one
-      that the model was trained with, 1 for SD 1.x and 2 for SD 2.x and XL (1 for SD 2.x saved by diffusers, which leaves the
-      last layer out).`,
+      Layer of the text encoder whose output is used: 1 is the last, 2 the one before, up to the number of layers.
+      Default: the one that the model was trained with, 1 for SD 1.x and 2 for SD 2.x and XL (1 for SD 2.x saved by
+      diffusers, which leaves the last layer out).`,
     rule: ruleByModel<number, number>(
       'number',
       ({ check }, name, { clipSkip, textLayers }) =>

@@ -16,9 +16,9 @@ export interface GenerationStep {
   /** Latent after the step, `[batchSize, latentChannels, height / 8, width / 8]`; larger in a second pass. */
   readonly latent: Float32Array;
   /**
-   * With the option `preview`, what the images look like so far: the denoised latent (with `previewNoisy` the noisy one) through
-   * a linear projection, one pixel a latent cell (an eighth of the width and height), or decoded; the images of a batch side by
-   * side.
+   * With the option `preview`, what the images look like so far: the denoised latent (with `previewNoisy` the noisy
+   * one) through a linear projection, one pixel a latent cell (an eighth of the width and height), or decoded; the
+   * images of a batch side by side.
    */
   readonly preview: RgbImage | undefined;
 }

@@ -80,7 +80,7 @@ export interface FlagColumn {
   readonly kind?: FlagKind;
   /** The value that it stands for, of a switch that stands for one of several; two of them together stand for true. */
   readonly value?: unknown;
-  /** Commands that have it beside the tasks which have the option. */
+  /** Other commands that have it. */
   readonly also?: readonly ('upscale' | 'depth' | 'inspect')[];
 }
 
@@ -93,15 +93,18 @@ export interface ImageOfCall {
 }
 
 /**
- * How an option becomes parameters of an image, text in its file, and an option again. Without functions the parameter is the checked
- * value under the option's name, undefined for the default, and text and numbers follow from the kind of the rule.
+ * How an option becomes parameters of an image, text in its file, and an option again. Without functions the parameter
+ * is the checked value under the option's name, undefined for the default, and text and numbers follow from the kind of
+ * the rule.
  */
 export interface MetadataColumn<Checked> {
   /** Its key in the text: A1111's word, if it has one. */
   readonly key: string;
   /** Whether the parameter is there for the default too. */
   readonly always?: true;
-  /** The type of its parameter, if that is not the type of the rule; `''` if it is declared by hand, with `parameters`. */
+  /**
+   * The type of its parameter, if that is not the type of the rule; `''` if it is declared by hand, with `parameters`.
+   */
   readonly type?: string;
   readonly parameters?: (checked: NonNullable<Checked>, image: ImageOfCall) => Partial<GenerationParameters>;
   /** Text by key. */

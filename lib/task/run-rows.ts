@@ -24,9 +24,9 @@ export const RUN_ROWS = {
   }),
   preview: row({
     doc: `
-      Whether steps carry a preview image: \`proj\` (or true) a small one by a linear projection, which costs nothing; \`tae\` one of the
-      whole size by the tiny autoencoder that the model was loaded with ({@link ModelSource}), \`vae\` one by that which decodes the
-      result. Default false.`,
+      Whether steps carry a preview image: \`proj\` (or true) a small one by a linear projection, which costs nothing;
+      \`tae\` one of the whole size by the tiny autoencoder that the model was loaded with ({@link ModelSource}),
+      \`vae\` one by that which decodes the result. Default false.`,
     rule: ruleByModel<boolean | PreviewKind, PreviewKind | undefined>('boolean | PreviewKind', checkPreview, {
       choices: PREVIEW_KINDS,
     }),
@@ -39,8 +39,8 @@ export const RUN_ROWS = {
   }),
   previewNoisy: row({
     doc: `
-      Whether previews show the latent with the noise that it has after the step, scaled to unit variance, instead of what the
-      network takes the image to be. Default false.`,
+      Whether previews show the latent with the noise that it has after the step, scaled to unit variance, instead of
+      what the network takes the image to be. Default false.`,
     rule: flag(),
     flag: { name: 'preview-noisy', topic: 'output', description: 'let previews show the noise, too' },
   }),

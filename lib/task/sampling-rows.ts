@@ -21,9 +21,10 @@ const MAX_BATCH = 64;
 export const SAMPLING_ROWS = {
   width: row({
     doc: `
-      Width in pixels: a multiple of the model's VAE factor (8), at most 16,384, and 2^26 pixels in all images of the batch. Default: the
-      size that the model's file names, otherwise 512. Of a task that starts from an image: the image's own, rounded down to a multiple of
-      that factor; where one side is given, the other follows the image's proportions.`,
+      Width in pixels: a multiple of the model's VAE factor (8), at most 16,384, and 2^26 pixels in all images of the
+      batch. Default: the size that the model's file names, otherwise 512. Of a task that starts from an image: the
+      image's own, rounded down to a multiple of that factor; where one side is given, the other follows the image's
+      proportions.`,
     rule: side('width'),
     flag: {
       name: 'width',
@@ -66,8 +67,8 @@ export const SAMPLING_ROWS = {
   }),
   seed: row({
     doc: `
-      Seed of the noise, 0 to 2^64 - 1, above 2^53 - 1 a bigint; image i of a batch uses \`seed + i\`. -1 (default) draws one below
-      2^32.`,
+      Seed of the noise, 0 to 2^64 - 1, above 2^53 - 1 a bigint; image i of a batch uses \`seed + i\`. -1 (default)
+      draws one below 2^32.`,
     rule: rule<number | bigint, number | bigint>('number | bigint', checkSeed, { kind: 'seed' }),
     flag: {
       name: 'seed',
@@ -85,9 +86,10 @@ export const SAMPLING_ROWS = {
   }),
   sampler: row({
     doc: `
-      Name of a sampler, or a function. Default \`euler_a\`. The names of AUTOMATIC1111's web UI, ComfyUI, diffusers, InvokeAI and
-      stable-diffusion.cpp are understood where they mean the same method, in any case and with spaces, \`_\` or \`-\`: \`Euler a\`,
-      \`dpmpp_2m\`, \`EulerDiscreteScheduler\`. One that says the schedule too, \`DPM++ 2M Karras\`, allows no other \`scheduler\`.`,
+      Name of a sampler, or a function. Default \`euler_a\`. The names of AUTOMATIC1111's web UI, ComfyUI, diffusers,
+      InvokeAI and stable-diffusion.cpp are understood where they mean the same method, in any case and with spaces,
+      \`_\` or \`-\`: \`Euler a\`, \`dpmpp_2m\`, \`EulerDiscreteScheduler\`. One that says the schedule too, \`DPM++ 2M
+      Karras\`, allows no other \`scheduler\`.`,
     rule: rule<SamplerName | OtherName | Sampler, AskedSampler>(
       'SamplerName | OtherName | Sampler',
       ({ check }) => checkSampler(check),
@@ -104,8 +106,8 @@ export const SAMPLING_ROWS = {
   scheduler: row({
     doc: `
       Name of a schedule, or the noise levels themselves: falling, the last 0. Default: the sampler's own, or the
-      model's (\`info.defaultScheduler\`, mostly \`discrete\`). The names of those programs are understood likewise; \`Automatic\` is what
-      the web UI takes with the sampler, \`karras\` with \`dpm++2m\`.`,
+      model's (\`info.defaultScheduler\`, mostly \`discrete\`). The names of those programs are understood likewise;
+      \`Automatic\` is what the web UI takes with the sampler, \`karras\` with \`dpm++2m\`.`,
     rule: ruleByModel<SchedulerName | OtherName | ArrayLike<number>, SchedulerName | Float64Array>(
       'SchedulerName | OtherName | ArrayLike<number>',
       ({ check, of }, _, { defaultScheduler }) => checkScheduler(check, of('sampler'), defaultScheduler),

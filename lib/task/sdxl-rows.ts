@@ -25,8 +25,9 @@ const CORNER_KEYS = ['top', 'left'] as const;
 export const SDXL_ROWS = {
   originalSize: row({
     doc: `
-      SDXL: size in pixels of the image that the result is to look cropped from; small ones look blurred. Default: the size that
-      is generated. Each side 0 to 2^20. This and the four below are errors with models that are not conditioned on it.`,
+      SDXL: size in pixels of the image that the result is to look cropped from; small ones look blurred. Default: the
+      size that is generated. Each side 0 to 2^20. This and the four below are errors with models that are not
+      conditioned on it.`,
     rule: sizeRule(),
     reader: ofFamily('originalSize'),
     flag: {
@@ -120,7 +121,7 @@ function sizeRule(): Rule<Size, Size | undefined> {
   return rule('Size', ({ check }, name) => checkPair(check, name, SIZE_KEYS), { kind: 'size' });
 }
 
-/** An object of two whole numbers of pixels; undefined where it is not given or wrong. */
+/** An object of two integers of pixels; undefined if it is missing or wrong. */
 function checkPair<Key extends string>(
   check: Checking['check'],
   name: string,

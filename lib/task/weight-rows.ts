@@ -8,15 +8,16 @@ import { type Checking, flag, oneOf, optionalPath, row, rule } from './row.ts';
 export const WEIGHT_ROWS = {
   loras: row({
     doc: `
-      LoRAs to apply, in addition to those that the prompt names; at most 64. Default none. The model's file stays as it is, and
-      calls with the same LoRAs share the work of applying them.`,
+      LoRAs to apply, in addition to those that the prompt names; at most 64. Default none. The model's file stays as it
+      is, and calls with the same LoRAs share the work of applying them.`,
     rule: rule<readonly LoraOption[], readonly LoraRequest[]>('readonly LoraOption[]', ({ check, of }) =>
       checkLoras(check, of('prompt').loras),
     ),
   }),
   loraDirectory: row({
     doc: `
-      Folder of the LoRAs that are given by name, those in subfolders as \`folder/name\`. Default: none; a prompt can then name none.`,
+      Folder of the LoRAs that are given by name, those in subfolders as \`folder/name\`. Default: none; a prompt can
+      then name none.`,
     rule: rule<string, string | undefined>('string', checkLoraDirectory),
     flag: {
       name: 'lora-model-dir',
@@ -26,13 +27,13 @@ export const WEIGHT_ROWS = {
   }),
   loraTags: row({
     doc: `
-      What the prompt may name: \`names\` (default) of files that lie in \`loraDirectory\` after links are followed, and errors then say nothing of
-      what a file holds; or any \`paths\` too, for prompts of someone who may read every file of this process. The same holds for links in
-      \`embeddingDirectory\` that lead out of it.`,
+      What the prompt may name: \`names\` (default) of files that lie in \`loraDirectory\` after links are followed, and
+      errors then say nothing of what a file holds; or any \`paths\` too, for prompts of someone who may read every file
+      of this process. The same holds for links in \`embeddingDirectory\` that lead out of it.`,
     rule: oneOf<LoraTags>('LoraTags', 'names', LORA_TAGS),
   }),
   strictLoras: row({
-    doc: 'Whether a LoRA with tensors that are not applied is an error (`ERR_MODEL_MISMATCH`) and no warning. Default false.',
+    doc: 'Whether a LoRA with tensors that are not applied is an error (`ERR_MODEL_MISMATCH`) rather than a warning. Default false.',
     rule: flag(),
     flag: {
       name: 'strict-loras',
@@ -42,17 +43,17 @@ export const WEIGHT_ROWS = {
   }),
   embeddings: row({
     doc: `
-      Embeddings of textual inversion, each with the word that stands for it in both prompts; at most 256. Default none. A word is
-      found in any case where no letter or digit touches it, and takes the weight that it has in the prompt. The words that a file holds
-      stand for their vectors too; a file of several words can be used by these alone.`,
+      Embeddings of textual inversion, each with the word that stands for it in both prompts; at most 256. Default none.
+      A word is found in any case where no letter or digit touches it, and takes the weight that it has in the prompt.
+      The words that a file holds stand for their vectors too; a file of several words can be used by these alone.`,
     rule: rule<readonly EmbeddingOption[], readonly EmbeddingFile[]>('readonly EmbeddingOption[]', ({ check }) =>
       checkEmbeddings(check),
     ),
   }),
   embeddingDirectory: row({
     doc: `
-      Folder of embeddings: the name of each file, without its extension, is such a word, and so are the words that diffusers saves in it.
-      Default none.`,
+      Folder of embeddings: the name of each file, without its extension, is such a word, and so are the words that
+      diffusers saves in it. Default none.`,
     rule: optionalPath(),
     flag: {
       name: 'embd-dir',
