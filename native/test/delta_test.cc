@@ -92,8 +92,40 @@ void test_panels() {
                 check(panels(matrix) == panels(expected.matrix(memory.tensor(sum, GGML_TYPE_F32), form)),
                       what + ": the sum is rounded once");
                 const bool larger = ggml_nbytes(weight) < in * out * kernels->operand_size;
-                check_equal(matrix.kept(), !larger, what + ": no copy that is larger than the weight is kept");
+                check_equal(matrix.where() == Panels::kept, !larger,
+                            what + ": no copy that is larger than the weight is kept");
             }
+        }
+    }
+}
+
+// While weights are streamed, panels are the same, share memory, and are packed anew for each operation.
+void test_streamed_panels() {
+    constexpr int64_t in = 256, out = 96;
+    for (const Kernels * kernels : available_kernels()) {
+        for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+            const std::string what = std::string(kernels->name) + ", " + ggml_type_name(type);
+            Memory memory;
+            const Tensor weight = memory.tensor(noise(out, in, 4), type),
+                         other = memory.tensor(noise(out, in, 5), type);
+            PackedWeights weights(*kernels);
+            const std::vector<char> expected = panels(weights.matrix(weight, WeightForm::matrix));
+            int released = 0;
+            weights.on_packed = [&](Tensor) { released++; };
+            weights.set_streaming(true);
+            for (int round = 0; round < 2; round++) {
+                PackedMatrix & matrix = weights.matrix(weight, WeightForm::matrix);
+                PackedMatrix & second = weights.matrix(other, WeightForm::matrix);
+                check(panels(matrix) == expected, what + ": streamed panels are the same");
+                matrix.finish();
+                check(panels(second) != expected, what + ": another weight has others");
+                second.finish();
+                check_equal(released, 2 * (round + 1), what + ": the file is released after each operation");
+            }
+            check_equal(weights.packed_bytes(weight), size_t{0}, what + ": no panels are kept");
+            check_equal(weights.pending_bytes(), size_t{0}, what + ": none are to be kept");
+            weights.set_streaming(false);
+            check(panels(weights.matrix(weight, WeightForm::matrix)) == expected, what + ": and the same afterwards");
         }
     }
 }
@@ -103,5 +135,6 @@ void test_panels() {
 int main() {
     test_products();
     test_panels();
+    test_streamed_panels();
     return finish();
 }
