@@ -44,6 +44,9 @@ import type { ModelLimits, TaskName } from '../task/task.ts';
 const LEADING =
   "The scheduler's configuration spaces steps as 'leading', which leaves out the last of training; they begin with that, as `scheduler` says";
 
+/** Bytes by which JavaScript grows in a run: compiled code, garbage. */
+const SCRIPT_BYTES = 32 * 2 ** 20;
+
 /** What an open model is, read from its tensors and metadata. */
 export interface ModelInfo extends LoadedModelInfo {
   /** Name of its file without folder and extension, as image metadata gives it. */
@@ -85,7 +88,7 @@ export async function loadModel(
   const addon = loadAddon();
   const { depthModel, ...files } = checkSource(source);
   const { prediction, zeroTerminalSnr, memory, ...computing } = checkLoadOptions(options, addon);
-  const base = process.memoryUsage.rss();
+  const base = process.memoryUsage.rss() + SCRIPT_BYTES;
   const warnings = new Warnings(computing.logger);
   return withWarnings(warnings.tell, async () => {
     const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
