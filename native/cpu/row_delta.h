@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace diffusion {
 
@@ -13,6 +14,14 @@ using AddProduct = void (*)(float scale, const float * a, int64_t rows, int64_t 
 void add_product(float scale, const float * a, int64_t rows, int64_t inner, const float * b, int64_t columns,
                  float * y);
 
+// A change of low rank: scale up down. up [rows, rank], down [rank, columns].
+struct LowRankTerm {
+    const float * up;
+    const float * down;
+    int64_t rank;
+    float scale;
+};
+
 // A row has the weights of one output: [in] of a matrix, [in, height, width] of a convolution, as in files.
 class RowDelta {
 public:
@@ -23,6 +32,8 @@ public:
     // kernel. Any thread. Must not allocate, because its callers cannot handle failure.
     virtual void add(AddProduct product, int64_t first, int64_t rows, float * values,
                      float * scratch) const noexcept = 0;
+    // Appends the products whose sum it is, which refer to its memory; false if it is not of low rank.
+    virtual bool low_rank_terms(std::vector<LowRankTerm> &) const { return false; }
 };
 
 } // namespace diffusion

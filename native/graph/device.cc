@@ -54,7 +54,7 @@ std::unique_ptr<Graph> Device::make_graph(size_t capacity) {
 }
 
 std::unique_ptr<Layers> Device::make_layers(Graph & graph) {
-    return cpu_ ? make_cpu_layers(graph, *cpu_) : make_ggml_layers(graph);
+    return cpu_ ? make_cpu_layers(graph, *cpu_) : make_ggml_layers(graph, low_rank_products_);
 }
 
 } // namespace diffusion

@@ -26,6 +26,8 @@ public:
     // This package's kernels; nullptr if ggml's operations are used instead.
     CpuContext * cpu() { return cpu_.get(); }
     PackedWeights * packed_weights() { return cpu_ ? &cpu_->weights : nullptr; } // likewise
+    // What ggml's operations add to linear layers; nullptr if this package's kernels are used.
+    LowRankProducts * low_rank_products() { return cpu_ ? nullptr : &low_rank_products_; }
 
     // An empty graph for this device, and the layers to build it with. See Graph.
     std::unique_ptr<Graph> make_graph(size_t capacity = Graph::small);
@@ -33,6 +35,7 @@ public:
 
 private:
     std::unique_ptr<CpuContext> cpu_;
+    LowRankProducts low_rank_products_;
 };
 
 } // namespace diffusion

@@ -3,6 +3,8 @@
 // interface.
 #pragma once
 
+#include <map>
+
 #include "cpu/epilogue.h"
 #include "graph/graph.h"
 
@@ -133,8 +135,17 @@ private:
 
 class CpuContext;
 
-// With ggml's operations, on any device.
-std::unique_ptr<Layers> make_ggml_layers(Graph & graph);
+// A change to the matrix of a linear layer: up (down x) is added to its product with x. In f32.
+struct LowRankProduct {
+    Tensor down = nullptr; // [in, rank]
+    Tensor up = nullptr;   // [rank, out]
+};
+
+// By matrix.
+using LowRankProducts = std::map<Tensor, LowRankProduct>;
+
+// With ggml's operations, on any device, and with these changes to linear layers.
+std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products = {});
 
 // With this package's kernels. `cpu` must outlive the graph.
 std::unique_ptr<Layers> make_cpu_layers(Graph & graph, CpuContext & cpu);

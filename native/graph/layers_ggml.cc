@@ -52,7 +52,7 @@ Tensor activate(ggml_context * ctx, Activation activation, Tensor slopes, Tensor
 
 class GgmlLayers : public Layers {
 public:
-    using Layers::Layers;
+    GgmlLayers(Graph & graph, LowRankProducts products) : Layers(graph), products_(std::move(products)) {}
 
     Tensor to_image(Tensor planes) override { return planes; }
     Tensor from_image(Tensor image) override { return image; }
@@ -123,6 +123,8 @@ private:
     Tensor apply(const Epilogue & epilogue, Tensor y);
     Tensor with_padding(Tensor x, int before, int after) const;
     Tensor convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue);
+
+    LowRankProducts products_;
 };
 
 Tensor GgmlLayers::apply(const Epilogue & epilogue, Tensor y) {
@@ -208,10 +210,16 @@ Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilo
     const int64_t in = layer.weight->ne[0], out = layer.weight->ne[1];
     const int64_t rows = x->ne[1] * x->ne[2] * x->ne[3];
     Tensor flat = ggml_reshape_2d(ctx, x, in, rows);
-    const int64_t n = graph().slices(2.0 * in * out * rows, rows);
+    const auto changed = products_.find(layer.weight);
+    const bool has_product = changed != products_.end();
+    const double changing = has_product ? changed->second.up->ne[0] * static_cast<double>(in + out) : 0;
+    const int64_t n = graph().slices(2.0 * rows * (static_cast<double>(in) * out + changing), rows);
     Tensor y = graph().in_slices(n, {out, rows, 1, 1}, 1, [&](int64_t begin, int64_t end) {
         Tensor part = ggml_view_2d(ctx, flat, in, end - begin, flat->nb[1], begin * flat->nb[1]);
-        return ggml_mul_mat(ctx, layer.weight, part);
+        Tensor product = ggml_mul_mat(ctx, layer.weight, part);
+        if (!has_product) return product;
+        const auto & [down, up] = changed->second;
+        return ggml_add(ctx, product, ggml_mul_mat(ctx, up, ggml_mul_mat(ctx, down, part)));
     });
     if (layer.bias) y = ggml_add(ctx, y, layer.bias);
     return apply(epilogue, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
@@ -257,8 +265,8 @@ Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool c
 
 } // namespace
 
-std::unique_ptr<Layers> make_ggml_layers(Graph & graph) {
-    return std::make_unique<GgmlLayers>(graph);
+std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products) {
+    return std::make_unique<GgmlLayers>(graph, products);
 }
 
 } // namespace diffusion

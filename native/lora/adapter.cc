@@ -15,6 +15,11 @@ public:
     void add(AddProduct product, int64_t first, int64_t rows, float * values, float * scratch) const noexcept override {
         p_.add_rows(product, first, rows, scale_, values, scratch);
     }
+    bool low_rank_terms(std::vector<LowRankTerm> & terms) const override {
+        if (!p_.core.values.empty()) return false; // of a kernel
+        terms.push_back({p_.a.values.data(), p_.b.values.data(), p_.b.rows, scale_});
+        return true;
+    }
 
 private:
     LowRank p_;
@@ -84,6 +89,9 @@ public:
     }
     void add(AddProduct product, int64_t first, int64_t rows, float * values, float * scratch) const noexcept override {
         for (const auto & part : parts_) part->add(product, first, rows, values, scratch);
+    }
+    bool low_rank_terms(std::vector<LowRankTerm> & terms) const override {
+        return std::ranges::all_of(parts_, [&](const auto & part) { return part->low_rank_terms(terms); });
     }
 
 private:

@@ -69,7 +69,7 @@ struct Engine::Impl {
         : on_log(options.on_log), files(std::move(opened)), device(options.device, options.threads, options.precision),
           runner(device, options.profile ? &profile.emplace() : nullptr),
           residency(files.weights(), files.bound(), device, runner, options.placement, options.residency),
-          lora_sets(files.weights(), device.backends().back(), device.cpu() != nullptr) {
+          lora_sets(files.weights(), device.backends().back()) {
         for (const BoundComponent & component : files.bound()) {
             signatures.push_back(component.network->signature());
             if (!signatures.back().takes_controls || !files.model->family->bind_control_net) continue;

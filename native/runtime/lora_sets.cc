@@ -49,12 +49,6 @@ std::shared_ptr<const LoraSet> LoraSets::read(LoraSet::Key key, const std::vecto
     auto set = std::make_shared<LoraSet>();
     set->key = std::move(key);
     set->loras = read_loras(files, weights_, host_, cancellation);
-    for (const auto & [binding, delta] : set->loras.deltas) {
-        if ((packs_ && binding->for_gemm) || PlacedWeights::can_merge(binding->tensor->type)) continue;
-        throw Error(ErrorCode::model_unsupported, "On this device a LoRA cannot be added to weights of the type " +
-                                                      std::string(binding->stored->type->name) +
-                                                      ". Use a model in another type.");
-    }
     return set;
 }
 

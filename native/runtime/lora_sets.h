@@ -21,17 +21,15 @@ struct LoraSet {
 
 class LoraSets {
 public:
-    // `host`: the CPU backend, for main memory. `packs`: the CPU's kernels pack the weights. `weights` must outlive it.
-    LoraSets(const WeightBinder & weights, ggml_backend_t host, bool packs)
-        : weights_(weights), host_(host), packs_(packs) {}
+    // `host`: the CPU backend, for main memory. `weights` must outlive it.
+    LoraSets(const WeightBinder & weights, ggml_backend_t host) : weights_(weights), host_(host) {}
 
     struct Opened {
         Handle handle;
         std::vector<LoraReport> reports;
     };
     // Reads the files, unless the same set is in use. Tensors that are not applied cause a warning, or, with `all`, an
-    // Error (model_mismatch). Throws Error as read_loras does, and model_unsupported if the device cannot add to
-    // weights of the model's types.
+    // Error (model_mismatch). Throws Error as read_loras does.
     Opened open(const std::vector<LoraFile> & files, bool all, const Cancellation & cancellation);
 
     // nullptr for an empty handle. Throws Error (invalid_argument) if this model has no set open under the handle.
@@ -51,7 +49,6 @@ private:
 
     const WeightBinder & weights_;
     ggml_backend_t host_;
-    bool packs_;
     std::vector<Entry> open_;
     std::vector<std::weak_ptr<const LoraSet>> read_; // includes closed sets that are still applied to weights
 };

@@ -44,8 +44,9 @@ void Residency::load(size_t component, const Cancellation & cancellation) {
 
 void Residency::load(Entry & entry, const PlacedWeights::Progress & progress, const Cancellation & cancellation) {
     if (entry.placed) return;
-    entry.placed = std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, device_.backend(),
-                                                   device_.packed_weights(), placement_, progress, cancellation);
+    entry.placed =
+        std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, device_.backend(), device_.packed_weights(),
+                                        device_.low_rank_products(), placement_, progress, cancellation);
 }
 
 void Residency::unload(size_t component) noexcept {

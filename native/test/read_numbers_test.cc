@@ -161,7 +161,8 @@ void places_every_type() {
         if (!check(weight && weight->type == type, std::string(tensor.type->name) + " is " + ggml_type_name(type)))
             continue;
         if (tensor.is_plain() && tensor.type->ggml == type) continue; // there is no file in this test
-        const PlacedWeights placed(table, binder.bindings(), backend.get(), nullptr, Placement::mapped, {}, {});
+        const PlacedWeights placed(table, binder.bindings(), backend.get(), nullptr, nullptr, Placement::mapped, {},
+                                   {});
         uint8_t raw[4];
         float value;
         ggml_backend_tensor_get(weight, raw, 0, ggml_nbytes(weight));

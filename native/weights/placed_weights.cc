@@ -62,13 +62,6 @@ void write(const StoredTensor & stored, Tensor tensor) {
     }
 }
 
-// ggml allocates tables for some types at their first use, without checking that the allocation succeeded.
-void prepare_quantization(ggml_type type) {
-    constexpr size_t tables = size_t{16} << 20; // an upper bound
-    LargeMemory{tables};
-    ggml_quantize_init(type);
-}
-
 } // namespace
 
 // How each binding is placed.
@@ -137,9 +130,10 @@ UnplacedWeights::~UnplacedWeights() {
 }
 
 PlacedWeights::PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
-                             PackedWeights * packed, Placement placement, const Progress & progress,
-                             const Cancellation & cancellation)
-    : table_(table), bindings_(bindings), backend_(backend), packed_(packed) {
+                             PackedWeights * packed, LowRankProducts * products, Placement placement,
+                             const Progress & progress, const Cancellation & cancellation)
+    : table_(table), bindings_(bindings), backend_(backend), packed_(packed),
+      changed_(std::make_unique<ChangedTensors>(backend, products)) {
     try {
         place(placement, progress, cancellation);
     } catch (...) {
@@ -149,6 +143,7 @@ PlacedWeights::PlacedWeights(const TensorTable & table, WeightBinder::Bindings b
 }
 
 PlacedWeights::~PlacedWeights() {
+    changed_.reset(); // restores the tensors
     displace(bindings_, packed_);
     for (const auto & [tensor, stored] : in_file_) release_mapped(stored->data, stored->n_bytes);
 }
@@ -170,7 +165,6 @@ void PlacedWeights::place(Placement placement, const Progress & progress, const 
             if (!in_file) std::memcpy(next, stored.data, stored.n_bytes);
         } else if (in_file) {
             ggml_backend_tensor_alloc(mappings.at(stored.file), binding.tensor, const_cast<uint8_t *>(stored.data));
-            mapped_[binding.tensor] = binding.tensor->buffer;
         } else {
             ggml_backend_tensor_alloc(memory, binding.tensor, next);
             if (binding.transform) {
@@ -222,14 +216,12 @@ ggml_backend_buffer_t PlacedWeights::allocate(const Plan & plan) {
 }
 
 int64_t PlacedWeights::allocated_bytes() const {
-    size_t bytes = copied_bytes_;
-    for (const auto & [tensor, buffer] : own_) bytes += ggml_backend_buffer_get_size(buffer.get());
-    return static_cast<int64_t>(bytes);
+    return static_cast<int64_t>(copied_bytes_) + changed_->bytes();
 }
 
 const StoredTensor * PlacedWeights::in_file(Tensor tensor) const {
     const auto found = in_file_.find(tensor);
-    return found == in_file_.end() || own_.contains(tensor) ? nullptr : found->second;
+    return found == in_file_.end() || changed_->has_own(tensor) ? nullptr : found->second;
 }
 
 void PlacedWeights::check_unchanged() const {
@@ -249,12 +241,6 @@ void PlacedWeights::apply(Change change) noexcept {
     stale_.swap(change.stale);
 }
 
-bool PlacedWeights::can_merge(ggml_type type) {
-    const bool intermediate =
-        type == GGML_TYPE_Q8_1 || type == GGML_TYPE_Q8_K; // used inside ggml's dot products, never in files
-    return !intermediate && !ggml_quantize_requires_imatrix(type);
-}
-
 void PlacedWeights::update(const Cancellation & cancellation) {
     while (!stale_.empty()) {
         cancellation.throw_if_cancelled();
@@ -262,53 +248,13 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         const Tensor tensor = binding.tensor;
         const MappedFile & file = *table_.files()[binding.stored->file].mapping;
         file.check_unchanged(); // before the tensor is overwritten
-        const auto delta = deltas_.find(&binding), end = deltas_.end();
-        if (delta != end) {
-            place_merged(tensor);
-            write_merged(binding, *delta->second, cancellation);
-        } else if (const auto mapping = mapped_.find(tensor); mapping != mapped_.end()) {
-            own_.erase(tensor);
-            tensor->buffer = nullptr;
-            tensor->data = nullptr;
-            ggml_backend_tensor_alloc(mapping->second, tensor, const_cast<uint8_t *>(binding.stored->data));
-        } else {
+        if (const auto delta = deltas_.find(&binding); delta != deltas_.end()) {
+            changed_->change(binding, *delta->second, !in_file_.contains(tensor), cancellation);
+        } else if (!changed_->restore(tensor)) {
             write(*binding.stored, tensor);
         }
         file.check_unchanged();
         stale_.erase(&binding);
-    }
-}
-
-// Gives a mapped tensor memory of its own.
-void PlacedWeights::place_merged(Tensor tensor) {
-    if (!mapped_.count(tensor) || own_.count(tensor)) return;
-    const ggml_backend_buffer_type_t buft = ggml_backend_get_default_buffer_type(backend_);
-    const size_t size = ggml_backend_buft_get_alloc_size(buft, tensor);
-    require_memory(size, backend_, "weights with a LoRA");
-    Buffer buffer(ggml_backend_buft_alloc_buffer(buft, size));
-    if (!buffer) throw out_of_memory(size, backend_, "weights with a LoRA");
-    ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    const Buffer & own = own_.emplace(tensor, std::move(buffer)).first->second;
-    tensor->buffer = nullptr;
-    tensor->data = nullptr;
-    ggml_backend_tensor_alloc(own.get(), tensor, ggml_backend_buffer_get_base(own.get()));
-}
-
-// Row by row from the file, in the tensor's type.
-void PlacedWeights::write_merged(const WeightBinder::Binding & binding, const RowDelta & delta,
-                                 const Cancellation & cancellation) const {
-    const Tensor tensor = binding.tensor;
-    const int64_t rows = weight_rows(tensor), length = ggml_nelements(tensor) / rows;
-    const size_t bytes = ggml_row_size(tensor->type, length);
-    prepare_quantization(tensor->type);
-    std::vector<uint8_t> merged(bytes);
-    std::vector<float> values(length), scratch(delta.scratch());
-    for (int64_t row = 0; row < rows; row++) {
-        cancellation.throw_if_cancelled();
-        read_numbers(*binding.stored, row * length, length, values.data());
-        delta.add(add_product, row, 1, values.data(), scratch.data());
-        ggml_quantize_chunk(tensor->type, values.data(), merged.data(), 0, 1, length, nullptr);
-        ggml_backend_tensor_set(tensor, merged.data(), row * bytes, bytes);
     }
 }
 

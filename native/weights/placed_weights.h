@@ -13,6 +13,7 @@
 
 #include "cancellation.h"
 #include "cpu/row_delta.h"
+#include "weights/changed_tensors.h"
 #include "weights/weight_binder.h"
 
 namespace diffusion {
@@ -55,9 +56,9 @@ public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
     // `bindings`: some or all of the binder's. `packed`: packs matrices and convolution weights for the CPU's kernels;
-    // nullptr if those are not used. Throws Error (out_of_memory, cancelled, file).
+    // nullptr if those are not used. `products`: see ChangedTensors. Throws Error (out_of_memory, cancelled, file).
     PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
-                  PackedWeights * packed, Placement placement, const Progress & progress,
+                  PackedWeights * packed, LowRankProducts * products, Placement placement, const Progress & progress,
                   const Cancellation & cancellation);
     ~PlacedWeights();
     PlacedWeights(const PlacedWeights &) = delete;
@@ -73,7 +74,7 @@ public:
         Deltas deltas;
         std::set<const WeightBinder::Binding *> stale; // the tensors to write then
     };
-    // `deltas` replace all current ones. The tensors' types must satisfy can_merge().
+    // `deltas` replace all current ones.
     Change change_to(Deltas deltas) const;
     // Takes effect with the next update(). Graphs that read the tensors must have been freed.
     void apply(Change change) noexcept;
@@ -81,12 +82,9 @@ public:
     // cancelled, out_of_memory, file), the next call continues.
     void update(const Cancellation & cancellation);
 
-    // Whether numbers can be quantized to this type without an importance matrix.
-    static bool can_merge(ggml_type type);
-
     // The stored tensor that is read in place; nullptr if it was copied.
     const StoredTensor * in_file(Tensor tensor) const;
-    // Of all copies, including tensors with a delta.
+    // Of all copies, including what deltas take.
     int64_t allocated_bytes() const;
 
 private:
@@ -100,8 +98,6 @@ private:
     void place(Placement placement, const Progress & progress, const Cancellation & cancellation);
     std::map<int, ggml_backend_buffer_t> map_files(const Plan & plan);
     ggml_backend_buffer_t allocate(const Plan & plan);
-    void write_merged(const WeightBinder::Binding & binding, const RowDelta & delta, const Cancellation &) const;
-    void place_merged(Tensor tensor);
 
     const TensorTable & table_;
     WeightBinder::Bindings bindings_;
@@ -112,8 +108,7 @@ private:
     std::vector<const MappedFile *> in_use_; // files that tensors are read from
     std::unordered_map<Tensor, const StoredTensor *> in_file_;
     std::map<Tensor, StoredTensor> raw_; // read by read_numbers(), from the file or a copy in memory
-    std::unordered_map<Tensor, ggml_backend_buffer_t> mapped_; // tensors in a mapped file
-    std::unordered_map<Tensor, Buffer> own_;                   // memory of a mapped tensor while it has a delta
+    std::unique_ptr<ChangedTensors> changed_;
     Deltas deltas_;
     std::set<const WeightBinder::Binding *> stale_;
 };
