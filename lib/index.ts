@@ -7,11 +7,9 @@ export type { Run } from './async/run.ts';
 export { type CannyOptions, canny } from './control/canny.ts';
 export type { ControlOptions, Preprocessor } from './control/options.ts';
 export { type Conversion, convert } from './convert/convert.ts';
-export {
-  CONVERSION_TYPES,
-  type ConversionProgress,
-  type ConversionType,
-  type ConvertOptions,
+export type {
+  ConversionProgress,
+  ConvertOptions,
 } from './convert/options.ts';
 export {
   type ArgumentError,
@@ -41,6 +39,7 @@ export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
 export { inspectModel, listDevices } from './loading/inspect.ts';
 export type { ComputeOptions, LoadOptions, Residency } from './loading/load-options.ts';
 export type { ModelSource } from './loading/source.ts';
+export { CONVERSION_TYPES, type ConversionType } from './loading/weight-types.ts';
 export type { LoraOption, LoraTags } from './lora/options.ts';
 export type { MemoryBudget } from './memory/budget.ts';
 export type { MemoryPlan, Peak, PlannedMemory } from './memory/plan.ts';

@@ -20,8 +20,9 @@ export async function runConvert(commandLine: CommandLine, signal: AbortSignal):
   if (files === undefined) problems.add('Expected a model after diffuse convert, or --model, but received none');
   const output = textOf(flags.output);
   if (output === undefined) problems.add('Expected --output for diffuse convert but received none');
-  const { type, tensorTypeRules, keepConvolutions } = given as ConvertOptions;
-  const options = { type, tensorTypeRules, keepConvolutions, threads: load.threads };
+  const { type, tensorTypeRules, threads } = load;
+  const { keepConvolutions } = given as ConvertOptions;
+  const options = { type, tensorTypeRules, keepConvolutions, threads };
   problems.attempt(() => files && checkSource(files));
   const format = problems.attempt(() => (output === undefined ? 'gguf' : formatOf(output, '--output')));
   problems.attempt(() => checkConvertOptions(options, format ?? 'gguf', loadAddon()));

@@ -1,7 +1,7 @@
 // All flags of the command line. Those that are not options of a task are defined here.
 
-import { CONVERSION_TYPES } from '../convert/options.ts';
 import { PRECISIONS } from '../loading/load-options.ts';
+import { CONVERSION_TYPES } from '../loading/weight-types.ts';
 import { type CommandName, type Flag, GENERATION_COMMANDS } from './flag.ts';
 import { CONTROL_FLAGS, rowFlags } from './option-flags.ts';
 import { PROGRESS_KINDS } from './progress.ts';
@@ -129,15 +129,15 @@ const CONVERT_FLAGS: readonly Flag[] = [
     topic: 'converting',
     choices: CONVERSION_TYPES,
     option: 'type',
-    on: ['convert'],
-    description: 'type of the weights (default: keep them)',
+    on: [...GENERATION_COMMANDS, 'convert'],
+    description: 'type that weights are converted to (default: keep theirs)',
   },
   {
     name: 'tensor-type-rules',
     kind: 'text',
     topic: 'converting',
     option: 'tensorTypeRules',
-    on: ['convert'],
+    on: [...GENERATION_COMMANDS, 'convert'],
     description: 'types for tensors by name: regex=type,regex=type',
   },
   {

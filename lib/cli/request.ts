@@ -19,10 +19,7 @@ import { UsageError } from './usage-error.ts';
 export interface Request {
   /** Undefined for the embedded model. */
   readonly source: ModelSource | undefined;
-  readonly load: Pick<
-    LoadOptions,
-    'device' | 'threads' | 'precision' | 'prediction' | 'zeroTerminalSnr' | 'mmap' | 'residency' | 'memory'
-  >;
+  readonly load: Omit<LoadOptions, 'profile' | 'onProgress' | 'signal' | 'logger'>;
   /** The options of the method with the name of the command. */
   readonly options: AnyGenerationOptions;
   readonly count: number;
@@ -46,7 +43,8 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     if (flag.value !== undefined) values[flag.option] = values[flag.option] === undefined ? flag.value : true;
     else values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
   }
-  const { device, threads, precision, prediction: predicted, zeroTerminalSnr, residency, memory, ...others } = values;
+  const { type, tensorTypeRules, device, threads, precision, prediction: predicted, ...more } = values;
+  const { zeroTerminalSnr, residency, memory, ...others } = more;
   const prediction = predicted === 'eps' ? 'epsilon' : predicted;
   const { source, rest } = readSource(commandLine, others, problems);
   const options: Record<string, unknown> = {
@@ -60,7 +58,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   return {
     source,
     load: withoutUndefined({
-      ...{ device, threads, precision, prediction, zeroTerminalSnr },
+      ...{ type, tensorTypeRules, device, threads, precision, prediction, zeroTerminalSnr },
       mmap: flags['no-mmap'] ? false : undefined,
       residency: readResidency(residency),
       memory: readMemory(memory, flags['max-vram'], problems),

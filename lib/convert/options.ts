@@ -1,21 +1,10 @@
-// The options of a conversion (types, formats and rules), and their checks.
+// The options of a conversion, and their checks.
 
 import { extname } from 'node:path';
-import { argumentError, closest, describe } from '../core/errors.ts';
-import type { NativeAddon, NativeConvertOptions } from '../native/contract.ts';
+import { argumentError, describe } from '../core/errors.ts';
+import { CONVERSION_TYPES, type ConversionType, checkTypes, PLAIN_TYPES } from '../loading/weight-types.ts';
+import type { NativeAddon } from '../native/contract.ts';
 import { OptionCheck } from '../options/check.ts';
-
-/** The weight types that a conversion can write, those with the most bits first. */
-export const CONVERSION_TYPES = [
-  ...(['f32', 'f16', 'bf16', 'q8_0', 'q6_k', 'q5_k', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0'] as const),
-  ...(['iq4_nl', 'iq4_xs', 'q3_k', 'q2_k'] as const),
-] as const;
-
-/** A weight type that a conversion can write. */
-export type ConversionType = (typeof CONVERSION_TYPES)[number];
-
-/** The types of safetensors files. */
-const PLAIN_TYPES: readonly ConversionType[] = ['f32', 'f16', 'bf16'];
 
 /** Progress of a conversion. */
 export interface ConversionProgress {
@@ -55,8 +44,6 @@ export interface ConvertOptions {
   signal?: AbortSignal | undefined;
 }
 
-type Rule = NativeConvertOptions['rules'][number];
-
 /** The names of the options. */
 const OPTIONS: readonly (keyof ConvertOptions)[] = [
   ...(['type', 'tensorTypeRules', 'keepConvolutions', 'threads', 'onProgress', 'signal'] as const),
@@ -66,9 +53,6 @@ type Format = (typeof FORMATS)[keyof typeof FORMATS];
 const MAX_THREADS = 512;
 /** More threads than this would wait for the disk. */
 const DEFAULT_MAX_THREADS = 16;
-const MAX_RULES_LENGTH = 10_000;
-/** Limits one expression: the time to match nested look-aheads grows with the square of their number. */
-const MAX_PATTERN_LENGTH = 256;
 
 /**
  * The format for a file name.
@@ -91,12 +75,11 @@ export function formatOf(path: string, name = 'output'): Format {
 export function checkConvertOptions(options: unknown, format: Format, addon: Pick<NativeAddon, 'cores'>) {
   const check = new OptionCheck(options, OPTIONS);
   const types = format === 'gguf' ? CONVERSION_TYPES : PLAIN_TYPES;
-  const where = format === 'gguf' ? '' : '. Quantized types go into .gguf files';
+  const remedy = format === 'gguf' ? '' : 'Quantized types go into .gguf files';
   const threads = { min: 1, max: MAX_THREADS, integer: true };
   const checked = {
     format,
-    type: check.value('type') === undefined ? '' : (typeOf(check, check.value('type'), 'type', types, where) ?? ''),
-    rules: rulesOf(check, types, where),
+    ...checkTypes(check, types, remedy),
     keepConvolutions: check.boolean('keepConvolutions', false),
     threads: check.number('threads', Math.min(addon.cores, DEFAULT_MAX_THREADS), threads),
     onProgress: check.callback<(progress: ConversionProgress) => void>('onProgress'),
@@ -104,59 +87,4 @@ export function checkConvertOptions(options: unknown, format: Format, addon: Pic
   };
   check.done();
   return checked;
-}
-
-function typeOf(
-  check: OptionCheck,
-  value: unknown,
-  name: string,
-  types: readonly ConversionType[],
-  where: string,
-): ConversionType | undefined {
-  const expected = `one of ${types.join(', ')}`;
-  if (typeof value !== 'string') {
-    check.problem({ name, expected, received: describe(value), code: 'ERR_INVALID_ARG_TYPE' });
-    return undefined;
-  }
-  const known = types.find((type) => type === value.toLowerCase());
-  if (known) return known;
-  const near = closest(value, types);
-  const remedy = where ? where.slice(2) : near && `Did you mean '${near}'?`;
-  check.problem({ name, expected, received: describe(value), ...(remedy ? { remedy } : {}) });
-  return undefined;
-}
-
-/**
- * Expressions may contain commas and equals signs, types do not: a rule ends at a comma after an equals sign and a
- * word.
- */
-function rulesOf(check: OptionCheck, types: readonly ConversionType[], where: string): Rule[] {
-  const name = 'tensorTypeRules';
-  const text = check.string(name, '', MAX_RULES_LENGTH);
-  if (text === '') return [];
-  const rules: Rule[] = [];
-  for (const [rule] of text.matchAll(/.+?(?:=\w+(?:,|$)|$)/gs)) {
-    const [, pattern, typeName] = /^(.+)=(\w+),?$/s.exec(rule) ?? [];
-    if (pattern === undefined || !isExpression(pattern)) {
-      check.problem({ name, expected: 'rules of the form regex=type,regex=type', received: describe(rule) });
-      continue;
-    }
-    if (pattern.length > MAX_PATTERN_LENGTH) {
-      const expected = `expressions of at most ${MAX_PATTERN_LENGTH} characters`;
-      check.problem({ name, expected, received: describe(pattern) });
-      continue;
-    }
-    const type = typeOf(check, typeName, name, types, where);
-    if (type) rules.push({ pattern, type });
-  }
-  return rules;
-}
-
-function isExpression(pattern: string): boolean {
-  try {
-    new RegExp(pattern);
-    return true;
-  } catch {
-    return false;
-  }
 }

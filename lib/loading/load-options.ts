@@ -6,6 +6,7 @@ import { type CheckedBudgets, checkMemory, type MemoryBudget } from '../memory/b
 import type { NativeAddon, NativeProgress } from '../native/contract.ts';
 import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
 import { OptionCheck, within } from '../options/check.ts';
+import { type ConversionType, checkTypes } from './weight-types.ts';
 
 /** Options for loading any network: where it runs, and where messages go. */
 export interface ComputeOptions {
@@ -48,6 +49,15 @@ export type Residency = 'keep' | 'unload' | { readonly budget: number };
 
 /** Options of {@link loadModel}. */
 export interface LoadOptions extends ComputeOptions {
+  /**
+   * Convert the weights to this type while they are loaded, one tensor after the other. The images are those of the GGUF
+   * file that {@link convert} writes with this type. Quantized weights are converted when a network is loaded and take
+   * memory of their size; `f16`, `bf16` and `f32` weights of large files stay in the mapped file on the CPU. Default:
+   * keep the types of the files.
+   */
+  type?: ConversionType | undefined;
+  /** Types for tensors by name, as for {@link convert}. Default: none. */
+  tensorTypeRules?: string | undefined;
   /** What the UNet predicts, noise or velocity, if the file does not say so or is wrong. */
   prediction?: PredictionType | undefined;
   /**
@@ -103,6 +113,16 @@ export const COMPUTE_OPTIONS: readonly (keyof ComputeOptions)[] = [
   'signal',
   'logger',
 ];
+/** Those of {@link LoadOptions} in addition. */
+const MODEL_OPTIONS: readonly (keyof LoadOptions)[] = [
+  'type',
+  'tensorTypeRules',
+  'prediction',
+  'zeroTerminalSnr',
+  'residency',
+  'memory',
+  'profile',
+];
 const MAX_THREADS = 512;
 
 /**
@@ -123,12 +143,12 @@ export function checkNetworkOptions(options: unknown, addon: NativeAddon): Check
  * @throws TypeError or RangeError with all problems.
  */
 export function checkLoadOptions(options: unknown, addon: NativeAddon) {
-  const own = ['prediction', 'zeroTerminalSnr', 'residency', 'memory', 'profile'];
-  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, ...own]);
+  const check = new OptionCheck(options, [...COMPUTE_OPTIONS, ...MODEL_OPTIONS]);
   const computing = checkComputeOptions(check, addon);
   const memory = checkMemory(check, computing.device);
   const checked = {
     ...computing,
+    types: checkTypes(check),
     memory,
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),

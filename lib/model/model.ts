@@ -76,8 +76,9 @@ export interface ModelInfo extends LoadedModelInfo {
  *
  * @param source path of a model, or the paths of its parts. Default: {@link EMBEDDED_MODEL}.
  * @throws DiffusionError `ERR_FILE` if a file cannot be read; `ERR_MODEL_CORRUPT`, `ERR_MODEL_UNSUPPORTED`,
- *   `ERR_MODEL_INCOMPLETE` or `ERR_MODEL_MISMATCH` if it is not a sound and complete model; `ERR_OUT_OF_MEMORY`;
- *   `ERR_DEVICE`; `ERR_BINARY` if the native addon does not load.
+ *   `ERR_MODEL_INCOMPLETE` or `ERR_MODEL_MISMATCH` if it is not a sound and complete model; `ERR_NON_FINITE` if weights
+ *   to be converted are NaN, infinite or too large; `ERR_OUT_OF_MEMORY`; `ERR_DEVICE`; `ERR_BINARY` if the native addon
+ *   does not load.
  * @throws TypeError or RangeError for a wrong argument, with all problems in `problems`.
  * @throws `signal.reason` once the signal has fired.
  */
@@ -87,12 +88,12 @@ export async function loadModel(
 ): Promise<Model> {
   const addon = loadAddon();
   const { depthModel, ...files } = checkSource(source);
-  const { prediction, zeroTerminalSnr, memory, ...computing } = checkLoadOptions(options, addon);
+  const { types, prediction, zeroTerminalSnr, memory, ...computing } = checkLoadOptions(options, addon);
   const base = process.memoryUsage.rss() + SCRIPT_BYTES;
   const warnings = new Warnings(computing.logger);
   return withWarnings(warnings.tell, async () => {
     const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
-      addon.open(files, { ...native, prediction, zeroTerminalSnr }),
+      addon.open(files, { ...native, ...types, prediction, zeroTerminalSnr }),
     );
     const native = await opening;
     try {

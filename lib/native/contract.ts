@@ -376,17 +376,21 @@ export interface NativeGemmRate {
   readonly seconds: number;
 }
 
+/** What weights are converted to. */
+export interface NativeTypes {
+  /** Name of a type; empty to keep the types of the source. */
+  readonly type: string;
+  /** Other types for tensors whose names match an ECMAScript regular expression. */
+  readonly rules: readonly { readonly pattern: string; readonly type: string }[];
+}
+
 /** Options of a conversion, all required. */
-export interface NativeConvertOptions {
+export interface NativeConvertOptions extends NativeTypes {
   /** The final path of the file, for messages; it must not be a file of the source. */
   readonly output: string;
   /** The path to write to. An existing file is overwritten; a failed conversion leaves an incomplete file. */
   readonly temporary: string;
   readonly format: 'gguf' | 'safetensors';
-  /** Name of a type; empty to keep the types of the source. */
-  readonly type: string;
-  /** Other types for tensors whose names match an ECMAScript regular expression. */
-  readonly rules: readonly { readonly pattern: string; readonly type: string }[];
   readonly keepConvolutions: boolean;
   /** Added to the metadata of the source. */
   readonly metadata: Readonly<Record<string, string>>;
@@ -437,7 +441,11 @@ export interface NativeAddon {
     options: Pick<NativeOpenOptions, 'threads' | 'precision'>,
     cancellation: NativeCancellation,
   ): Promise<NativeGemmRate>;
-  open(source: NativeSource, options: NativeOpenOptions & NativeNoiseOptions): Promise<NativeModel>;
+  /** Opens a model. With types, its weights are those of a GGUF file that `convert` writes. Default: the source's. */
+  open(
+    source: NativeSource,
+    options: NativeOpenOptions & NativeNoiseOptions & Partial<NativeTypes>,
+  ): Promise<NativeModel>;
   /**
    * Opens an image-to-image network. Its kind is recognized by its tensors. It has one component, `upscaler` or
    * `depth`, with the input `image` `[batch, 3, height, width]`, 0..1, and the output `image`, not clamped; for depth,

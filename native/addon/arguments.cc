@@ -1,6 +1,7 @@
 // Checks and copies arguments; they may be any JavaScript value.
 #include "addon/arguments.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -159,6 +160,15 @@ auto read_array(const Napi::Value & value, const char * name, Read read) -> std:
     return read_values;
 }
 
+// Empty, also if undefined: the types of the source.
+std::string read_type(const Napi::Value & value) {
+    if (value.IsUndefined()) return "";
+    std::string type = read_string(value, "type");
+    const auto & known = conversion_types();
+    if (type.empty() || std::ranges::find(known, type) != known.end()) return type;
+    throw Error(ErrorCode::invalid_argument, "Expected a conversion type for type but received '" + type + "'.");
+}
+
 } // namespace
 
 void throw_type_error(Napi::Env env, const std::string & message) {
@@ -228,6 +238,20 @@ ResidencyPolicy read_residency(const Napi::Value & value) {
     throw_range_error(value.Env(), "Expected keep, unload or bytes for residency but received '" + name + "'.");
 }
 
+TypeRequest read_types(const Napi::Object & object) {
+    TypeRequest types;
+    types.type = read_type(object.Get("type"));
+    const auto rules = object.Get("rules");
+    if (rules.IsUndefined()) return types;
+    if (!rules.IsArray()) throw_unexpected(rules, "an array", "rules");
+    const auto array = rules.As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); i++) {
+        const auto rule = read_object(array.Get(i), "a rule");
+        types.rules.push_back({read_string(rule.Get("pattern"), "pattern"), read_type(rule.Get("type"))});
+    }
+    return types;
+}
+
 EngineOptions read_engine_options(const Napi::Object & object) {
     EngineOptions options;
     options.device = read_string(object.Get("device"), "device");
@@ -236,6 +260,7 @@ EngineOptions read_engine_options(const Napi::Object & object) {
     options.precision = read_precision(object.Get("precision"));
     if (object.Get("mmap").StrictEquals(Napi::Boolean::New(object.Env(), false))) options.placement = Placement::copied;
     options.residency = read_residency(object.Get("residency"));
+    options.types = read_types(object);
     return options;
 }
 

@@ -20,6 +20,8 @@ Arrays read_arrays(const Napi::Value & value);
 Arrays read_shapes(const Napi::Value & value);
 CallOptions read_call_options(const Napi::Value & value);
 EngineOptions read_engine_options(const Napi::Object & object);
+// `type` and `rules`, both optional: what weights are converted to.
+TypeRequest read_types(const Napi::Object & object);
 Cancellation read_cancellation(const Napi::Value & value);
 Source read_source(const Napi::Value & value);
 Napi::Object read_object(const Napi::Value & value, const char * name);

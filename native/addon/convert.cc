@@ -17,25 +17,6 @@ namespace diffusion::addon {
 
 namespace {
 
-// Empty: the types of the source.
-std::string read_type(const Napi::Value & value) {
-    std::string type = read_string(value, "type");
-    const auto & known = conversion_types();
-    if (type.empty() || std::ranges::find(known, type) != known.end()) return type;
-    throw Error(ErrorCode::invalid_argument, "Expected a conversion type for type but received '" + type + "'.");
-}
-
-std::vector<TypeChoice::Rule> read_rules(const Napi::Value & value) {
-    std::vector<TypeChoice::Rule> rules;
-    if (!value.IsArray()) throw_type_error(value.Env(), "Expected an array for rules.");
-    const auto array = value.As<Napi::Array>();
-    for (uint32_t i = 0; i < array.Length(); i++) {
-        const auto rule = read_object(array.Get(i), "a rule");
-        rules.push_back({read_string(rule.Get("pattern"), "pattern"), read_type(rule.Get("type"))});
-    }
-    return rules;
-}
-
 Metadata read_metadata(const Napi::Value & value) {
     const auto object = read_object(value, "metadata");
     const auto keys = object.GetPropertyNames();
@@ -54,8 +35,7 @@ ConversionOptions read_conversion(const Napi::Value & value) {
     options.temporary = read_string(object.Get("temporary"), "temporary");
     const bool is_safetensors = read_string(object.Get("format"), "format") == "safetensors";
     options.format = is_safetensors ? TensorFormat::safetensors : TensorFormat::gguf;
-    options.type = read_type(object.Get("type"));
-    options.rules = read_rules(object.Get("rules"));
+    options.types = read_types(object);
     options.keep_convolutions = object.Get("keepConvolutions").ToBoolean();
     options.metadata = read_metadata(object.Get("metadata"));
     options.threads = read_threads(object.Get("threads"));

@@ -21,19 +21,10 @@ bool is_of_its_file(std::string_view key) {
 // The depth estimator in a depth-to-image checkpoint, which is opened separately from the model.
 constexpr std::string_view depth_prefix = "depth_model.";
 
-// OpenCLIP's transposed projection. It distinguishes text encoders even if it is not used.
-constexpr std::string_view open_clip_projection = ".transformer.text_projection";
-
+// OpenCLIP's projection distinguishes text encoders even if it is not used.
 bool is_of_use(std::string_view canonical) {
     return is_noise_mark(canonical) || canonical.starts_with(depth_prefix) ||
            canonical.ends_with(open_clip_projection) || !ignorable(canonical);
-}
-
-// The canonical name, except for that projection, which other programs only know by OpenCLIP's name.
-std::string known_name(std::string name) {
-    if (!name.ends_with(open_clip_projection)) return name;
-    return name.replace(name.size() - open_clip_projection.size(), open_clip_projection.size(),
-                        ".model.text_projection");
 }
 
 std::vector<std::string> names_of(const TensorTable & table) {
@@ -85,7 +76,7 @@ void Contents::take_parts(ModelTensors model) {
     const CanonicalNames names = canonical_names(names_of(table_));
     for (size_t i = 0; i < table_.tensors().size(); i++) {
         const StoredTensor & stored = table_.tensors()[i];
-        add(stored, known_name(stored.name), stored.name, names.components[i]);
+        add(stored, converted_name(stored.name), stored.name, names.components[i]);
     }
     marks_ = std::move(model.noise.marks);
     for (const StoredTensor & mark : marks_) add(mark, mark.name, mark.name, ModelPart::none);

@@ -10,15 +10,9 @@
 #include "source/carried_configuration.h"
 #include "source/file_kind.h"
 #include "source/source.h"
+#include "weights/type_choice.h"
 
 namespace diffusion {
-
-struct NamedTensor {
-    std::string name;      // in the converted file
-    std::string canonical; // see names.h
-    ModelPart component = ModelPart::none;
-    const StoredTensor * stored = nullptr;
-};
 
 // Owns the stored tensors that its tensors point to.
 class Contents {

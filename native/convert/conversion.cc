@@ -6,10 +6,10 @@
 #include "convert/contents.h"
 #include "convert/headers.h"
 #include "convert/output_file.h"
-#include "convert/tensor_writer.h"
 #include "family/model.h"
 #include "io/file_error.h"
 #include "io/mapped_file.h"
+#include "weights/tensor_converter.h"
 
 namespace diffusion {
 
@@ -50,8 +50,7 @@ public:
     Conversion(const Source & source, const ConversionOptions & options, const Cancellation & cancellation)
         : options_(options), contents_(source, cancellation), gguf_(options.format == TensorFormat::gguf) {
         refuse_source_as_output(contents_.files(), options.output);
-        const TypeChoice choose(options.format, contents_.kind(), options.type, options.rules,
-                                options.keep_convolutions);
+        const TypeChoice choose(options.format, contents_.kind(), options.types, options.keep_convolutions);
         for (const NamedTensor & tensor : contents_.tensors()) planned_.push_back({&tensor, choose(tensor)});
         Metadata metadata = options.metadata;
         metadata.insert(contents_.metadata().begin(), contents_.metadata().end());
@@ -63,13 +62,17 @@ public:
         require_room(file_bytes(), options_);
         OutputFile file(options_.temporary, options_.output);
         file.write(header_.data(), header_.size());
-        TensorWriter writer(options_.threads);
+        TensorConverter converter(options_.threads);
         int64_t total = 0, done = 0;
         for (const PlannedTensor & planned : planned_) total += static_cast<int64_t>(planned.tensor->stored->n_bytes);
         ConversionReport report;
         for (const PlannedTensor & planned : planned_) {
-            const auto advance = [&](size_t bytes) { progress(done += static_cast<int64_t>(bytes), total); };
-            writer.write(*planned.tensor, *planned.storage.type, file, advance, cancellation);
+            const auto write = [&](const uint8_t * bytes, size_t n_bytes, size_t read) {
+                file.write(bytes, n_bytes);
+                progress(done += static_cast<int64_t>(read), total);
+            };
+            const NamedTensor & tensor = *planned.tensor;
+            converter.convert(*tensor.stored, tensor.name, *planned.storage.type, write, cancellation);
             if (gguf_) file.pad(gguf_alignment);
             report.tensors++;
             report.types[std::string(planned.storage.type->name)]++;

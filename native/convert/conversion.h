@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "cancellation.h"
-#include "convert/type_choice.h"
+#include "source/carried_configuration.h"
 #include "source/source.h"
+#include "weights/type_choice.h"
 
 namespace diffusion {
 
@@ -17,8 +18,7 @@ struct ConversionOptions {
     std::string output;    // the final path, for messages
     std::string temporary; // the path that is written; incomplete if the conversion fails
     TensorFormat format = TensorFormat::gguf;
-    std::string type; // one of conversion_types(), or empty for the source's types
-    std::vector<TypeChoice::Rule> rules;
+    TypeRequest types;
     bool keep_convolutions = false; // convolution weights whose rows are not full blocks stay in f16
     Metadata metadata;              // in addition to the source's
     int threads = 1;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "convert/contents.h"
-#include "convert/type_choice.h"
+#include "weights/type_choice.h"
 
 namespace diffusion {
 

@@ -112,9 +112,8 @@ PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {
     if (found != matrices_.end()) return *found->second;
     const auto delta = deltas_.find(weight);
     const auto stored = stored_.find(weight);
-    const size_t packed = ggml_nelements(weight) * kernels_.operand_size;
     // Transforming a panel at every use would cost more than the algorithm saves.
-    const bool kept = keep_all || form == WeightForm::winograd || packed <= unpacked_bytes(weight);
+    const bool kept = form == WeightForm::winograd || keeps(weight, unpacked_bytes(weight));
     const Panels where = !kept ? Panels::scratch : streaming_ ? Panels::transient : Panels::kept;
     auto matrix = std::make_unique<PackedMatrix>(kernels_, weight, form, where, shared_,
                                                  stored == stored_.end() ? nullptr : stored->second,

@@ -107,6 +107,11 @@ public:
     // Frees the packed panels of a weight that is about to be freed.
     void forget(Tensor weight) noexcept;
 
+    // Whether the panels of a weight that takes `unpacked` bytes are kept: they take no more, or all are kept.
+    bool keeps(Tensor weight, size_t unpacked) const {
+        return keep_all || ggml_nelements(weight) * kernels_.operand_size <= unpacked;
+    }
+
     // The size of a weight in the file or, if it was copied, in memory.
     size_t unpacked_bytes(Tensor weight) const;
 

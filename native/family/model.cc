@@ -116,7 +116,8 @@ bool Model::has(const std::string & prefix) const {
                                [&](const StoredTensor & tensor) { return tensor.name.starts_with(prefix); });
 }
 
-std::unique_ptr<Model> bind_model(const Source & source, const NoiseGiven & given, const Cancellation & cancellation) {
+std::unique_ptr<Model> bind_model(const Source & source, const NoiseGiven & given, const Cancellation & cancellation,
+                                  const TypeRequest & types) {
     auto model = std::make_unique<Model>();
     model->tensors = open_source(source, cancellation);
     model->weights = std::make_unique<WeightBinder>(model->tensors.table);
@@ -124,6 +125,7 @@ std::unique_ptr<Model> bind_model(const Source & source, const NoiseGiven & give
     model->family = &no_family();
     // Files that are used along with a model may have tensor names like those of a model's networks.
     if (!what_to_do_with(model->kind).empty()) return model;
+    convert_tensors(model->tensors, source, types);
     recognise(*model);
     bind_parts(*model);
     bind_noise(*model, given);

@@ -12,6 +12,7 @@
 #include "network/unet.h"
 #include "source/file_kind.h"
 #include "source/source.h"
+#include "weights/type_choice.h"
 
 namespace diffusion {
 
@@ -50,7 +51,9 @@ struct Model {
 };
 
 // Reads headers and binds the networks; problems are noted in the result.
-std::unique_ptr<Model> bind_model(const Source & source, const NoiseGiven & given, const Cancellation & cancellation);
+// `types`: what tensors are converted to when they are loaded.
+std::unique_ptr<Model> bind_model(const Source & source, const NoiseGiven & given, const Cancellation & cancellation,
+                                  const TypeRequest & types = {});
 
 // The parts that a complete model has and that have no tensor in the files.
 std::vector<const FamilyPart *> absent_parts(const Model & model);

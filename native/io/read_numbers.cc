@@ -64,6 +64,31 @@ void gather(const StoredTensor & tensor, int64_t first, int64_t count, float * v
     }
 }
 
+// Numbers of a converted tensor: those of its source, converted to its type and back, in full blocks.
+void convert(const StoredTensor & tensor, int64_t first, int64_t count, float * values) {
+    const NumberType & type = *tensor.type;
+    alignas(8) Piece raw;
+    const auto convert_blocks = [&](int64_t from, int64_t n, float * numbers) {
+        read_numbers(*tensor.source, from, n, numbers);
+        ggml_quantize_chunk(type.ggml, numbers, raw.data(), 0, 1, n, nullptr);
+        type.widen(raw.data(), numbers, n);
+    };
+    const int64_t most_blocks = static_cast<int64_t>(piece_bytes / type.block_bytes);
+    while (count > 0) {
+        const int64_t skipped = first % type.block;
+        int64_t n = std::min(count / type.block, most_blocks) * type.block;
+        if (skipped == 0 && n > 0) {
+            convert_blocks(first, n, values);
+        } else {
+            float whole[largest_block];
+            convert_blocks(first - skipped, type.block, whole);
+            n = std::min(type.block - skipped, count);
+            std::copy_n(whole + skipped, n, values);
+        }
+        first += n, values += n, count -= n;
+    }
+}
+
 void multiply(const StoredTensor & tensor, int64_t first, int64_t count, float * values) {
     const int64_t each = tensor.n_elements() / static_cast<int64_t>(tensor.scales.size());
     while (count > 0) {
@@ -85,7 +110,7 @@ bool is_scalar(const StoredTensor & tensor) {
 }
 
 void read_numbers(const StoredTensor & tensor, int64_t first, int64_t count, float * values) {
-    (tensor.strided ? gather : read_run)(tensor, first, count, values);
+    (tensor.source ? convert : tensor.strided ? gather : read_run)(tensor, first, count, values);
     if (!tensor.scales.empty()) multiply(tensor, first, count, values);
 }
 

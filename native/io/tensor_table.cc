@@ -1,6 +1,9 @@
 // The tensor table: opens files by content, joins tables, finds tensors by name.
 #include "io/tensor_table.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "io/file_error.h"
 #include "io/format.h"
 #include "io/gguf.h"
@@ -80,6 +83,19 @@ void TensorTable::merge(const TensorTable & other, const std::string & prefix) {
 const StoredTensor * TensorTable::find(const std::string & name) const {
     const auto entry = index_.find(name);
     return entry == index_.end() ? nullptr : &tensors_[entry->second];
+}
+
+void TensorTable::convert(size_t i, const NumberType & type) {
+    StoredTensor & tensor = tensors_[i];
+    StoredTensor converted;
+    converted.name = tensor.name;
+    converted.type = &type;
+    converted.n_dims = tensor.n_dims;
+    std::copy(std::begin(tensor.ne), std::end(tensor.ne), converted.ne);
+    converted.n_bytes = static_cast<size_t>(tensor.n_elements() / type.block) * type.block_bytes;
+    converted.file = tensor.file;
+    converted.source = std::make_shared<const StoredTensor>(std::move(tensor));
+    tensor = std::move(converted);
 }
 
 void TensorTable::add_file(StoredFile file) {

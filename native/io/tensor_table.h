@@ -33,10 +33,14 @@ struct StoredTensor {
     const uint8_t * data = nullptr; // inside the mapping; may be less aligned than ggml's kernels require
     size_t n_bytes = 0;             // from the first number to the last
     int file = 0;                   // index into TensorTable::files()
+    // A converted tensor has no data: its numbers are those of `source`, in its own type.
+    std::shared_ptr<const StoredTensor> source = nullptr;
 
     int64_t n_elements() const { return ne[0] * ne[1] * ne[2] * ne[3]; }
     // Contiguous numbers without a factor, of a type that ggml has.
     bool is_plain() const { return !strided && scales.empty() && type->ggml != GGML_TYPE_COUNT; }
+    // The tensor whose data is in the file.
+    const StoredTensor & in_file() const { return source ? *source : *this; }
 };
 
 struct StoredFile {
@@ -68,6 +72,8 @@ public:
     void add_file(StoredFile file);
     // Reserves space for as many more tensors.
     void reserve(size_t n_tensors);
+    // Tensor `i` is converted to `type`, of which its numbers must be full blocks.
+    void convert(size_t i, const NumberType & type);
     // The file index of `tensor` must be valid. A duplicate name is an error (model_corrupt).
     void add(StoredTensor tensor);
 

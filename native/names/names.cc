@@ -259,6 +259,12 @@ CanonicalNames canonical_names(const std::vector<std::string> & names, ModelPart
     return result;
 }
 
+std::string converted_name(std::string canonical_name) {
+    if (!canonical_name.ends_with(open_clip_projection)) return canonical_name;
+    return canonical_name.replace(canonical_name.size() - open_clip_projection.size(), open_clip_projection.size(),
+                                  ".model.text_projection");
+}
+
 bool ignorable(std::string_view name) {
     constexpr std::string_view full_names[] = {
         "betas",

@@ -35,6 +35,13 @@ struct CanonicalNames {
 // (`down_blocks.`, `encoder.down.`, ...), or, if the caller knows the component of the file, by that.
 CanonicalNames canonical_names(const std::vector<std::string> & names, ModelPart expected = ModelPart::none);
 
+// OpenCLIP's transposed projection, at the end of its canonical name.
+inline constexpr std::string_view open_clip_projection = ".transformer.text_projection";
+
+// The name that converted files of several parts have for a tensor: the canonical one, except for that projection,
+// which other programs only know by OpenCLIP's name.
+std::string converted_name(std::string canonical_name);
+
 // True for a tensor, by its canonical name, that ordinary checkpoints include and that is not needed: buffers of the
 // training schedule, averaged copies of the weights, the VAE's discriminator, the vision half of CLIP, ...
 bool ignorable(std::string_view canonical_name);

@@ -30,9 +30,8 @@ Handle ControlNets::open(const std::string & path, const Cancellation & cancella
         return handle;
     }
     auto entry = bind(path, cancellation);
-    entry->placed =
-        std::make_unique<PlacedWeights>(entry->tensors.table, entry->weights->bindings(), device_.backend(),
-                                        device_.packed_weights(), nullptr, placement_, nullptr, cancellation);
+    entry->placed = std::make_unique<PlacedWeights>(entry->tensors.table, entry->weights->bindings(),
+                                                    target_of(device_), placement_, nullptr, cancellation);
     entry->serial = next_serial_++;
     entry->handles.push_back(handle);
     open_.push_back(std::move(entry));

@@ -96,7 +96,7 @@ struct Engine::Impl {
         packed.on_packed = [this](Tensor tensor) {
             const StoredTensor * stored = residency.in_file(tensor);
             if (!stored && control_nets) stored = control_nets->in_file(tensor);
-            if (stored) release_mapped(stored->data, stored->n_bytes);
+            if (stored) release_mapped(stored->in_file().data, stored->in_file().n_bytes);
         };
         compute.precision = ggml_type_name(device.cpu()->kernels.operand);
     }
@@ -202,7 +202,7 @@ std::unique_ptr<Engine> Engine::open(const Source & source, const NoiseGiven & g
                                      const Cancellation & cancellation) {
     const LogScope scope(options.on_log);
     Opened opened;
-    opened.model = bind_model(source, given, cancellation);
+    opened.model = bind_model(source, given, cancellation, options.types);
     require_runnable(*opened.model);
     for (const std::string & warning : opened.model->noise->warnings) log_warning(warning);
     auto impl = std::make_unique<Impl>(std::move(opened), options, cancellation);

@@ -29,6 +29,7 @@ struct EngineOptions {
     Precision precision = Precision::automatic;
     Placement placement = Placement::mapped;
     ResidencyPolicy residency;
+    TypeRequest types;                                            // of a model: what its weights are converted to
     bool profile = false;                                         // see Engine::profile
     std::function<void(int64_t done, int64_t total)> on_progress; // bytes; called on the opening thread
     LogSink on_log;                                               // called on the thread that calls the engine

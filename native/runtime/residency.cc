@@ -44,9 +44,8 @@ void Residency::load(size_t component, const Cancellation & cancellation) {
 
 void Residency::load(Entry & entry, const PlacedWeights::Progress & progress, const Cancellation & cancellation) {
     if (entry.placed) return;
-    entry.placed =
-        std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, device_.backend(), device_.packed_weights(),
-                                        device_.low_rank_products(), placement_, progress, cancellation);
+    entry.placed = std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, target_of(device_), placement_,
+                                                   progress, cancellation);
 }
 
 void Residency::unload(size_t component) noexcept {
@@ -152,8 +151,7 @@ int64_t Residency::packed_bytes(const Entry & entry) const {
 
 WeightBytes Residency::weight_bytes(size_t component) const {
     const Entry & entry = entries_[component];
-    WeightBytes bytes = measure_weights(weights_.table(), entry.bindings, device_.backend(),
-                                        device_.packed_weights() != nullptr, placement_);
+    WeightBytes bytes = measure_weights(weights_.table(), entry.bindings, target_of(device_), placement_);
     if (entry.placed) bytes.allocated = entry.placed->allocated_bytes();
     return bytes;
 }
@@ -189,8 +187,8 @@ void Residency::measure_residency(const Entry & entry, ComponentMemory & memory)
     const PackedWeights * packed = device_.packed_weights();
     int64_t largest = 0;
     for (const auto & binding : entry.bindings) {
-        const WeightBytes bytes = measure_weights(weights_.table(), WeightBinder::Bindings(&binding, 1),
-                                                  device_.backend(), packed != nullptr, placement_);
+        const WeightBytes bytes =
+            measure_weights(weights_.table(), WeightBinder::Bindings(&binding, 1), target_of(device_), placement_);
         const PackedWeights::SharedPanels panels =
             packed ? packed->shared_panels(binding.tensor) : PackedWeights::SharedPanels();
         const int64_t in_file = panels.all > 0 ? 0 : binding.for_gemm ? bytes.mapped : std::min(bytes.mapped, touched);

@@ -256,7 +256,10 @@ private:
                 continue;
             }
             if (!wanted(part, i)) continue;
-            for (StoredTensor & one : split_projection(tensor)) result_.table.add(std::move(one));
+            for (StoredTensor & one : split_projection(tensor)) {
+                result_.table.add(std::move(one));
+                result_.origins.push_back({part.table.tensors()[i].name, part.names.components[i]});
+            }
         }
         for (size_t i = 0; i < part_count; i++) {
             const bool taken = part.only == ModelPart::none ? !own_.count(static_cast<ModelPart>(i))

@@ -26,6 +26,12 @@ struct ModelTensors {
     TensorTable table;  // canonical names
     std::string layout; // "ldm" or "diffusers", of the first file
     NoiseSources noise; // of the UNet's files
+    // Of each tensor: its name in the file and its component.
+    struct Origin {
+        std::string name;
+        ModelPart component;
+    };
+    std::vector<Origin> origins;
     // By ModelPart: an OpenCLIP text encoder, by the names of its tensors or transformers' config.json.
     std::array<bool, part_count> open_clip = {};
 };

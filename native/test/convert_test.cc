@@ -63,7 +63,7 @@ ConversionOptions options_for(const std::string & name, const std::string & type
     ConversionOptions options;
     options.output = options.temporary = folder.write(name, "");
     options.format = name.ends_with("gguf") ? TensorFormat::gguf : TensorFormat::safetensors;
-    options.type = type;
+    options.types.type = type;
     options.threads = threads;
     return options;
 }
@@ -142,7 +142,7 @@ void test_early_ends() {
     });
     check_throws("an invalid pattern", ErrorCode::invalid_argument, "regular expression", [&] {
         ConversionOptions rules = options_for("ended.gguf", "f16");
-        rules.rules = {{"(", "f16"}};
+        rules.types.rules = {{"(", "f16"}};
         convert_file(path, rules);
     });
 }
@@ -154,7 +154,7 @@ std::string type_for(const std::string & name, FileKind kind, ModelPart componen
     stored.name = name;
     stored.n_dims = static_cast<int>(ne.size());
     std::ranges::copy(ne, stored.ne);
-    const TypeChoice choose(TensorFormat::gguf, kind, type, {}, keep_convolutions);
+    const TypeChoice choose(TensorFormat::gguf, kind, {type, {}}, keep_convolutions);
     const Storage storage = choose({name, name, component, &stored});
     return std::string(storage.type->name) + (storage.row ? " in rows" : "");
 }

@@ -236,7 +236,7 @@ void test_device_tensors() {
     const Tensor single = binder.weight("single.weight", {32, 6}), half = binder.weight("half.weight", {32, 6});
     const std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)> backend(
         ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr), ggml_backend_free);
-    PlacedWeights weights(table, binder.bindings(), backend.get(), nullptr, nullptr, Placement::mapped, {}, never);
+    PlacedWeights weights(table, binder.bindings(), {backend.get()}, Placement::mapped, {}, never);
     check(weights.in_file(single) && weights.in_file(half), "weights stay in the file");
 
     const LowRank p{matrix(6, 2, 3), matrix(2, 32, 4), {}};

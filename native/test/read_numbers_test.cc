@@ -161,8 +161,7 @@ void places_every_type() {
         if (!check(weight && weight->type == type, std::string(tensor.type->name) + " is " + ggml_type_name(type)))
             continue;
         if (tensor.is_plain() && tensor.type->ggml == type) continue; // there is no file in this test
-        const PlacedWeights placed(table, binder.bindings(), backend.get(), nullptr, nullptr, Placement::mapped, {},
-                                   {});
+        const PlacedWeights placed(table, binder.bindings(), {backend.get()}, Placement::mapped, {}, {});
         uint8_t raw[4];
         float value;
         ggml_backend_tensor_get(weight, raw, 0, ggml_nbytes(weight));
@@ -172,9 +171,39 @@ void places_every_type() {
     }
 }
 
+// A tensor that is converted has the numbers of the converted one, wherever reading begins.
+void reads_converted_tensors() {
+    constexpr int64_t n = 3 * 256;
+    std::vector<double> values;
+    for (int64_t i = 0; i < n; i++) values.push_back(std::sin(static_cast<double>(i) * 1.3));
+    StoredTensor source = stored(number_type(GGML_TYPE_F64), values.data(), {256, 3});
+    source.scales = {2, 1, 0.5f};
+    const std::vector<float> numbers = read_all_numbers(source);
+    for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K}) {
+        TensorTable table;
+        table.add_file({});
+        table.add(source);
+        table.convert(0, number_type(type));
+        const StoredTensor & converted = *table.find("w");
+        const std::string what = ggml_type_name(type);
+        check(converted.is_plain() && converted.n_bytes == ggml_row_size(type, n) && converted.in_file().scales.size(),
+              what + ": its size");
+        std::vector<uint8_t> bytes(converted.n_bytes);
+        ggml_quantize_chunk(type, numbers.data(), bytes.data(), 0, 3, 256, nullptr);
+        const std::vector<float> expected = read_all_numbers(stored(number_type(type), bytes.data(), {256, 3}));
+        check(read_all_numbers(converted) == expected, what + ": all numbers");
+        for (const auto & [first, count] : {std::pair<int64_t, int64_t>{1, 1}, {31, 300}, {256, 256}, {700, 68}}) {
+            std::vector<float> some(count);
+            read_numbers(converted, first, count, some.data());
+            check(std::equal(some.begin(), some.end(), expected.begin() + first), what + ": some numbers");
+        }
+    }
+}
+
 } // namespace
 
 int main() {
+    reads_converted_tensors();
     widens_8_bit_floats();
     widens_others();
     reads_any_run();

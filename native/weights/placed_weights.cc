@@ -6,8 +6,10 @@
 
 #include "backend/memory.h"
 #include "cpu/packed_weights.h"
+#include "graph/device.h"
 #include "io/mapped_file.h"
 #include "io/read_numbers.h"
+#include "weights/tensor_converter.h"
 
 namespace diffusion {
 
@@ -25,12 +27,12 @@ bool is_aligned(const StoredTensor & stored) {
     return reinterpret_cast<uintptr_t>(stored.data) % element_alignment(stored.type->ggml) == 0;
 }
 
-// Whether the tensor has the same bytes as in the file.
+// Whether the tensor has the bytes of the stored one.
 bool is_as_stored(const WeightBinder::Binding & binding) {
     return binding.stored->is_plain() && binding.stored->type->ggml == binding.tensor->type;
 }
 
-// Whether read_numbers() reads the tensor when panels are packed: it then has no memory of its own.
+// Whether read_numbers() reads the tensor when panels are packed: no ggml tensor has memory for it.
 bool is_raw(const WeightBinder::Binding & binding, bool packs) {
     return packs && binding.for_gemm && !is_as_stored(binding);
 }
@@ -45,11 +47,30 @@ void displace(WeightBinder::Bindings bindings, PackedWeights * packed) noexcept 
     }
 }
 
-// Writes `stored` into `tensor`. Conversion works in pieces: there may be no memory for a second copy.
-void write(const StoredTensor & stored, Tensor tensor) {
-    if (stored.is_plain() && stored.type->ggml == tensor->type) {
-        return ggml_backend_tensor_set(tensor, stored.data, 0, stored.n_bytes);
-    }
+// Converts a converted tensor's numbers into memory.
+void convert_to(uint8_t * to, const StoredTensor & stored, TensorConverter & converter,
+                const Cancellation & cancellation) {
+    const auto append = [&](const uint8_t * bytes, size_t n_bytes, size_t) {
+        std::memcpy(to, bytes, n_bytes);
+        to += n_bytes;
+    };
+    converter.convert(*stored.source, stored.name, *stored.type, append, cancellation);
+}
+
+// The stored tensor with data: its own or, if it is converted, in `memory`.
+StoredTensor with_data(const StoredTensor & stored, std::vector<uint8_t> & memory, TensorConverter & converter,
+                       const Cancellation & cancellation) {
+    StoredTensor plain = stored;
+    if (!stored.source) return plain;
+    memory.resize(stored.n_bytes);
+    convert_to(memory.data(), stored, converter, cancellation);
+    plain.source.reset();
+    plain.data = memory.data();
+    return plain;
+}
+
+// Works in pieces: there may be no memory for a second copy.
+void write_numbers(const StoredTensor & stored, Tensor tensor) {
     constexpr int64_t piece = 1 << 16;
     const size_t size = ggml_type_size(tensor->type);
     std::vector<float> values(std::min(piece, stored.n_elements()));
@@ -66,18 +87,23 @@ void write(const StoredTensor & stored, Tensor tensor) {
 
 // How each binding is placed.
 struct PlacedWeights::Plan {
-    Plan(const TensorTable & table, ggml_backend_t backend, bool packed, Placement placement)
-        : files(table.files()), type(ggml_backend_get_default_buffer_type(backend)), packs(packed),
+    Plan(const TensorTable & table, const WeightTarget & target, Placement placement)
+        : files(table.files()), type(ggml_backend_get_default_buffer_type(target.backend)), packed(target.packed),
           maps(placement == Placement::mapped && ggml_backend_buft_is_host(type)) {}
 
     bool stays_in_file(const WeightBinder::Binding & b) const {
-        const bool wanted = maps && files[b.stored->file].n_bytes >= small_file;
-        return wanted && (is_raw(b, packs) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored)));
+        if (!maps || files[b.stored->file].n_bytes < small_file) return false;
+        if (b.stored->source) return is_converted_when_packed(b);
+        return diffusion::is_raw(b, packed) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored));
+    }
+
+    bool is_raw(const WeightBinder::Binding & b) const {
+        return diffusion::is_raw(b, packed) || (b.stored->source && stays_in_file(b));
     }
 
     // Of memory, if it is copied.
     size_t bytes(const WeightBinder::Binding & b) const {
-        const size_t size = is_raw(b, packs) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(type, b.tensor);
+        const size_t size = is_raw(b) ? b.stored->n_bytes : ggml_backend_buft_get_alloc_size(type, b.tensor);
         return GGML_PAD(size, ggml_backend_buft_get_alignment(type));
     }
 
@@ -85,7 +111,7 @@ struct PlacedWeights::Plan {
         WeightBytes sum;
         for (const auto & b : bindings) {
             if (stays_in_file(b)) {
-                sum.mapped += static_cast<int64_t>(b.stored->n_bytes);
+                sum.mapped += static_cast<int64_t>(b.stored->in_file().n_bytes);
             } else {
                 sum.allocated += static_cast<int64_t>(bytes(b));
             }
@@ -95,12 +121,23 @@ struct PlacedWeights::Plan {
 
     const std::vector<StoredFile> & files;
     ggml_backend_buffer_type_t type;
-    bool packs, maps;
+    const PackedWeights * packed;
+    bool maps;
+
+private:
+    // Quantized types would take too long to convert each time a panel is packed that is not kept.
+    bool is_converted_when_packed(const WeightBinder::Binding & b) const {
+        return packed && b.for_gemm && b.stored->type->block == 1 && packed->keeps(b.tensor, b.stored->n_bytes);
+    }
 };
 
-WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
-                            bool packs, Placement placement) {
-    return PlacedWeights::Plan(table, backend, packs, placement).sum(bindings);
+WeightTarget target_of(Device & device) {
+    return {device.backend(), device.packed_weights(), device.low_rank_products(), device.threads()};
+}
+
+WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, const WeightTarget & target,
+                            Placement placement) {
+    return PlacedWeights::Plan(table, target, placement).sum(bindings);
 }
 
 UnplacedWeights::UnplacedWeights(WeightBinder::Bindings bindings, ggml_backend_t backend, PackedWeights * packed)
@@ -129,62 +166,84 @@ UnplacedWeights::~UnplacedWeights() {
     ggml_backend_buffer_free(buffer_);
 }
 
-PlacedWeights::PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
-                             PackedWeights * packed, LowRankProducts * products, Placement placement,
-                             const Progress & progress, const Cancellation & cancellation)
-    : table_(table), bindings_(bindings), backend_(backend), packed_(packed),
-      changed_(std::make_unique<ChangedTensors>(backend, products)) {
+PlacedWeights::PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, const WeightTarget & target,
+                             Placement placement, const Progress & progress, const Cancellation & cancellation)
+    : table_(table), bindings_(bindings), target_(target),
+      changed_(std::make_unique<ChangedTensors>(target.backend, target.products)) {
     try {
         place(placement, progress, cancellation);
     } catch (...) {
-        displace(bindings_, packed_);
+        displace(bindings_, target_.packed);
         throw;
     }
 }
 
 PlacedWeights::~PlacedWeights() {
     changed_.reset(); // restores the tensors
-    displace(bindings_, packed_);
-    for (const auto & [tensor, stored] : in_file_) release_mapped(stored->data, stored->n_bytes);
+    displace(bindings_, target_.packed);
+    for (const auto & [tensor, stored] : in_file_) release_mapped(stored->in_file().data, stored->in_file().n_bytes);
 }
 
 void PlacedWeights::place(Placement placement, const Progress & progress, const Cancellation & cancellation) {
-    const Plan plan(table_, backend_, packed_ != nullptr, placement);
+    const Plan plan(table_, target_, placement);
     const std::map<int, ggml_backend_buffer_t> mappings = map_files(plan);
     const ggml_backend_buffer_t memory = allocate(plan);
     auto * next = memory ? static_cast<uint8_t *>(ggml_backend_buffer_get_base(memory)) : nullptr;
 
+    TensorConverter converter(target_.threads);
     int64_t total = 0, done = 0;
     for (const auto & binding : bindings_) total += static_cast<int64_t>(binding.stored->n_bytes);
     for (const auto & binding : bindings_) {
         cancellation.throw_if_cancelled();
         const StoredTensor & stored = *binding.stored;
         const bool in_file = plan.stays_in_file(binding);
-        if (is_raw(binding, packed_)) {
-            raw_.emplace(binding.tensor, stored).first->second.data = in_file ? stored.data : next;
-            if (!in_file) std::memcpy(next, stored.data, stored.n_bytes);
+        if (plan.is_raw(binding)) {
+            StoredTensor & raw = raw_.emplace(binding.tensor, stored).first->second;
+            if (!in_file && stored.source) convert_to(next, stored, converter, cancellation);
+            if (!in_file && !stored.source) std::memcpy(next, stored.data, stored.n_bytes);
+            if (!in_file) {
+                raw.source.reset();
+                raw.data = next;
+            }
         } else if (in_file) {
             ggml_backend_tensor_alloc(mappings.at(stored.file), binding.tensor, const_cast<uint8_t *>(stored.data));
         } else {
             ggml_backend_tensor_alloc(memory, binding.tensor, next);
-            if (binding.transform) {
-                const std::vector<float> values = binding.transform(read_all_numbers(stored));
-                ggml_backend_tensor_set(binding.tensor, values.data(), 0, ggml_nbytes(binding.tensor));
-            } else {
-                write(stored, binding.tensor);
-            }
+            write(binding, converter, cancellation);
         }
         if (in_file) {
             in_file_[binding.tensor] = &stored;
         } else {
             next += plan.bytes(binding);
-            release_mapped(stored.data, stored.n_bytes);
+            release_mapped(stored.in_file().data, stored.in_file().n_bytes);
         }
         done += static_cast<int64_t>(stored.n_bytes);
         if (progress) progress(done, total);
     }
     table_.check_unchanged();
-    for (const auto & [tensor, stored] : raw_) packed_->set_stored(tensor, stored);
+    for (const auto & [tensor, stored] : raw_) target_.packed->set_stored(tensor, stored);
+}
+
+// Writes the stored numbers into the tensor.
+void PlacedWeights::write(const WeightBinder::Binding & binding, TensorConverter & converter,
+                          const Cancellation & cancellation) {
+    const StoredTensor & stored = *binding.stored;
+    const Tensor tensor = binding.tensor;
+    const bool same = !binding.transform && is_as_stored(binding);
+    if (same && stored.source) {
+        size_t at = 0;
+        const auto append = [&](const uint8_t * bytes, size_t n_bytes, size_t) {
+            ggml_backend_tensor_set(tensor, bytes, at, n_bytes);
+            at += n_bytes;
+        };
+        return converter.convert(*stored.source, stored.name, *stored.type, append, cancellation);
+    }
+    if (same) return ggml_backend_tensor_set(tensor, stored.data, 0, stored.n_bytes);
+    std::vector<uint8_t> memory;
+    const StoredTensor numbers = with_data(stored, memory, converter, cancellation);
+    if (!binding.transform) return write_numbers(numbers, tensor);
+    const std::vector<float> values = binding.transform(read_all_numbers(numbers));
+    ggml_backend_tensor_set(tensor, values.data(), 0, ggml_nbytes(tensor));
 }
 
 // A buffer for each mapped file that tensors are read from, by its index.
@@ -207,9 +266,9 @@ std::map<int, ggml_backend_buffer_t> PlacedWeights::map_files(const Plan & plan)
 ggml_backend_buffer_t PlacedWeights::allocate(const Plan & plan) {
     const auto bytes = copied_bytes_ = static_cast<size_t>(plan.sum(bindings_).allocated);
     if (bytes == 0) return nullptr;
-    require_memory(bytes, backend_, "the weights");
+    require_memory(bytes, target_.backend, "the weights");
     Buffer buffer(ggml_backend_buft_alloc_buffer(plan.type, bytes));
-    if (!buffer) throw out_of_memory(bytes, backend_, "the weights");
+    if (!buffer) throw out_of_memory(bytes, target_.backend, "the weights");
     ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     buffers_.push_back(std::move(buffer));
     return buffers_.back().get();
@@ -251,7 +310,8 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         if (const auto delta = deltas_.find(&binding); delta != deltas_.end()) {
             changed_->change(binding, *delta->second, !in_file_.contains(tensor), cancellation);
         } else if (!changed_->restore(tensor)) {
-            write(*binding.stored, tensor);
+            TensorConverter converter(target_.threads);
+            write(binding, converter, cancellation);
         }
         file.check_unchanged();
         stale_.erase(&binding);

@@ -18,7 +18,9 @@
 
 namespace diffusion {
 
+class Device;
 class PackedWeights;
+class TensorConverter;
 
 // Where weights are on a device that reads host memory.
 enum class Placement {
@@ -26,14 +28,23 @@ enum class Placement {
     copied, // in memory
 };
 
+// Where weights are placed.
+struct WeightTarget {
+    ggml_backend_t backend;
+    PackedWeights * packed = nullptr; // packs the weights of layers for the CPU's kernels; nullptr: they are not used
+    LowRankProducts * products = nullptr; // see ChangedTensors
+    int threads = 1;                      // that convert tensors
+};
+WeightTarget target_of(Device & device);
+
 // Bytes of weights read from mapped files, and of copies in device memory.
 struct WeightBytes {
     int64_t mapped = 0, allocated = 0;
 };
 
-// The memory that placing the weights takes. `packs`: the CPU's kernels pack them.
-WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
-                            bool packs, Placement placement);
+// The memory that placing the weights takes.
+WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, const WeightTarget & target,
+                            Placement placement);
 
 // Gives bound tensors placeholder addresses, so that graphs that read them can be measured without loading weights.
 class UnplacedWeights {
@@ -55,11 +66,11 @@ class PlacedWeights {
 public:
     using Progress = std::function<void(int64_t done, int64_t total)>;
 
-    // `bindings`: some or all of the binder's. `packed`: packs matrices and convolution weights for the CPU's kernels;
-    // nullptr if those are not used. `products`: see ChangedTensors. Throws Error (out_of_memory, cancelled, file).
-    PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, ggml_backend_t backend,
-                  PackedWeights * packed, LowRankProducts * products, Placement placement, const Progress & progress,
-                  const Cancellation & cancellation);
+    // `bindings`: some or all of the binder's. Converted tensors are converted here, one after the other; 16-bit ones
+    // of large files, whose panels are kept anyway, when those are packed. Throws Error (out_of_memory, cancelled, file,
+    // non_finite).
+    PlacedWeights(const TensorTable & table, WeightBinder::Bindings bindings, const WeightTarget & target,
+                  Placement placement, const Progress & progress, const Cancellation & cancellation);
     ~PlacedWeights();
     PlacedWeights(const PlacedWeights &) = delete;
     PlacedWeights & operator=(const PlacedWeights &) = delete;
@@ -93,18 +104,18 @@ private:
     };
     using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
     struct Plan;
-    friend WeightBytes measure_weights(const TensorTable &, WeightBinder::Bindings, ggml_backend_t, bool, Placement);
+    friend WeightBytes measure_weights(const TensorTable &, WeightBinder::Bindings, const WeightTarget &, Placement);
 
     void place(Placement placement, const Progress & progress, const Cancellation & cancellation);
+    void write(const WeightBinder::Binding & binding, TensorConverter & converter, const Cancellation & cancellation);
     std::map<int, ggml_backend_buffer_t> map_files(const Plan & plan);
     ggml_backend_buffer_t allocate(const Plan & plan);
 
     const TensorTable & table_;
     WeightBinder::Bindings bindings_;
-    ggml_backend_t backend_;
+    const WeightTarget target_;
     std::vector<Buffer> buffers_;
     size_t copied_bytes_ = 0;
-    PackedWeights * packed_;
     std::vector<const MappedFile *> in_use_; // files that tensors are read from
     std::unordered_map<Tensor, const StoredTensor *> in_file_;
     std::map<Tensor, StoredTensor> raw_; // read by read_numbers(), from the file or a copy in memory

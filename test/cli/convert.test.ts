@@ -1,9 +1,10 @@
 // `diffuse convert`: flags, what is printed, exit codes and signals.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { PNG } from 'pngjs';
 import { EMBEDDED_MODEL, inspectModel } from '../../lib/index.ts';
 import { writeSafetensors } from '../support/safetensors.ts';
 import { temporaryFolder } from '../support/tiny-model.ts';
@@ -35,6 +36,25 @@ test('parts are merged, with results and progress as JSON', async () => {
   assert.deepEqual(Object.keys(last), ['stage', 'done', 'total', 'secondsLeft']);
   assert.equal(last.done, last.total);
   assert.equal((await inspectModel(output)).files[0]?.bytes, bytes);
+});
+
+test('--type and --tensor-type-rules convert while a model is loaded', async () => {
+  const [file, image, expected] = [pathOf('loaded.gguf'), pathOf('loaded.png'), pathOf('expected.png')];
+  const types = ['--type', 'Q4_0', '--tensor-type-rules', 'attn1=q8_0'];
+  const generate = ['-p', 'a red apple', '--steps', '1', '-s', '3', '-t', '1'];
+  for (const args of [
+    [...generate, ...types, '-o', image],
+    ['convert', '-m', EMBEDDED_MODEL, ...types, '-o', file],
+    [...generate, '-m', file, '-o', expected],
+  ]) {
+    const { code, stderr } = await diffuse(args);
+    assert.equal(code, 0, stderr);
+  }
+  const [loaded, converted] = [image, expected].map((path) => PNG.sync.read(readFileSync(path)).data);
+  assert.deepEqual(loaded, converted);
+  const wrong = await diffuse([...generate, '--type', 'q9', '-o', image]);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /one of f32, f16, .* for --type but received 'q9'/);
 });
 
 test('all problems are reported together, by flags', async () => {

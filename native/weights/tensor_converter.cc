@@ -1,5 +1,5 @@
-// See tensor_writer.h.
-#include "convert/tensor_writer.h"
+// See tensor_converter.h.
+#include "weights/tensor_converter.h"
 
 #include <algorithm>
 #include <atomic>
@@ -36,12 +36,14 @@ float largest_of(const NumberType & type) {
 } // namespace
 
 // Neighbouring slices of one tensor.
-class TensorWriter::Slices : public PoolJob {
+class TensorConverter::Slices : public PoolJob {
 public:
-    Slices(const NamedTensor & tensor, const NumberType & type, int64_t first, TensorWriter & writer)
-        : tensor_(tensor), stored_(*tensor.stored), type_(type), first_(first),
-          count_(std::min(stored_.n_elements() - first, slice * slices_per_thread * writer.threads_)),
-          copied_(is_as_stored(stored_, type)), values_(writer.values_.data()), converted_(writer.converted_.data()) {}
+    Slices(const StoredTensor & tensor, const std::string & name, const NumberType & type, int64_t first,
+           TensorConverter & converter)
+        : stored_(tensor), name_(name), type_(type), first_(first),
+          count_(std::min(stored_.n_elements() - first, slice * slices_per_thread * converter.threads_)),
+          copied_(is_as_stored(stored_, type)), values_(converter.values_.data()),
+          converted_(converter.converted_.data()) {}
 
     int64_t parts() const override { return (count_ + slice - 1) / slice; }
 
@@ -59,7 +61,7 @@ public:
         read_numbers(stored_, wrong, 1, &value);
         std::ostringstream text;
         text << value;
-        const std::string where = quote(tensor_.name) + " has " + text.str() + " at index " + std::to_string(wrong);
+        const std::string where = quote(name_) + " has " + text.str() + " at index " + std::to_string(wrong);
         if (!std::isfinite(value)) {
             throw Error(ErrorCode::non_finite,
                         "Expected finite weights, but " + where + ". The file is damaged; download it again.");
@@ -98,8 +100,8 @@ private:
         }
     }
 
-    const NamedTensor & tensor_;
     const StoredTensor & stored_;
+    const std::string & name_;
     const NumberType & type_;
     int64_t first_, count_;
     bool copied_;
@@ -108,25 +110,24 @@ private:
     std::atomic<int64_t> wrong_ = none; // index of the first number out of range
 };
 
-TensorWriter::TensorWriter(int threads)
-    : threads_(threads), pool_(threads), values_(static_cast<size_t>(slice) * slices_per_thread * threads),
-      converted_(values_.size() * sizeof(double)) {}
-
-void TensorWriter::write(const NamedTensor & tensor, const NumberType & type, OutputFile & file,
-                         const Progress & progress, const Cancellation & cancellation) {
-    const StoredTensor & stored = *tensor.stored;
-    const int64_t n = stored.n_elements();
-    const double bytes_each = n > 0 ? static_cast<double>(stored.n_bytes) / static_cast<double>(n) : 0;
+void TensorConverter::convert(const StoredTensor & tensor, const std::string & name, const NumberType & type,
+                              const Sink & sink, const Cancellation & cancellation) {
+    if (!pool_) {
+        values_.resize(static_cast<size_t>(slice) * slices_per_thread * threads_);
+        converted_.resize(values_.size() * sizeof(double));
+        pool_.emplace(threads_);
+    }
+    const int64_t n = tensor.n_elements();
+    const double bytes_each = n > 0 ? static_cast<double>(tensor.n_bytes) / static_cast<double>(n) : 0;
     for (int64_t first = 0; first < n;) {
         cancellation.throw_if_cancelled();
-        Slices slices(tensor, type, first, *this);
-        pool_.run(slices, threads_);
+        Slices slices(tensor, name, type, first, *this);
+        pool_->run(slices, threads_);
         slices.check_numbers();
-        file.write(converted_.data(), slices.bytes());
         first += slices.count();
-        progress(static_cast<size_t>(bytes_each * static_cast<double>(slices.count())));
+        sink(converted_.data(), slices.bytes(), static_cast<size_t>(bytes_each * static_cast<double>(slices.count())));
     }
-    release_mapped(stored.data, stored.n_bytes);
+    release_mapped(tensor.data, tensor.n_bytes);
 }
 
 } // namespace diffusion

@@ -1,5 +1,5 @@
 // See type_choice.h.
-#include "convert/type_choice.h"
+#include "weights/type_choice.h"
 
 #include <algorithm>
 #include <array>
@@ -72,11 +72,10 @@ const std::vector<std::string> & conversion_types() {
     return names;
 }
 
-TypeChoice::TypeChoice(TensorFormat format, FileKind kind, const std::string & type, const std::vector<Rule> & rules,
-                       bool keep_convolutions)
-    : format_(format), kind_(kind), type_(type.empty() ? nullptr : &type_named(type)),
+TypeChoice::TypeChoice(TensorFormat format, FileKind kind, const TypeRequest & request, bool keep_convolutions)
+    : format_(format), kind_(kind), type_(request.type.empty() ? nullptr : &type_named(request.type)),
       keep_convolutions_(keep_convolutions) {
-    for (const Rule & rule : rules) rules_.emplace_back(compile(rule.pattern), &type_named(rule.type));
+    for (const TypeRule & rule : request.rules) rules_.emplace_back(compile(rule.pattern), &type_named(rule.type));
 }
 
 Storage TypeChoice::operator()(const NamedTensor & tensor) const {
@@ -151,6 +150,20 @@ bool TypeChoice::is_sensitive(const NamedTensor & tensor) const {
         case ModelPart::text_encoder_2:
             return name.find("embeddings.") != name.npos || name.find("text_projection") != name.npos;
         default: return true;
+    }
+}
+
+void convert_tensors(ModelTensors & tensors, const Source & source, const TypeRequest & request) {
+    if (request.type.empty() && request.rules.empty()) return;
+    const TypeChoice choose(TensorFormat::gguf, file_kind(tensors.table), request, false);
+    const bool alone = is_file_alone(source);
+    for (size_t i = 0; i < tensors.origins.size(); i++) {
+        const StoredTensor & stored = tensors.table.tensors()[i];
+        if (!has_numbers(stored)) continue;
+        const auto & [name, component] = tensors.origins[i];
+        const NumberType & type =
+            *choose({alone ? name : converted_name(stored.name), stored.name, component, &stored}).type;
+        if (!stored.is_plain() || stored.type != &type) tensors.table.convert(i, type);
     }
 }
 

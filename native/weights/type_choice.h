@@ -1,4 +1,4 @@
-// Chooses the type of each tensor in a converted file: the requested one unless it does not fit or would harm images.
+// Chooses the type of each converted tensor: the requested one unless it does not fit or would harm images.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "convert/contents.h"
 #include "io/number_type.h"
+#include "io/tensor_table.h"
+#include "names/names.h"
+#include "source/file_kind.h"
+#include "source/source.h"
 
 namespace diffusion {
 
@@ -16,6 +19,24 @@ enum class TensorFormat { gguf, safetensors };
 
 // The types that weights can be converted to, best first.
 const std::vector<std::string> & conversion_types();
+
+struct TypeRule {
+    std::string pattern; // ECMAScript, matches anywhere in a name
+    std::string type;
+};
+
+// The types are among conversion_types(); an empty one keeps a tensor's type.
+struct TypeRequest {
+    std::string type;
+    std::vector<TypeRule> rules; // the first match counts
+};
+
+struct NamedTensor {
+    std::string name;      // in the converted file
+    std::string canonical; // see names.h
+    ModelPart component = ModelPart::none;
+    const StoredTensor * stored = nullptr;
+};
 
 // How a tensor is stored.
 struct Storage {
@@ -27,15 +48,8 @@ struct Storage {
 
 class TypeChoice {
 public:
-    struct Rule {
-        std::string pattern; // ECMAScript, matches anywhere in a name
-        std::string type;
-    };
-
-    // `type` and those of `rules` are among conversion_types(); empty keeps a tensor's type. Throws Error
-    // (invalid_argument) for an invalid pattern.
-    TypeChoice(TensorFormat format, FileKind kind, const std::string & type, const std::vector<Rule> & rules,
-               bool keep_convolutions);
+    // Throws Error (invalid_argument) for an invalid pattern.
+    TypeChoice(TensorFormat format, FileKind kind, const TypeRequest & request, bool keep_convolutions);
 
     // Throws Error (model_unsupported) for a tensor that the format cannot store in any type.
     Storage operator()(const NamedTensor & tensor) const;
@@ -52,5 +66,9 @@ private:
     std::vector<std::pair<std::regex, const NumberType *>> rules_;
     bool keep_convolutions_;
 };
+
+// Tensors are converted when a model is loaded, to the types that they would have in a GGUF file of it. `source`: where
+// they come from. Throws Error (invalid_argument) for an invalid pattern.
+void convert_tensors(ModelTensors & tensors, const Source & source, const TypeRequest & request);
 
 } // namespace diffusion
