@@ -1,7 +1,8 @@
 // Image files: pixels and generation parameters out and back in, and what hostile files do.
 
 import assert from 'node:assert/strict';
-import { chmod, lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { chmod, chown, lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -14,7 +15,10 @@ import { readInfotext } from '../../lib/metadata/infotext.ts';
 import { interpret } from '../../lib/metadata/interpret.ts';
 import { formatParameters } from '../../lib/metadata/parameters.ts';
 import { readMetadata } from '../../lib/metadata/read-metadata.ts';
+import { moduleUrl } from '../support/places.ts';
 
+/** The user who owns nothing, on Linux. */
+const NOBODY = 65534;
 const parse = (text: string) => interpret(readInfotext(text));
 
 const parameters: GenerationParameters = {
@@ -121,16 +125,35 @@ test('an image that cannot be written is refused with the reason', async () => {
   await assert.rejects(image.save(join(folder, 'nul\0')), { code: 'ERR_WRITE' });
 });
 
-test('a folder or a file that may not be written is refused', { skip: process.getuid?.() === 0 }, async () => {
-  const image = new RgbImage(pixels, 3, 2);
-  const closed = await mkdtemp(join(folder, 'closed-'));
+test('a folder or a file that may not be written is refused', { skip: process.platform === 'win32' }, async () => {
+  const closed = await mkdtemp(join(tmpdir(), 'node-diffusion-closed-'));
   const path = join(closed, 'a.png');
   await writeFile(path, 'mine', { mode: 0o444 });
-  await assert.rejects(image.save(path), { code: 'ERR_WRITE', message: /EACCES/ });
-  await chmod(closed, 0o555);
-  await assert.rejects(image.save(join(closed, 'b.png')), { code: 'ERR_WRITE', message: /EACCES/ });
-  await chmod(closed, 0o755);
-  assert.equal(String(await readFile(path)), 'mine');
+  // Root may write anywhere, so a process of another user tries.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) for (const one of [closed, path]) await chown(one, NOBODY, NOBODY);
+  const script = `
+    import { RgbImage } from ${JSON.stringify(moduleUrl('lib/image/rgb-image.ts'))};
+    const image = new RgbImage(new Uint8Array(18), 3, 2);
+    const [, path] = process.argv;
+    await image.save(path).then(() => console.log('saved'), ({ code, message }) => console.log(code, message));`;
+  const save = (to: string) => {
+    const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
+    const args = ['--input-type=module', '-e', script, to];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { ...user, encoding: 'utf8' });
+    return stdout || stderr;
+  };
+  try {
+    assert.match(save(path), /^ERR_WRITE .*EACCES/);
+    assert.equal(String(await readFile(path)), 'mine');
+    assert.equal(save(join(closed, 'b.png')), 'saved\n');
+    await chmod(closed, 0o555);
+    assert.match(save(join(closed, 'c.png')), /^ERR_WRITE .*EACCES/);
+    assert.deepEqual((await readdir(closed)).sort(), ['a.png', 'b.png']);
+  } finally {
+    await chmod(closed, 0o755);
+    await rm(closed, { recursive: true });
+  }
 });
 
 test('a link that leads to no file yet makes that file and stays; a folder is never made', async () => {
