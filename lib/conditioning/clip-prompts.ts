@@ -57,12 +57,12 @@ export async function chunkStages(
 
 type Chunker = (text: PromptText, name: string) => Promise<readonly PromptChunk[]>;
 
-/** Splits each different text once. The longest take some milliseconds, and edits may make many. */
+/** Splits each different text once. Parsing the longest takes some milliseconds, and edits may make many. */
 function chunkerFor(options: EncodePromptOptions): Chunker {
   const known = new Map<string, readonly PromptChunk[]>();
   return async (text, name) => {
     if (isTurnOver()) await nextTurn();
-    const chunks = known.get(text.text) ?? encodePrompt(text, options);
+    const chunks = known.get(text.text) ?? (await encodePrompt(text, options));
     known.set(text.text, chunks);
     if (chunks.length > MAX_CHUNKS) throw tooMany(name, MAX_CHUNKS, `${chunks.length}`);
     return chunks;

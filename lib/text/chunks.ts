@@ -1,5 +1,6 @@
 // From a prompt to the chunks of 77 tokens that a CLIP text encoder accepts (248 for LongCLIP), with a weight for each
 // token.
+import { isTurnOver, nextTurn } from '../async/slices.ts';
 import type { PromptText } from './prompt-text.ts';
 import type { ClipTokenizer } from './tokenizer.ts';
 import { type Trigger, WordFinder } from './triggers.ts';
@@ -42,13 +43,15 @@ export interface EncodePromptOptions {
  * (whatever `pad` is) and starts the next; at the border of two chunks, and so at the start or after another `BREAK`,
  * it does nothing. A trigger whose tokens do not fit into the rest of a chunk starts the next in the same way.
  *
+ * Long prompts are split over turns of the event loop.
+ *
  * This is the chunking of stable-diffusion.cpp. AUTOMATIC1111's web UI agrees up to 75 tokens; beyond that, it moves
  * the tokens after a comma among the last 20 of a chunk to the next chunk, turns a `BREAK` at a border into an empty
  * chunk, and fills with `pad` before a `BREAK`.
  *
  * @throws RangeError `ERR_INVALID_ARG_VALUE` as {@link PromptText.sections}
  */
-export function encodePrompt(prompt: PromptText, options: EncodePromptOptions): PromptChunk[] {
+export async function encodePrompt(prompt: PromptText, options: EncodePromptOptions): Promise<PromptChunk[]> {
   const { tokenizer, pad, positions = CHUNK_LENGTH, triggers = NO_TRIGGERS } = options;
   const bodyLength = positions - 2;
   const places: [token: number, weight: number][] = [];
@@ -56,11 +59,12 @@ export function encodePrompt(prompt: PromptText, options: EncodePromptOptions): 
     while (places.length % bodyLength !== 0) places.push([tokenizer.endToken, 1]);
   };
   for (const section of prompt.sections) {
+    if (isTurnOver()) await nextTurn();
     // A section after a BREAK starts a chunk, unless it is already at the start of one.
     fillChunk();
     for (const { text, weight } of section) {
       for (const part of triggers.split(text)) {
-        const some = typeof part === 'string' ? tokenizer.encode(part) : part.tokens;
+        const some = typeof part === 'string' ? await tokenizer.encode(part) : part.tokens;
         if (typeof part !== 'string' && (places.length % bodyLength) + some.length > bodyLength) fillChunk();
         for (const token of some) places.push([token, weight]);
       }
@@ -69,6 +73,7 @@ export function encodePrompt(prompt: PromptText, options: EncodePromptOptions): 
 
   const chunks: PromptChunk[] = [];
   for (let i = 0; i === 0 || i < places.length; i += bodyLength) {
+    if (isTurnOver()) await nextTurn();
     const body = places.slice(i, i + bodyLength).filter(([token]) => token !== LEFT_OUT);
     const chunk = {
       tokens: new Int32Array(positions).fill(pad),

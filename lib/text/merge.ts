@@ -1,15 +1,18 @@
 // Byte-pair merging of one word in O(n log n): a linked list of symbols and a heap of their possible merges.
+import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { pairKey, type Vocabulary } from './vocabulary.ts';
 
 /** Range of positions in a heap entry `token * POSITIONS + position`: smallest token first, then leftmost. */
 const POSITIONS = 2 ** 32;
 const NONE = -1;
+/** Symbols between two looks at the clock: well below a millisecond. */
+const SYMBOLS_PER_LOOK = 256;
 
 /**
  * Merges the symbols of a word, always the earliest-ranked pair and among equals the leftmost, until none is left
  * (Sennrich et al. 2016, algorithm 1), and appends the resulting tokens to `out`.
  */
-export function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: number[]): void {
+export async function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: number[]): Promise<void> {
   const next: number[] = [];
   const previous: number[] = [];
   const heap: number[] = [];
@@ -27,8 +30,10 @@ export function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: 
     next.push(i + 1);
     previous.push(i - 1);
     offer(i);
+    if (i % SYMBOLS_PER_LOOK === SYMBOLS_PER_LOOK - 1 && isTurnOver()) await nextTurn();
   }
-  while (heap.length > 0) {
+  for (let tried = 1; heap.length > 0; tried++) {
+    if (tried % SYMBOLS_PER_LOOK === 0 && isTurnOver()) await nextTurn();
     const entry = pop(heap);
     const position = entry % POSITIONS;
     const token = (entry - position) / POSITIONS;

@@ -1,4 +1,5 @@
 // CLIP's tokenizer: text to token ids and back, equal to `CLIPTokenizer` of transformers.
+import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { mergeWord } from './merge.ts';
 import { normalize } from './normalize.ts';
 import { END_TOKEN, FIRST_MERGE, loadVocabulary, START_TOKEN, type Vocabulary, WORD_END } from './vocabulary.ts';
@@ -34,13 +35,14 @@ export class ClipTokenizer {
   }
 
   /**
-   * The tokens of a text of any length, without start, end and padding. Time grows with n log n of the longest word.
+   * The tokens of a text of any length, without start, end and padding. Time grows with n log n of the longest word and
+   * is spread over turns of the event loop.
    */
-  encode(text: string): number[] {
+  async encode(text: string): Promise<number[]> {
     const tokens: number[] = [];
     // Splitting by a capturing group puts the names of the special tokens at the odd indices.
     for (const [i, part] of text.split(SPECIAL).entries()) {
-      if (i % 2 === 0) this.#encodePlain(part, tokens);
+      if (i % 2 === 0) await this.#encodePlain(part, tokens);
       else tokens.push(part === 'startoftext' ? START_TOKEN : END_TOKEN);
     }
     return tokens;
@@ -56,14 +58,15 @@ export class ClipTokenizer {
     return Buffer.from(bytes).toString('utf8').trimEnd();
   }
 
-  #encodePlain(text: string, tokens: number[]): void {
-    for (const word of lower(normalize(text)).match(WORD) ?? []) {
+  async #encodePlain(text: string, tokens: number[]): Promise<void> {
+    for (const [word] of lower(normalize(text)).matchAll(WORD)) {
+      if (isTurnOver()) await nextTurn();
       const special = word.startsWith('<|') && LOWERED_SPECIAL.exec(word);
-      for (const part of special ? special.slice(1) : [word]) this.#encodeWord(part, tokens);
+      for (const part of special ? special.slice(1) : [word]) await this.#encodeWord(part, tokens);
     }
   }
 
-  #encodeWord(word: string, tokens: number[]): void {
+  async #encodeWord(word: string, tokens: number[]): Promise<void> {
     // A word of one byte is a token; a long text may consist of such words only.
     const byte = word.length === 1 ? word.charCodeAt(0) : 0x80;
     if (byte < 0x80) {
@@ -74,7 +77,7 @@ export class ClipTokenizer {
     const symbols: number[] = [];
     for (let i = 0; i < bytes.length; i++) symbols.push(this.#vocabulary.byteToId[bytes[i] as number] as number);
     symbols.push((symbols.pop() as number) + WORD_END);
-    mergeWord(symbols, this.#vocabulary.merges, tokens);
+    await mergeWord(symbols, this.#vocabulary.merges, tokens);
   }
 
   #pushBytes(token: number, bytes: number[]): void {

@@ -60,22 +60,22 @@ const encode = (prompt: string, ...triggers: [string, Trigger][]) =>
 /** Places in the body of a chunk that hold tokens behind the vocabulary. */
 const places = ({ tokens }: { tokens: Int32Array }) => [...tokens.keys()].filter((i) => (tokens[i] as number) > END);
 
-test('a word takes as many places as it has tokens, and its weight', () => {
-  const [chunk, ...others] = encode('a (shiny:1.3) cube', trigger('shiny', 3));
+test('a word takes as many places as it has tokens, and its weight', async () => {
+  const [chunk, ...others] = await encode('a (shiny:1.3) cube', trigger('shiny', 3));
   assert.equal(others.length, 0);
   assert.deepEqual([...(chunk?.tokens.subarray(0, 8) ?? [])], [49406, 320, 50_000, 50_001, 50_002, 11_353, END, END]);
   const weights = [1, 1, 1.3, 1.3, 1.3, 1, 1, 1].map(Math.fround);
   assert.deepEqual([...(chunk?.weights.subarray(0, 8) ?? [])], weights);
 });
 
-test('a word is never cut: where it does not fit, it starts the next chunk', () => {
+test('a word is never cut: where it does not fit, it starts the next chunk', async () => {
   for (const [before, length, expected] of [
     [70, 5, [[71, 72, 73, 74, 75]]],
     [71, 5, [[], [1, 2, 3, 4, 5]]],
     [75, 2, [[], [1, 2]]],
     [0, 75, [Array.from({ length: 75 }, (_, i) => i + 1)]],
   ] as const) {
-    const chunks = encode(`${'a '.repeat(before)}shiny`, trigger('shiny', length));
+    const chunks = await encode(`${'a '.repeat(before)}shiny`, trigger('shiny', length));
     assert.deepEqual(chunks.map(places), expected);
     // What is left of the chunk before is filled as by a BREAK.
     const [first] = chunks;
@@ -83,18 +83,18 @@ test('a word is never cut: where it does not fit, it starts the next chunk', () 
   }
 });
 
-test('a place that is left out counts where chunks are cut, and is then not there', () => {
+test('a place that is left out counts where chunks are cut, and is then not there', async () => {
   const absent: [string, Trigger] = ['shiny', { word: 'shiny', tokens: new Array(3).fill(LEFT_OUT) }];
   const body = (chunks: readonly PromptChunk[]) => chunks.map(({ tokens, weights }) => [[...tokens], [...weights]]);
-  assert.deepEqual(body(encode('a (shiny:1.3) (cube:1.2)', absent)), body(encode('a (cube:1.2)')));
-  assert.deepEqual(body(encode('shiny', absent)), body(encode('')));
+  assert.deepEqual(body(await encode('a (shiny:1.3) (cube:1.2)', absent)), body(await encode('a (cube:1.2)')));
+  assert.deepEqual(body(await encode('shiny', absent)), body(await encode('')));
   // 74 tokens before, and the word starts the next chunk, as where it has vectors.
-  const filled = encode(`${'a '.repeat(74)} shiny cube`, absent);
-  assert.deepEqual(body(filled), body(encode(`${'a '.repeat(74)} BREAK cube`)));
+  const filled = await encode(`${'a '.repeat(74)} shiny cube`, absent);
+  assert.deepEqual(body(filled), body(await encode(`${'a '.repeat(74)} BREAK cube`)));
 });
 
-test('chunks have as many tokens as a text encoder has positions', () => {
-  const long = encodePrompt(new PromptText('a '.repeat(247)), { tokenizer, pad: 0, positions: 248 });
+test('chunks have as many tokens as a text encoder has positions', async () => {
+  const long = await encodePrompt(new PromptText('a '.repeat(247)), { tokenizer, pad: 0, positions: 248 });
   assert.deepEqual(
     long.map(({ tokens, weights }) => [tokens.length, weights.length, tokens.indexOf(END)]),
     [
