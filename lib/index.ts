@@ -62,6 +62,7 @@ export type {
   TextEncoderInfo,
 } from './native/contract.ts';
 export type { NativeModelInfo } from './native/deprecated.ts';
+export type { TileProgress } from './native/networks.ts';
 export {
   type AncestralStep,
   DiffusionNoise,

@@ -90,7 +90,10 @@ const PAGES = {
       'CannyOptions',
     ],
   },
-  results: { title: 'Runs and results', names: ['Run', 'GenerationStep', 'GenerationResult', 'Timings'] },
+  results: {
+    title: 'Runs and results',
+    names: ['Run', 'GenerationStep', 'TileProgress', 'GenerationResult', 'Timings'],
+  },
   images: { title: 'Images', names: ['ImageInput', 'RawImage', 'RgbImage', 'LossyOptions', 'canny'] },
   metadata: {
     title: 'Metadata of images',

@@ -295,7 +295,7 @@ export const FLAGS: readonly Flag[] = [
   ...UPSCALE_FLAGS,
   ...CONVERT_FLAGS,
   ...withAfter(OUTPUT_FLAGS, 'quality', rowFlags('output')),
-  ...COMPUTE_FLAGS,
+  ...withAfter(COMPUTE_FLAGS, 'max-vram', rowFlags('compute')),
 ];
 
 /** Inserts flags after one of them. */

@@ -10,6 +10,7 @@ import { checkLoadOptions } from '../loading/load-options.ts';
 import { checkSource } from '../loading/source.ts';
 import { loadModel, type Model, type ModelInfo } from '../model/model.ts';
 import { loadAddon } from '../native/load.ts';
+import type { TileProgress } from '../native/networks.ts';
 import { seedAfter } from '../rng/seed.ts';
 import { type CheckedGenerationOptions, checkOptions, withValues } from '../task/check.ts';
 import type { GenerationResult, Timings } from '../task/result.ts';
@@ -166,8 +167,9 @@ async function generate(
   which: Readonly<Record<string, number>>,
 ): Promise<GenerationResult> {
   progress.start('sampling', options.steps, which);
+  const onTile = ({ stage, done, total }: TileProgress) => progress.tile(stage, done, total, which);
   // Checked options are valid options too.
-  const run = model[command](options as unknown as AnyGenerationOptions);
+  const run = model[command](withValues(options, { onTile }) as unknown as AnyGenerationOptions);
   for await (const { index, total, preview } of run) {
     progress.step(index + 1, total);
     if (preview && previewPath !== undefined) await preview.save(previewPath);

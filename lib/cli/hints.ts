@@ -48,7 +48,16 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Flags of `sd-cli` that are not needed here. */
 const UNNEEDED = [
-  ...['vae-tiling', 'vae-on-cpu', 'clip-on-cpu', 'control-net-cpu', 'offload-to-cpu', 'diffusion-fa', 'fa'],
+  ...[
+    'vae-tile-overlap',
+    'vae-relative-tile-size',
+    'vae-on-cpu',
+    'clip-on-cpu',
+    'control-net-cpu',
+    'offload-to-cpu',
+    'diffusion-fa',
+    'fa',
+  ],
   ...['diffusion-conv-direct', 'vae-conv-direct', 'mmap', 'color'],
 ];
 

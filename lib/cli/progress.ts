@@ -90,6 +90,17 @@ export class Progress {
     process.stderr.write(`${JSON.stringify(line)}\n`);
   }
 
+  /** Counts tiles; as JSON at most twice a second. */
+  tile(stage: string, done: number, total: number, which: Readonly<Record<string, unknown>>): void {
+    if (this.#stage.stage !== stage) this.start(stage, total, which);
+    this.#bar?.setTotal(total);
+    this.#bar?.update(done, { detail: `${done}/${total} tiles` });
+    const now = performance.now();
+    if (!this.#json || (done < total && now - this.#lastStep < SECONDS_BETWEEN_LINES * 1000)) return;
+    this.#lastStep = now;
+    process.stderr.write(`${JSON.stringify({ ...this.#stage, tile: done, tiles: total })}\n`);
+  }
+
   /** Removes the bar. */
   stop(): void {
     this.#bar?.stop();

@@ -155,12 +155,20 @@ function toValue({ kind, name }: Flag, value: string | true | undefined): unknow
   if (kind === 'seed') return readSeed(String(value)) ?? toNumber(value);
   if (kind === 'numbers') return toNumbers(String(value).replace(/^\[|\]$/g, ''), ',');
   if (kind === 'size') return toPair(name, String(value), 'x', ['width', 'height']);
+  if (kind === 'side') return toSide(name, String(value));
   if (kind === 'corner') return toPair(name, String(value), ',', ['top', 'left']);
   return value;
 }
 
 function toNumbers(text: string, separator: string): unknown[] {
   return text.split(separator).map((part) => toNumber(part.trim()));
+}
+
+/** A number, or as `sd-cli` has it, that of both sides of a square. */
+function toSide(flag: string, text: string): unknown {
+  const [first, second = first, ...others] = toNumbers(text, 'x');
+  if (first === second && others.length === 0) return first;
+  throw new UsageError(`Expected a number, or a square such as 32x32, for --${flag} but received '${text}'`);
 }
 
 /** Two numbers as an object with the API's property names. */

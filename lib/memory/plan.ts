@@ -13,6 +13,8 @@ export interface StageCost {
   readonly controls: number;
   /** Bytes of images and latents in the process. */
   readonly data: number;
+  /** Whether it is done in tiles. */
+  readonly tiled?: boolean;
 }
 
 /** How networks are kept in memory. */
@@ -23,6 +25,8 @@ export interface MemoryPlan {
   readonly stream: boolean;
   /** Most latents that are evaluated at a time, of all images and conditions; undefined for all. */
   readonly together?: number | undefined;
+  /** Bytes for the tiles of the VAE and what is kept between them; undefined if it works in one piece. */
+  readonly tileMemory?: number | undefined;
 }
 
 /** Where a call takes its most memory. */

@@ -21,6 +21,7 @@ import type { LoadedModelInfo, NativeAddon, NativeModel, NativeProfileEntry } fr
 import { loadAddon } from '../native/load.ts';
 import { Networks } from '../native/networks.ts';
 import { OpenControlNets } from '../native/open-control-nets.ts';
+import { TILE_MEMORY, type VaeTiling } from '../native/vae-tiling.ts';
 import { type NoiseModel, type SigmaTable, tableOf } from '../noise-model/index.ts';
 import { depth2img } from '../pipeline/depth2img.ts';
 import { edit } from '../pipeline/edit.ts';
@@ -261,6 +262,7 @@ export class Model implements AsyncDisposable {
     const { signal } = this.#disposal;
     return this.#queue.run(signal, async () => {
       const networks = new Networks(this.#addon, this.#native, signal, this.#controlNets);
+      networks.vaeTiling = vaeTilingOf(checked);
       const { width, height } = checked;
       const work = await workloadOf(networks, checked, { width, height });
       const { budgets, residency } = this.#memory;
@@ -321,6 +323,8 @@ export class Model implements AsyncDisposable {
     return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
       this.#warnings.gather(async (inTurn) => {
         const networks = new Networks(this.#addon, this.#native, signal, this.#controlNets, checked.tileable);
+        networks.vaeTiling = vaeTilingOf(checked);
+        networks.onTile = checked.onTile;
         const task = untilAborted(prepare(checked, limits), signal);
         const prompts = untilAborted(readPrompts(this.#text, this.info, checked, signal), signal);
         const controls = untilAborted(readControls(checked.controls, task, this.#depth, signal), signal);
@@ -406,6 +410,11 @@ export class Model implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+function vaeTilingOf({ vaeTiling, vaeTileSize: side }: CheckedGenerationOptions): VaeTiling {
+  const when = vaeTiling === 'auto' ? 'auto' : vaeTiling ? 'always' : 'never';
+  return { when, side, memory: TILE_MEMORY };
 }
 
 function describeModel(info: LoadedModelInfo, family: Family, name: string): ModelInfo {

@@ -219,6 +219,11 @@ export interface NativeEvaluation {
   readonly loras?: NativeHandle | undefined;
   /** At most 64. */
   readonly controls?: readonly NativeControl[];
+  /**
+   * Called while an evaluation goes on that is made of parts, such as tiles, at most every 20 ms and at the end. What it
+   * throws is an uncaught exception.
+   */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** The memory of a component, in bytes. */

@@ -1,5 +1,6 @@
 // The networks of an open model for pipelines: cancellable, with typed errors, and with errors for NaN.
 
+import { createAbortController, follow, throwIfAborted } from '../async/abort.ts';
 import { DiffusionError } from '../core/errors.ts';
 import { callNative, closeHandle } from './call.ts';
 import type {
@@ -16,6 +17,16 @@ import type {
   NativeTileable,
 } from './contract.ts';
 import type { OpenControlNets } from './open-control-nets.ts';
+import { shapesOf } from './shapes.ts';
+import { AUTO_TILING, tileSettings, type VaeTiling } from './vae-tiling.ts';
+
+/** How far the VAE is with one image, while it works in tiles. */
+export interface TileProgress {
+  readonly stage: 'encoding' | 'decoding';
+  /** Tiles that are done of all layers, which is not more than `total`. */
+  readonly done: number;
+  readonly total: number;
+}
 
 /** Shape of a latent or an image: `[batch, channels, height, width]`. */
 export type Shape = readonly [batch: number, channels: number, height: number, width: number];
@@ -64,6 +75,10 @@ export class Networks {
   readonly denoiser: string;
   /** Most latents that are evaluated at a time, of all images and conditions. Default: all. */
   together = Number.POSITIVE_INFINITY;
+  /** How the VAE is evaluated. */
+  vaeTiling: VaeTiling = AUTO_TILING;
+  /** Called while the VAE works in tiles. */
+  onTile: ((progress: TileProgress) => void) | undefined;
   #loras: NativeLoras | undefined;
 
   /**
@@ -128,6 +143,23 @@ export class Networks {
     return callNative(this.#addon, this.signal, () => this.#model.estimate(component, shapes, options));
   }
 
+  /**
+   * The settings with which a half of the VAE is evaluated.
+   *
+   * @param width of the latent, in cells; likewise `height`.
+   */
+  async vaeSettings(
+    component: string,
+    width: number,
+    height: number,
+    tiling: VaeTiling = this.vaeTiling,
+  ): Promise<Readonly<Record<string, number>>> {
+    const signature = this.components[component];
+    if (!signature) return {};
+    const shapes = shapesOf(signature, { batch: 1, width, height });
+    return tileSettings(tiling, { signature, width, height, estimate: () => this.estimate(component, shapes) });
+  }
+
   /** See {@link NativeModel.setResidency}. */
   setResidency(residency: 'keep' | 'unload' | number, stream: boolean): Promise<void> {
     return callNative(this.#addon, this.signal, () => this.#model.setResidency(residency, stream));
@@ -186,7 +218,10 @@ export class Networks {
    *   variance.
    */
   async encode(planes: Float32Array, shape: Shape): Promise<Float32Array> {
-    const outputs = await this.#evaluate('vae_encoder', { image: { data: planes, shape } });
+    const [, , height, width] = shape;
+    const { vaeScaleFactor: factor } = this.info;
+    const cells = { width: width / factor, height: height / factor };
+    const outputs = await this.#evaluateVae('vae_encoder', 'encoding', { image: { data: planes, shape } }, cells);
     return outputs.moments as Float32Array;
   }
 
@@ -196,7 +231,9 @@ export class Networks {
    * @returns planes `[batch, 3, height, width]` of about -1..1.
    */
   async decode(latent: Float32Array, shape: Shape): Promise<Float32Array> {
-    const outputs = await this.#evaluate('vae_decoder', { latent: { data: latent, shape } });
+    const [, , height, width] = shape;
+    const inputs = { latent: { data: latent, shape } };
+    const outputs = await this.#evaluateVae('vae_decoder', 'decoding', inputs, { width, height });
     return outputs.image as Float32Array;
   }
 
@@ -207,16 +244,45 @@ export class Networks {
     return outputs.image as Float32Array;
   }
 
+  /** @param cells size of the latent. */
+  async #evaluateVae(
+    component: string,
+    stage: TileProgress['stage'],
+    inputs: Readonly<Record<string, NativeArray>>,
+    { width, height }: { readonly width: number; readonly height: number },
+  ): Promise<Record<string, Float32Array>> {
+    const settings = await this.vaeSettings(component, width, height);
+    const { onTile } = this;
+    if (!onTile) return this.#evaluate(component, inputs, { settings });
+    // What the listener throws ends the evaluation.
+    const ending = createAbortController();
+    const onProgress = (done: number, total: number) => {
+      if (ending.signal.aborted) return;
+      try {
+        onTile({ stage, done, total });
+      } catch (error) {
+        ending.abort(error);
+      }
+    };
+    const unfollow = follow(ending, [this.signal]);
+    try {
+      const outputs = await this.#evaluate(component, inputs, { settings, onProgress }, '', ending.signal);
+      throwIfAborted(ending.signal);
+      return outputs;
+    } finally {
+      unfollow();
+    }
+  }
+
   async #evaluate(
     component: string,
     inputs: Readonly<Record<string, NativeArray | undefined>>,
     options: NativeEvaluation = {},
     when = '',
+    signal = this.signal,
   ): Promise<Record<string, Float32Array>> {
     const all = { ...options, tileable: this.#tileable, loras: this.#loras };
-    const outputs = await callNative(this.#addon, this.signal, (flag) =>
-      this.#model.evaluate(component, inputs, all, flag),
-    );
+    const outputs = await callNative(this.#addon, signal, (flag) => this.#model.evaluate(component, inputs, all, flag));
     for (const values of Object.values(outputs))
       requireFinite(values, `the ${this.#model.components[component]?.label}${when}`);
     return outputs;

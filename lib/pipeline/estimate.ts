@@ -5,11 +5,14 @@ import type { MemoryLimits } from '../memory/budget.ts';
 import { type MemoryPlan, type Peak, peaksOf, type StageCost, totalsOf } from '../memory/plan.ts';
 import type { Networks } from '../native/networks.ts';
 import type { Txt2ImgOptions } from '../task/options.ts';
-import { planMemory, stagesOf, type Workload } from './memory.ts';
+import { planMemory, stagesOf, tilingOf, type Workload } from './memory.ts';
 
 /** What decides how much memory an image takes. The prompt may be left out. */
 export type WorkloadOptions = Partial<
-  Pick<Txt2ImgOptions, 'width' | 'height' | 'batchSize' | 'cfgScale' | 'hires' | 'controls' | 'preview'>
+  Pick<
+    Txt2ImgOptions,
+    'width' | 'height' | 'batchSize' | 'cfgScale' | 'hires' | 'controls' | 'preview' | 'vaeTiling' | 'vaeTileSize'
+  >
 >;
 
 /** One stage of a run. */
@@ -51,7 +54,8 @@ export async function estimateRun(
 ): Promise<MemoryEstimate> {
   const { device } = networks.info;
   const plan = given ?? (await planMemory(networks, work, limits)).plan;
-  const stages = await stagesOf(networks, work, plan.together);
+  const tiling = given ? networks.vaeTiling : tilingOf(networks, plan);
+  const stages = await stagesOf(networks, work, plan.together, tiling);
   const { width, height } = work.hires ?? work;
   const peaks = peaksOf(stages, plan, device === 'cpu', limits.base);
   return { device, size: { width, height }, plan, stages: stageEstimates(stages, plan), peaks };

@@ -7,9 +7,10 @@ import { conditionsUsed } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
 import { type MemoryLimits, sizeText } from '../memory/budget.ts';
 import { type MemoryPlan, type PlannedMemory, peaksOf, type StageCost } from '../memory/plan.ts';
-import { shapesOf } from '../memory/shapes.ts';
 import type { NativeControl } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
+import { shapesOf } from '../native/shapes.ts';
+import type { VaeTiling } from '../native/vae-tiling.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
 import { guidanceOf } from './prompts.ts';
 
@@ -67,17 +68,28 @@ const TOKENS = 154;
 /** Bytes of a pixel that is decoded: numbers of three channels in the addon and in JavaScript. */
 const DECODED_PIXEL = 24;
 
-/** What the stages of a call take if `together` latents at most are evaluated at a time. */
-export async function stagesOf(networks: Networks, work: Workload, together?: number): Promise<StageCost[]> {
+/**
+ * What the stages of a call take.
+ *
+ * @param together latents that are evaluated at a time at most; undefined for all.
+ */
+export async function stagesOf(
+  networks: Networks,
+  work: Workload,
+  together: number | undefined,
+  tiling: VaeTiling,
+): Promise<StageCost[]> {
   const { vaeScaleFactor: factor, textEncoders } = networks.info;
   const stages: StageCost[] = [];
   const add = async (stage: string, network: string, sizes: Record<string, number>, data = 0, size?: Size) => {
     const signature = networks.components[network];
     if (!signature) return;
     const controls = size ? controlsOf(work, size) : [];
-    const memory = await networks.estimate(network, shapesOf(signature, sizes), { controls });
+    const isVae = network.startsWith('vae_');
+    const settings = isVae ? await networks.vaeSettings(network, sizes.width ?? 0, sizes.height ?? 0, tiling) : {};
+    const memory = await networks.estimate(network, shapesOf(signature, sizes), { controls, settings });
     const bytes = size ? work.controls.reduce((sum, control) => sum + control.bytes, 0) : 0;
-    stages.push({ stage, network, memory, controls: bytes, data });
+    stages.push({ stage, network, memory, controls: bytes, data, tiled: Object.keys(settings).length > 0 });
   };
   const cells = ({ width, height }: Size) => ({ width: width / factor, height: height / factor });
   const decode = (stage: string, size: Size) =>
@@ -108,15 +120,48 @@ function controlsOf({ controls }: Workload, { width, height }: Size): NativeCont
   return controls.map(({ net }) => ({ net, hint, strength: 1 }));
 }
 
+/** Ways to evaluate the VAE, from the fastest to the smallest. */
+function tilingsOf({ vaeTiling }: Networks): readonly VaeTiling[] {
+  const tiled = TILE_SHARES.map(
+    (share): VaeTiling => ({ ...vaeTiling, when: 'always', memory: vaeTiling.memory * share }),
+  );
+  if (vaeTiling.when === 'always') return tiled;
+  return [{ ...vaeTiling, when: 'never' }, ...(vaeTiling.when === 'auto' ? tiled : [])];
+}
+
+/** Of the usual memory of tiles: the less there is, the more is computed again. */
+const TILE_SHARES = [1, 1 / 2, 1 / 4];
+
 /** From the fastest to the smallest. */
 async function* candidates(networks: Networks, work: Workload): AsyncGenerator<[MemoryPlan, readonly StageCost[]]> {
-  const stages = await stagesOf(networks, work);
-  yield [{ residency: 'keep', stream: false }, stages];
-  yield [{ residency: 'unload', stream: false }, stages];
-  const stream = networks.info.device === 'cpu';
-  if (stream) yield [{ residency: 'unload', stream }, stages];
-  // Last, because a single latent may be computed by other algorithms, which round in other ways.
-  yield [{ residency: 'unload', stream, together: 1 }, await stagesOf(networks, work, 1)];
+  const tilings = tilingsOf(networks);
+  const [first, second] = tilings;
+  // Networks are rather unloaded than the VAE evaluated in tiles, which round in other ways, but rather that than
+  // streamed. Last is what slows down the most, and a single latent, which may be computed by other algorithms.
+  const plans: [MemoryPlan, readonly (VaeTiling | undefined)[]][] = [
+    [{ residency: 'keep', stream: false }, [first]],
+    [{ residency: 'unload', stream: false }, [first, second]],
+    ...(networks.info.device === 'cpu'
+      ? ([[{ residency: 'unload', stream: true }, tilings]] as [MemoryPlan, readonly VaeTiling[]][])
+      : []),
+    [{ residency: 'unload', stream: networks.info.device === 'cpu', together: 1 }, tilings],
+  ];
+  for (const [plan, ways] of plans) {
+    for (const tiling of ways) {
+      if (!tiling) continue;
+      const stages = await stagesOf(networks, work, plan.together, tiling);
+      const tiled = stages.some((stage) => stage.tiled);
+      if (tiling.when === 'always' && !tiled && tiling !== first) continue;
+      yield [{ ...plan, ...(tiled ? { tileMemory: tiling.memory } : {}) }, stages];
+    }
+  }
+}
+
+/** How the VAE is evaluated by a plan. */
+export function tilingOf(networks: Networks, { tileMemory }: MemoryPlan): VaeTiling {
+  const { vaeTiling } = networks;
+  if (tileMemory === undefined) return { ...vaeTiling, when: 'never' };
+  return { ...vaeTiling, when: 'always', memory: tileMemory };
 }
 
 /**
@@ -170,6 +215,7 @@ export async function applyPlan(networks: Networks, work: Workload, limits: Memo
   const planned = await planMemory(networks, work, limits);
   const { residency, stream, together } = planned.plan;
   await networks.setResidency(residency, stream);
+  networks.vaeTiling = tilingOf(networks, planned.plan);
   networks.together = together ?? Number.POSITIVE_INFINITY;
   return planned;
 }
@@ -179,6 +225,7 @@ export function describePlan({ plan, peaks }: PlannedMemory): string {
   const parts = [
     plan.residency === 'keep' ? 'all networks stay in memory' : 'networks are unloaded after use',
     ...(plan.stream ? ['weights are read for each operation'] : []),
+    ...(plan.tileMemory === undefined ? [] : ['the VAE works in tiles']),
     ...(plan.together === undefined ? [] : ['latents are evaluated one at a time']),
   ];
   return `Memory: ${parts.join(', ')}; at most ${sizeText(peaks.device.bytes)} is expected, for ${peaks.device.stage}`;

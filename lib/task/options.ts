@@ -6,6 +6,7 @@ import type { EmbeddingOption } from '../embedding/options.ts';
 import type { ImageInput } from '../image/input.ts';
 import type { ResizeMode, Size } from '../image/resize.ts';
 import type { LoraOption, LoraTags } from '../lora/options.ts';
+import type { TileProgress } from '../native/networks.ts';
 import type { RngName } from '../rng/index.ts';
 import type { Sampler, SamplerName } from '../sampler/index.ts';
 import type { SchedulerName } from '../schedule/index.ts';
@@ -162,6 +163,20 @@ export interface GenerationOptions {
   signal?: AbortSignal | undefined;
   /** Called after each step and awaited. What it throws ends the run. */
   onStep?: ((step: GenerationStep) => void | Promise<void>) | undefined;
+  /** Called while the VAE works in tiles, after a tile, at most every 20 ms. What it throws ends the run. */
+  onTile?: ((progress: TileProgress) => void) | undefined;
+  /**
+   * Whether the VAE works in tiles, in a fraction of the memory. There are no seams, because tiles see their neighbors
+   * and share the statistics of the whole image; pixels differ by rounding. `auto` (default): if one piece would take
+   * more than 4 GiB, or more than the budget that the model was loaded with (`memory`). A tiny autoencoder has no
+   * tiles.
+   */
+  vaeTiling?: boolean | 'auto' | undefined;
+  /**
+   * Side of such a tile in latent cells of 8 pixels, 8 to 512, rounded up to a multiple of 8. Default 32. Large tiles
+   * take more memory; where there would be more than 256 tiles, they are larger.
+   */
+  vaeTileSize?: number | undefined;
   /**
    * Whether steps carry a preview image: `proj` (or true) a small one by a linear projection, which costs nothing;
    * `tae` one of the whole size by the tiny autoencoder that the model was loaded with ({@link ModelSource}),

@@ -33,7 +33,7 @@ export interface Checking {
 }
 
 /** How the value of a flag is written on a command line; a switch has none. */
-export type FlagKind = 'text' | 'number' | 'seed' | 'numbers' | 'size' | 'corner' | 'switch';
+export type FlagKind = 'text' | 'number' | 'seed' | 'numbers' | 'size' | 'corner' | 'side' | 'switch';
 
 /** What the values of an option are, and how they are checked. */
 export interface Rule<Given, Checked> {

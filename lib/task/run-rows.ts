@@ -1,7 +1,9 @@
 // The options of a run while it goes on: previews, callback, cancellation.
 
+import type { TileProgress } from '../native/networks.ts';
+import { TILE_SIDE } from '../native/vae-tiling.ts';
 import type { GenerationStep } from './result.ts';
-import { type Checking, flag, row, rule, ruleByModel } from './row.ts';
+import { type Checking, flag, number, row, rule, ruleByModel } from './row.ts';
 import type { ModelLimits } from './task.ts';
 
 /** How previews are made: by the linear projection, by the tiny autoencoder, or by the one that decodes the result. */
@@ -9,6 +11,7 @@ export type PreviewKind = 'proj' | 'tae' | 'vae';
 
 const PREVIEW_KINDS: readonly PreviewKind[] = ['proj', 'tae', 'vae'];
 
+type OnTile = (progress: TileProgress) => void;
 type OnStep = (step: GenerationStep) => void | Promise<void>;
 
 export const RUN_ROWS = {
@@ -21,6 +24,51 @@ export const RUN_ROWS = {
     rule: rule<OnStep, OnStep | undefined>('((step: GenerationStep) => void | Promise<void>)', ({ check }, name) =>
       check.callback<OnStep>(name),
     ),
+  }),
+  onTile: row({
+    doc: `
+      Called while the VAE works in tiles, after a tile, at most every 20 ms. What it throws ends the run.`,
+    rule: rule<OnTile, OnTile | undefined>('((progress: TileProgress) => void)', ({ check }, name) =>
+      check.callback<OnTile>(name),
+    ),
+  }),
+  vaeTiling: row({
+    doc: `
+      Whether the VAE works in tiles, in a fraction of the memory. There are no seams, because tiles see their neighbors
+      and share the statistics of the whole image; pixels differ by rounding. \`auto\` (default): if one piece would take
+      more than 4 GiB, or more than the budget that the model was loaded with (\`memory\`). A tiny autoencoder has no
+      tiles.`,
+    rule: rule<boolean | 'auto', boolean | 'auto'>("boolean | 'auto'", checkTiling, {
+      isDefault: (value) => value === 'auto',
+    }),
+    flag: [
+      {
+        name: 'vae-tiling',
+        topic: 'compute',
+        kind: 'switch',
+        value: true,
+        description: 'let the VAE work in tiles: less memory (default: if one piece would take more than 4 GiB)',
+      },
+      {
+        name: 'no-vae-tiling',
+        topic: 'compute',
+        kind: 'switch',
+        value: false,
+        description: 'let the VAE work in one piece, whatever memory that takes',
+      },
+    ],
+  }),
+  vaeTileSize: row({
+    doc: `
+      Side of such a tile in latent cells of 8 pixels, 8 to 512, rounded up to a multiple of 8. Default 32. Large tiles
+      take more memory; where there would be more than 256 tiles, they are larger.`,
+    rule: number(TILE_SIDE, { min: 8, max: 512, integer: true }),
+    flag: {
+      name: 'vae-tile-size',
+      topic: 'compute',
+      kind: 'side',
+      description: 'side of a tile in latent cells of 8 pixels: 32 or 32x32 (default: 32)',
+    },
   }),
   preview: row({
     doc: `
@@ -45,6 +93,13 @@ export const RUN_ROWS = {
     flag: { name: 'preview-noisy', topic: 'output', description: 'let previews show the noise, too' },
   }),
 };
+
+function checkTiling({ check }: Checking, name: string): boolean | 'auto' {
+  const value = check.value(name);
+  if (value === undefined || value === 'auto') return 'auto';
+  if (typeof value === 'string') return check.name<'auto'>(name, 'auto', ['auto']);
+  return check.boolean(name, false);
+}
 
 function checkPreview({ check }: Checking, name: string, { tinyAutoencoder }: ModelLimits): PreviewKind | undefined {
   if (typeof check.value(name) !== 'string') return check.boolean(name, false) ? 'proj' : undefined;

@@ -252,6 +252,11 @@ TypeRequest read_types(const Napi::Object & object) {
     return types;
 }
 
+Napi::Function read_call_progress(const Napi::Value & value) {
+    if (value.IsUndefined()) return {};
+    return read_listener(read_object(value, "options").Get("onProgress"), "onProgress");
+}
+
 EngineOptions read_engine_options(const Napi::Object & object) {
     EngineOptions options;
     options.device = read_string(object.Get("device"), "device");

@@ -19,6 +19,8 @@ Arrays read_arrays(const Napi::Value & value);
 // An object of named shapes: arrays without values.
 Arrays read_shapes(const Napi::Value & value);
 CallOptions read_call_options(const Napi::Value & value);
+// The listener of such options; empty if undefined.
+Napi::Function read_call_progress(const Napi::Value & value);
 EngineOptions read_engine_options(const Napi::Object & object);
 // `type` and `rules`, both optional: what weights are converted to.
 TypeRequest read_types(const Napi::Object & object);

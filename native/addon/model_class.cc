@@ -18,13 +18,15 @@ namespace {
 // More frequent reports would only keep the event loop busy.
 constexpr auto progress_interval = std::chrono::milliseconds(20);
 
-std::function<void(int64_t, int64_t)> progress_reporter(Worker & worker) {
+using Report = std::function<void(int64_t done, int64_t total)>;
+
+Report at_intervals(Report report) {
     using Clock = std::chrono::steady_clock;
-    return [&worker, next = Clock::time_point::min()](int64_t done, int64_t total) mutable {
+    return [report = std::move(report), next = Clock::time_point::min()](int64_t done, int64_t total) mutable {
         const auto now = Clock::now();
         if (now < next && done < total) return;
         next = now + progress_interval;
-        worker.report_progress(done, total);
+        report(done, total);
     };
 }
 
@@ -46,7 +48,10 @@ Opening prepare_opening(const Napi::Value & value) {
     opening.worker = Environment::of(value.Env()).make_worker();
     opening.worker->listen(on_progress, on_log);
     // A plain reference: the worker outlives the engine.
-    if (!on_progress.IsEmpty()) opening.options.on_progress = progress_reporter(*opening.worker);
+    if (!on_progress.IsEmpty()) {
+        opening.options.on_progress = at_intervals(
+            [&worker = *opening.worker](int64_t done, int64_t total) { worker.report_progress(done, total); });
+    }
     if (!on_log.IsEmpty()) {
         opening.options.on_log = [&worker = *opening.worker](LogLevel level, const std::string & message) {
             worker.report_log(level, message);
@@ -117,11 +122,12 @@ ModelClass::~ModelClass() {
 
 template <typename Work>
 Napi::Value ModelClass::call(const Napi::CallbackInfo & info, const Cancellation & cancellation, const char * purpose,
-                             Work work) {
+                             Work work, const Napi::Function & on_progress) {
     auto with_engine = [work = std::move(work)](Owned & owned, const Cancellation & flag) mutable -> Result {
         return work(engine_of(owned), flag);
     };
-    return worker_->call(info.Env(), cancellation, purpose, std::move(with_engine), info.This().As<Napi::Object>());
+    return worker_->call(info.Env(), cancellation, purpose, std::move(with_engine), info.This().As<Napi::Object>(),
+                         on_progress);
 }
 
 Napi::Value ModelClass::open(const Napi::CallbackInfo & info) {
@@ -158,12 +164,20 @@ Napi::Value ModelClass::evaluate(const Napi::CallbackInfo & info) {
         auto component = read_string(info[0], "component");
         auto inputs = read_arrays(info[1]);
         auto options = read_call_options(info[2]);
-        return call(info, read_cancellation(info[3]), purpose,
-                    [component = std::move(component), inputs = std::move(inputs),
-                     options = std::move(options)](Engine & engine, const Cancellation & flag) mutable -> Result {
-                        return [outputs = engine.evaluate(component, std::move(inputs), options, flag)](
-                                   Napi::Env env) mutable { return outputs_to_js(env, outputs); };
-                    });
+        const auto on_progress = read_call_progress(info[2]);
+        if (!on_progress.IsEmpty()) {
+            options.on_progress = at_intervals(
+                [&worker = *worker_](int64_t done, int64_t total) { worker.report_call_progress(done, total); });
+        }
+        return call(
+            info, read_cancellation(info[3]), purpose,
+            [component = std::move(component), inputs = std::move(inputs),
+             options = std::move(options)](Engine & engine, const Cancellation & flag) mutable -> Result {
+                return [outputs = engine.evaluate(component, std::move(inputs), options, flag)](Napi::Env env) mutable {
+                    return outputs_to_js(env, outputs);
+                };
+            },
+            on_progress);
     });
 }
 

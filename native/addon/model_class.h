@@ -36,7 +36,7 @@ private:
     // Queues `work(engine, cancellation) -> Result`.
     template <typename Work>
     Napi::Value call(const Napi::CallbackInfo & info, const Cancellation & cancellation, const char * purpose,
-                     Work work);
+                     Work work, const Napi::Function & on_progress = {});
 
     std::shared_ptr<Worker> worker_;
 };

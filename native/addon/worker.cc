@@ -76,6 +76,7 @@ void Worker::run() {
     Owned engine;
     for (Jobs jobs = queue_.next(); !jobs.empty(); jobs = queue_.next()) {
         Job & job = jobs.front();
+        running_ = job.id;
         job.settlement->outcome = attempt(job, engine);
         job.settlement->worker = shared_from_this();
         job.work = nullptr; // frees the inputs before the promise settles
@@ -108,10 +109,19 @@ void Worker::report_log(LogLevel level, const std::string & message) {
     }));
 }
 
+void Worker::report_call_progress(int64_t done, int64_t total) {
+    environment_.post(
+        std::make_unique<Notice>(shared_from_this(), [id = running_, done, total](Worker & self, Napi::Env env) {
+            const auto call = self.calls_.find(id);
+            if (call == self.calls_.end() || call->second.cancellation.cancelled()) return;
+            self.notify(env, call->second.on_progress, {Napi::Number::New(env, done), Napi::Number::New(env, total)});
+        }));
+}
+
 // --- JavaScript's thread ---------------------------------------------------------------------------------------------
 
 Napi::Promise Worker::call(Napi::Env env, const Cancellation & cancellation, const char * purpose, Work work,
-                           Napi::Object keep_alive) {
+                           Napi::Object keep_alive, Napi::Function on_progress) {
     const auto deferred = Napi::Promise::Deferred::New(env);
     if (cancellation.cancelled() || queue_.stopped().cancelled()) {
         deferred.Reject(cancellation.cancelled() ? cancelled_error(env) : disposed_error(env));
@@ -119,7 +129,8 @@ Napi::Promise Worker::call(Napi::Env env, const Cancellation & cancellation, con
         return deferred.Promise();
     }
     try {
-        Call call{deferred, cancellation, purpose, {}};
+        Call call{deferred, cancellation, purpose, {}, {}};
+        if (!on_progress.IsEmpty()) call.on_progress = Napi::Persistent(on_progress);
         if (!keep_alive.IsEmpty()) call.keep_alive = Napi::Persistent(keep_alive);
         start();
         enqueue(env, std::move(call), std::move(work));

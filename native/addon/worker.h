@@ -40,7 +40,7 @@ public:
     // `purpose` is for the error if memory is short, see failure_to_js. `keep_alive` is not garbage collected until the
     // promise settles.
     Napi::Promise call(Napi::Env env, const Cancellation & cancellation, const char * purpose, Work work,
-                       Napi::Object keep_alive = {});
+                       Napi::Object keep_alive = {}, Napi::Function on_progress = {});
     void reject_cancelled(Napi::Env env);
 
     // `model` owns this worker from now on and stops it. Without one, a worker stops after its first call.
@@ -57,6 +57,8 @@ public:
     void listen(Napi::Function on_progress, Napi::Function on_log);
     void report_progress(int64_t done, int64_t total);
     void report_log(LogLevel level, const std::string & message);
+    // For the listener of the call that is being run, if it has one. What that throws is an uncaught exception.
+    void report_call_progress(int64_t done, int64_t total);
 
     // For the end of the environment, when promises can no longer settle.
     void drop_references();
@@ -79,6 +81,7 @@ private:
         Cancellation cancellation;
         const char * purpose;
         Napi::ObjectReference keep_alive;
+        Napi::FunctionReference on_progress;
     };
 
     void run();
@@ -104,6 +107,7 @@ private:
 
     JobQueue<Job> queue_; // used by both threads
 
+    uint64_t running_ = 0; // the call that the thread runs; of the thread
     std::unique_ptr<End> end_;
     std::thread thread_;
 };

@@ -13,13 +13,16 @@ class LayOut : public Operation {
 public:
     LayOut(const CpuContext & cpu, Activation activation, const ImageLayout & layout, int64_t width, int64_t height,
            int64_t channels, int64_t batch)
-        : kernels_(cpu.kernels), activation_(activation), layout_(layout), batch_(batch) {
+        : kernels_(cpu.kernels), activation_(activation), batch_(batch) {
         const auto source = [](int64_t place, int64_t places, int64_t side) {
             return static_cast<int32_t>((place + places) % places * side / places);
         };
-        const int64_t left = layout.tileable_x ? layout.before : 0, right = layout.tileable_x ? layout.after : 0;
-        for (int64_t x = -left; x < layout.width + right; x++) columns_.push_back(source(x, layout.width, width));
-        for (int64_t y = -layout.before; y < layout.height + layout.after; y++) {
+        const auto circular = [&](int64_t margin) { return layout.tileable_x ? margin : std::min<int64_t>(margin, 0); };
+        zeros_ = layout.left - circular(layout.left);
+        for (int64_t x = -circular(layout.left); x < layout.width + circular(layout.right); x++) {
+            columns_.push_back(source(x, layout.width, width));
+        }
+        for (int64_t y = -layout.top; y < layout.height + layout.bottom; y++) {
             const bool inside = y >= 0 && y < layout.height;
             lines_.push_back(inside || layout.tileable_y ? source(y, layout.height, height) : -1);
         }
@@ -51,16 +54,16 @@ private:
         n.height = x->ne[2];
         n.activation = activation_;
         const float * channels = factors ? static_cast<const float *>(factors->data) + image * 2 * n.channels : nullptr;
-        const int64_t count = columns_.size(), left = layout_.tileable_x ? 0 : layout_.before;
-        std::memset(to, 0, left * pixel);
-        kernels_.prepare_line(n, channels, image, lines_[line], columns_.data(), count, to + left * pixel, y->ne[0]);
-        std::memset(to + (left + count) * pixel, 0, (y->ne[1] - left - count) * pixel);
+        const int64_t count = columns_.size();
+        std::memset(to, 0, zeros_ * pixel);
+        kernels_.prepare_line(n, channels, image, lines_[line], columns_.data(), count, to + zeros_ * pixel, y->ne[0]);
+        std::memset(to + (zeros_ + count) * pixel, 0, (y->ne[1] - zeros_ - count) * pixel);
     }
 
     const Kernels & kernels_;
     Activation activation_;
-    ImageLayout layout_;
     int64_t batch_, parts_;
+    int64_t zeros_;                        // on the left
     std::vector<int32_t> columns_, lines_; // the source column and line of each output column and line; -1 for zeros
 };
 
@@ -68,10 +71,10 @@ private:
 
 NewNode gemm_input_node(const CpuContext & cpu, Tensor image, Tensor factors, Activation activation,
                         const ImageLayout & layout) {
-    const int64_t around = layout.before + layout.after;
     return {std::make_unique<LayOut>(cpu, activation, layout, image->ne[1], image->ne[2], image->ne[0], image->ne[3]),
             cpu.kernels.operand,
-            {GGML_PAD(image->ne[0], cpu.kernels.kr), layout.width + around, layout.height + around, image->ne[3]},
+            {GGML_PAD(image->ne[0], cpu.kernels.kr), layout.width + layout.left + layout.right,
+             layout.height + layout.top + layout.bottom, image->ne[3]},
             {image, factors}};
 }
 

@@ -1,5 +1,6 @@
 // Group norm: its sums, its factors, and the normalization itself if the result is not the input of a product.
 #include <algorithm>
+#include <cmath>
 
 #include "cpu/operations.h"
 
@@ -63,6 +64,71 @@ private:
     int64_t batch_;
 };
 
+class Statistics : public Operation {
+public:
+    Statistics(double before, double share) : before_(before), share_(share) {}
+    const char * name() const override { return "group norm, statistics"; }
+    int64_t parts() const override { return 1; }
+
+    // Merged as by Chan et al. 1979, about the mean of both.
+    void compute(Tensor y, int64_t, ThreadScratch &) override {
+        const Tensor part = y->src[0], sums = y->src[1];
+        const int64_t channels = y->ne[0], pixels = part->ne[1] * part->ne[2];
+        const float * so_far = before_ > 0 ? numbers(y->src[2]) : nullptr;
+        auto * const to = static_cast<float *>(y->data);
+        for (int64_t c = 0; c < channels; c++) {
+            double s = 0, squares = 0;
+            for (int64_t i = 0; i < sums->ne[2]; i++) {
+                s += numbers(sums)[2 * i * channels + c];
+                squares += numbers(sums)[(2 * i + 1) * channels + c];
+            }
+            double mean = numbers(part)[c] + s / pixels; // the sums are relative to the part's first pixel
+            double variance = squares / pixels - s / pixels * (s / pixels);
+            if (so_far) {
+                const double share = share_ / (before_ + share_), distance = mean - so_far[c];
+                mean = so_far[c] + share * distance;
+                variance =
+                    (1 - share) * so_far[channels + c] + share * variance + share * (1 - share) * distance * distance;
+            }
+            to[c] = static_cast<float>(mean);
+            to[channels + c] = static_cast<float>(variance);
+        }
+    }
+
+private:
+    double before_, share_;
+};
+
+// Statistics -> [channels, 2]
+class KnownFactors : public Operation {
+public:
+    KnownFactors(int groups, float eps) : groups_(groups), eps_(eps) {}
+    const char * name() const override { return "group norm, factors"; }
+    int64_t parts() const override { return groups_; }
+
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
+        const int64_t channels = y->ne[0], size = channels / groups_, begin = part * size;
+        const float *means = numbers(y->src[0]), *variances = means + channels;
+        double mean = 0, variance = 0;
+        for (int64_t c = begin; c < begin + size; c++) mean += means[c] / static_cast<double>(size);
+        for (int64_t c = begin; c < begin + size; c++) {
+            variance += (variances[c] + (means[c] - mean) * (means[c] - mean)) / static_cast<double>(size);
+        }
+        // In this order a NaN stays one.
+        const double scale = 1 / std::sqrt((variance < 0 ? 0 : variance) + eps_);
+        auto * const to = static_cast<float *>(y->data);
+        for (int64_t c = begin; c < begin + size; c++) {
+            const float weight = numbers(y->src[1])[c], bias = numbers(y->src[2])[c];
+            to[c] = static_cast<float>(weight * scale);
+            to[channels + c] = static_cast<float>(bias - mean * weight * scale);
+        }
+    }
+
+private:
+    int groups_;
+    float eps_;
+};
+
 // A part is a range of pixels of one image.
 class GroupNorm : public Operation {
 public:
@@ -114,6 +180,17 @@ NewNode group_factors_node(const CpuContext & cpu, Tensor image, Tensor sums, Te
             GGML_TYPE_F32,
             {channels, 2, 1, batch},
             {sums, image, weight, bias}};
+}
+
+NewNode statistics_node(Tensor so_far, Tensor part, Tensor sums, double before, double share) {
+    return {std::make_unique<Statistics>(before, share), GGML_TYPE_F32, {part->ne[0], 2, 1, 1}, {part, sums, so_far}};
+}
+
+NewNode known_factors_node(Tensor statistics, Tensor weight, Tensor bias, int groups, float eps) {
+    return {std::make_unique<KnownFactors>(groups, eps),
+            GGML_TYPE_F32,
+            {statistics->ne[0], 2, 1, 1},
+            {statistics, weight, bias}};
 }
 
 NewNode group_norm_node(Tensor image, Tensor factors, Tensor residual, bool relu) {

@@ -113,11 +113,26 @@ struct Kernels {
     void (*layer_norm)(const float * x, int64_t channels, const float * weight, const float * bias, float eps, void * y,
                        bool y_is_operand);
 
-    size_t (*attention_scratch)(int64_t keys, int64_t size); // bytes
-    // Packs a head's keys and values into scratch memory, from which `attention` computes queries begin..end.
-    void (*pack_head)(const AttentionHead & head, void * scratch);
-    void (*attention)(const AttentionHead & head, void * scratch, int64_t begin, int64_t end);
+    size_t (*packed_head_bytes)(int64_t keys, int64_t size);
+    size_t (*attention_scratch)(int64_t size); // bytes
+    // Packs the keys and values begin..end of a head; head.k and head.v point to those of `begin`. Once all are packed,
+    // `attention` computes queries begin..end with them.
+    void (*pack_keys)(const AttentionHead & head, int64_t begin, int64_t end, void * packed);
+    void (*attention)(const AttentionHead & head, const void * packed, void * scratch, int64_t begin, int64_t end);
+
+    // A block of an image in bytes, of `width` x `height` pixels of x: [channels] lowest numbers, [channels] steps,
+    // and [channels, 8, 8] bytes. The channels are a multiple of 32.
+    void (*store_block)(const float * x, int64_t channels, int64_t line_stride, int64_t width, int64_t height,
+                        void * block);
+    // `count` pixels of one line of a block, from (x, y) on.
+    void (*load_block)(const void * block, int64_t channels, int64_t x, int64_t y, int64_t count, float * to);
 };
+
+// Pixels along the side of a block.
+inline constexpr int64_t block_side = 8;
+inline int64_t block_bytes(int64_t channels) {
+    return channels * static_cast<int64_t>(2 * sizeof(float) + block_side * block_side);
+}
 
 // The kernels that run on this machine, fastest first.
 std::vector<const Kernels *> available_kernels();

@@ -14,6 +14,8 @@
 
 #include "cpu/kernels_attention.inl"
 
+#include "cpu/kernels_store.inl"
+
 namespace diffusion {
 namespace {
 
@@ -37,9 +39,12 @@ constexpr Kernels table(const char * name) {
     k.group_factors = group_factors;
     k.prepare_line = prepare_line;
     k.layer_norm = layer_norm;
+    k.packed_head_bytes = packed_head_bytes;
     k.attention_scratch = attention_scratch;
-    k.pack_head = pack_head;
+    k.pack_keys = pack_keys;
     k.attention = attention;
+    k.store_block = store_block;
+    k.load_block = load_block;
     return k;
 }
 

@@ -62,13 +62,20 @@ NewNode group_sums_node(const CpuContext & cpu, Tensor image);
 NewNode group_factors_node(const CpuContext & cpu, Tensor image, Tensor sums, Tensor weight, Tensor bias, int groups,
                            float eps);
 
+// The statistics of an image that is computed in parts: the mean and the variance of each channel, [channels, 2].
+// `sums` are those of a part, whose pixels are `share` of all; those of the parts before it, `before`, are `so_far`.
+NewNode statistics_node(Tensor so_far, Tensor part, Tensor sums, double before, double share);
+// Factors from such statistics.
+NewNode known_factors_node(Tensor statistics, Tensor weight, Tensor bias, int groups, float eps);
+
 // Group norm with these factors, plus `residual` if not nullptr, then ReLU if `relu`.
 NewNode group_norm_node(Tensor image, Tensor factors, Tensor residual, bool relu);
 
-// The layout of an image as the input of a convolution: resized by nearest neighbour to width and height, then padded.
+// The layout of an image as the input of a convolution: resized by nearest neighbour to width and height, then padded,
+// or cropped where a margin is negative.
 struct ImageLayout {
     int64_t width = 0, height = 0;
-    int64_t before = 0, after = 0;               // padding: left and top, right and bottom
+    int64_t left = 0, top = 0, right = 0, bottom = 0;
     bool tileable_x = false, tileable_y = false; // circular padding instead of zeros
 };
 
@@ -83,5 +90,25 @@ NewNode concat_node(Tensor image, Tensor other);
 
 NewNode layer_norm_node(const CpuContext & cpu, Tensor x, Tensor weight, Tensor bias, float eps, bool for_gemm);
 NewNode attention_node(const CpuContext & cpu, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal);
+
+// Attention of one head whose keys and values are packed once, for all threads and for several stretches of queries.
+// Written into Kernels::packed_head_bytes, from key `first` on.
+NewNode pack_keys_node(const CpuContext & cpu, Tensor k, Tensor v, int64_t keys, int64_t first);
+NewNode packed_attention_node(const CpuContext & cpu, Tensor q, Tensor packed, int64_t keys);
+
+// An image that is written and read in parts: as it is, or `compact` in bytes (see Kernels::store_block).
+struct ImageStore {
+    int64_t width = 0, height = 0, channels = 0;
+    bool compact = false;
+    size_t bytes() const;
+};
+// Written into the store, with its first pixel at (x, y). In a compact one both are multiples of block_side, and the
+// part ends at another multiple or at an edge of the image.
+NewNode store_part_node(const CpuContext & cpu, const ImageStore & store, Tensor part, int64_t x, int64_t y);
+// The pixels from (x, y) on; beyond an edge, those of the other side.
+NewNode load_part_node(const CpuContext & cpu, const ImageStore & store, Tensor stored, int64_t x, int64_t y,
+                       int64_t width, int64_t height);
+// An image [channels, width, height] written into planes [width, height, channels, batch], at (x, y) of one image.
+NewNode store_planes_node(Tensor image, int64_t x, int64_t y, int64_t index);
 
 } // namespace diffusion

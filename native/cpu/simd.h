@@ -107,6 +107,13 @@ inline Vec widen(__m256i bits) {
 inline Vec from_brain(const Brain * p) {
     return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)));
 }
+inline Vec from_bytes(const uint8_t * p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+}
+// Rounded to the nearest; of 0 to 255.
+inline void store_bytes(uint8_t * p, Vec x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}
 
 #else
 
@@ -197,6 +204,15 @@ inline Vec scale_by_power(Vec x, Vec n) {
 }
 inline Vec from_half(const Half * p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)));
+}
+inline Vec from_bytes(const uint8_t * p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
+// Rounded to the nearest; of 0 to 255.
+inline void store_bytes(uint8_t * p, Vec x) {
+    const __m256i integers = _mm256_cvtps_epi32(x);
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256(integers, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i *>(p), _mm_packus_epi16(words, words));
 }
 
 #endif

@@ -108,16 +108,36 @@ Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
     return full;
 }
 
-Tensor Graph::add(NewNode node, ThreadPool & pool) {
+Graph::Job & Graph::make_job(NewNode & node, ThreadPool & pool) {
     std::erase(node.sources, nullptr);
     scratch_each_ = std::max(scratch_each_, GGML_PAD(node.operation->scratch_bytes(), cache_line));
-    Job & job = *jobs_.emplace_back(std::make_unique<Job>(*this, pool, std::move(node.operation)));
-    const auto & ne = node.ne;
-    Tensor y = ggml_custom_4d(context(), node.type, ne[0], ne[1], ne[2], ne[3], node.sources.data(),
-                              static_cast<int>(node.sources.size()), compute, 1, &job);
+    return *jobs_.emplace_back(std::make_unique<Job>(*this, pool, std::move(node.operation)));
+}
+
+Tensor Graph::added(Tensor y, Job & job) {
     ggml_set_name(y, job.operation->name());
     y->extra = &job;
     return expand(y);
+}
+
+Tensor Graph::add(NewNode node, ThreadPool & pool) {
+    Job & job = make_job(node, pool);
+    const auto & ne = node.ne;
+    return added(ggml_custom_4d(context(), node.type, ne[0], ne[1], ne[2], ne[3], node.sources.data(),
+                                static_cast<int>(node.sources.size()), compute, 1, &job),
+                 job);
+}
+
+Tensor Graph::memory(ggml_type type, const std::array<int64_t, 4> & ne) {
+    return expand(
+        ggml_custom_4d(context(), type, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized, 1, nullptr));
+}
+
+Tensor Graph::write(Tensor memory, NewNode node, ThreadPool & pool) {
+    Job & job = make_job(node, pool);
+    return added(ggml_custom_inplace(context(), memory, node.sources.data(), static_cast<int>(node.sources.size()),
+                                     compute, 1, &job),
+                 job);
 }
 
 double Graph::work() const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "backend/memory.h"
@@ -51,6 +52,16 @@ public:
     // Adds a node that `pool` computes, which must outlive the graph.
     Tensor add(NewNode node, ThreadPool & pool);
 
+    // Memory for others to write, on the CPU.
+    Tensor memory(ggml_type type, const std::array<int64_t, 4> & ne);
+    // Adds a node that `pool` computes and that writes into `memory`, the first of its sources. It has no type and
+    // shape of its own. Returns the memory as it is then.
+    Tensor write(Tensor memory, NewNode node, ThreadPool & pool);
+
+    // Marks what an evaluation has done once `tensor` is computed, for its progress.
+    void milestone(Tensor tensor) { milestones_.insert(tensor); }
+    const std::set<const ggml_tensor *> & milestones() const { return milestones_; }
+
     // Floating-point operations of all added nodes.
     double work() const;
 
@@ -70,6 +81,8 @@ public:
 
 private:
     class Job;
+    Job & make_job(NewNode & node, ThreadPool & pool);
+    Tensor added(Tensor y, Job & job);
     struct Free {
         void operator()(ggml_context * context) const { ggml_free(context); }
     };
@@ -89,6 +102,7 @@ private:
     double node_work_;
     std::vector<std::unique_ptr<Job>> jobs_;
     std::map<Tensor, Tensor> made_;
+    std::set<const ggml_tensor *> milestones_;
     size_t scratch_each_ = 0;
     LargeMemory scratch_;
     int threads_ = 1;

@@ -26,4 +26,10 @@ Tensor Layers::pixel_unshuffle(Tensor planes, int64_t r) {
     return expand(ggml_reshape_4d(ctx, y, width, height, r * r * channels, batch));
 }
 
+void Layers::place(StoredPlanes & stored, Tensor memory, size_t offset) {
+    const size_t line = stored.width * sizeof(float), plane = stored.height * line;
+    stored.memory = ggml_view_4d(context(), memory, stored.width, stored.height, stored.channels, stored.batch, line,
+                                 plane, stored.channels * plane, offset);
+}
+
 } // namespace diffusion

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "cpu/epilogue.h"
 #include "graph/graph.h"
@@ -24,6 +25,8 @@ struct Conv2d {
 struct Norm {
     Tensor weight = nullptr; // [channels]
     Tensor bias = nullptr;   // [channels]
+    // Of a group norm: those of the whole image, where only a part of it is normalized. See Layers::statistics.
+    Tensor statistics = nullptr;
 };
 
 // Groups of all group norms in Stable Diffusion.
@@ -39,6 +42,12 @@ struct Geometry {
     };
     Kind kind = same;
     int64_t width = 0, height = 0;
+    // Instead of the padding, for a part of an image: zeros where positive; where negative, so many pixels are not
+    // read.
+    struct Margins {
+        int64_t left = 0, top = 0, right = 0, bottom = 0;
+    };
+    std::optional<Margins> margins{};
 
     int64_t stride() const { return kind == strided || kind == strided_asymmetric ? 2 : 1; }
     // Pixels on the left or at the top, and on the right or at the bottom, for a kernel of this size.
@@ -57,6 +66,32 @@ struct Tileable {
     bool x = false, y = false;
 };
 
+// Pixels of an image. Those beyond an edge are those of the other side.
+struct Window {
+    int64_t x = 0, y = 0, width = 0, height = 0;
+    int64_t right() const { return x + width; }
+    int64_t bottom() const { return y + height; }
+};
+
+// An image that is written and read in parts.
+struct StoredImage {
+    int64_t width = 0, height = 0, channels = 0;
+    bool compact = false; // in about a byte a number, where the layers can
+    Tensor memory = nullptr;
+};
+
+// Planes that are written in parts.
+struct StoredPlanes {
+    int64_t width = 0, height = 0, channels = 0, batch = 0;
+    Tensor memory = nullptr; // [width, height, channels, batch]
+};
+
+// Keys and values of attention with one head, written in stretches and read by several of queries.
+struct StoredKeys {
+    int64_t count = 0, size = 0;
+    Tensor keys = nullptr, values = nullptr; // as the layers have them
+};
+
 // Adds layers to one graph. The device chooses the implementation (graph/device.h).
 class Layers {
 public:
@@ -70,6 +105,7 @@ public:
     Tensor expand(Tensor tensor) { return graph_.expand(tensor); } // see Graph
 
     void set_tileable(Tileable tileable) { tileable_ = tileable; }
+    Tileable tileable() const { return tileable_; }
 
     // [width, height, channels, batch] <-> an image.
     virtual Tensor to_image(Tensor planes) = 0;
@@ -124,9 +160,40 @@ public:
     // q [channels, queries, batch]; k, v [channels, keys, batch] -> [channels, queries, batch]
     virtual Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal = false) = 0;
 
+    // --- For images that are evaluated in parts, one image of a batch at a time.
+
+    // Memory, `any` tensor being computed already, and what is in it from `offset` on. Offsets are multiples of 64.
+    virtual Tensor memory(size_t bytes, Tensor any) = 0;
+    void place(StoredPlanes & stored, Tensor memory, size_t offset);
+    virtual void place(StoredImage & stored, Tensor memory, size_t offset) = 0;
+    virtual void place(StoredKeys & stored, Tensor memory, size_t offset) = 0;
+    virtual size_t bytes_of(const StoredImage & stored) const = 0;
+    virtual size_t bytes_of(const StoredKeys & stored) const = 0;
+
+    // Writes a part with its first pixel at (x, y). In a compact image both are multiples of 8, and the part ends at
+    // another multiple or at an edge.
+    virtual void write(StoredImage & stored, Tensor part, int64_t x, int64_t y) = 0;
+    virtual Tensor read(const StoredImage & stored, const Window & window) = 0;
+    StoredImage as_stored(Tensor image, int64_t channels) const {
+        return {image_width(image), image_height(image), channels, false, image};
+    }
+    virtual void write(StoredPlanes & stored, Tensor part, int64_t x, int64_t y, int64_t index) = 0;
+
+    // Statistics for Norm::statistics, of an image whose parts are given one after the other: `part` is `share` of its
+    // pixels, and those before it, which `so_far` is of, are `before`.
+    virtual Tensor statistics(Tensor so_far, Tensor part, double before, double share) = 0;
+
+    // Writes the stretch of keys that begins with `first`. k, v [size, keys]
+    virtual void write(StoredKeys & stored, Tensor k, Tensor v, int64_t first) = 0;
+    // As attention() does. q [size, queries], at most most_queries(keys) of them.
+    virtual Tensor attention(Tensor q, const StoredKeys & stored) = 0;
+    virtual int64_t most_queries(int64_t keys) const = 0;
+
+    // What is computed before it counts as progress of an evaluation.
+    void milestone(Tensor tensor) { graph_.milestone(tensor); }
+
 protected:
     Graph & graph() const { return graph_; }
-    Tileable tileable() const { return tileable_; }
 
 private:
     Graph & graph_;

@@ -72,12 +72,61 @@ public:
         return add(layer_norm_node(cpu_, x, norm.weight, norm.bias, eps, !last));
     }
 
-    Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override {
-        return add(attention_node(cpu_, as_operand(q), as_operand(k), as_operand(v), heads, causal));
+    Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override;
+
+    Tensor memory(size_t bytes, Tensor) override {
+        return graph().memory(GGML_TYPE_F32, {static_cast<int64_t>(bytes / sizeof(float)), 1, 1, 1});
     }
+
+    void place(StoredImage & stored, Tensor memory, size_t offset) override {
+        stored.memory = bytes_at(memory, offset, bytes_of(stored));
+    }
+
+    void place(StoredKeys & stored, Tensor memory, size_t offset) override {
+        stored.keys = bytes_at(memory, offset, bytes_of(stored));
+    }
+
+    size_t bytes_of(const StoredImage & stored) const override { return store_of(stored).bytes(); }
+    size_t bytes_of(const StoredKeys & stored) const override {
+        return cpu_.kernels.packed_head_bytes(stored.count, stored.size);
+    }
+
+    void write(StoredImage & stored, Tensor part, int64_t x, int64_t y) override {
+        stored.memory = write_into(stored.memory, store_part_node(cpu_, store_of(stored), part, x, y));
+    }
+
+    void write(StoredPlanes & stored, Tensor part, int64_t x, int64_t y, int64_t index) override {
+        stored.memory = write_into(stored.memory, store_planes_node(part, x, y, index));
+    }
+
+    Tensor read(const StoredImage & stored, const Window & w) override {
+        return add(load_part_node(cpu_, store_of(stored), stored.memory, w.x, w.y, w.width, w.height));
+    }
+
+    Tensor statistics(Tensor so_far, Tensor part, double before, double share) override {
+        return add(statistics_node(so_far, part, add(group_sums_node(cpu_, part)), before, share));
+    }
+
+    void write(StoredKeys & stored, Tensor k, Tensor v, int64_t first) override {
+        stored.keys = write_into(stored.keys, pack_keys_node(cpu_, as_operand(k), as_operand(v), stored.count, first));
+    }
+
+    Tensor attention(Tensor q, const StoredKeys & stored) override {
+        return add(packed_attention_node(cpu_, as_operand(q), stored.keys, stored.count));
+    }
+
+    int64_t most_queries(int64_t) const override { return INT64_MAX; }
 
 private:
     Tensor add(NewNode node) { return graph().add(std::move(node), cpu_.pool); }
+    Tensor write_into(Tensor memory, NewNode node) { return graph().write(memory, std::move(node), cpu_.pool); }
+    // Operations read and write it as what it holds.
+    Tensor bytes_at(Tensor memory, size_t offset, size_t bytes) {
+        return ggml_view_1d(context(), memory, static_cast<int64_t>(bytes / sizeof(float)), offset);
+    }
+    static ImageStore store_of(const StoredImage & image) {
+        return {image.width, image.height, image.channels, image.compact};
+    }
     Tensor as_input(Tensor image, Tensor factors, Activation activation);
     Tensor as_operand(Tensor x);
     Tensor group_factors(const Norm & norm, float eps, Tensor image);
@@ -108,6 +157,9 @@ Tensor CpuLayers::as_operand(Tensor x) {
 }
 
 Tensor CpuLayers::group_factors(const Norm & norm, float eps, Tensor image) {
+    if (norm.statistics) {
+        return add(known_factors_node(norm.statistics, norm.weight, norm.bias, group_count, eps));
+    }
     Tensor sums = add(group_sums_node(cpu_, image));
     return add(group_factors_node(cpu_, image, sums, norm.weight, norm.bias, group_count, eps));
 }
@@ -151,12 +203,29 @@ Tensor CpuLayers::convolve(const Conv2d & layer, Tensor image, Tensor factors, A
     ImageLayout layout;
     layout.width = resized ? geometry.width : image->ne[1];
     layout.height = resized ? geometry.height : image->ne[2];
-    layout.before = padding.before;
-    layout.after = padding.after;
+    layout.left = layout.top = padding.before;
+    layout.right = layout.bottom = padding.after;
     layout.tileable_x = tileable().x;
     layout.tileable_y = tileable().y;
+    if (const auto & margins = geometry.margins) {
+        layout.left = margins->left, layout.top = margins->top;
+        layout.right = margins->right, layout.bottom = margins->bottom;
+        layout.tileable_x = layout.tileable_y = false;
+    }
     Tensor a = add(gemm_input_node(cpu_, image, factors, before, layout));
     return convolve(layer, a, geometry.stride(), epilogue);
+}
+
+Tensor CpuLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
+    // One head of many keys is packed once, not by each thread.
+    constexpr int64_t many_keys = 1024;
+    if (heads == 1 && q->ne[2] == 1 && !causal && k->ne[1] >= many_keys) {
+        StoredKeys stored{k->ne[1], q->ne[0]};
+        place(stored, memory(bytes_of(stored), nullptr), 0);
+        write(stored, k, v, 0);
+        return attention(q, stored);
+    }
+    return add(attention_node(cpu_, as_operand(q), as_operand(k), as_operand(v), heads, causal));
 }
 
 // [in, ...] -> [out, ...]

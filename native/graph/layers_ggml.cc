@@ -1,4 +1,5 @@
 // The layers with ggml's operations. Images are [width, height, channels, batch].
+#include <algorithm>
 #include <cmath>
 
 #include "graph/layers.h"
@@ -48,6 +49,10 @@ Tensor activate(ggml_context * ctx, Activation activation, Tensor slopes, Tensor
         case Activation::gated_gelu: return ggml_geglu_erf_swapped(ctx, x);
     }
     return x;
+}
+
+int64_t floor_mod(int64_t place, int64_t side) {
+    return (place % side + side) % side;
 }
 
 class GgmlLayers : public Layers {
@@ -118,8 +123,65 @@ public:
 
     Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override;
 
+    // Any device fills it, and all do so when the graph comes to it.
+    Tensor memory(size_t bytes, Tensor any) override {
+        Tensor number = ggml_view_1d(context(), any, 1, 0);
+        return expand(ggml_repeat_4d(context(), number, static_cast<int64_t>(bytes / sizeof(float)), 1, 1, 1));
+    }
+
+    void place(StoredImage & stored, Tensor memory, size_t offset) override {
+        const size_t line = stored.width * sizeof(float), plane = stored.height * line;
+        stored.memory =
+            ggml_view_3d(context(), memory, stored.width, stored.height, stored.channels, line, plane, offset);
+    }
+
+    void place(StoredKeys & stored, Tensor memory, size_t offset) override {
+        const size_t size = stored.size * sizeof(float), count = stored.count * sizeof(float);
+        stored.keys = ggml_view_2d(context(), memory, stored.size, stored.count, size, offset);
+        stored.values = ggml_view_2d(context(), memory, stored.count, stored.size, count, offset + stored.count * size);
+    }
+
+    size_t bytes_of(const StoredImage & stored) const override {
+        return stored.width * stored.height * stored.channels * sizeof(float);
+    }
+    size_t bytes_of(const StoredKeys & stored) const override { return 2 * stored.count * stored.size * sizeof(float); }
+
+    void write(StoredImage & stored, Tensor part, int64_t x, int64_t y) override {
+        copy_into(stored.memory, part, x * stored.memory->nb[0] + y * stored.memory->nb[1]);
+    }
+
+    void write(StoredPlanes & stored, Tensor part, int64_t x, int64_t y, int64_t index) override {
+        const auto & nb = stored.memory->nb;
+        copy_into(stored.memory, part, x * nb[0] + y * nb[1] + index * nb[3]);
+    }
+
+    Tensor read(const StoredImage & stored, const Window & window) override;
+
+    Tensor statistics(Tensor so_far, Tensor part, double before, double share) override;
+
+    void write(StoredKeys & stored, Tensor k, Tensor v, int64_t first) override {
+        copy_into(stored.keys, k, first * stored.keys->nb[1]);
+        copy_into(stored.values, ggml_cont(context(), ggml_transpose(context(), v)), first * stored.values->nb[0]);
+    }
+
+    Tensor attention(Tensor q, const StoredKeys & stored) override {
+        Tensor queries = ggml_reshape_3d(context(), q, q->ne[0], q->ne[1], 1);
+        Tensor y = attend(queries, stored.keys, stored.values, 1, false);
+        return ggml_reshape_2d(context(), y, q->ne[0], q->ne[1]);
+    }
+
+    // The scores are in memory for all of them.
+    int64_t most_queries(int64_t keys) const override {
+        constexpr int64_t most_scores = int64_t{1} << 26;
+        return std::max<int64_t>(1, most_scores / keys);
+    }
+
 private:
+    void copy_into(Tensor whole, Tensor part, size_t offset);
+    Tensor attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal);
+    Tensor with_margins(Tensor x, const Geometry::Margins & margins) const;
     Tensor normed(const Norm & norm, float eps, Tensor x);
+    Tensor normed_by(Tensor statistics, float eps, Tensor x);
     Tensor apply(const Epilogue & epilogue, Tensor y);
     Tensor with_padding(Tensor x, int before, int after) const;
     Tensor convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue);
@@ -140,10 +202,75 @@ Tensor GgmlLayers::apply(const Epilogue & epilogue, Tensor y) {
     return expand(y);
 }
 
+void GgmlLayers::copy_into(Tensor whole, Tensor part, size_t offset) {
+    Tensor place = ggml_view_4d(context(), whole, part->ne[0], part->ne[1], part->ne[2], part->ne[3], whole->nb[1],
+                                whole->nb[2], whole->nb[3], offset);
+    expand(ggml_cpy(context(), part, place));
+}
+
+Tensor GgmlLayers::read(const StoredImage & stored, const Window & window) {
+    ggml_context * ctx = context();
+    const Tensor whole = stored.memory;
+    Tensor image = nullptr;
+    for (int64_t y = window.y; y < window.bottom();) {
+        const int64_t from_y = floor_mod(y, stored.height),
+                      rows = std::min(window.bottom() - y, stored.height - from_y);
+        Tensor line = nullptr;
+        for (int64_t x = window.x; x < window.right();) {
+            const int64_t from_x = floor_mod(x, stored.width);
+            const int64_t columns = std::min(window.right() - x, stored.width - from_x);
+            Tensor piece = ggml_view_3d(ctx, whole, columns, rows, stored.channels, whole->nb[1], whole->nb[2],
+                                        from_x * whole->nb[0] + from_y * whole->nb[1]);
+            piece = ggml_cont(ctx, piece);
+            line = line ? ggml_concat(ctx, line, piece, 0) : piece;
+            x += columns;
+        }
+        image = image ? ggml_concat(ctx, image, line, 1) : line;
+        y += rows;
+    }
+    return expand(image);
+}
+
+// The means of a channel's numbers and of their squares, [channels, 2].
+Tensor GgmlLayers::statistics(Tensor so_far, Tensor part, double, double share) {
+    ggml_context * ctx = context();
+    const int64_t pixels = part->ne[0] * part->ne[1], channels = part->ne[2];
+    Tensor rows = ggml_reshape_2d(ctx, part, pixels, channels);
+    Tensor means = ggml_concat(ctx, ggml_mean(ctx, rows), ggml_mean(ctx, ggml_sqr(ctx, rows)), 0); // [2, channels]
+    means = ggml_scale(ctx, ggml_cont(ctx, ggml_transpose(ctx, means)), static_cast<float>(share));
+    return expand(so_far ? ggml_add(ctx, so_far, means) : means);
+}
+
 Tensor GgmlLayers::normed(const Norm & norm, float eps, Tensor x) {
     ggml_context * ctx = context();
-    Tensor y = ggml_group_norm(ctx, x, group_count, eps);
+    Tensor y = norm.statistics ? normed_by(norm.statistics, eps, x) : ggml_group_norm(ctx, x, group_count, eps);
     return ggml_add(ctx, ggml_mul(ctx, y, per_channel(ctx, norm.weight)), per_channel(ctx, norm.bias));
+}
+
+// Group norm with the statistics of a larger image.
+Tensor GgmlLayers::normed_by(Tensor statistics, float eps, Tensor x) {
+    ggml_context * ctx = context();
+    const int64_t size = x->ne[2] / group_count;
+    Tensor means = ggml_mean(ctx, ggml_reshape_3d(ctx, statistics, size, group_count, 2)); // [1, groups, 2]
+    const auto row = [&](int64_t i) {
+        return ggml_view_2d(ctx, means, 1, group_count, means->nb[1], i * means->nb[2]);
+    };
+    Tensor mean = row(0);
+    Tensor variance = ggml_relu(ctx, ggml_sub(ctx, row(1), ggml_sqr(ctx, mean)));
+    Tensor groups = ggml_reshape_2d(ctx, x, x->ne[0] * x->ne[1] * size, group_count);
+    Tensor y = ggml_div(ctx, ggml_sub(ctx, groups, mean), ggml_sqrt(ctx, ggml_scale_bias(ctx, variance, 1, eps)));
+    return expand(ggml_reshape_4d(ctx, y, x->ne[0], x->ne[1], x->ne[2], x->ne[3]));
+}
+
+Tensor GgmlLayers::with_margins(Tensor x, const Geometry::Margins & m) const {
+    const auto cut = [](int64_t margin) { return std::max<int64_t>(-margin, 0); };
+    const auto zeros = [](int64_t margin) { return static_cast<int>(std::max<int64_t>(margin, 0)); };
+    if (cut(m.left) + cut(m.top) + cut(m.right) + cut(m.bottom) > 0) {
+        x = ggml_cont(context(), ggml_view_4d(context(), x, x->ne[0] - cut(m.left) - cut(m.right),
+                                              x->ne[1] - cut(m.top) - cut(m.bottom), x->ne[2], x->ne[3], x->nb[1],
+                                              x->nb[2], x->nb[3], cut(m.left) * x->nb[0] + cut(m.top) * x->nb[1]));
+    }
+    return ggml_pad_ext(context(), x, zeros(m.left), zeros(m.right), zeros(m.top), zeros(m.bottom), 0, 0, 0, 0);
 }
 
 // Pads `before` pixels on the left and at the top, and `after` on the right and at the bottom: circular along tileable
@@ -198,6 +325,9 @@ Tensor GgmlLayers::conv2d(const Conv2d & layer, Tensor x, const Geometry & geome
         x = ggml_interpolate(context(), x, geometry.width, geometry.height, x->ne[2], x->ne[3],
                              GGML_SCALE_MODE_NEAREST);
     }
+    if (geometry.margins) {
+        return convolve(layer, with_margins(x, *geometry.margins), static_cast<int>(geometry.stride()), 0, epilogue);
+    }
     const auto padding = geometry.padding(layer.weight->ne[0]);
     const bool even = padding.before == padding.after;
     if (!even) x = with_padding(x, static_cast<int>(padding.before), static_cast<int>(padding.after));
@@ -227,16 +357,20 @@ Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilo
 
 Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
     ggml_context * ctx = context();
+    const int64_t channels = q->ne[0], batch = q->ne[2], keys = k->ne[1], size = channels / heads;
+    k = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, k, size, heads, keys, batch), 0, 2, 1, 3));
+    v = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, v, size, heads, keys, batch), 1, 2, 0, 3));
+    return attend(q, k, v, heads, causal);
+}
+
+// k [size, keys, heads, batch], v [keys, size, heads, batch]
+Tensor GgmlLayers::attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
+    ggml_context * ctx = context();
     const int64_t channels = q->ne[0], queries = q->ne[1], batch = q->ne[2], keys = k->ne[1];
     const int64_t size = channels / heads;
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
 
-    const auto by_head = [&](Tensor x, int64_t tokens) { // -> [size, tokens, heads, batch]
-        return ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, x, size, heads, tokens, batch), 0, 2, 1, 3));
-    };
-    q = by_head(q, queries);
-    k = by_head(k, keys);
-    v = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, v, size, heads, keys, batch), 1, 2, 0, 3));
+    q = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, q, size, heads, queries, batch), 0, 2, 1, 3));
     expand(q), expand(k), expand(v);
 
     // The attention scores of a slice are the largest tensor in memory; slicing bounds them together with the work.

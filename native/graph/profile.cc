@@ -25,22 +25,15 @@ double bytes_of(const ggml_tensor * node) {
 
 } // namespace
 
-void Profile::attach(ggml_backend_sched_t sched, const std::string & network) {
+void Profile::begin(const std::string & network) {
     network_ = network;
     started_ = Clock::now();
-    ggml_backend_sched_set_eval_callback(sched, on_node, this);
 }
 
-void Profile::detach(ggml_backend_sched_t sched) {
-    ggml_backend_sched_set_eval_callback(sched, nullptr, nullptr);
-}
-
-bool Profile::on_node(ggml_tensor * node, bool ask, void * profile) {
-    auto & self = *static_cast<Profile *>(profile);
+void Profile::observe(const ggml_tensor * node, bool ask) {
     const auto now = Clock::now();
-    if (!ask) self.add(node, std::chrono::duration<double>(now - self.started_).count());
-    self.started_ = now;
-    return true;
+    if (!ask) add(node, std::chrono::duration<double>(now - started_).count());
+    started_ = now;
 }
 
 void Profile::add(const ggml_tensor * node, double seconds) {

@@ -24,14 +24,14 @@ struct ProfileEntry {
 // hundredths of a second per evaluation.
 class Profile {
 public:
-    void attach(ggml_backend_sched_t sched, const std::string & network);
-    void detach(ggml_backend_sched_t sched);
+    void begin(const std::string & network);
+    // To be told of each node, before it is computed (`ask`) and after.
+    void observe(const ggml_tensor * node, bool ask);
 
     // Slowest first.
     std::vector<ProfileEntry> entries() const;
 
 private:
-    static bool on_node(ggml_tensor * node, bool ask, void * profile);
     void add(const ggml_tensor * node, double seconds);
 
     std::string network_;

@@ -2,6 +2,7 @@
 #include "graph/runner.h"
 
 #include <algorithm>
+#include <exception>
 #include <numeric>
 #include <optional>
 
@@ -71,32 +72,64 @@ Runner::~Runner() = default;
 // Settings of device and graph during an evaluation.
 class Runner::Evaluation {
 public:
-    Evaluation(Runner & runner, Plan & plan, const std::string & name, const Cancellation & cancellation)
-        : runner_(runner), plan_(plan) {
+    Evaluation(Runner & runner, Plan & plan, const std::string & name, const Cancellation & cancellation,
+               const Progress & progress)
+        : runner_(runner), plan_(plan), cancellation_(cancellation), progress_(progress) {
         // This package's operations have their own threads; ggml's would only spin at barriers.
         runner.device_.set_threads(runner.device_.cpu() ? 1 : plan.threads);
         runner.device_.set_cancellation(&cancellation);
         plan.graph->set_cancellation(&cancellation);
-        if (runner.profile_) runner.profile_->attach(plan.sched.get(), name);
+        if (runner.profile_) runner.profile_->begin(name);
+        if (runner.profile_ || !plan.graph->milestones().empty()) {
+            ggml_backend_sched_set_eval_callback(plan.sched.get(), on_node, this);
+        }
     }
     ~Evaluation() {
-        if (runner_.profile_) runner_.profile_->detach(plan_.sched.get());
+        ggml_backend_sched_set_eval_callback(plan_.sched.get(), nullptr, nullptr);
         plan_.graph->set_cancellation(nullptr);
         runner_.device_.set_cancellation(nullptr);
     }
     Evaluation(const Evaluation &) = delete;
     Evaluation & operator=(const Evaluation &) = delete;
 
-    ggml_status compute() const { return ggml_backend_sched_graph_compute(plan_.sched.get(), plan_.graph->nodes()); }
+    ggml_status compute() const {
+        const ggml_status status = ggml_backend_sched_graph_compute(plan_.sched.get(), plan_.graph->nodes());
+        if (failure_) std::rethrow_exception(failure_);
+        return status;
+    }
 
 private:
+    // ggml asks which nodes to stop at, and calls again there; false ends the evaluation.
+    static bool on_node(ggml_tensor * node, bool ask, void * evaluation) {
+        auto & self = *static_cast<Evaluation *>(evaluation);
+        const auto & milestones = self.plan_.graph->milestones();
+        const bool is_milestone = milestones.contains(node);
+        if (self.runner_.profile_) self.runner_.profile_->observe(node, ask);
+        if (ask) return self.runner_.profile_ || is_milestone;
+        if (is_milestone && self.progress_) self.report(static_cast<int64_t>(milestones.size()));
+        return !self.cancellation_.cancelled() && !self.failure_;
+    }
+
+    // Nothing may be thrown through ggml.
+    void report(int64_t milestones) noexcept {
+        try {
+            progress_(++done_, milestones);
+        } catch (...) {
+            failure_ = std::current_exception();
+        }
+    }
+
     Runner & runner_;
     Plan & plan_;
+    const Cancellation & cancellation_;
+    const Progress & progress_;
+    int64_t done_ = 0;
+    std::exception_ptr failure_;
 };
 
 std::vector<std::vector<float>> Runner::run(const std::string & name, const std::string & variant,
                                             const std::vector<GraphInput> & inputs, const Build & build,
-                                            const Cancellation & cancellation) {
+                                            const Cancellation & cancellation, const Progress & progress) {
     cancellation.throw_if_cancelled();
     Plan & p = plan(name, variant, inputs, build);
     for (size_t i = 0; i < inputs.size(); i++) {
@@ -106,7 +139,7 @@ std::vector<std::vector<float>> Runner::run(const std::string & name, const std:
     for (const Tensor output : p.outputs) results.emplace_back(ggml_nelements(output));
     std::optional<CoreLease> cores;
     if (device_.is_cpu()) cores.emplace(p.threads, cancellation);
-    const ggml_status status = Evaluation(*this, p, name, cancellation).compute();
+    const ggml_status status = Evaluation(*this, p, name, cancellation, progress).compute();
 
     cancellation.throw_if_cancelled();
     if (status == GGML_STATUS_ALLOC_FAILED) throw out_of_memory(p.n_bytes, device_.backend(), "evaluating the " + name);
@@ -206,7 +239,10 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const s
     }
     const std::unique_ptr<Layers> layers = device_.make_layers(*p->graph);
     for (const Tensor output : build(*layers, p->inputs)) {
-        p->outputs.push_back(ggml_cont(p->graph->context(), output));
+        // A part of other memory keeps all of that.
+        const bool kept = output->view_src && output->type == GGML_TYPE_F32 && ggml_is_contiguous(output);
+        if (kept) ggml_set_output(output->view_src);
+        p->outputs.push_back(kept ? output : ggml_cont(p->graph->context(), output));
         ggml_set_output(p->outputs.back());
         p->graph->expand(p->outputs.back());
     }

@@ -31,12 +31,15 @@ public:
     explicit Runner(Device & device, Profile * profile = nullptr);
     ~Runner();
 
+    // How many of the graph's milestones are reached; called on the running thread.
+    using Progress = std::function<void(int64_t done, int64_t total)>;
+
     // The outputs of the graph that `build` makes, as f32. The same name, variant and input shapes must always build
     // the same graph; the name is also used in error messages. Throws Error (cancelled, out_of_memory, device,
     // model_unsupported) and std::bad_alloc.
     std::vector<std::vector<float>> run(const std::string & name, const std::string & variant,
                                         const std::vector<GraphInput> & inputs, const Build & build,
-                                        const Cancellation & cancellation);
+                                        const Cancellation & cancellation, const Progress & progress = nullptr);
 
     // Bytes of compute memory that such a run takes, without allocating them; the inputs need no data. Throws as run()
     // does.

@@ -64,6 +64,61 @@ Tensor middle(Layers & layers, const Middle & m, Tensor x) {
     return residual(layers, m.block2, layers.add_tokens(m.attention.out, y, x));
 }
 
+// The layers of a half as a chain.
+class Chain {
+public:
+    // Adds a layer after the last one.
+    void add(TiledLayer layer) {
+        layer.input = last();
+        layers.push_back(std::move(layer));
+    }
+
+    void add(const Conv2d & conv, Geometry::Kind geometry = Geometry::same) {
+        TiledLayer layer;
+        layer.conv = conv;
+        layer.geometry = geometry;
+        add(std::move(layer));
+    }
+
+    void add(const Norm & norm, const Conv2d & conv, int residual = -1, const std::optional<Linear> & skip = {}) {
+        TiledLayer layer;
+        layer.norm = norm;
+        layer.conv = conv;
+        layer.residual = residual;
+        layer.skip = skip;
+        add(std::move(layer));
+    }
+
+    void add(const ResBlock & block) {
+        const int input = last();
+        add(block.norm1, block.conv1);
+        add(block.norm2, block.conv2, input, block.skip);
+    }
+
+    void add(const Middle & middle) {
+        add(middle.block1);
+        TiledLayer layer;
+        layer.attention = middle.attention;
+        add(std::move(layer));
+        add(middle.block2);
+    }
+
+    std::vector<TiledLayer> layers;
+
+private:
+    int last() const { return static_cast<int>(layers.size()); }
+};
+
+// One image of a batch of planes.
+Tensor item_of(Layers & layers, Tensor planes, int64_t index) {
+    return layers.to_image(ggml_view_4d(layers.context(), planes, planes->ne[0], planes->ne[1], planes->ne[2], 1,
+                                        planes->nb[1], planes->nb[2], planes->nb[3], index * planes->nb[3]));
+}
+
+TileOptions tile_options(const Layers & layers, const VaeTiles & tiles) {
+    return {tiles.side, tiles.memory, layers.tileable()};
+}
+
 } // namespace
 
 AutoencoderConfig AutoencoderConfig::read(const WeightBinder & weights) {
@@ -101,6 +156,7 @@ VaeSizes AutoencoderConfig::sizes() const {
     sizes.latent_channels = latent_channels;
     sizes.scale_factor = int64_t{1} << (level_channels.size() - 1);
     sizes.has_encoder = has_encoder;
+    sizes.tiles = true;
     sizes.level_channels = level_channels;
     return sizes;
 }
@@ -126,7 +182,8 @@ AutoencoderDecoder::AutoencoderDecoder(WeightBinder & weights, const Autoencoder
     half_.quant = weights.linear(prefix + "post_quant_conv", config.latent_channels, config.latent_channels);
 }
 
-Tensor AutoencoderDecoder::decode(Layers & layers, Tensor latent) const {
+Tensor AutoencoderDecoder::decode(Layers & layers, Tensor latent, const VaeTiles & tiles) const {
+    if (tiles.side > 0) return decode_in_tiles(layers, latent, tiles);
     Tensor x = layers.conv2d(half_.first, layers.pointwise(half_.quant, layers.to_image(latent)));
     x = middle(layers, half_.middle, x);
     for (const AutoencoderHalf::Level & level : half_.levels) {
@@ -136,6 +193,20 @@ Tensor AutoencoderDecoder::decode(Layers & layers, Tensor latent) const {
                           {Geometry::resized, 2 * layers.image_width(x), 2 * layers.image_height(x)});
     }
     return layers.from_image(layers.norm_conv2d(half_.last_norm, eps, half_.last, x));
+}
+
+Tensor AutoencoderDecoder::decode_in_tiles(Layers & layers, Tensor latent, const VaeTiles & tiles) const {
+    Chain chain;
+    chain.add(half_.first);
+    chain.add(half_.middle);
+    for (const AutoencoderHalf::Level & level : half_.levels) {
+        for (const ResBlock & block : level.blocks) chain.add(block);
+        if (level.resample) chain.add(*level.resample, Geometry::resized);
+    }
+    chain.add(half_.last_norm, half_.last);
+    const auto image = [&](int64_t i) { return layers.pointwise(half_.quant, item_of(layers, latent, i)); };
+    return evaluate_in_tiles(layers, chain.layers, eps, latent->ne[2], latent->ne[3], image,
+                             tile_options(layers, tiles));
 }
 
 AutoencoderEncoder::AutoencoderEncoder(WeightBinder & weights, const AutoencoderConfig & config)
@@ -162,7 +233,8 @@ AutoencoderEncoder::AutoencoderEncoder(WeightBinder & weights, const Autoencoder
     half_.quant = weights.linear(prefix + "quant_conv", moments, moments);
 }
 
-Tensor AutoencoderEncoder::encode(Layers & layers, Tensor image) const {
+Tensor AutoencoderEncoder::encode(Layers & layers, Tensor image, const VaeTiles & tiles) const {
+    if (tiles.side > 0) return encode_in_tiles(layers, image, tiles);
     Tensor x = layers.conv2d(half_.first, layers.to_image(image));
     for (const AutoencoderHalf::Level & level : half_.levels) {
         for (const ResBlock & block : level.blocks) x = residual(layers, block, x);
@@ -170,6 +242,21 @@ Tensor AutoencoderEncoder::encode(Layers & layers, Tensor image) const {
     }
     x = layers.norm_conv2d(half_.last_norm, eps, half_.last, middle(layers, half_.middle, x));
     return layers.from_image(layers.pointwise(half_.quant, x));
+}
+
+Tensor AutoencoderEncoder::encode_in_tiles(Layers & layers, Tensor image, const VaeTiles & tiles) const {
+    Chain chain;
+    chain.add(half_.first);
+    for (const AutoencoderHalf::Level & level : half_.levels) {
+        for (const ResBlock & block : level.blocks) chain.add(block);
+        if (level.resample) chain.add(*level.resample, Geometry::strided_asymmetric);
+    }
+    chain.add(half_.middle);
+    chain.add(half_.last_norm, half_.last);
+    chain.layers.back().last = half_.quant;
+    return evaluate_in_tiles(
+        layers, chain.layers, eps, image->ne[2], image->ne[3], [&](int64_t i) { return item_of(layers, image, i); },
+        tile_options(layers, tiles));
 }
 
 } // namespace diffusion

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/layers.h"
+#include "network/tiled_chain.h"
 #include "network/vae.h"
 #include "weights/weight_binder.h"
 
@@ -31,13 +32,9 @@ struct AutoencoderHalf {
         Conv2d conv1, conv2;
         std::optional<Linear> skip; // if the number of channels changes
     };
-    struct Attention {
-        Norm norm;
-        Linear q, k, v, out;
-    };
     struct Middle {
         ResBlock block1, block2;
-        Attention attention;
+        ImageAttention attention;
     };
     struct Level {
         std::vector<ResBlock> blocks;
@@ -56,7 +53,8 @@ public:
     AutoencoderDecoder(WeightBinder & weights, const AutoencoderConfig & config);
 
 private:
-    Tensor decode(Layers & layers, Tensor latent) const override;
+    Tensor decode(Layers & layers, Tensor latent, const VaeTiles & tiles) const override;
+    Tensor decode_in_tiles(Layers & layers, Tensor latent, const VaeTiles & tiles) const;
 
     AutoencoderHalf half_;
 };
@@ -66,7 +64,8 @@ public:
     AutoencoderEncoder(WeightBinder & weights, const AutoencoderConfig & config);
 
 private:
-    Tensor encode(Layers & layers, Tensor image) const override;
+    Tensor encode(Layers & layers, Tensor image, const VaeTiles & tiles) const override;
+    Tensor encode_in_tiles(Layers & layers, Tensor image, const VaeTiles & tiles) const;
 
     AutoencoderHalf half_;
 };

@@ -111,7 +111,7 @@ TinyDecoder::TinyDecoder(WeightBinder & weights, const std::string & prefix, con
 TinyEncoder::TinyEncoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes)
     : VaeEncoder(sizes), half_(weights, prefix + "encoder.layers.") {}
 
-Tensor TinyDecoder::decode(Layers & layers, Tensor latent) const {
+Tensor TinyDecoder::decode(Layers & layers, Tensor latent, const VaeTiles &) const {
     ggml_context * ctx = layers.context();
     Tensor squeezed = ggml_tanh(ctx, ggml_scale(ctx, latent, 1 / latent_magnitude));
     Tensor x = layers.to_image(ggml_scale(ctx, squeezed, latent_magnitude));
@@ -124,7 +124,7 @@ Tensor TinyDecoder::decode(Layers & layers, Tensor latent) const {
     return ggml_scale_bias(ctx, layers.from_image(layers.conv2d(half_.last, x)), 2, -1);
 }
 
-Tensor TinyEncoder::encode(Layers & layers, Tensor image) const {
+Tensor TinyEncoder::encode(Layers & layers, Tensor image, const VaeTiles &) const {
     Tensor x = layers.to_image(ggml_scale_bias(layers.context(), image, 0.5f, 0.5f));
     x = layers.conv2d(half_.first, x);
     for (const TinyHalf::Layer & layer : half_.layers) {

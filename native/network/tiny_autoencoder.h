@@ -39,7 +39,7 @@ public:
     TinyDecoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes);
 
 private:
-    Tensor decode(Layers & layers, Tensor latent) const override;
+    Tensor decode(Layers & layers, Tensor latent, const VaeTiles &) const override;
 
     TinyHalf half_;
 };
@@ -50,7 +50,7 @@ public:
     TinyEncoder(WeightBinder & weights, const std::string & prefix, const VaeSizes & sizes);
 
 private:
-    Tensor encode(Layers & layers, Tensor image) const override;
+    Tensor encode(Layers & layers, Tensor image, const VaeTiles &) const override;
 
     TinyHalf half_;
 };

@@ -11,12 +11,29 @@ Port image_port(const VaeSizes & sizes) {
     return {"image", {"batch", image_channels, {"height", f}, {"width", f}}};
 }
 
+// Of the side in pixels of the latent, 0 for one piece; and of the memory in MiB that tiles and what is kept between
+// them should get along with.
+std::vector<Setting> tile_settings(const VaeSizes & sizes) {
+    if (!sizes.tiles) return {};
+    constexpr int64_t most_side = 1 << 16, most_memory = 1 << 20, usual_memory = 1408;
+    return {{"tileSide", 0, most_side, 0, ""}, {"tileMemory", 0, most_memory, usual_memory, ""}};
+}
+
 } // namespace
+
+VaeTiles read_tiles(const Settings & settings) {
+    const auto side = settings.find("tileSide");
+    if (side == settings.end()) return {};
+    // Images are kept in blocks of 8x8 pixels.
+    constexpr int64_t multiple = 8;
+    return {(side->second + multiple - 1) / multiple * multiple, static_cast<size_t>(settings.at("tileMemory")) << 20};
+}
 
 Signature VaeDecoder::signature() const {
     Signature s;
     s.inputs = {{"latent", {"batch", sizes_.latent_channels, "height", "width"}}};
     s.outputs = {image_port(sizes_)};
+    s.settings = tile_settings(sizes_);
     return s;
 }
 
@@ -32,6 +49,7 @@ Signature VaeEncoder::signature() const {
     Signature s;
     s.inputs = {image_port(sizes_)};
     s.outputs = {{"moments", {"batch", 2 * sizes_.latent_channels, "height", "width"}}};
+    s.settings = tile_settings(sizes_);
     return s;
 }
 

@@ -259,8 +259,8 @@ std::map<std::string, std::vector<float>> Engine::evaluate(const std::string & c
     const Prepared p = e.prepare(component, std::move(inputs), options);
     e.residency.prepare(p.component, e.lora_sets.find(options.loras), cancellation);
     e.check_unchanged(p);
-    auto results =
-        e.runner.run(e.files.bound()[p.component].label, p.variant, p.inputs, e.build_of(p, options), cancellation);
+    auto results = e.runner.run(e.files.bound()[p.component].label, p.variant, p.inputs, e.build_of(p, options),
+                                cancellation, options.on_progress);
     e.check_unchanged(p);
     e.residency.settle(p.component);
     std::map<std::string, std::vector<float>> outputs;

@@ -78,6 +78,7 @@ struct CallOptions {
     Tileable tileable;
     Handle loras; // empty: no LoRAs
     std::vector<ControlCall> controls;
+    Runner::Progress on_progress; // of an evaluation in tiles; called on the thread that calls the engine
 };
 
 class Engine {

@@ -126,7 +126,7 @@ const MEANT: Readonly<Record<string, RegExp>> = {
   '--denoising-strength': /Did you mean --strength\?/,
   '--ckpt': /Did you mean --model\?/,
   '--lora': /Did you mean --lora-model-dir\?/,
-  '--vae-tiling': /of sd-cli is not needed here/,
+  '--vae-tile-overlap': /of sd-cli is not needed here/,
   '--size': /Write --width and --height/,
   '--mode': /The commands are txt2img, img2img/,
   '--frobnicate': /See diffuse txt2img --help/,

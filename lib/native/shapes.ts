@@ -1,6 +1,6 @@
 // The shapes of the inputs of a network, from what it declares.
 
-import type { NativeSignature } from '../native/contract.ts';
+import type { NativeSignature } from './contract.ts';
 
 /**
  * @param sizes what the names in the signature stand for.
