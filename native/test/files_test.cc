@@ -161,6 +161,7 @@ const Change changes[] = {
 void notices_changes(const TemporaryFolder & folder) {
     for (const Change & change : changes) {
         const std::string path = folder.write("changing.safetensors", safetensors_of({"a"}));
+        chmod(path.c_str(), 0644);
         set_time(path, {1000, 5}); // so that no change has the same time
         const TensorTable table = TensorTable::open(path, {});
         table.check_unchanged();
