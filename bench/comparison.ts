@@ -52,7 +52,7 @@ export async function compareWith({ program, rounds }: ComparisonOptions, worklo
 }
 
 /** Flags common to both programs. */
-function flags({ model, width, height, steps, threads }: Workload, output: string): string[] {
+function flags({ model, width, height, steps, threads }: Omit<Workload, 'precision'>, output: string): string[] {
   const prompt = ['-p', 'a red apple', '--cfg-scale', '7', '--sampling-method', 'euler', '-s', '42'];
   return [
     '-m',
@@ -72,7 +72,12 @@ async function runOurs(workload: Workload, folder: string): Promise<Entry> {
   return { step, decode: decoding / 1000, wall, peakMemory };
 }
 
-async function runTheirs(program: string, workload: Workload, folder: string): Promise<Entry> {
+/** One image of `sd-cli`. */
+export async function runTheirs(
+  program: string,
+  workload: Omit<Workload, 'precision'>,
+  folder: string,
+): Promise<Entry> {
   const { stdout, stderr, wall, peakMemory } = await runProcess(program, flags(workload, join(folder, 'theirs.png')));
   const log = stdout + stderr;
   const seconds = (what: string) => {

@@ -1,9 +1,14 @@
-// Compares the estimated memory of a run with what the system measures, and the time of a step, for several budgets.
+// Compares the estimated memory of a run with what the system measures, and the time of a step, for several budgets; and
+// with stable-diffusion.cpp, if its program `sd-cli` is among them.
 //
-// usage: node dist/bench/memory.js MODEL SIZE [BUDGET...]      for example: sd15.safetensors 512 none 2.4GB 1.7GB
+// usage: node dist/bench/memory.js MODEL SIZE [BUDGET | PROGRAM...]      for example: sd15.safetensors 512 none 1.7GB ./sd-cli
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type LoadOptions, loadModel } from '../lib/index.ts';
+import { runTheirs } from './comparison.ts';
 import { peakOf, runProcess } from './process.ts';
 
 /** What the process of one budget prints, in bytes and seconds. */
@@ -34,17 +39,37 @@ async function measure(file: string, size: number, budget: string): Promise<Repo
   };
 }
 
+/** One image of `sd-cli` with as many threads. */
+async function measureTheirs(program: string, model: string, size: number): Promise<Report> {
+  const folder = await mkdtemp(join(tmpdir(), 'diffusion-bench-'));
+  try {
+    await using opened = await loadModel(model, { device: 'cpu', residency: 'unload' });
+    const workload = { model, width: size, height: size, steps: 2, threads: opened.info.threads };
+    const { step, decode, peakMemory } = await runTheirs(program, workload, folder);
+    return { plan: 'sd-cli', estimated: Number.NaN, measured: peakMemory, step, decode };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 /** Each budget in a process of its own. */
+async function reportOn(file: string, size: string, budget: string): Promise<Report> {
+  if (basename(budget) === 'sd-cli') return measureTheirs(budget, file, Number(size));
+  const args = [fileURLToPath(import.meta.url), '--child', file, size, budget];
+  const { stdout } = await runProcess(process.execPath, args);
+  return JSON.parse(stdout) as Report;
+}
+
 async function compare(file: string, size: string): Promise<void> {
   console.log('budget   plan             estimated   measured   ratio   s/step   s/decoding');
   for (const budget of budgets.length > 0 ? budgets : ['none']) {
-    const args = [fileURLToPath(import.meta.url), '--child', file, size, budget];
-    const { stdout } = await runProcess(process.execPath, args);
-    const { plan, estimated, measured, step, decode } = JSON.parse(stdout) as Report;
+    const { plan, estimated, measured, step, decode } = await reportOn(file, size, budget);
     const bytes = (value: number) => `${(value / 1e9).toFixed(2)} GB`.padEnd(11);
     const times = `${step.toFixed(2).padEnd(8)} ${decode.toFixed(2)}`;
     const ratio = (estimated / measured).toFixed(2).padEnd(7);
-    console.log(`${budget.padEnd(8)} ${plan.padEnd(16)} ${bytes(estimated)} ${bytes(measured)} ${ratio} ${times}`);
+    console.log(
+      `${basename(budget).padEnd(8)} ${plan.padEnd(16)} ${bytes(estimated)} ${bytes(measured)} ${ratio} ${times}`,
+    );
   }
 }
 
@@ -52,7 +77,7 @@ if (model === '--child') {
   const [file, size, budget] = [side, ...budgets] as [string, string, string];
   console.log(JSON.stringify(await measure(file, Number(size), budget)));
 } else if (model === undefined || side === undefined) {
-  console.error('usage: node dist/bench/memory.js MODEL SIZE [BUDGET...]');
+  console.error('usage: node dist/bench/memory.js MODEL SIZE [BUDGET | PROGRAM...]');
   process.exitCode = 2;
 } else {
   await compare(model, side);
