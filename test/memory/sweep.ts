@@ -6,15 +6,17 @@
 // SAMPLES is how many of the allocations of a call fail in turn; without it, all do.
 
 import assert from 'node:assert/strict';
+import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { loadModel } from '../../lib/index.ts';
+import { convert, loadModel } from '../../lib/index.ts';
 import { callNative } from '../../lib/native/call.ts';
 import { addon, never, openTiny, tiny } from '../support/addon.ts';
 import { goldenTensors } from '../support/golden.ts';
 import { evaluateImage, type TestCondition, type TestImageNetwork, type TestModel } from '../support/networks.ts';
 import { type TestTensor, writeSafetensors } from '../support/safetensors.ts';
 import { tinyControlNet } from '../support/tiny-control-net.ts';
+import { tinyDpt } from '../support/tiny-depth.ts';
 import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 import { tinyCompactNet, writeUpscaler } from '../support/tiny-upscalers.ts';
 
@@ -41,6 +43,7 @@ const nothing = { prepare: async () => undefined, end: async () => {} };
 const controlNets = [tinyControlNet({ seed: 2 }), tinyControlNet({ seed: 3 })] as const;
 const worded = tinyModel({ vocabulary: 49408 }).path;
 const upscaler = writeUpscaler(tinyCompactNet());
+const depth = writeUpscaler(tinyDpt());
 const loras = ['one', 'two'].map((name, i) => writeLora(name, i + 1));
 
 function writeLora(name: string, seed: number): string {
@@ -72,6 +75,8 @@ const predict = (model: TestModel, more: Partial<TestCondition> = {}): Promise<F
 const text = async (model: TestModel): Promise<Float32Array> =>
   (await model.encodeText(0, new Int32Array(tiny.sizes.textPositions).fill(7), 1, never)).hidden;
 const open = (): Promise<TestModel> => openTiny({ threads: 2, onLog: () => {} });
+const openImageNetwork = (network: string): Promise<TestImageNetwork> =>
+  addon.open({ network }, { device: 'cpu', threads: 2, cancellation: never });
 const dispose = (model: TestModel): Promise<void> => model.dispose();
 const controlled = (model: TestModel, net: number): Promise<Float32Array> =>
   predict(model, {
@@ -109,6 +114,16 @@ const trials: readonly Trial<unknown>[] = [
     end: dispose,
   }),
   trial({
+    name: 'decode in tiles',
+    prepare: open,
+    call: async ({ native }) => {
+      const large = { data: new Float32Array(4 * 16 * 16).fill(0.3), shape: [1, 4, 16, 16] };
+      const settings = { tileSide: 8, tileMemory: 1 };
+      return (await native.evaluate('vae_decoder', { latent: large }, { settings }, never)).image as Float32Array;
+    },
+    end: dispose,
+  }),
+  trial({
     name: 'encode',
     prepare: open,
     call: (model) => model.encode(new Float32Array(3 * 64 * 64).fill(0.5), [1, 3, 64, 64], never),
@@ -124,6 +139,15 @@ const trials: readonly Trial<unknown>[] = [
     },
     call: async (model) => {
       await model.setLoras([{ path: loras[1] as string, weight: 0.5 }], never);
+      return new Float32Array([...(await text(model)), ...(await predict(model))]);
+    },
+    end: dispose,
+  }),
+  trial({
+    name: 'LoRAs on quantized weights',
+    prepare: () => openTiny({ threads: 2, type: 'q8_0', rules: [], onLog: () => {} }),
+    call: async (model) => {
+      await model.setLoras([{ path: loras[0] as string, weight: 1 }], never);
       return new Float32Array([...(await text(model)), ...(await predict(model))]);
     },
     end: dispose,
@@ -154,17 +178,30 @@ const trials: readonly Trial<unknown>[] = [
     end: dispose,
   }),
   trial({
+    name: 'streamed weights',
+    prepare: async () => {
+      const model = await open();
+      await model.native.setResidency('unload', true);
+      await text(model);
+      return model;
+    },
+    call: predict,
+    end: dispose,
+  }),
+  trial({
+    name: 'convert',
+    prepare: async () => join(temporaryFolder(), 'converted.gguf'),
+    call: async (output) => {
+      await convert(tiny.path, output, { type: 'q8_0' });
+      return readFileSync(output);
+    },
+    end: async (output) => rmSync(output),
+  }),
+  trial({
     name: 'upscaler',
     prepare: async () => undefined,
     call: async () => {
-      const network: TestImageNetwork = await addon.open(
-        { network: upscaler },
-        {
-          device: 'cpu',
-          threads: 2,
-          cancellation: never,
-        },
-      );
+      const network = await openImageNetwork(upscaler);
       try {
         return await evaluateImage(network, new Float32Array(3 * 16 * 16).fill(0.5), [1, 3, 16, 16], never);
       } finally {
@@ -172,6 +209,12 @@ const trials: readonly Trial<unknown>[] = [
       }
     },
     end: async () => {},
+  }),
+  trial({
+    name: 'depth',
+    prepare: () => openImageNetwork(depth),
+    call: (network) => evaluateImage(network, new Float32Array(3 * 64 * 64).fill(0.5), [1, 3, 64, 64], never),
+    end: (network) => network.dispose(),
   }),
   trial({
     name: 'an image',

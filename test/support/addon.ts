@@ -1,6 +1,6 @@
 // Calls to the native addon with a tiny model, for tests that are about the calls and not about the numbers.
 
-import type { NativeCancellation, NativeOpenOptions } from '../../lib/native/contract.ts';
+import type { NativeCancellation, NativeOpenOptions, NativeTypes } from '../../lib/native/contract.ts';
 import { loadAddon } from '../../lib/native/load.ts';
 import { openModel, type TestModel, type TextEncoding } from './networks.ts';
 import { tinyModel } from './tiny-model.ts';
@@ -10,7 +10,7 @@ export const addon = loadAddon();
 export const never = new addon.Cancellation();
 export const tiny = tinyModel({ dtype: 'f16' });
 
-export const openTiny = (options: Partial<NativeOpenOptions> = {}): Promise<TestModel> =>
+export const openTiny = (options: Partial<NativeOpenOptions & NativeTypes> = {}): Promise<TestModel> =>
   openModel({ model: tiny.path }, { device: 'cpu', threads: 1, cancellation: never, ...options });
 
 /** Takes milliseconds. */
