@@ -13,6 +13,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { PNG } from 'pngjs';
 import { loadModel, type Model, type Txt2ImgOptions } from '../lib/index.ts';
+import { psnr } from './similarity.ts';
 
 interface Case extends Txt2ImgOptions {
   readonly name: string;
@@ -149,13 +150,6 @@ function generateReference(sdCli: string, model: string, file: string, c: Case):
     Object.entries(flags).flatMap(([flag, value]) => [flag, String(value)]),
     { stdio: 'ignore' },
   );
-}
-
-/** Peak signal-to-noise ratio of two 8-bit images, in dB. */
-function psnr(a: Uint8Array, b: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += ((a[i] as number) - (b[i] as number)) ** 2;
-  return 10 * Math.log10(255 ** 2 / (sum / a.length));
 }
 
 async function readRgb(file: string): Promise<Uint8Array> {

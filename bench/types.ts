@@ -1,0 +1,164 @@
+// Compares the types that weights are stored in with f16: size of the file, memory, time of a step, and how alike images
+// are. The model is converted to each type. Prints a table for docs/memory.md.
+//
+// usage: node dist/bench/types.js MODEL [--size N] [--steps N] [--images N] [--speed-size N] [--rounds N] [--sheet FILE] [TYPE...]
+
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { encodePng } from '../lib/image/write-png.ts';
+import { type ConversionType, convert, loadModel, type Model, type RgbImage } from '../lib/index.ts';
+import { CONVERSION_TYPES } from '../lib/loading/weight-types.ts';
+import { peakOf, runProcess } from './process.ts';
+import { multiScaleSsim, psnr } from './similarity.ts';
+
+const BASE = 'f16';
+const PROMPTS = [
+  'a red apple',
+  'a green pear on a table',
+  'a dog',
+  'a sailing ship',
+  'a house with a garden',
+  'a bunch of flowers',
+  'a bicycle',
+  'a full moon over the sea',
+  'a slice of cake',
+  'an owl',
+];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    size: { type: 'string', default: '64' },
+    steps: { type: 'string', default: '20' },
+    images: { type: 'string', default: String(2 * PROMPTS.length) },
+    'speed-size': { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    sheet: { type: 'string' },
+    child: { type: 'string' },
+  },
+});
+const [size, steps, images, rounds] = [values.size, values.steps, values.images, values.rounds].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
+const speedSize = Number(values['speed-size'] ?? values.size);
+
+/** One image of each prompt and seed. Products are in f32, so that only the weights differ. */
+async function generateAll(file: string): Promise<RgbImage[]> {
+  await using model = await loadModel(file, { device: 'cpu', precision: 'f32' });
+  const all: RgbImage[] = [];
+  for (let i = 0; i < images; i++) {
+    const prompt = PROMPTS[i % PROMPTS.length] as string;
+    const seed = 1 + Math.floor(i / PROMPTS.length);
+    const result = await model.txt2img({ prompt, seed, steps, width: size, height: size });
+    all.push(result.images[0] as RgbImage);
+  }
+  return all;
+}
+
+async function step(model: Model, side: number): Promise<number> {
+  const { timings } = await model.txt2img({
+    prompt: PROMPTS[0] as string,
+    steps: 1,
+    seed: 1,
+    width: side,
+    height: side,
+  });
+  return timings.steps[0] as number;
+}
+
+/** Milliseconds of a step of both models, evaluated by turns: the fastest of each. The first packs the weights. */
+async function compareSpeed(files: readonly string[]): Promise<number[]> {
+  const models = await Promise.all(files.map((file) => loadModel(file, { device: 'cpu' })));
+  const fastest = models.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0; round <= rounds; round++) {
+    for (const [i, model] of models.entries()) {
+      const time = await step(model, speedSize);
+      if (round > 0) fastest[i] = Math.min(fastest[i] as number, time);
+    }
+  }
+  for (const model of models) await model.dispose();
+  return fastest;
+}
+
+/** Bytes of a process that generates one image. */
+async function peakMemory(file: string): Promise<number> {
+  await using model = await loadModel(file, { device: 'cpu' });
+  await step(model, speedSize);
+  return peakOf(process.pid) ?? process.resourceUsage().maxRSS * 1024;
+}
+
+async function inChild<T>(what: 'speed' | 'memory', files: readonly string[]): Promise<T> {
+  const options = ['--child', what, '--speed-size', String(speedSize), '--rounds', String(rounds)];
+  const { stdout } = await runProcess(process.execPath, [fileURLToPath(import.meta.url), ...options, ...files]);
+  return JSON.parse(stdout) as T;
+}
+
+/** The first images of all types side by side, a row for each prompt. */
+async function writeSheet(path: string, columns: readonly (readonly RgbImage[])[]): Promise<void> {
+  const rows = 3;
+  const [width, height] = [columns.length * size, rows * size];
+  const data = new Uint8Array(3 * width * height);
+  for (const [column, all] of columns.entries()) {
+    for (let y = 0; y < height; y++) {
+      const image = all[Math.floor(y / size)] as RgbImage;
+      const line = image.data.subarray(3 * (y % size) * size, 3 * ((y % size) + 1) * size);
+      data.set(line, 3 * (y * width + column * size));
+    }
+  }
+  await writeFile(path, await encodePng(data, width, height));
+}
+
+async function compare(model: string, types: readonly ConversionType[]): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'diffusion-bench-'));
+  try {
+    const fileOf = async (type: ConversionType) => {
+      const file = join(folder, `${type}.gguf`);
+      await convert(model, file, { type });
+      return file;
+    };
+    const base = await fileOf(BASE);
+    const expected = await generateAll(base);
+    const columns = [expected];
+    console.log(
+      '| type | file, MB | memory, MB | a step, ms | f16, ms | ratio | PSNR, dB: mean | lowest | MS-SSIM: mean | lowest |',
+    );
+    console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+    for (const type of types) {
+      const file = type === BASE ? base : await fileOf(type);
+      const { size: bytes } = await stat(file);
+      const memory = await inChild<number>('memory', [file]);
+      const [ours, theirs] = await inChild<[number, number]>('speed', [file, base]);
+      const made = type === BASE ? expected : await generateAll(file);
+      if (type !== BASE) columns.push(made);
+      const decibels = made.map(({ data }, i) => psnr(data, (expected[i] as RgbImage).data));
+      const similar = made.map(({ data }, i) => multiScaleSsim(data, (expected[i] as RgbImage).data, size, size));
+      const mean = (all: readonly number[]) => all.reduce((sum, one) => sum + one, 0) / all.length;
+      const cells = [
+        type,
+        ...[bytes / 1e6, memory / 1e6, ours, theirs].map((value) => value.toFixed(0)),
+        (ours / theirs).toFixed(2),
+        ...[mean(decibels), Math.min(...decibels)].map((value) => value.toFixed(1)),
+        ...[mean(similar), Math.min(...similar)].map((value) => value.toFixed(4)),
+      ];
+      console.log(`| ${cells.join(' | ')} |`);
+      if (file !== base) await rm(file);
+    }
+    if (values.sheet) await writeSheet(values.sheet, columns);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+const [model, ...names] = positionals;
+if (values.child === 'speed') console.log(JSON.stringify(await compareSpeed(positionals)));
+else if (values.child === 'memory') console.log(JSON.stringify(await peakMemory(positionals[0] as string)));
+else if (model === undefined || names.some((name) => !CONVERSION_TYPES.includes(name as ConversionType))) {
+  console.error(`usage: node dist/bench/types.js MODEL [TYPE...], of the types ${CONVERSION_TYPES.join(', ')}`);
+  process.exitCode = 2;
+} else await compare(model, names.length > 0 ? (names as ConversionType[]) : CONVERSION_TYPES);
