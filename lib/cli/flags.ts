@@ -260,7 +260,7 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     kind: 'switch',
     topic: 'compute',
     on: ['inspect'],
-    description: 'estimate the memory that an image takes, with the flags for its size',
+    description: 'estimate the memory that an image takes, with the flags for its size and for tiles of the VAE',
   },
   {
     name: 'device',

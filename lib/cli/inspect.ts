@@ -3,6 +3,7 @@
 import { withoutUndefined } from '../core/values.ts';
 import { inspectModel } from '../loading/inspect.ts';
 import { checkSource, type ModelSource } from '../loading/source.ts';
+import { planText } from '../memory/plan.ts';
 import { estimate } from '../model/estimate.ts';
 import type { NativeComponent, NativeInspection } from '../native/contract.ts';
 import type { MemoryEstimate } from '../pipeline/estimate.ts';
@@ -38,11 +39,12 @@ export async function runInspect(commandLine: CommandLine, signal: AbortSignal):
   if (files === undefined) problems.add('Expected a file after diffuse inspect but received none');
   problems.attempt(() => files && checkSource(files));
   const estimates = flags.estimate === true || load.memory !== undefined;
-  const { width, height } = options;
-  if (!estimates && (width !== undefined || height !== undefined)) problems.add('Expected --estimate with a size');
+  const { width, height, vaeTiling, vaeTileSize } = options;
+  const image = withoutUndefined({ width, height, vaeTiling, vaeTileSize });
+  if (!estimates && Object.keys(image).length > 0) problems.add('Expected --estimate with the flags of an image');
   problems.done();
   if (estimates) {
-    const estimated = await estimate(files as ModelSource, withoutUndefined({ width, height }), { ...load, signal });
+    const estimated = await estimate(files as ModelSource, image, { ...load, signal });
     await (json ? printJson(estimated) : print(`${describeEstimate(estimated)}\n`));
     return;
   }
@@ -55,11 +57,10 @@ function describeEstimate({ device, size, plan, stages, peaks }: MemoryEstimate)
   const rows = stages.map(({ stage, network, weights, compute, total }) => [
     ...[stage, network, formatBytes(weights), formatBytes(compute), formatBytes(total)],
   ]);
-  const kept = plan.residency === 'keep' ? 'networks stay in memory' : 'networks are unloaded after use';
   return [
     formatTable([['stage', 'network', 'weights', 'compute', 'total'], ...rows]),
     '',
-    `${size.width}x${size.height} on ${device}: ${kept}${plan.stream ? ', weights are read for each operation' : ''}`,
+    `${size.width}x${size.height} on ${device}: ${planText(plan)}`,
     `peak ${formatBytes(peaks.device.bytes)} (${peaks.device.stage})`,
     ...(device === 'cpu' ? [] : [`peak of the process ${formatBytes(peaks.process.bytes)}`]),
   ].join('\n');

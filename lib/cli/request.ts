@@ -39,9 +39,8 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   const values: Record<string, unknown> = {};
   for (const flag of FLAGS) {
     if (!flag.option || flags[flag.name] === undefined) continue;
-    // Two switches for one option together mean true: `x` and `y`.
-    if (flag.value !== undefined) values[flag.option] = values[flag.option] === undefined ? flag.value : true;
-    else values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
+    if (flag.value === undefined) values[flag.option] = problems.attempt(() => toValue(flag, flags[flag.name]));
+    else values[flag.option] = withSwitch(values[flag.option], flag, problems);
   }
   const { type, tensorTypeRules, device, threads, precision, prediction: predicted, ...more } = values;
   const { zeroTerminalSnr, residency, memory, ...others } = more;
@@ -69,6 +68,16 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     json: flags.json === true,
     verbose: flags.verbose === true,
   };
+}
+
+/** What an option is with one more of its switches: two together mean true, as `x` and `y` do, unless one means false. */
+function withSwitch(before: unknown, { name, value }: Flag, problems: Problems): unknown {
+  if (before === undefined) return value;
+  if (before === false || value === false) {
+    const positive = name.replace(/^no-/, '');
+    problems.add(`Expected either --${positive} or --no-${positive} but received both`);
+  }
+  return true;
 }
 
 /** stable-diffusion.cpp's flag has GiB. */

@@ -29,6 +29,16 @@ export interface MemoryPlan {
   readonly tileMemory?: number | undefined;
 }
 
+/** A plan in words. */
+export function planText({ residency, stream, tileMemory, together }: MemoryPlan): string {
+  return [
+    residency === 'keep' ? 'all networks stay in memory' : 'networks are unloaded after use',
+    ...(stream ? ['weights are read for each operation'] : []),
+    ...(tileMemory === undefined ? [] : ['the VAE works in tiles']),
+    ...(together === undefined ? [] : ['latents are evaluated one at a time']),
+  ].join(', ');
+}
+
 /** Where a call takes its most memory. */
 export interface Peak {
   readonly bytes: number;

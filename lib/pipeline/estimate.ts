@@ -53,9 +53,11 @@ export async function estimateRun(
   given: MemoryPlan | undefined,
 ): Promise<MemoryEstimate> {
   const { device } = networks.info;
-  const plan = given ?? (await planMemory(networks, work, limits)).plan;
-  const tiling = given ? networks.vaeTiling : tilingOf(networks, plan);
-  const stages = await stagesOf(networks, work, plan.together, tiling);
+  const chosen = given ?? (await planMemory(networks, work, limits)).plan;
+  const tiling = given ? networks.vaeTiling : tilingOf(networks, chosen);
+  const stages = await stagesOf(networks, work, chosen.together, tiling);
+  const tiled = stages.some((stage) => stage.tiled);
+  const plan = tiled ? { ...chosen, tileMemory: tiling.memory } : chosen;
   const { width, height } = work.hires ?? work;
   const peaks = peaksOf(stages, plan, device === 'cpu', limits.base);
   return { device, size: { width, height }, plan, stages: stageEstimates(stages, plan), peaks };

@@ -6,7 +6,7 @@ import { DiffusionError } from '../core/errors.ts';
 import { conditionsUsed } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
 import { type MemoryLimits, sizeText } from '../memory/budget.ts';
-import { type MemoryPlan, type PlannedMemory, peaksOf, type StageCost } from '../memory/plan.ts';
+import { type MemoryPlan, type PlannedMemory, peaksOf, planText, type StageCost } from '../memory/plan.ts';
 import type { NativeControl } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
 import { shapesOf } from '../native/shapes.ts';
@@ -220,13 +220,7 @@ export async function applyPlan(networks: Networks, work: Workload, limits: Memo
   return planned;
 }
 
-/** A plan in words, for logs. */
-export function describePlan({ plan, peaks }: PlannedMemory): string {
-  const parts = [
-    plan.residency === 'keep' ? 'all networks stay in memory' : 'networks are unloaded after use',
-    ...(plan.stream ? ['weights are read for each operation'] : []),
-    ...(plan.tileMemory === undefined ? [] : ['the VAE works in tiles']),
-    ...(plan.together === undefined ? [] : ['latents are evaluated one at a time']),
-  ];
-  return `Memory: ${parts.join(', ')}; at most ${sizeText(peaks.device.bytes)} is expected, for ${peaks.device.stage}`;
+/** What a run does to keep within a budget, for logs. */
+export function describePlan({ plan, peaks: { device } }: PlannedMemory): string {
+  return `Memory: ${planText(plan)}; at most ${sizeText(device.bytes)} is expected, for ${device.stage}`;
 }

@@ -78,7 +78,10 @@ export interface FlagColumn {
   readonly common?: true;
   /** What its value is, where that is not the kind of the rule. */
   readonly kind?: FlagKind;
-  /** The value that it stands for, of a switch that stands for one of several; two of them together stand for true. */
+  /**
+   * The value that it stands for, of a switch that stands for one of several; two of them together stand for true, but
+   * true and false exclude each other.
+   */
   readonly value?: unknown;
   /** Other commands that have it. */
   readonly also?: readonly ('upscale' | 'depth' | 'inspect')[];

@@ -45,6 +45,7 @@ export const RUN_ROWS = {
       {
         name: 'vae-tiling',
         topic: 'compute',
+        also: ['inspect'],
         kind: 'switch',
         value: true,
         description: 'let the VAE work in tiles: less memory (default: if one piece would take more than 4 GiB)',
@@ -52,6 +53,7 @@ export const RUN_ROWS = {
       {
         name: 'no-vae-tiling',
         topic: 'compute',
+        also: ['inspect'],
         kind: 'switch',
         value: false,
         description: 'let the VAE work in one piece, whatever memory that takes',
@@ -66,6 +68,7 @@ export const RUN_ROWS = {
     flag: {
       name: 'vae-tile-size',
       topic: 'compute',
+      also: ['inspect'],
       kind: 'side',
       description: 'side of a tile in latent cells of 8 pixels: 32 or 32x32 (default: 32)',
     },

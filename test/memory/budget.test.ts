@@ -134,9 +134,14 @@ describe('an estimate', () => {
     const args = ['inspect', '--estimate', '-m', EMBEDDED_MODEL, '-W', '64', '-H', '64'];
     const { stdout, code } = await diffuse(args);
     assert.equal(code, 0);
-    assert.match(stdout.toString(), /^sampling +unet +.*\n(.*\n)*64x64 on cpu: networks stay in memory\npeak /m);
+    assert.match(stdout.toString(), /^sampling +unet +.*\n(.*\n)*64x64 on cpu: all networks stay in memory\npeak /m);
     const json = JSON.parse((await diffuse([...args, '--json', '--memory', '4GB'])).stdout.toString());
     assert.ok(json.peaks.process.bytes < 4e9);
+    const large = [...args.slice(0, 4), '-W', '1024', '-H', '1024'];
+    const tiled = await diffuse([...large, '--vae-tiling', '--vae-tile-size', '16x16']);
+    assert.match(tiled.stdout.toString(), /1024x1024 on cpu: all networks stay in memory, the VAE works in tiles\n/);
+    const undecided = await diffuse([...args, '--vae-tiling', '--no-vae-tiling']);
+    assert.match(undecided.stderr.toString(), /either --vae-tiling or --no-vae-tiling/);
     const refused = await diffuse([...args, '--memory', '2MB']);
     assert.match(refused.stderr.toString(), /Expected a budget of at least .* but received 2 MB/);
     const both = await diffuse([...args, '--memory', '1GB', '--max-vram', '1']);
