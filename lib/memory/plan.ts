@@ -21,7 +21,10 @@ export interface StageCost {
 export interface MemoryPlan {
   /** `keep`: all that were used. `unload`: the one that is evaluated. */
   readonly residency: 'keep' | 'unload';
-  /** Whether weights are read and packed for each operation anew. */
+  /**
+   * Whether weights are streamed: read and packed for each operation anew or, to a device with memory of its own, copied
+   * for each part of a network.
+   */
   readonly stream: boolean;
   /** Most latents that are evaluated at a time, of all images and conditions; undefined for all. */
   readonly together?: number | undefined;
@@ -33,7 +36,7 @@ export interface MemoryPlan {
 export function planText({ residency, stream, tileMemory, together }: MemoryPlan): string {
   return [
     residency === 'keep' ? 'all networks stay in memory' : 'networks are unloaded after use',
-    ...(stream ? ['weights are read for each operation'] : []),
+    ...(stream ? ['weights are streamed'] : []),
     ...(tileMemory === undefined ? [] : ['the VAE works in tiles']),
     ...(together === undefined ? [] : ['latents are evaluated one at a time']),
   ].join(', ');
@@ -84,7 +87,10 @@ export function peaksOf(
   base: number,
 ): { device: Peak; process: Peak } {
   const totals = totalsOf(stages, plan);
-  const inProcess = stages.map(({ data }, i) => base + data + (onCpu ? (totals[i] as number) : 0));
+  const inProcess = stages.map(({ data, memory }, i) => {
+    const host = plan.stream ? memory.hostBytes : 0;
+    return base + data + (onCpu ? (totals[i] as number) : host);
+  });
   const process = highest(stages, inProcess);
   return { device: onCpu ? process : highest(stages, totals), process };
 }

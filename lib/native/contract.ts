@@ -246,6 +246,8 @@ export interface NativeMemoryEstimate extends NativeMemory {
   readonly residentBytes: number;
   /** The same at most, while weights are streamed ({@link NativeModel.setResidency}). */
   readonly streamedBytes: number;
+  /** Main memory that the weights take then, if the device has memory of its own. */
+  readonly hostBytes: number;
 }
 
 /** A LoRA to apply. */

@@ -141,10 +141,8 @@ async function* candidates(networks: Networks, work: Workload): AsyncGenerator<[
   const plans: [MemoryPlan, readonly (VaeTiling | undefined)[]][] = [
     [{ residency: 'keep', stream: false }, [first]],
     [{ residency: 'unload', stream: false }, [first, second]],
-    ...(networks.info.device === 'cpu'
-      ? ([[{ residency: 'unload', stream: true }, tilings]] as [MemoryPlan, readonly VaeTiling[]][])
-      : []),
-    [{ residency: 'unload', stream: networks.info.device === 'cpu', together: 1 }, tilings],
+    [{ residency: 'unload', stream: true }, tilings],
+    [{ residency: 'unload', stream: true, together: 1 }, tilings],
   ];
   for (const [plan, ways] of plans) {
     for (const tiling of ways) {

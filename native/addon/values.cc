@@ -293,6 +293,7 @@ Napi::Value estimate_to_js(Napi::Env env, const ComponentMemory & memory) {
     auto object = memory_to_js(env, memory);
     object.Set("residentBytes", number_to_js(env, memory.resident_bytes));
     object.Set("streamedBytes", number_to_js(env, memory.streamed_bytes));
+    object.Set("hostBytes", number_to_js(env, memory.host_bytes));
     return object;
 }
 

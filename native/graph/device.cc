@@ -40,6 +40,7 @@ Device::Device(const std::string & name, int threads, Precision precision) : Bac
     };
     if (!is_cpu()) {
         if (precision != Precision::automatic) fail("only the CPU has this option");
+        streamed_weights_ = std::make_unique<StreamedWeights>(backend());
         return;
     }
     const Kernels * kernels = nullptr;

@@ -8,6 +8,7 @@
 #include "backend/backends.h"
 #include "cpu/context.h"
 #include "graph/layers.h"
+#include "graph/weight_stream.h"
 
 namespace diffusion {
 
@@ -29,6 +30,9 @@ public:
     // What ggml's operations add to linear layers; nullptr if this package's kernels are used.
     LowRankProducts * low_rank_products() { return cpu_ ? nullptr : &low_rank_products_; }
 
+    // Weights that stay in main memory until they are read; nullptr on the CPU, which reads that memory itself.
+    StreamedWeights * streamed_weights() { return streamed_weights_.get(); }
+
     // An empty graph for this device, and the layers to build it with. See Graph.
     std::unique_ptr<Graph> make_graph(size_t capacity = Graph::small);
     std::unique_ptr<Layers> make_layers(Graph & graph);
@@ -36,6 +40,7 @@ public:
 private:
     std::unique_ptr<CpuContext> cpu_;
     LowRankProducts low_rank_products_;
+    std::unique_ptr<StreamedWeights> streamed_weights_;
 };
 
 } // namespace diffusion

@@ -62,8 +62,11 @@ struct Runner::Plan {
     std::unique_ptr<ggml_backend_sched, FreeSched> sched;
     std::vector<Tensor> inputs;
     std::vector<Tensor> outputs;
-    size_t n_bytes = 0; // of compute memory on all backends
+    std::unique_ptr<WeightStream> stream; // nullptr if no weights are streamed
+    size_t n_bytes = 0;                   // of compute memory on all backends
     int threads = 1;
+
+    size_t held_bytes() const { return n_bytes + (stream ? stream->bytes() : 0); }
 };
 
 Runner::Runner(Device & device, Profile * profile) : device_(device), profile_(profile) {}
@@ -80,11 +83,12 @@ public:
         runner.device_.set_cancellation(&cancellation);
         plan.graph->set_cancellation(&cancellation);
         if (runner.profile_) runner.profile_->begin(name);
-        if (runner.profile_ || !plan.graph->milestones().empty()) {
+        if (runner.profile_ || plan.stream || !plan.graph->milestones().empty()) {
             ggml_backend_sched_set_eval_callback(plan.sched.get(), on_node, this);
         }
     }
     ~Evaluation() {
+        if (plan_.stream) plan_.stream->end();
         ggml_backend_sched_set_eval_callback(plan_.sched.get(), nullptr, nullptr);
         plan_.graph->set_cancellation(nullptr);
         runner_.device_.set_cancellation(nullptr);
@@ -93,6 +97,7 @@ public:
     Evaluation & operator=(const Evaluation &) = delete;
 
     ggml_status compute() const {
+        if (plan_.stream) plan_.stream->begin();
         const ggml_status status = ggml_backend_sched_graph_compute(plan_.sched.get(), plan_.graph->nodes());
         if (failure_) std::rethrow_exception(failure_);
         return status;
@@ -104,16 +109,21 @@ private:
         auto & self = *static_cast<Evaluation *>(evaluation);
         const auto & milestones = self.plan_.graph->milestones();
         const bool is_milestone = milestones.contains(node);
+        const bool ends_part = self.plan_.stream && self.plan_.stream->ends_part(node);
         if (self.runner_.profile_) self.runner_.profile_->observe(node, ask);
-        if (ask) return self.runner_.profile_ || is_milestone;
-        if (is_milestone && self.progress_) self.report(static_cast<int64_t>(milestones.size()));
-        return !self.cancellation_.cancelled() && !self.failure_;
+        if (ask) return self.runner_.profile_ || is_milestone || ends_part;
+        if (is_milestone && self.progress_) {
+            self.attempt([&] { self.progress_(++self.done_, static_cast<int64_t>(milestones.size())); });
+        }
+        if (self.cancellation_.cancelled() || self.failure_) return false;
+        if (ends_part) self.attempt([&] { self.plan_.stream->next(); });
+        return !self.failure_;
     }
 
     // Nothing may be thrown through ggml.
-    void report(int64_t milestones) noexcept {
+    template <typename Step> void attempt(const Step & step) noexcept {
         try {
-            progress_(++done_, milestones);
+            step();
         } catch (...) {
             failure_ = std::current_exception();
         }
@@ -168,7 +178,7 @@ size_t Runner::measure(const std::string & name, const std::string & variant, co
 
 size_t Runner::held_bytes(const std::string & name) const {
     size_t bytes = 0;
-    for (const auto & plan : plans_) bytes += plan->name == name ? plan->n_bytes : 0;
+    for (const auto & plan : plans_) bytes += plan->name == name ? plan->held_bytes() : 0;
     return bytes;
 }
 
@@ -207,6 +217,13 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
     p->graph->allocate_scratch(p->threads);
     if (!ggml_backend_sched_alloc_graph(p->sched.get(), p->graph->nodes())) {
         throw out_of_memory(n_bytes, device_.backend(), "evaluating the " + name);
+    }
+    p->stream = stream_for(*p);
+    if (p->stream) {
+        require_memory(p->stream->bytes(), device_.backend(), "evaluating the " + name);
+        if (!p->stream->allocate(*p->graph)) {
+            throw out_of_memory(p->stream->bytes(), device_.backend(), "evaluating the " + name);
+        }
     }
     if (device_.is_cpu()) {
         const ggml_backend_buffer_t buffer = p->outputs.front()->buffer;
@@ -277,6 +294,13 @@ std::vector<size_t> Runner::reserve(Plan & draft) const {
     return sizes;
 }
 
+// Scheduling may change the order of nodes, so it comes after that.
+std::unique_ptr<WeightStream> Runner::stream_for(const Plan & plan) const {
+    if (!device_.streamed_weights()) return nullptr;
+    auto stream = std::make_unique<WeightStream>(*device_.streamed_weights(), *plan.graph);
+    return stream->empty() ? nullptr : std::move(stream);
+}
+
 void Runner::forget_all() noexcept {
     plans_.clear();
     return_freed_memory();
@@ -288,10 +312,10 @@ void Runner::forget(const std::string & name) noexcept {
 
 void Runner::evict(size_t needed) {
     size_t kept = 0;
-    for (const auto & p : plans_) kept += p->n_bytes;
+    for (const auto & p : plans_) kept += p->held_bytes();
     if (plans_.empty() || kept + needed <= idle_bytes) return;
     while (!plans_.empty() && kept + needed > idle_bytes) {
-        kept -= plans_.back()->n_bytes;
+        kept -= plans_.back()->held_bytes();
         plans_.pop_back();
     }
     return_freed_memory();

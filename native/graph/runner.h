@@ -41,12 +41,12 @@ public:
                                         const std::vector<GraphInput> & inputs, const Build & build,
                                         const Cancellation & cancellation, const Progress & progress = nullptr);
 
-    // Bytes of compute memory that such a run takes, without allocating them; the inputs need no data. Throws as run()
-    // does.
+    // Bytes of compute memory that such a run takes, without allocating them and without streamed weights; the inputs
+    // need no data. Throws as run() does.
     size_t measure(const std::string & name, const std::string & variant, const std::vector<GraphInput> & inputs,
                    const Build & build);
 
-    // Bytes of compute memory that the graphs with this name hold.
+    // Bytes of compute memory and for streamed weights that the graphs with this name hold.
     size_t held_bytes(const std::string & name) const;
 
     // Frees the graphs with this name, which is necessary when weights have changed.
@@ -68,6 +68,8 @@ private:
                                             const std::vector<GraphInput> & inputs, const Build & build);
     // Bytes of compute memory on each backend.
     std::vector<size_t> reserve(Plan & draft) const;
+    // nullptr if the graph reads no streamed weights.
+    std::unique_ptr<WeightStream> stream_for(const Plan & plan) const;
     void evict(size_t needed);
 
     Device & device_;

@@ -31,7 +31,7 @@ Handle ControlNets::open(const std::string & path, const Cancellation & cancella
     }
     auto entry = bind(path, cancellation);
     entry->placed = std::make_unique<PlacedWeights>(entry->tensors.table, entry->weights->bindings(),
-                                                    target_of(device_), placement_, nullptr, cancellation);
+                                                    target_of(device_, false), placement_, nullptr, cancellation);
     entry->serial = next_serial_++;
     entry->handles.push_back(handle);
     open_.push_back(std::move(entry));

@@ -18,10 +18,13 @@ Residency::Residency(const WeightBinder & weights, const std::vector<BoundCompon
 }
 
 void Residency::set_policy(ResidencyPolicy policy) noexcept {
-    if (policy.stream != policy_.stream && device_.packed_weights()) {
+    if (policy.stream != policy_.stream) {
         runner_.forget_all();
-        device_.packed_weights()->set_streaming(policy.stream);
-        for (Entry & entry : entries_) entry.last_packed = 0;
+        if (device_.packed_weights()) device_.packed_weights()->set_streaming(policy.stream);
+        for (Entry & entry : entries_) {
+            if (device_.streamed_weights()) unload(entry);
+            entry.last_packed = 0;
+        }
     }
     policy_ = policy;
 }
@@ -44,8 +47,8 @@ void Residency::load(size_t component, const Cancellation & cancellation) {
 
 void Residency::load(Entry & entry, const PlacedWeights::Progress & progress, const Cancellation & cancellation) {
     if (entry.placed) return;
-    entry.placed = std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, target_of(device_), placement_,
-                                                   progress, cancellation);
+    entry.placed =
+        std::make_unique<PlacedWeights>(weights_.table(), entry.bindings, target(), placement_, progress, cancellation);
 }
 
 void Residency::unload(size_t component) noexcept {
@@ -151,7 +154,8 @@ int64_t Residency::packed_bytes(const Entry & entry) const {
 
 WeightBytes Residency::weight_bytes(size_t component) const {
     const Entry & entry = entries_[component];
-    WeightBytes bytes = measure_weights(weights_.table(), entry.bindings, target_of(device_), placement_);
+    WeightBytes bytes =
+        measure_weights(weights_.table(), entry.bindings, target_of(device_, policy_.stream), placement_);
     if (entry.placed) bytes.allocated = entry.placed->allocated_bytes();
     return bytes;
 }
@@ -180,23 +184,30 @@ ComponentMemory Residency::measure(size_t component, const std::string & variant
     return memory;
 }
 
-// Of a mapped file, the pages of packed weights are released. Of tensors that no matrix product reads, tables of tokens are large and
-// hardly touched.
+// Of a mapped file, the pages of packed weights are released. Of tensors that no matrix product reads, tables of tokens
+// are large and hardly touched.
 void Residency::measure_residency(const Entry & entry, ComponentMemory & memory) const {
     constexpr int64_t touched = int64_t{1} << 20;
     const PackedWeights * packed = device_.packed_weights();
     int64_t largest = 0;
     for (const auto & binding : entry.bindings) {
-        const WeightBytes bytes =
-            measure_weights(weights_.table(), WeightBinder::Bindings(&binding, 1), target_of(device_), placement_);
+        const auto measured = [&](bool stream) {
+            return measure_weights(weights_.table(), WeightBinder::Bindings(&binding, 1), target_of(device_, stream),
+                                   placement_);
+        };
+        const WeightBytes bytes = measured(false), streamed = measured(true);
         const PackedWeights::SharedPanels panels =
             packed ? packed->shared_panels(binding.tensor) : PackedWeights::SharedPanels();
         const int64_t in_file = panels.all > 0 ? 0 : binding.for_gemm ? bytes.mapped : std::min(bytes.mapped, touched);
         memory.resident_bytes += bytes.allocated + static_cast<int64_t>(panels.all) + in_file;
-        memory.streamed_bytes += bytes.allocated;
-        if (binding.for_gemm) largest = std::max(largest, bytes.mapped + static_cast<int64_t>(panels.largest));
+        memory.streamed_bytes += streamed.allocated;
+        const int64_t read = streamed.mapped + streamed.streamed;
+        if (device_.streamed_weights()) memory.host_bytes += read;
+        if (binding.for_gemm) largest = std::max(largest, read + static_cast<int64_t>(panels.largest));
     }
-    memory.streamed_bytes += largest;
+    constexpr auto window = static_cast<int64_t>(WeightStream::usual_window);
+    const bool windows = device_.streamed_weights() != nullptr;
+    memory.streamed_bytes += windows ? std::min(memory.host_bytes, 2 * std::max(window, largest)) : largest;
 }
 
 } // namespace diffusion

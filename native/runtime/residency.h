@@ -25,7 +25,8 @@ struct ResidencyPolicy {
     };
     Kind kind = keep;
     int64_t bytes = 0; // budget for copies and packed panels
-    // Whether weights are read and packed for each operation anew, so that none stays in memory. On the CPU only.
+    // Whether weights are streamed: on the CPU each operation reads and packs them anew, so that none stays in memory; to
+    // other devices they are copied for each part of a network.
     bool stream = false;
 };
 
@@ -37,6 +38,8 @@ struct ComponentMemory {
     int64_t compute_bytes = 0; // of its graphs
     // Estimates: physical memory of its weights after an evaluation, and at most while they are streamed.
     int64_t resident_bytes = 0, streamed_bytes = 0;
+    // Main memory that a device with memory of its own needs then.
+    int64_t host_bytes = 0;
 };
 
 class Residency {
@@ -90,6 +93,7 @@ private:
     int64_t packed_bytes(const Entry & entry) const;
     void measure_residency(const Entry & entry, ComponentMemory & memory) const;
     void make_room(const Entry & user, int64_t needed) noexcept;
+    WeightTarget target() { return target_of(device_, policy_.stream); }
 
     const WeightBinder & weights_;
     Device & device_;

@@ -122,7 +122,7 @@ struct Opened {
 std::vector<float> residuals(const std::string & path, Device & device, Graph & graph, Layers & layers,
                              float strength) {
     const Opened opened(path);
-    const PlacedWeights placed(opened.tensors.table, opened.weights->bindings(), target_of(device), Placement::mapped,
+    const PlacedWeights placed(opened.tensors.table, opened.weights->bindings(), target_of(device, false), Placement::mapped,
                                nullptr, {});
     ggml_context * ctx = graph.context();
     const std::vector<std::pair<std::array<int64_t, 4>, std::vector<float>>> values = {

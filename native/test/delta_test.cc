@@ -214,7 +214,7 @@ void test_device_products() {
         LowRankProducts products;
         {
             ChangedTensors changed(device.backend(), &products);
-            changed.change(weight.binding, *delta, true, {});
+            changed.change(weight.binding, *delta, ChangedTensors::Way::in_place, {});
             for (const double node_work : {double{INFINITY}, 1e3}) {
                 const auto values = product_of(device, weight.tensor, x, products, node_work);
                 double error = 0;
@@ -242,7 +242,7 @@ void test_device_sums() {
             LowRankProducts products;
             ChangedTensors changed(device.backend(), &products);
             weight.binding.for_gemm = delta != low.get();
-            changed.change(weight.binding, *delta, false, {});
+            changed.change(weight.binding, *delta, ChangedTensors::Way::own, {});
             Matrix sum = weight.numbers();
             delta->add(add_product, 0, out, sum.values.data(), nullptr);
             for (float & value : sum.values) value = ggml_fp16_to_fp32(ggml_fp32_to_fp16(value));

@@ -56,16 +56,16 @@ ChangedTensors::~ChangedTensors() {
     while (!factors_.empty()) restore(factors_.begin()->first);
 }
 
-void ChangedTensors::change(const WeightBinder::Binding & binding, const RowDelta & delta, bool in_place,
+void ChangedTensors::change(const WeightBinder::Binding & binding, const RowDelta & delta, Way way,
                             const Cancellation & cancellation) {
     const Tensor tensor = binding.tensor;
     restore(tensor);
     const bool quantized = ggml_is_quantized(tensor->type);
     std::vector<LowRankTerm> terms;
-    if (quantized && products_ && is_matrix_of_layer(binding) && delta.low_rank_terms(terms)) {
+    if ((quantized || way == Way::beside) && products_ && is_matrix_of_layer(binding) && delta.low_rank_terms(terms)) {
         return place_factors(tensor, terms);
     }
-    if (quantized || !in_place) give_memory(tensor, quantized ? GGML_TYPE_F16 : tensor->type);
+    if (quantized || way != Way::in_place) give_memory(tensor, quantized ? GGML_TYPE_F16 : tensor->type);
     write_sum(binding, delta, cancellation);
 }
 

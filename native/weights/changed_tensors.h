@@ -26,9 +26,15 @@ public:
     ChangedTensors(const ChangedTensors &) = delete;
     ChangedTensors & operator=(const ChangedTensors &) = delete;
 
-    // Replaces the tensor's current change. `in_place`: its memory may be written to. Throws Error (cancelled,
-    // out_of_memory); the tensor's values are then undefined until the next call.
-    void change(const WeightBinder::Binding & binding, const RowDelta & delta, bool in_place,
+    // What is done with a tensor that is not quantized.
+    enum class Way {
+        in_place, // its memory is written to
+        own,      // it gets memory of its own
+        beside,   // as with one that is quantized
+    };
+    // Replaces the tensor's current change. Throws Error (cancelled, out_of_memory); the tensor's values are then
+    // undefined until the next call.
+    void change(const WeightBinder::Binding & binding, const RowDelta & delta, Way way,
                 const Cancellation & cancellation);
     // The tensor as it was before; false if its change was written into it.
     bool restore(Tensor tensor) noexcept;

@@ -38,9 +38,10 @@ bool is_raw(const WeightBinder::Binding & binding, bool packs) {
 }
 
 // Leaves tensors without memory and frees their packed panels.
-void displace(WeightBinder::Bindings bindings, PackedWeights * packed) noexcept {
+void displace(WeightBinder::Bindings bindings, const WeightTarget & target) noexcept {
     for (const auto & binding : bindings) {
-        if (packed) packed->forget(binding.tensor);
+        if (target.packed) target.packed->forget(binding.tensor);
+        if (target.streamed) target.streamed->forget(binding.tensor);
         binding.tensor->buffer = nullptr;
         binding.tensor->data = nullptr;
         binding.tensor->extra = nullptr;
@@ -89,10 +90,18 @@ void write_numbers(const StoredTensor & stored, Tensor tensor) {
 struct PlacedWeights::Plan {
     Plan(const TensorTable & table, const WeightTarget & target, Placement placement)
         : files(table.files()), type(ggml_backend_get_default_buffer_type(target.backend)), packed(target.packed),
-          maps(placement == Placement::mapped && ggml_backend_buft_is_host(type)) {}
+          streams(target.streamed != nullptr), maps(placement == Placement::mapped),
+          reads_host(ggml_backend_buft_is_host(type)) {}
+
+    // Whether the device reads it from main memory in each evaluation.
+    bool is_streamed(const WeightBinder::Binding & b) const {
+        return streams && b.for_gemm && !b.transform;
+    }
 
     bool stays_in_file(const WeightBinder::Binding & b) const {
         if (!maps || files[b.stored->file].n_bytes < small_file) return false;
+        if (is_streamed(b)) return !b.stored->source && is_as_stored(b);
+        if (!reads_host) return false;
         if (b.stored->source) return is_converted_when_packed(b);
         return diffusion::is_raw(b, packed) || (!b.transform && is_as_stored(b) && is_aligned(*b.stored));
     }
@@ -112,6 +121,8 @@ struct PlacedWeights::Plan {
         for (const auto & b : bindings) {
             if (stays_in_file(b)) {
                 sum.mapped += static_cast<int64_t>(b.stored->in_file().n_bytes);
+            } else if (is_streamed(b)) {
+                sum.streamed += static_cast<int64_t>(bytes(b));
             } else {
                 sum.allocated += static_cast<int64_t>(bytes(b));
             }
@@ -122,7 +133,7 @@ struct PlacedWeights::Plan {
     const std::vector<StoredFile> & files;
     ggml_backend_buffer_type_t type;
     const PackedWeights * packed;
-    bool maps;
+    bool streams, maps, reads_host;
 
 private:
     // Quantized types would take too long to convert each time a panel is packed that is not kept.
@@ -131,8 +142,13 @@ private:
     }
 };
 
-WeightTarget target_of(Device & device) {
-    return {device.backend(), device.packed_weights(), device.low_rank_products(), device.threads()};
+WeightTarget target_of(Device & device, bool stream) {
+    return {device.backend(),
+            device.packed_weights(),
+            device.low_rank_products(),
+            device.threads(),
+            stream ? device.streamed_weights() : nullptr,
+            device.backends().back()};
 }
 
 WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bindings, const WeightTarget & target,
@@ -141,7 +157,7 @@ WeightBytes measure_weights(const TensorTable & table, WeightBinder::Bindings bi
 }
 
 UnplacedWeights::UnplacedWeights(WeightBinder::Bindings bindings, ggml_backend_t backend, PackedWeights * packed)
-    : bindings_(bindings), packed_(packed),
+    : bindings_(bindings), backend_(backend), packed_(packed),
       buffer_(require_made(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(backend), 0))) {
     static char nowhere; // planning only checks that a tensor has an address
     ggml_backend_buffer_set_usage(buffer_, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
@@ -155,14 +171,14 @@ UnplacedWeights::UnplacedWeights(WeightBinder::Bindings bindings, ggml_backend_t
             }
         }
     } catch (...) {
-        displace(bindings_, packed_);
+        displace(bindings_, {backend_, packed_});
         ggml_backend_buffer_free(buffer_);
         throw;
     }
 }
 
 UnplacedWeights::~UnplacedWeights() {
-    displace(bindings_, packed_);
+    displace(bindings_, {backend_, packed_});
     ggml_backend_buffer_free(buffer_);
 }
 
@@ -173,22 +189,28 @@ PlacedWeights::PlacedWeights(const TensorTable & table, WeightBinder::Bindings b
     try {
         place(placement, progress, cancellation);
     } catch (...) {
-        displace(bindings_, target_.packed);
+        displace(bindings_, target_);
         throw;
     }
 }
 
 PlacedWeights::~PlacedWeights() {
     changed_.reset(); // restores the tensors
-    displace(bindings_, target_.packed);
+    displace(bindings_, target_);
     for (const auto & [tensor, stored] : in_file_) release_mapped(stored->in_file().data, stored->in_file().n_bytes);
 }
 
 void PlacedWeights::place(Placement placement, const Progress & progress, const Cancellation & cancellation) {
     const Plan plan(table_, target_, placement);
     const std::map<int, ggml_backend_buffer_t> mappings = map_files(plan);
-    const ggml_backend_buffer_t memory = allocate(plan);
-    auto * next = memory ? static_cast<uint8_t *>(ggml_backend_buffer_get_base(memory)) : nullptr;
+    const WeightBytes sum = plan.sum(bindings_);
+    copied_bytes_ = static_cast<size_t>(sum.allocated);
+    const ggml_backend_buffer_t memory = allocate(target_.backend, plan.type, copied_bytes_),
+                                main_memory = allocate(target_.host, ggml_backend_cpu_buffer_type(), sum.streamed);
+    const auto base_of = [](ggml_backend_buffer_t buffer) {
+        return buffer ? static_cast<uint8_t *>(ggml_backend_buffer_get_base(buffer)) : nullptr;
+    };
+    auto *next = base_of(memory), *next_streamed = base_of(main_memory);
 
     TensorConverter converter(target_.threads);
     int64_t total = 0, done = 0;
@@ -205,6 +227,17 @@ void PlacedWeights::place(Placement placement, const Progress & progress, const 
                 raw.source.reset();
                 raw.data = next;
             }
+        } else if (plan.is_streamed(binding)) {
+            const uint8_t * data = stored.data;
+            if (!in_file) {
+                data = next_streamed;
+                ggml_backend_tensor_alloc(main_memory, binding.tensor, next_streamed);
+                write(binding, converter, cancellation);
+                next_streamed += plan.bytes(binding);
+                release_mapped(stored.in_file().data, stored.in_file().n_bytes);
+            }
+            target_.streamed->add(binding.tensor, data);
+            streamed_.insert(binding.tensor);
         } else if (in_file) {
             ggml_backend_tensor_alloc(mappings.at(stored.file), binding.tensor, const_cast<uint8_t *>(stored.data));
         } else {
@@ -213,7 +246,7 @@ void PlacedWeights::place(Placement placement, const Progress & progress, const 
         }
         if (in_file) {
             in_file_[binding.tensor] = &stored;
-        } else {
+        } else if (!streamed_.contains(binding.tensor)) {
             next += plan.bytes(binding);
             release_mapped(stored.in_file().data, stored.in_file().n_bytes);
         }
@@ -262,13 +295,12 @@ std::map<int, ggml_backend_buffer_t> PlacedWeights::map_files(const Plan & plan)
     return mappings;
 }
 
-// A buffer for all copies; nullptr if there are none.
-ggml_backend_buffer_t PlacedWeights::allocate(const Plan & plan) {
-    const auto bytes = copied_bytes_ = static_cast<size_t>(plan.sum(bindings_).allocated);
+// A buffer for copies; nullptr if there are none.
+ggml_backend_buffer_t PlacedWeights::allocate(ggml_backend_t backend, ggml_backend_buffer_type_t type, size_t bytes) {
     if (bytes == 0) return nullptr;
-    require_memory(bytes, target_.backend, "the weights");
-    Buffer buffer(ggml_backend_buft_alloc_buffer(plan.type, bytes));
-    if (!buffer) throw out_of_memory(bytes, target_.backend, "the weights");
+    require_memory(bytes, backend, "the weights");
+    Buffer buffer(ggml_backend_buft_alloc_buffer(type, bytes));
+    if (!buffer) throw out_of_memory(bytes, backend, "the weights");
     ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     buffers_.push_back(std::move(buffer));
     return buffers_.back().get();
@@ -308,7 +340,11 @@ void PlacedWeights::update(const Cancellation & cancellation) {
         const MappedFile & file = *table_.files()[binding.stored->file].mapping;
         file.check_unchanged(); // before the tensor is overwritten
         if (const auto delta = deltas_.find(&binding); delta != deltas_.end()) {
-            changed_->change(binding, *delta->second, !in_file_.contains(tensor), cancellation);
+            using Way = ChangedTensors::Way;
+            const Way way = streamed_.contains(tensor)  ? Way::beside
+                            : in_file_.contains(tensor) ? Way::own
+                                                        : Way::in_place;
+            changed_->change(binding, *delta->second, way, cancellation);
         } else if (!changed_->restore(tensor)) {
             TensorConverter converter(target_.threads);
             write(binding, converter, cancellation);

@@ -20,6 +20,7 @@ namespace diffusion {
 
 class Device;
 class PackedWeights;
+class StreamedWeights;
 class TensorConverter;
 
 // Where weights are on a device that reads host memory.
@@ -34,12 +35,16 @@ struct WeightTarget {
     PackedWeights * packed = nullptr; // packs the weights of layers for the CPU's kernels; nullptr: they are not used
     LowRankProducts * products = nullptr; // see ChangedTensors
     int threads = 1;                      // that convert tensors
+    StreamedWeights * streamed = nullptr; // weights of layers stay in main memory; nullptr: they do not
+    ggml_backend_t host = nullptr;        // of main memory, for those
 };
-WeightTarget target_of(Device & device);
+// `stream`: whether weights are streamed, where the device has memory of its own.
+WeightTarget target_of(Device & device, bool stream);
 
-// Bytes of weights read from mapped files, and of copies in device memory.
+// Bytes of weights read from mapped files, of copies in main memory from which a device streams them, and of copies in
+// device memory.
 struct WeightBytes {
-    int64_t mapped = 0, allocated = 0;
+    int64_t mapped = 0, streamed = 0, allocated = 0;
 };
 
 // The memory that placing the weights takes.
@@ -57,6 +62,7 @@ public:
 
 private:
     WeightBinder::Bindings bindings_;
+    ggml_backend_t backend_;
     PackedWeights * packed_;
     ggml_backend_buffer_t buffer_;
 };
@@ -109,7 +115,7 @@ private:
     void place(Placement placement, const Progress & progress, const Cancellation & cancellation);
     void write(const WeightBinder::Binding & binding, TensorConverter & converter, const Cancellation & cancellation);
     std::map<int, ggml_backend_buffer_t> map_files(const Plan & plan);
-    ggml_backend_buffer_t allocate(const Plan & plan);
+    ggml_backend_buffer_t allocate(ggml_backend_t backend, ggml_backend_buffer_type_t type, size_t bytes);
 
     const TensorTable & table_;
     WeightBinder::Bindings bindings_;
@@ -118,6 +124,7 @@ private:
     size_t copied_bytes_ = 0;
     std::vector<const MappedFile *> in_use_; // files that tensors are read from
     std::unordered_map<Tensor, const StoredTensor *> in_file_;
+    std::set<Tensor> streamed_;
     std::map<Tensor, StoredTensor> raw_; // read by read_numbers(), from the file or a copy in memory
     std::unique_ptr<ChangedTensors> changed_;
     Deltas deltas_;

@@ -9,7 +9,14 @@ const MB = 2 ** 20;
 
 function stage(network: string, resident: number, streamed: number, compute: number, data = 0): StageCost {
   const bytes = { residentBytes: resident * MB, streamedBytes: streamed * MB, computeBytes: compute * MB };
-  const memory = { ...bytes, loaded: false, mappedBytes: 0, allocatedBytes: 0, packedBytes: 0 };
+  const memory = {
+    ...bytes,
+    hostBytes: resident * MB,
+    loaded: false,
+    mappedBytes: 0,
+    allocatedBytes: 0,
+    packedBytes: 0,
+  };
   return { stage: `${network} stage`, network, memory, controls: 0, data: data * MB };
 }
 
@@ -39,6 +46,10 @@ test('peaks are those of the process on the CPU, and of each on a GPU', () => {
   const onGpu = peaksOf(STAGES, plan, false, 60 * MB);
   assert.deepEqual(onGpu.device, { bytes: 1800 * MB, stage: 'unet stage' });
   assert.deepEqual(onGpu.process, { bytes: 80 * MB, stage: 'vae stage' });
+  // Weights that are streamed to a GPU are in the process.
+  const streamed = peaksOf(STAGES, { ...plan, stream: true }, false, 60 * MB);
+  assert.deepEqual(streamed.device, { bytes: 615 * MB, stage: 'vae stage' });
+  assert.deepEqual(streamed.process, { bytes: 1760 * MB, stage: 'unet stage' });
 });
 
 test('sizes have units of 1000 and of 1024', () => {
