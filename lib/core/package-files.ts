@@ -1,4 +1,4 @@
-// Paths of the files that this package reads: the addon and the bundled model.
+// Paths of the files that this package reads: the addon, the bundled model and a vocabulary.
 //
 // Each path is written out twice, because compiled modules are one folder deeper, in dist/, and because tools that
 // trace the files of a program (@vercel/nft of Next.js, Vercel, Nitro) only recognize this form. A CommonJS bundle has
@@ -15,6 +15,15 @@ export const EMBEDDED_MODEL: string = import.meta.url
       fromSources
         ? new URL('../../models/emoji-64.gguf', import.meta.url)
         : new URL('../../../models/emoji-64.gguf', import.meta.url),
+    )
+  : '';
+
+/** The merges of Qwen's tokenizer. */
+export const QWEN_MERGES: string = import.meta.url
+  ? fileURLToPath(
+      fromSources
+        ? new URL('../../models/qwen-merges.gz', import.meta.url)
+        : new URL('../../../models/qwen-merges.gz', import.meta.url),
     )
   : '';
 

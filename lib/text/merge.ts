@@ -1,8 +1,18 @@
 // Byte-pair merging of one word in O(n log n): a linked list of symbols and a heap of their possible merges.
 import { isTurnOver, nextTurn } from '../async/slices.ts';
-import { pairKey, type Vocabulary } from './vocabulary.ts';
 
-/** Range of positions in a heap entry `token * POSITIONS + position`: smallest token first, then leftmost. */
+/** What the {@link Merges} say of a pair that does not merge. */
+export const NO_MERGE = -1;
+
+/** The merges of a byte-pair vocabulary. */
+export interface Merges {
+  /** The rank of the merge of two neighboring tokens, or {@link NO_MERGE}. Of two merges, the lower rank is first. */
+  rank(left: number, right: number): number;
+  /** The token that the merge of a rank makes. */
+  token(rank: number): number;
+}
+
+/** Range of positions in a heap entry `rank * POSITIONS + position`: lowest rank first, then leftmost. */
 const POSITIONS = 2 ** 32;
 const NONE = -1;
 /** Symbols between two looks at the clock: well below a millisecond. */
@@ -12,18 +22,18 @@ const SYMBOLS_PER_LOOK = 256;
  * Merges the symbols of a word, always the earliest-ranked pair and among equals the leftmost, until none is left
  * (Sennrich et al. 2016, algorithm 1), and appends the resulting tokens to `out`.
  */
-export async function mergeWord(symbols: number[], merges: Vocabulary['merges'], out: number[]): Promise<void> {
+export async function mergeWord(symbols: number[], merges: Merges, out: number[]): Promise<void> {
   const next: number[] = [];
   const previous: number[] = [];
   const heap: number[] = [];
   const joined = (position: number): number => {
     const after = next[position] as number;
-    if (after >= symbols.length) return NONE;
-    return merges.get(pairKey(symbols[position] as number, symbols[after] as number)) ?? NONE;
+    if (after >= symbols.length) return NO_MERGE;
+    return merges.rank(symbols[position] as number, symbols[after] as number);
   };
   const offer = (position: number) => {
-    const token = joined(position);
-    if (token !== NONE) push(heap, token * POSITIONS + position);
+    const rank = joined(position);
+    if (rank !== NO_MERGE) push(heap, rank * POSITIONS + position);
   };
 
   for (let i = 0; i < symbols.length; i++) {
@@ -36,12 +46,12 @@ export async function mergeWord(symbols: number[], merges: Vocabulary['merges'],
     if (tried % SYMBOLS_PER_LOOK === 0 && isTurnOver()) await nextTurn();
     const entry = pop(heap);
     const position = entry % POSITIONS;
-    const token = (entry - position) / POSITIONS;
+    const rank = (entry - position) / POSITIONS;
     // An earlier merge may have consumed this symbol (NONE pairs with nothing) or its neighbor.
-    if (joined(position) !== token) continue;
+    if (joined(position) !== rank) continue;
     const taken = next[position] as number;
     const after = next[taken] as number;
-    symbols[position] = token;
+    symbols[position] = merges.token(rank);
     symbols[taken] = NONE;
     next[position] = after;
     if (after < symbols.length) previous[after] = position;

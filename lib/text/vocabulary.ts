@@ -4,6 +4,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { DiffusionError } from '../core/errors.ts';
+import { BYTES_IN_ORDER, SYMBOLS_IN_ORDER } from './byte-symbols.ts';
+import { type Merges, NO_MERGE } from './merge.ts';
 
 /** Token that opens every chunk, `<|startoftext|>`. */
 export const START_TOKEN = 49406;
@@ -31,14 +33,13 @@ export interface Vocabulary {
   readonly byteToId: Uint16Array;
   /** The reverse: the byte of ids 0 to 255. */
   readonly idToByte: Uint8Array;
-  /** From {@link pairKey} of two neighbors to the id of the token that joins them. */
-  readonly merges: ReadonlyMap<number, number>;
+  readonly merges: Merges;
   /** The two halves of merged token `FIRST_MERGE + i`, at `2 * i` and `2 * i + 1`. */
   readonly halves: Uint16Array;
 }
 
-/** Key of two neighboring tokens in {@link Vocabulary.merges}. Ids fit 16 bits, so the key is a fast 32-bit integer. */
-export function pairKey(left: number, right: number): number {
+/** Key of two neighboring tokens. Ids fit 16 bits, so the key is a fast 32-bit integer. */
+function pairKey(left: number, right: number): number {
   return (left << 16) | right;
 }
 
@@ -91,9 +92,11 @@ function vocabularyPackage(): string {
 }
 
 async function buildVocabulary(lines: readonly string[]): Promise<Vocabulary> {
-  const { byteToId, idToByte, symbols } = byteSymbols();
+  const idToByte = Uint8Array.from(BYTES_IN_ORDER);
+  const byteToId = new Uint16Array(256);
+  for (const [id, byte] of idToByte.entries()) byteToId[byte] = id;
   const ids = new Map<string, number>();
-  for (const mark of ['', WORD_END_MARK]) for (const symbol of symbols) ids.set(symbol + mark, ids.size);
+  for (const mark of ['', WORD_END_MARK]) for (const symbol of SYMBOLS_IN_ORDER) ids.set(symbol + mark, ids.size);
 
   const merges = new Map<number, number>();
   const halves = new Uint16Array(2 * MERGE_COUNT);
@@ -111,24 +114,8 @@ async function buildVocabulary(lines: readonly string[]): Promise<Vocabulary> {
     if (rank % MERGES_PER_TURN === MERGES_PER_TURN - 1) await setImmediate();
   }
   if (ids.size !== START_TOKEN) throw new Error('its merge list names a token twice');
-  return { byteToId, idToByte, merges, halves };
-}
-
-/**
- * The alphabet of byte-level BPE (GPT-2): printable Latin-1 bytes stand for themselves and come first; the others
- * follow in order as the characters from U+0100.
- */
-function byteSymbols() {
-  const printable = (byte: number) => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
-  const bytes = Array.from({ length: 256 }, (_, byte) => byte);
-  const others = bytes.filter((byte) => !printable(byte));
-  const idToByte = Uint8Array.from([...bytes.filter(printable), ...others]);
-  const byteToId = new Uint16Array(256);
-  for (const [id, byte] of idToByte.entries()) byteToId[byte] = id;
-  const symbols = Array.from(idToByte, (byte) =>
-    String.fromCharCode(printable(byte) ? byte : 256 + others.indexOf(byte)),
-  );
-  return { byteToId, idToByte, symbols };
+  const rank = (left: number, right: number) => merges.get(pairKey(left, right)) ?? NO_MERGE;
+  return { byteToId, idToByte, merges: { rank, token: (merge) => merge }, halves };
 }
 
 function vocabularyError(cause: unknown): DiffusionError {

