@@ -1,5 +1,6 @@
 // A run: work in progress that can be awaited for its result and iterated for its steps.
 
+import { reportMemory } from '../core/out-of-memory.ts';
 import { createAbortController, follow } from './abort.ts';
 
 /**
@@ -64,9 +65,10 @@ export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   async #start(signals: readonly (AbortSignal | undefined)[], work: RunWork<Step, Result>): Promise<Result> {
     const unfollow = follow(this.#controller, signals);
     try {
-      return await work(this.#controller.signal, (step) => {
+      const working = work(this.#controller.signal, (step) => {
         for (const buffer of this.#iterations) buffer.push(step);
       });
+      return await reportMemory(working);
     } finally {
       unfollow();
     }

@@ -2,6 +2,7 @@
 // ControlNets: the edges of OpenCV's `Canny`, pixel for pixel.
 
 import { eachRow, isTurnOver, nextTurn } from '../async/slices.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { checkImageArgument, type ImageInput, readImage } from '../image/input.ts';
 import { checkMaxPixels, type ImageLimits } from '../image/limits.ts';
 import { type Pixels, toRgb } from '../image/pixels.ts';
@@ -43,7 +44,7 @@ const CANNY_OPTIONS: readonly (keyof CannyOptions)[] = ['low', 'high', 'blur'];
  * ```
  *
  * @throws TypeError or RangeError for invalid options; DiffusionError `ERR_FILE`, `ERR_IMAGE`, `ERR_MISSING_PACKAGE` if
- *   the image cannot be read.
+ *   the image cannot be read, `ERR_OUT_OF_MEMORY`.
  */
 export async function canny(image: ImageInput, options: CannyOptions & ImageLimits = {}): Promise<RgbImage> {
   const check = within(options, 'options', [...CANNY_OPTIONS, 'maxPixels']);
@@ -51,7 +52,8 @@ export async function canny(image: ImageInput, options: CannyOptions & ImageLimi
   const maxPixels = checkMaxPixels(check, 'options.maxPixels');
   const input = checkImageArgument(check, image, maxPixels);
   check.done();
-  const edges = await findEdges(await toRgb(await readImage(input, 'image', maxPixels)), thresholds);
+  const find = async () => findEdges(await toRgb(await readImage(input, 'image', maxPixels)), thresholds);
+  const edges = await reportMemory(find());
   return new RgbImage(edges.data, edges.width, edges.height);
 }
 

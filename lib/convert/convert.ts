@@ -2,6 +2,7 @@
 
 import { createAbortController, follow } from '../async/abort.ts';
 import { argumentError, DiffusionError } from '../core/errors.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { carriedWords } from '../embedding/added-tokens.ts';
 import { quotePath } from '../files/user-file.ts';
 import { checkPlace, replaceFile, writeError } from '../files/whole-file.ts';
@@ -33,7 +34,8 @@ export interface Conversion extends ConversionReport {
  * @throws TypeError or RangeError for invalid options.
  * @throws DiffusionError `ERR_FILE`, `ERR_MODEL_CORRUPT` or `ERR_MODEL_UNSUPPORTED` for a source that cannot be read or
  *   that the format cannot store; `ERR_NON_FINITE` for weights that are NaN, infinite or too large for the type;
- *   `ERR_WRITE` if the file cannot be written, is a file of the source, or does not fit on its disk.
+ *   `ERR_WRITE` if the file cannot be written, is a file of the source, or does not fit on its disk;
+ *   `ERR_OUT_OF_MEMORY`.
  * @throws `signal.reason` once the signal has fired.
  */
 export async function convert(
@@ -52,7 +54,7 @@ export async function convert(
       `Expected a file to write but ${quotePath(path)} is a device. Give the path of a file`,
     );
   }
-  const metadata = await carriedWords(files);
+  const metadata = await reportMemory(carriedWords(files));
   const controller = createAbortController();
   const unfollow = follow(controller, [signal]);
   const start = performance.now();
@@ -65,11 +67,12 @@ export async function convert(
     }
   };
   try {
-    const written = await replaceFile(path, existing, (_file, temporary) =>
+    const writing = replaceFile(path, existing, (_file, temporary) =>
       callNative(addon, controller.signal, (cancellation) =>
         addon.convert(files, { ...checked, output: path, temporary, metadata }, report, cancellation),
       ),
     );
+    const written = await reportMemory(writing);
     return { path, ...written };
   } catch (error) {
     throw (error as NodeJS.ErrnoException).syscall === undefined ? error : writeError(path, error);

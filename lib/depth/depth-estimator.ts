@@ -2,6 +2,7 @@
 
 import { createAbortController, follow } from '../async/abort.ts';
 import { DiffusionError } from '../core/errors.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { checkImageArgument, type ImageInput, readImage } from '../image/input.ts';
 import { checkMaxPixels, type ImageLimits } from '../image/limits.ts';
 import { type Pixels, toPlanes, toRgb } from '../image/pixels.ts';
@@ -98,9 +99,12 @@ export async function estimateDepth(image: ImageInput, options: EstimateDepthOpt
   const path = check.path('model');
   const read = imageReader(check, image);
   check.done();
-  const pixels = await read();
-  await using estimator = await openDepthEstimator(addon, path, checked);
-  return await estimator.estimateOf(pixels, checked.signal);
+  const estimateOnce = async () => {
+    const pixels = await read();
+    await using estimator = await openDepthEstimator(addon, path, checked);
+    return await estimator.estimateOf(pixels, checked.signal);
+  };
+  return reportMemory(estimateOnce());
 }
 
 /** A depth network in memory, on its own thread. Created by {@link loadDepthEstimator}. */
@@ -130,7 +134,7 @@ export class DepthEstimator implements AsyncDisposable {
     const signal = check.signal();
     const read = imageReader(check, image);
     check.done();
-    return this.estimateOf(await read(), signal);
+    return reportMemory(read().then((pixels) => this.estimateOf(pixels, signal)));
   }
 
   /** @internal */

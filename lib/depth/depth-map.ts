@@ -2,6 +2,7 @@
 
 import type { Buffer } from 'node:buffer';
 import { eachRow } from '../async/slices.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { type LossyOptions, RgbImage } from '../image/rgb-image.ts';
 import { namedFormat, writeImage } from '../image/write-image.ts';
 import { encodeGray16 } from '../image/write-png.ts';
@@ -32,6 +33,10 @@ export class DepthMap implements Nearness {
 
   /** The depth map as an image: white is nearest, black farthest. */
   async image(): Promise<RgbImage> {
+    return reportMemory(this.#image());
+  }
+
+  async #image(): Promise<RgbImage> {
     const shares = await this.#shares();
     const rgb = new Uint8Array(3 * shares.length);
     await this.#eachPixel((i) => {
@@ -42,6 +47,10 @@ export class DepthMap implements Nearness {
 
   /** The depth map as a PNG file of 16-bit gray. */
   async png(): Promise<Buffer> {
+    return reportMemory(this.#png());
+  }
+
+  async #png(): Promise<Buffer> {
     const shares = await this.#shares();
     const bytes = new Uint8Array(2 * shares.length);
     await this.#eachPixel((i) => {

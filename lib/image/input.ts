@@ -2,6 +2,7 @@
 
 import { types } from 'node:util';
 import { DiffusionError, describe } from '../core/errors.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { quotePath, readUserFile } from '../files/user-file.ts';
 import { OptionCheck } from '../options/check.ts';
 import { formatOf, IMAGE_FILE } from './format.ts';
@@ -65,7 +66,8 @@ export function checkImageArgument(check: OptionCheck, image: unknown, maxPixels
  * @param name of the option, for messages.
  * @param maxPixels the maximum that a file may claim to have.
  * @returns RGBA.
- * @throws DiffusionError `ERR_FILE`, `ERR_IMAGE`, or `ERR_MISSING_PACKAGE` for JPEG or WebP without `sharp`.
+ * @throws DiffusionError `ERR_FILE`, `ERR_IMAGE`, `ERR_OUT_OF_MEMORY`, or `ERR_MISSING_PACKAGE` for JPEG or WebP
+ *   without `sharp`.
  * @throws RangeError `ERR_INVALID_ARG_VALUE` for pixels out of range.
  */
 export async function readImage(
@@ -73,6 +75,10 @@ export async function readImage(
   name: string,
   maxPixels: number = DEFAULT_MAX_PIXELS,
 ): Promise<Pixels> {
+  return reportMemory(decode(input, name, maxPixels));
+}
+
+async function decode(input: ImageInput, name: string, maxPixels: number): Promise<Pixels> {
   if (typeof input !== 'string' && !types.isUint8Array(input)) return rawPixels(input, name);
   const source = typeof input === 'string' ? quotePath(input) : `the bytes of ${name}`;
   const bytes = typeof input === 'string' ? await readUserFile(input, IMAGE_FILE) : input;

@@ -2,6 +2,7 @@
 
 import type { Buffer } from 'node:buffer';
 import { DiffusionError } from '../core/errors.ts';
+import { outOfMemory } from '../core/out-of-memory.ts';
 import { checkImageSize } from './limits.ts';
 import { type Pixels, withAlpha } from './pixels.ts';
 
@@ -28,7 +29,8 @@ interface SharpImage {
 /**
  * @param bytes of a JPEG or WebP file; copied before the call returns.
  * @returns RGBA in sRGB, with the EXIF orientation applied.
- * @throws DiffusionError `ERR_MISSING_PACKAGE` if `sharp` is not installed, `ERR_IMAGE` if it cannot read the bytes.
+ * @throws DiffusionError `ERR_MISSING_PACKAGE` if `sharp` is not installed, `ERR_IMAGE` if it cannot read the bytes,
+ *   `ERR_OUT_OF_MEMORY`.
  */
 export async function decodeByLibrary(
   bytes: Uint8Array,
@@ -54,6 +56,7 @@ export async function decodeByLibrary(
     return hasAlpha ? { ...image, channels: 4 } : await withAlpha({ ...image, channels: 3 });
   } catch (cause) {
     if (cause instanceof DiffusionError) throw cause;
+    requireMemory(cause);
     const message = `Expected an intact ${format} file but ${source} is not one: ${firstOf((cause as Error).message)}`;
     throw new DiffusionError('ERR_IMAGE', message, { cause });
   }
@@ -65,7 +68,7 @@ export async function decodeByLibrary(
  * @param data `[height, width, 3]`
  * @param quality 1 to 100.
  * @throws DiffusionError `ERR_MISSING_PACKAGE` if `sharp` is not installed, `ERR_WRITE` if it refuses, as WebP does for
- *   sides over 16,383.
+ *   sides over 16,383, `ERR_OUT_OF_MEMORY`.
  */
 export async function encodeByLibrary(
   { data, width, height }: { readonly data: Uint8Array; readonly width: number; readonly height: number },
@@ -79,9 +82,18 @@ export async function encodeByLibrary(
     // libvips' own rule: high quality keeps colors at full resolution.
     return await image.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' }).toBuffer();
   } catch (cause) {
+    requireMemory(cause);
     const message = `Cannot write ${width} x ${height} pixels as ${format}: ${firstOf((cause as Error).message)}`;
     throw new DiffusionError('ERR_WRITE', message, { cause });
   }
+}
+
+/** Messages of libvips and of its libraries, whose errors have no codes. */
+const LACK_OF_MEMORY = /out of memory|cannot allocate memory|insufficient memory|memory allocation|failed to allocate/i;
+
+/** @throws DiffusionError `ERR_OUT_OF_MEMORY` for an error that says so. */
+function requireMemory(error: unknown): void {
+  if (LACK_OF_MEMORY.test((error as Error).message)) throw outOfMemory(error);
 }
 
 /** The library repeats its message for every row that it could not read. */

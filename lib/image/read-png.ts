@@ -2,17 +2,15 @@
 // treat missing pixels as zeros, or end the process on a truncated file.
 
 import { Buffer } from 'node:buffer';
-import { createInflate } from 'node:zlib';
 import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { checkImageSize } from './limits.ts';
 import { orient, orientationOf } from './orientation.ts';
 import type { Pixels } from './pixels.ts';
 import { checkChunk, chunksOf, corrupt } from './png-chunks.ts';
 import { CHANNELS, type PngImage, toRgba } from './png-rows.ts';
+import { inflateParts } from './zlib.ts';
 
 const HEADER_LENGTH = 13;
-/** Bytes inflated ahead, on the thread pool. */
-const INFLATED_PART = 2 ** 18;
 
 /** The bit depths of each color type: gray, RGB, palette, gray and alpha, RGB and alpha. */
 const DEPTHS: Readonly<Record<number, readonly number[]>> = {
@@ -33,20 +31,13 @@ export async function decodePng(png: Uint8Array, source: string, maxPixels: numb
   const { IHDR, PLTE, tRNS, orientation, data } = await readChunks(Buffer.from(png), source);
   const image: PngImage = { ...readHeader(IHDR, source, maxPixels), palette: PLTE, transparency: tRNS };
   if (image.colorType === 3 && !image.palette) throw corrupt(source, 'its palette is missing');
-  const rows = inflated(data);
+  const rows = inflateParts(data);
   try {
     const rgba = await toRgba(image, rows, (reason, cause) => corrupt(source, reason, cause));
     return await orient(rgba, orientation);
   } finally {
     await rows.return();
   }
-}
-
-/** Starts when the first part is requested: an error of a stream that nobody listens to yet would end the process. */
-async function* inflated(data: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
-  const stream = createInflate({ chunkSize: INFLATED_PART });
-  stream.end(data);
-  yield* stream;
 }
 
 /** The content of a file; optional chunks only if it has them. */

@@ -2,6 +2,7 @@
 
 import type { Buffer } from 'node:buffer';
 import { isTurnOver, nextTurn } from '../async/slices.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { warn } from '../core/warnings.ts';
 import { OptionCheck } from '../options/check.ts';
 import { withJpegComment, withWebpComment } from './exif.ts';
@@ -46,6 +47,10 @@ export class RgbImage {
    * {@link readMetadata} reads back. Compression runs off the event loop.
    */
   async png(): Promise<Buffer> {
+    return reportMemory(this.#png());
+  }
+
+  async #png(): Promise<Buffer> {
     const png = await encodePng(this.data, this.width, this.height);
     return this.#text === undefined ? png : await withText(png, KEYWORD, this.#text);
   }
@@ -58,7 +63,11 @@ export class RgbImage {
    *   options.
    */
   async jpeg(options: LossyOptions = {}): Promise<Buffer> {
-    const jpeg = await encodeByLibrary(this, 'JPEG', qualityOf(options));
+    return reportMemory(this.#jpeg(qualityOf(options)));
+  }
+
+  async #jpeg(quality: number): Promise<Buffer> {
+    const jpeg = await encodeByLibrary(this, 'JPEG', quality);
     const withParameters = this.#text === undefined ? jpeg : withJpegComment(jpeg, this.#text);
     if (!withParameters)
       warn('The generation parameters are too long for a JPEG and were omitted. PNG and WebP have room for them');
@@ -67,7 +76,11 @@ export class RgbImage {
 
   /** The image as a WebP file; otherwise like {@link jpeg}. */
   async webp(options: LossyOptions = {}): Promise<Buffer> {
-    const webp = await encodeByLibrary(this, 'WebP', qualityOf(options));
+    return reportMemory(this.#webp(qualityOf(options)));
+  }
+
+  async #webp(quality: number): Promise<Buffer> {
+    const webp = await encodeByLibrary(this, 'WebP', quality);
     return this.#text === undefined ? webp : withWebpComment(webp, this.width, this.height, this.#text);
   }
 

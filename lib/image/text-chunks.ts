@@ -1,12 +1,11 @@
 // Text in PNG files: the tEXt, zTXt and iTXt chunks (PNG specification, third edition, section 11.3.3).
 
 import { Buffer } from 'node:buffer';
-import { promisify } from 'node:util';
-import { inflate } from 'node:zlib';
 import { isTurnOver, nextTurn } from '../async/slices.ts';
 import { DiffusionError } from '../core/errors.ts';
 import { checkChunk, chunksOf, corrupt, encodeChunk, PNG_SIGNATURE } from './png-chunks.ts';
 import { decodeText, MAX_TEXT_BYTES } from './text-encoding.ts';
+import { inflate } from './zlib.ts';
 
 /** Bytes of the IHDR chunk, which always comes first. */
 const HEADER_CHUNK_LENGTH = 25;
@@ -103,11 +102,9 @@ const READERS: Readonly<Record<string, (data: Buffer) => EncodedText | undefined
 /** Inflates on the thread pool; undefined for more than `limit` bytes. */
 async function inflated(bytes: Buffer, limit: number, source: string): Promise<Buffer | undefined> {
   try {
-    return await promisify<Buffer, object, Buffer>(inflate)(bytes, { maxOutputLength: Math.max(limit, 1) });
+    return await inflate(bytes, limit);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === 'ERR_BUFFER_TOO_LARGE') return undefined;
-    throw corrupt(source, message, cause);
+    throw corrupt(source, (cause as Error).message, cause);
   }
 }
 

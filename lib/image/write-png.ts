@@ -1,10 +1,10 @@
 // Encodes pixels as PNG files.
 
 import { Buffer } from 'node:buffer';
-import { promisify } from 'node:util';
-import { constants, deflate, type ZlibOptions } from 'node:zlib';
+import { constants, type ZlibOptions } from 'node:zlib';
 import { eachRow } from '../async/slices.ts';
 import { encodeChunk, PNG_SIGNATURE } from './png-chunks.ts';
+import { deflate } from './zlib.ts';
 
 const GRAY = 0;
 const RGB = 2;
@@ -15,7 +15,7 @@ const RGB = 2;
 const UP = 2;
 
 /** Only searches for runs of equal bytes: rows that differ little from the one above have those, and little else. */
-const DEFLATE: ZlibOptions = { level: 9, strategy: constants.Z_RLE, chunkSize: 2 ** 18 };
+const DEFLATE: ZlibOptions = { level: 9, strategy: constants.Z_RLE };
 
 /**
  * Encodes 8-bit RGB as PNG. Only filtering runs on the calling thread, in slices; deflate runs on the thread pool.
@@ -46,7 +46,7 @@ async function encode(
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   header.set([bitDepth, colorType], 8);
-  const pixels = await promisify<Buffer, ZlibOptions, Buffer>(deflate)(await filter(data, height), DEFLATE);
+  const pixels = await deflate(await filter(data, height), DEFLATE);
   const chunks = [
     await encodeChunk('IHDR', header),
     await encodeChunk('IDAT', pixels),

@@ -2,6 +2,7 @@
 
 import { types } from 'node:util';
 import { argumentError, DiffusionError, describe } from '../core/errors.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { quotePath, readUserFile } from '../files/user-file.ts';
 import { readExifTexts } from '../image/exif-texts.ts';
 import { formatOf, IMAGE_FILE } from '../image/format.ts';
@@ -16,7 +17,7 @@ import { KEYWORDS, readStatement, type Texts } from './texts.ts';
  *
  * @param file path of a PNG, JPEG or WebP file, or its bytes.
  * @throws DiffusionError `ERR_FILE` if the file cannot be read; `ERR_IMAGE` if it is no such image, no intact PNG, or
- *   holds no parameters.
+ *   holds no parameters; `ERR_OUT_OF_MEMORY`.
  * @throws TypeError or RangeError for anything but a path or bytes.
  */
 export async function readMetadata(file: string | Uint8Array): Promise<ImageMetadata> {
@@ -24,6 +25,10 @@ export async function readMetadata(file: string | Uint8Array): Promise<ImageMeta
     const expected = 'a path or a Uint8Array';
     throw argumentError([{ name: 'file', expected, received: describe(file), code: 'ERR_INVALID_ARG_TYPE' }]);
   }
+  return reportMemory(read(file));
+}
+
+async function read(file: string | Uint8Array): Promise<ImageMetadata> {
   const source = typeof file === 'string' ? quotePath(file) : 'the given buffer';
   const bytes = typeof file === 'string' ? await readUserFile(checkPath(file, 'file'), IMAGE_FILE) : file;
   const statement = readStatement(await textsOf(bytes, source));

@@ -6,6 +6,7 @@ import { Run } from '../async/run.ts';
 import type { TextModel } from '../conditioning/text-system.ts';
 import { readControls } from '../control/controls.ts';
 import { DiffusionError } from '../core/errors.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { EMBEDDED_MODEL } from '../core/package-files.ts';
 import { Warnings, withWarnings } from '../core/warnings.ts';
 import { DepthSource } from '../depth/depth-source.ts';
@@ -92,7 +93,7 @@ export async function loadModel(
   const { types, prediction, zeroTerminalSnr, memory, ...computing } = checkLoadOptions(options, addon);
   const base = process.memoryUsage.rss() + SCRIPT_BYTES;
   const warnings = new Warnings(computing.logger);
-  return withWarnings(warnings.tell, async () => {
+  const open = async () => {
     const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
       addon.open(files, { ...native, ...types, prediction, zeroTerminalSnr }),
     );
@@ -113,7 +114,8 @@ export async function loadModel(
       await native.dispose();
       throw error;
     }
-  });
+  };
+  return reportMemory(withWarnings(warnings.tell, open));
 }
 
 /** Budgets of memory, if there are any, and bytes of the process before the model was loaded. */
@@ -260,7 +262,7 @@ export class Model implements AsyncDisposable {
   async estimate(options: WorkloadOptions = {}): Promise<MemoryEstimate> {
     const checked = checkOptions('txt2img', { prompt: '', ...options }, this.#modelLimits());
     const { signal } = this.#disposal;
-    return this.#queue.run(signal, async () => {
+    const estimating = this.#queue.run(signal, async () => {
       const networks = new Networks(this.#addon, this.#native, signal, this.#controlNets);
       networks.vaeTiling = vaeTilingOf(checked);
       const { width, height } = checked;
@@ -269,6 +271,7 @@ export class Model implements AsyncDisposable {
       const kept: MemoryPlan = { residency: residency === 'unload' ? 'unload' : 'keep', stream: false };
       return estimateRun(networks, work, this.#limits(), budgets ? undefined : kept);
     });
+    return reportMemory(estimating);
   }
 
   /**

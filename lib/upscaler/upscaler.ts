@@ -3,6 +3,7 @@
 import { createAbortController, follow } from '../async/abort.ts';
 import { eachRow } from '../async/slices.ts';
 import { argumentError, DiffusionError } from '../core/errors.ts';
+import { reportMemory } from '../core/out-of-memory.ts';
 import { checkImageArgument, type ImageInput, readImage } from '../image/input.ts';
 import { checkMaxPixels, type ImageLimits, MAX_IMAGE_PIXELS } from '../image/limits.ts';
 import { type Pixels, toRgb } from '../image/pixels.ts';
@@ -96,8 +97,11 @@ export class Upscaler implements AsyncDisposable {
     const unfollow = follow(controller, [signal, this.#disposal.signal]);
     try {
       controller.signal.throwIfAborted();
-      const image = await toRgb(await readImage(given, 'image', maxPixels));
-      const { width, height, data } = await this.#enlarge(image, checked, controller.signal);
+      const enlarge = async () => {
+        const image = await toRgb(await readImage(given, 'image', maxPixels));
+        return this.#enlarge(image, checked, controller.signal);
+      };
+      const { width, height, data } = await reportMemory(enlarge());
       return new RgbImage(data, width, height);
     } finally {
       unfollow();
