@@ -31,8 +31,8 @@ export function multiScaleSsim(a: Uint8Array, b: Uint8Array, width: number, heig
   let [x, y] = [lumaOf(a, width, height), lumaOf(b, width, height)];
   let product = 1;
   for (const [i, weight] of scales.entries()) {
-    const { luminance, structure } = compare(x, y);
-    const similarity = i === scales.length - 1 ? luminance * structure : structure;
+    const { ssim, structure } = compare(x, y);
+    const similarity = i === scales.length - 1 ? ssim : structure;
     product *= Math.max(similarity, 0) ** (weight / total);
     [x, y] = [halved(x), halved(y)];
   }
@@ -45,14 +45,14 @@ function lumaOf(rgb: Uint8Array, width: number, height: number): Plane {
   return { width, height, values: Float64Array.from({ length: width * height }, luma) };
 }
 
-/** Means of the luminance term, and of the contrast and structure terms, of all windows. */
-function compare(x: Plane, y: Plane): { luminance: number; structure: number } {
+/** Means over all windows of SSIM, and of its contrast and structure terms alone. */
+function compare(x: Plane, y: Plane): { ssim: number; structure: number } {
   const products = (p: Plane, q: Plane) => ({
     ...p,
     values: p.values.map((value, i) => value * (q.values[i] as number)),
   });
   const [mx, my, xx, yy, xy] = [x, y, products(x, x), products(y, y), products(x, y)].map(blurred) as Plane['values'][];
-  let luminance = 0;
+  let ssim = 0;
   let structure = 0;
   const at = (values: Float64Array | undefined, i: number) => values?.[i] as number;
   const count = mx?.length ?? 0;
@@ -60,10 +60,11 @@ function compare(x: Plane, y: Plane): { luminance: number; structure: number } {
     const both = at(mx, i) * at(my, i);
     const squares = at(mx, i) ** 2 + at(my, i) ** 2;
     const variances = at(xx, i) + at(yy, i) - squares;
-    luminance += (2 * both + C1) / (squares + C1);
-    structure += (2 * (at(xy, i) - both) + C2) / (variances + C2);
+    const own = (2 * (at(xy, i) - both) + C2) / (variances + C2);
+    structure += own;
+    ssim += (own * (2 * both + C1)) / (squares + C1);
   }
-  return { luminance: luminance / count, structure: structure / count };
+  return { ssim: ssim / count, structure: structure / count };
 }
 
 const kernel = Array.from({ length: WINDOW }, (_, i) => Math.exp(-((i - (WINDOW - 1) / 2) ** 2) / (2 * SIGMA ** 2)));

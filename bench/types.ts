@@ -2,6 +2,8 @@
 // are. The model is converted to each type. Prints a table for docs/memory.md.
 //
 // usage: node dist/bench/types.js MODEL [--size N] [--steps N] [--images N] [--speed-size N] [--rounds N] [--sheet FILE] [TYPE...]
+// With --images 0 no images are compared, with --rounds 0 neither memory nor speed is measured. `processor` is the time of all
+// threads, which other programs disturb less.
 
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,23 +11,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { encodePng } from '../lib/image/write-png.ts';
-import { type ConversionType, convert, loadModel, type Model, type RgbImage } from '../lib/index.ts';
+import { type ConversionType, convert, loadModel, type RgbImage } from '../lib/index.ts';
 import { CONVERSION_TYPES } from '../lib/loading/weight-types.ts';
 import { peakOf, runProcess } from './process.ts';
 import { multiScaleSsim, psnr } from './similarity.ts';
+import { measureSteps, type Step } from './steps.ts';
 
 const BASE = 'f16';
+/** Names that the bundled model knows, with and without a style, and scenes. */
 const PROMPTS = [
-  'a red apple',
-  'a green pear on a table',
-  'a dog',
-  'a sailing ship',
-  'a house with a garden',
-  'a bunch of flowers',
-  'a bicycle',
-  'a full moon over the sea',
-  'a slice of cake',
-  'an owl',
+  ...['a red apple', 'a banana', 'grapes', 'a pizza, flat', 'an ice cream, gradient', 'a dog', 'a cat face, flat'],
+  ...['a panda', 'a penguin', 'a butterfly', 'a rose', 'a cactus', 'a star, noto', 'a racing car', 'a sailboat'],
+  ...['a house', 'a robot, 3d', 'a grinning face', 'a cat next to a dog', 'a red apple on a blue background'],
 ];
 
 const { values, positionals } = parseArgs({
@@ -33,7 +30,7 @@ const { values, positionals } = parseArgs({
   options: {
     size: { type: 'string', default: '64' },
     steps: { type: 'string', default: '20' },
-    images: { type: 'string', default: String(2 * PROMPTS.length) },
+    images: { type: 'string', default: String(PROMPTS.length) },
     'speed-size': { type: 'string' },
     rounds: { type: 'string', default: '3' },
     sheet: { type: 'string' },
@@ -61,35 +58,18 @@ async function generateAll(file: string): Promise<RgbImage[]> {
   return all;
 }
 
-async function step(model: Model, side: number): Promise<number> {
-  const { timings } = await model.txt2img({
-    prompt: PROMPTS[0] as string,
-    steps: 1,
-    seed: 1,
-    width: side,
-    height: side,
-  });
-  return timings.steps[0] as number;
-}
-
-/** Milliseconds of a step of both models, evaluated by turns: the fastest of each. The first packs the weights. */
-async function compareSpeed(files: readonly string[]): Promise<number[]> {
+/** The fastest steps of models from these files. */
+async function compareSpeed(files: readonly string[]): Promise<Step[]> {
   const models = await Promise.all(files.map((file) => loadModel(file, { device: 'cpu' })));
-  const fastest = models.map(() => Number.POSITIVE_INFINITY);
-  for (let round = 0; round <= rounds; round++) {
-    for (const [i, model] of models.entries()) {
-      const time = await step(model, speedSize);
-      if (round > 0) fastest[i] = Math.min(fastest[i] as number, time);
-    }
-  }
+  const steps = await measureSteps(models, speedSize, rounds);
   for (const model of models) await model.dispose();
-  return fastest;
+  return steps;
 }
 
 /** Bytes of a process that generates one image. */
 async function peakMemory(file: string): Promise<number> {
   await using model = await loadModel(file, { device: 'cpu' });
-  await step(model, speedSize);
+  await model.txt2img({ prompt: 'a red apple', steps: 1, seed: 1, width: speedSize, height: speedSize });
   return peakOf(process.pid) ?? process.resourceUsage().maxRSS * 1024;
 }
 
@@ -114,6 +94,24 @@ async function writeSheet(path: string, columns: readonly (readonly RgbImage[])[
   await writeFile(path, await encodePng(data, width, height));
 }
 
+/** Memory in MB, seconds of a step of both files, and their ratios. */
+async function measureCost(file: string, base: string): Promise<string[]> {
+  const memory = await inChild<number>('memory', [file]);
+  const [ours, theirs] = await inChild<[Step, Step]>('speed', [file, base]);
+  const ratios = [ours.wall / theirs.wall, ours.processor / theirs.processor];
+  return [(memory / 1e6).toFixed(0), ...[ours.wall, theirs.wall, ...ratios].map((value) => value.toFixed(2))];
+}
+
+/** Mean and lowest of PSNR and MS-SSIM. */
+function likenessOf(made: readonly RgbImage[], expected: readonly RgbImage[]): string[] {
+  const range = (all: readonly number[], digits: number) =>
+    [all.reduce((sum, one) => sum + one, 0) / all.length, Math.min(...all)].map((value) => value.toFixed(digits));
+  const pairs = made.map(({ data }, i) => [data, (expected[i] as RgbImage).data] as const);
+  const decibels = pairs.map(([a, b]) => psnr(a, b));
+  const similar = pairs.map(([a, b]) => multiScaleSsim(a, b, size, size));
+  return [...range(decibels, 1), ...range(similar, 4)];
+}
+
 async function compare(model: string, types: readonly ConversionType[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'diffusion-bench-'));
   try {
@@ -126,25 +124,18 @@ async function compare(model: string, types: readonly ConversionType[]): Promise
     const expected = await generateAll(base);
     const columns = [expected];
     console.log(
-      '| type | file, MB | memory, MB | a step, ms | f16, ms | ratio | PSNR, dB: mean | lowest | MS-SSIM: mean | lowest |',
+      '| type | file, MB | memory, MB | a step, s | f16, s | ratio | processor, ratio | PSNR, dB: mean | lowest | MS-SSIM: mean | lowest |',
     );
-    console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+    console.log(`|${' --- |'.repeat(11)}`);
     for (const type of types) {
       const file = type === BASE ? base : await fileOf(type);
       const { size: bytes } = await stat(file);
-      const memory = await inChild<number>('memory', [file]);
-      const [ours, theirs] = await inChild<[number, number]>('speed', [file, base]);
       const made = type === BASE ? expected : await generateAll(file);
       if (type !== BASE) columns.push(made);
-      const decibels = made.map(({ data }, i) => psnr(data, (expected[i] as RgbImage).data));
-      const similar = made.map(({ data }, i) => multiScaleSsim(data, (expected[i] as RgbImage).data, size, size));
-      const mean = (all: readonly number[]) => all.reduce((sum, one) => sum + one, 0) / all.length;
       const cells = [
-        type,
-        ...[bytes / 1e6, memory / 1e6, ours, theirs].map((value) => value.toFixed(0)),
-        (ours / theirs).toFixed(2),
-        ...[mean(decibels), Math.min(...decibels)].map((value) => value.toFixed(1)),
-        ...[mean(similar), Math.min(...similar)].map((value) => value.toFixed(4)),
+        ...[type, (bytes / 1e6).toFixed(0)],
+        ...(rounds > 0 ? await measureCost(file, base) : ['', '', '', '', '']),
+        ...(images > 0 ? likenessOf(made, expected) : ['', '', '', '']),
       ];
       console.log(`| ${cells.join(' | ')} |`);
       if (file !== base) await rm(file);

@@ -40,12 +40,16 @@ struct Gemm {
     bool y_is_operand = false;
 };
 
-// The unpacked weights of up to NR columns.
+// Converts `count` numbers of an array to f32, starting at index `first`. `data`: the array's first number or block, at
+// any address.
+using Decode = void (*)(const uint8_t * data, int64_t first, int64_t count, float * values);
+
+// The unpacked weights of up to NR columns: rows of an array, [in, rows] or [taps, in, rows].
 struct PanelSource {
-    ggml_type type;
-    const uint8_t * first = nullptr;  // of `columns` rows, `stride` bytes apart
-    const uint8_t * second = nullptr; // the gates' rows, if gated: one vector of a panel has values, the other gates
-    size_t stride = 0;
+    Decode decode = nullptr;
+    const uint8_t * data = nullptr;
+    int64_t first = 0;   // of `columns` rows
+    int64_t second = -1; // the gates' rows, if gated: one vector of a panel has values, the other gates
     int64_t columns = 0; // of `first`, and of `second`
     int64_t in = 0, taps = 1;
 };
@@ -87,7 +91,9 @@ struct Kernels {
     int64_t kr; // operands of each row and column per step of the micro-kernel; row lengths are multiples of this
 
     size_t (*panel_size)(int64_t columns, int64_t length); // bytes of a packed panel; `columns` at most NR
-    size_t (*pack_scratch)(int64_t length);                // bytes
+    // Of numbers of this type; nullptr for types that kernels do not decode.
+    Decode (*decoder)(ggml_type type);
+    size_t (*pack_scratch)(int64_t in, int64_t taps); // bytes
     void (*pack)(const PanelSource & source, void * panel, void * scratch);
     // Rows begin..end, and the panel's columns, which start at `column`.
     void (*gemm)(const Gemm & g, const void * panel, int64_t column, int64_t begin, int64_t end);

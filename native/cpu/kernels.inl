@@ -3,8 +3,13 @@
 
 #include "cpu/kernels.h"
 #include "cpu/simd.h"
+#include "cpu/transpose.h"
+
+#include "cpu/kernels_decode.inl"
 
 #include "cpu/kernels_gemm.inl"
+
+#include "cpu/kernels_pack.inl"
 
 #include "cpu/kernels_product.inl"
 
@@ -29,6 +34,7 @@ constexpr Kernels table(const char * name) {
     k.kr = kr;
     k.panel_size = panel_size;
     k.pack_scratch = pack_scratch;
+    k.decoder = decoder;
     k.pack = pack;
     k.gemm = gemm;
     k.add_product = add_product;

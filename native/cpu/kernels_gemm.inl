@@ -81,10 +81,6 @@ size_t panel_size(int64_t columns, int64_t length) {
     return static_cast<size_t>(length) * vectors_of(columns) * vector_width * sizeof(Operand);
 }
 
-size_t pack_scratch(int64_t length) {
-    return static_cast<size_t>(length) * (sizeof(float) + nr * sizeof(Operand));
-}
-
 // Calls f(first, count) for tiles of at most MR rows that cover begin..end, of nearly equal size.
 template <typename F> void for_micro_tiles(int64_t begin, int64_t end, const F & f) {
     const int64_t tiles = (end - begin + mr - 1) / mr;
@@ -219,65 +215,6 @@ void gemm(const Gemm & g, const void * panel_data, int64_t column, int64_t begin
         gemm_rows<1>(g, b, column, begin, end);
     } else {
         gemm_rows<2>(g, b, column, begin, end);
-    }
-}
-
-// A row as f32: converted into `values`, or `source` itself if it is f32.
-const float * decode(ggml_type type, const uint8_t * source, int64_t n, float * values) {
-    if (type == GGML_TYPE_F32) return reinterpret_cast<const float *>(source);
-    if (type != GGML_TYPE_F16) {
-        ggml_get_type_traits(type)->to_float(source, values, n);
-        return values;
-    }
-    const auto * half = reinterpret_cast<const Half *>(source);
-    int64_t i = 0;
-    for (; i + vector_width <= n; i += vector_width) store(values + i, from_half(half + i));
-    for (; i < n; i++) values[i] = ggml_fp16_to_fp32(half[i]);
-    return values;
-}
-
-void decode(ggml_type type, const uint8_t * source, int64_t n, float * values, Operand * y) {
-    const float * from = decode(type, source, n, values);
-    int64_t i = 0;
-    for (; i + vector_width <= n; i += vector_width) store(y + i, load(from + i));
-    for (; i < n; i++) y[i] = operand(from[i]);
-}
-
-// [taps, in] of each column -> [taps, in / kr, columns, kr], so that a product reads the panel sequentially.
-void pack(const PanelSource & s, void * panel_data, void * scratch) {
-    const int64_t length = s.in * s.taps, padded = (s.in + kr - 1) / kr * kr;
-    const int64_t width = (s.second ? 2 : vectors_of(s.columns)) * vector_width;
-    auto * values = static_cast<float *>(scratch);
-    auto * rows = reinterpret_cast<Operand *>(values + length);
-    std::memset(rows, 0, length * width * sizeof(Operand));
-    for (int64_t c = 0; c < s.columns; c++) {
-        decode(s.type, s.first + c * s.stride, length, values, rows + c * length);
-        if (s.second) decode(s.type, s.second + c * s.stride, length, values, rows + (vector_width + c) * length);
-    }
-    auto * y = static_cast<Operand *>(panel_data);
-    static_assert(kr * sizeof(Operand) == sizeof(int32_t));
-    if (s.in == padded && (kr == 1 || s.taps == 1)) {
-        // The kr numbers of one step are contiguous.
-        const auto * words = reinterpret_cast<const int32_t *>(rows);
-        const int stride = static_cast<int>(length / kr);
-        for (int64_t i = 0; i < padded / kr; i++) {
-            for (int64_t t = 0; t < s.taps; t++) {
-                auto * to = reinterpret_cast<int32_t *>(y) + (t * padded / kr + i) * width;
-                for (int64_t c = 0; c < width; c += vector_width) {
-                    store_column(to + c, words + i * s.taps + t + c * stride, stride);
-                }
-            }
-        }
-        return;
-    }
-    for (int64_t i = 0; i < padded; i += kr) {
-        for (int64_t t = 0; t < s.taps; t++) {
-            Operand * to = y + (t * padded + i) * width;
-            for (int64_t d = 0; d < kr; d++) {
-                const Operand * from = rows + (i + d) * s.taps + t;
-                for (int64_t c = 0; c < width; c++) to[c * kr + d] = i + d < s.in ? from[c * length] : Operand{0};
-            }
-        }
     }
 }
 

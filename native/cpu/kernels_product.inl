@@ -1,16 +1,8 @@
-// The low-rank products of LoRAs, added to unpacked weights. Part of kernels.inl.
+// The low-rank products of LoRAs, added to unpacked weights: exactly those of add_product() in row_delta.cc, because the
+// same model must give the same image on every processor. Part of kernels.inl.
 
 namespace diffusion {
 namespace {
-
-// Keeps the compiler from contracting a product and a sum into one rounding: add_product() in row_delta.cc has two, and
-// the same model must give the same image on every processor.
-inline Vec rounded(Vec x) {
-#ifndef _MSC_VER
-    __asm__("" : "+v"(x));
-#endif
-    return x;
-}
 
 // Columns whose part of a few rows of b and y fits the L1 cache.
 constexpr int64_t product_columns = 512;

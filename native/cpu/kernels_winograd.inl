@@ -39,7 +39,8 @@ void winograd_pack(const PanelSource & s, void * panel_data, void * scratch) {
     auto * y = static_cast<Operand *>(panel_data);
     std::memset(y, 0, 16 * padded * width * sizeof(Operand));
     for (int64_t c = 0; c < s.columns; c++) {
-        const float * g = decode(s.type, s.first + c * s.stride, length, values);
+        s.decode(s.data, (s.first + c) * length, length, values);
+        const float * g = values;
         for (int64_t i = 0; i < s.in; i++, g += 9) {
             float t[4][3];
             for (int j = 0; j < 3; j++) {
@@ -85,9 +86,9 @@ template <int vectors> void winograd_panel(const Gemm & g, const Patches & patch
     const auto * v = static_cast<const Operand *>(patches.transformed);
     for (int i = 0; i < 16; i++) {
         for_micro_tiles(0, patches.count, [&](int64_t first, int64_t n) {
-            micro_kernel_of<vectors>(n)(v + (i * patches.count + first) * patches.channels, patches.channels, &full_row, 1,
-                                        b + i * patches.channels * stride, patches.sums + i * position + first * stride,
-                                        stride, false);
+            micro_kernel_of<vectors>(n)(v + (i * patches.count + first) * patches.channels, patches.channels, &full_row,
+                                        1, b + i * patches.channels * stride,
+                                        patches.sums + i * position + first * stride, stride, false);
         });
     }
     const int64_t across = g.line_rows / 2, down = g.image_lines / 2;

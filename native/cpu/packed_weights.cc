@@ -19,6 +19,8 @@ PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm fo
                            std::shared_ptr<const RowDelta> delta)
     : kernels_(kernels), weight_(weight), stored_(stored), delta_(std::move(delta)), form_(form), where_(where),
       shared_(shared) {
+    const bool as_stored = !stored || (stored->is_plain() && !stored->source);
+    decode_ = as_stored ? kernels.decoder(stored ? stored->type->ggml : weight->type) : nullptr;
     const bool convolution = form == WeightForm::convolution || form == WeightForm::winograd;
     const bool gated = form == WeightForm::gated_matrix;
     in_ = convolution ? weight->ne[2] : weight->ne[0];
@@ -35,8 +37,8 @@ PackedMatrix::PackedMatrix(const Kernels & kernels, Tensor weight, WeightForm fo
 }
 
 size_t PackedMatrix::scratch_bytes() const {
-    const size_t rows = is_placed() ? 0 : (kernels_.nr * length() + (delta_ ? delta_->scratch() : 0)) * sizeof(float);
-    return kernels_.pack_scratch(length()) + rows + (is_shared() ? 0 : panel_bytes_ + cache_line);
+    const size_t rows = is_direct() ? 0 : (kernels_.nr * length() + (delta_ ? delta_->scratch() : 0)) * sizeof(float);
+    return kernels_.pack_scratch(in_, taps_) + rows + (is_shared() ? 0 : panel_bytes_ + cache_line);
 }
 
 const void * PackedMatrix::panel(int64_t i, void * scratch) {
@@ -73,11 +75,11 @@ void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
     const bool gated = form_ == WeightForm::gated_matrix;
     const int64_t all = gated ? columns_ / 2 : columns_, row = i * panel_columns_;
     source.columns = std::min(panel_columns_, all - row);
-    if (is_placed()) {
-        source.type = weight_->type;
-        source.stride = ggml_row_size(weight_->type, length());
-        source.first = static_cast<const uint8_t *>(weight_->data) + row * source.stride;
-        if (gated) source.second = source.first + all * source.stride;
+    if (is_direct()) {
+        source.decode = decode_;
+        source.data = data();
+        source.first = row;
+        if (gated) source.second = all + row;
     } else {
         read_rows(source, row, all + row, scratch);
     }
@@ -85,26 +87,28 @@ void PackedMatrix::pack(int64_t i, void * panel, void * scratch) const {
 }
 
 void PackedMatrix::read_some_rows(int64_t row, int64_t rows, float * values, float * scratch) const {
-    if (stored_) {
-        read_numbers(*stored_, row * length(), rows * length(), values);
+    const int64_t first = row * length(), n = rows * length();
+    if (decode_) {
+        decode_(data(), first, n, values);
+    } else if (stored_) {
+        read_numbers(*stored_, first, n, values);
     } else {
-        const auto * data = static_cast<const uint8_t *>(weight_->data);
-        number_type(weight_->type).widen(data + row * ggml_row_size(weight_->type, length()), values, rows * length());
+        const NumberType & type = number_type(weight_->type);
+        type.widen(data() + first / type.block * type.block_bytes, values, n);
     }
     if (delta_) delta_->add(kernels_.add_product, row, rows, values, scratch);
 }
 
 void PackedMatrix::read_rows(PanelSource & source, int64_t row, int64_t gate, void * scratch) const {
     const bool gated = form_ == WeightForm::gated_matrix;
-    auto * rows = reinterpret_cast<float *>(static_cast<char *>(scratch) + kernels_.pack_scratch(length()));
+    auto * rows = reinterpret_cast<float *>(static_cast<char *>(scratch) + kernels_.pack_scratch(in_, taps_));
     float * gates = rows + source.columns * length();
     float * rest = rows + kernels_.nr * length();
     read_some_rows(row, source.columns, rows, rest);
     if (gated) read_some_rows(gate, source.columns, gates, rest);
-    source.type = GGML_TYPE_F32;
-    source.stride = length() * sizeof(float);
-    source.first = reinterpret_cast<const uint8_t *>(rows);
-    if (gated) source.second = reinterpret_cast<const uint8_t *>(gates);
+    source.decode = kernels_.decoder(GGML_TYPE_F32);
+    source.data = reinterpret_cast<const uint8_t *>(rows);
+    if (gated) source.second = source.columns;
 }
 
 PackedMatrix & PackedWeights::matrix(Tensor weight, WeightForm form) {

@@ -67,12 +67,13 @@ public:
 private:
     enum State : uint8_t { empty, busy, ready };
     void pack(int64_t i, void * panel, void * scratch) const;
-    // Whether panels can be packed directly from the tensor's data.
-    bool is_placed() const { return !stored_ && !delta_; }
+    // Whether panels are packed directly from the weight's numbers, as they are in memory or in the file.
+    bool is_direct() const { return decode_ && !delta_; }
     // Reads them as f32, with the delta.
     void read_some_rows(int64_t row, int64_t rows, float * values, float * scratch) const;
     // Reads the rows starting at `row` (and `gate`) into scratch memory as f32, and points `source` at them.
     void read_rows(PanelSource & source, int64_t row, int64_t gate, void * scratch) const;
+    const uint8_t * data() const { return stored_ ? stored_->data : static_cast<const uint8_t *>(weight_->data); }
     int64_t length() const { return in_ * taps_; }
 
     const Kernels & kernels_;
@@ -82,6 +83,7 @@ private:
     WeightForm form_;
     Panels where_;
     const LargeMemory & shared_;
+    Decode decode_; // nullptr if the kernels do not decode them
     int64_t in_, taps_, columns_, padded_in_, panels_;
     int64_t panel_columns_; // of a gated panel: in each half
     size_t panel_bytes_;

@@ -84,11 +84,6 @@ inline Vec with_sign(Vec x, Vec s) {
     const __m512i sign = _mm512_and_si512(_mm512_castps_si512(s), _mm512_set1_epi32(INT32_MIN));
     return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(x), sign));
 }
-// One number of 4 bytes out of each of several rows, `stride` numbers apart.
-inline void store_column(int32_t * to, const int32_t * from, int stride) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    _mm512_storeu_si512(to, _mm512_i32gather_epi32(_mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride)), from, 4));
-}
 inline Vec keep_first(Vec x, int64_t n) {
     return _mm512_maskz_mov_ps(first(static_cast<int>(n)), x);
 } // the rest zero
@@ -109,6 +104,9 @@ inline Vec from_brain(const Brain * p) {
 }
 inline Vec from_bytes(const uint8_t * p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+}
+inline Vec from_integers(const int8_t * p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
 }
 // Rounded to the nearest; of 0 to 255.
 inline void store_bytes(uint8_t * p, Vec x) {
@@ -182,12 +180,6 @@ inline Vec magnitude(Vec x) {
 inline Vec with_sign(Vec x, Vec s) {
     return _mm256_or_ps(x, _mm256_and_ps(splat(-0.0f), s));
 }
-// One number of 4 bytes out of each of several rows, `stride` numbers apart.
-inline void store_column(int32_t * to, const int32_t * from, int stride) {
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i column = _mm256_i32gather_epi32(from, _mm256_mullo_epi32(lanes, _mm256_set1_epi32(stride)), 4);
-    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), column);
-}
 inline Vec keep_first(Vec x, int64_t n) { // the rest zero
     return _mm256_and_ps(x, _mm256_castsi256_ps(first(static_cast<int>(n))));
 }
@@ -208,6 +200,9 @@ inline Vec from_half(const Half * p) {
 inline Vec from_bytes(const uint8_t * p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
 }
+inline Vec from_integers(const int8_t * p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
 // Rounded to the nearest; of 0 to 255.
 inline void store_bytes(uint8_t * p, Vec x) {
     const __m256i integers = _mm256_cvtps_epi32(x);
@@ -216,6 +211,27 @@ inline void store_bytes(uint8_t * p, Vec x) {
 }
 
 #endif
+
+inline float to_float(Half bits) {
+    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
+}
+
+// The values of 32 indexes of 4 bits: of the lower halves of 16 bytes, then of the upper ones.
+inline void look_up_nibbles(const int8_t (&table)[16], const uint8_t * indexes, int8_t * to) {
+    const __m128i values = _mm_load_si128(reinterpret_cast<const __m128i *>(table)), low = _mm_set1_epi8(15);
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(indexes));
+    const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low);
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(to), _mm_shuffle_epi8(values, _mm_and_si128(bytes, low)));
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(to + 16), _mm_shuffle_epi8(values, high));
+}
+
+// Keeps the compiler from contracting a product and a sum into one rounding.
+inline Vec rounded(Vec x) {
+#ifndef _MSC_VER
+    __asm__("" : "+v"(x));
+#endif
+    return x;
+}
 
 // The input type of matrix products (`Operand`), and a step of the micro-kernel over `kr` numbers.
 #ifdef __AVX512BF16__
@@ -242,6 +258,12 @@ inline Operand operand(float x) {
     return static_cast<Operand>(_mm256_extract_epi16(narrow(splat(x)), 0));
 }
 
+// Numbers of two rows, as the micro-kernel reads them: of each column one after the other.
+inline void store_step(Operand * p, Vec a, Vec b) {
+    const __m512i even = _mm512_cvtepu16_epi32(narrow(a)), odd = _mm512_cvtepu16_epi32(narrow(b));
+    _mm512_storeu_si512(p, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
+}
+
 using Factor = __m512i;
 inline Factor load_factor(const Operand * p) {
     return _mm512_loadu_si512(p);
@@ -262,6 +284,10 @@ constexpr int kr = 1;
 
 inline Operand operand(float x) {
     return x;
+}
+
+inline void store_step(Operand * p, Vec a, Vec) {
+    store(p, a);
 }
 
 using Factor = Vec;
