@@ -24,12 +24,16 @@ export interface MemoryLimits {
 /** Of free memory that is kept back from `auto`: other programs need some meanwhile. */
 const RESERVE = 0.1;
 
-/** @param base bytes of the process when the model was loaded. */
+/**
+ * @param base bytes of the process when the model was loaded.
+ * @param held bytes that the model's networks hold on its device: free for a run, as it counts them too.
+ */
 export function limitsOf(
   budgets: CheckedBudgets,
   device: string,
   devices: readonly NativeDevice[],
   base: number,
+  held: number,
 ): MemoryLimits {
   const bytesOf = (name: string, taken: number) => {
     const budget = budgets.get(name) ?? Number.POSITIVE_INFINITY;
@@ -37,7 +41,9 @@ export function limitsOf(
     const free = devices.find((one) => one.name === name)?.memoryFree;
     return free ? taken + free * (1 - RESERVE) : Number.POSITIVE_INFINITY;
   };
-  return { device: device === 'cpu' ? bytesOf('cpu', base) : bytesOf(device, 0), process: bytesOf('cpu', base), base };
+  const onCpu = device === 'cpu';
+  const process = bytesOf('cpu', base + (onCpu ? held : 0));
+  return { device: onCpu ? process : bytesOf(device, held), process, base };
 }
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -269,7 +269,7 @@ export class Model implements AsyncDisposable {
       const work = await workloadOf(networks, checked, { width, height });
       const { budgets, residency } = this.#memory;
       const kept: MemoryPlan = { residency: residency === 'unload' ? 'unload' : 'keep', stream: false };
-      return estimateRun(networks, work, this.#limits(), budgets ? undefined : kept);
+      return estimateRun(networks, work, await this.#limits(), budgets ? undefined : kept);
     });
     return reportMemory(estimating);
   }
@@ -372,9 +372,11 @@ export class Model implements AsyncDisposable {
   }
 
   /** The most memory that a run may take now. */
-  #limits(): MemoryLimits {
+  async #limits(): Promise<MemoryLimits> {
     const { budgets = new Map(), base } = this.#memory;
-    return limitsOf(budgets, this.info.device, this.#addon.devices(), base);
+    const networks = Object.values(await this.#native.memory());
+    const held = networks.reduce((sum, one) => sum + one.allocatedBytes + one.packedBytes + one.computeBytes, 0);
+    return limitsOf(budgets, this.info.device, this.#addon.devices(), base, held);
   }
 
   /** Keeps a run within the budgets; says how. */
@@ -384,7 +386,7 @@ export class Model implements AsyncDisposable {
     size: Size,
   ): Promise<PlannedMemory | undefined> {
     if (!this.#memory.budgets) return undefined;
-    const planned = await applyPlan(networks, await workloadOf(networks, options, size), this.#limits());
+    const planned = await applyPlan(networks, await workloadOf(networks, options, size), await this.#limits());
     this.#warnings.info(describePlan(planned));
     return planned;
   }

@@ -84,7 +84,8 @@ std::vector<DeviceInfo> backend_devices() {
                     : type == GGML_BACKEND_DEVICE_TYPE_ACCEL ? "accelerator"
                                                              : "gpu";
         info.memory_total = static_cast<int64_t>(total);
-        info.memory_free = static_cast<int64_t>(free);
+        // Of the processor, ggml says the total only.
+        info.memory_free = static_cast<int64_t>(std::min(free, available_memory(device)));
         info.features = features(device);
         result.push_back(std::move(info));
     }

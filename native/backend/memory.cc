@@ -79,12 +79,15 @@ size_t address_space() {
 #endif
 }
 
-size_t available_memory(ggml_backend_t backend) {
-    const ggml_backend_dev_t device = ggml_backend_get_device(backend);
+size_t available_memory(ggml_backend_dev_t device) {
     if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) return host_memory();
     size_t free = 0, total = 0;
     ggml_backend_dev_memory(device, &free, &total);
     return total > 0 ? free : SIZE_MAX;
+}
+
+size_t available_memory(ggml_backend_t backend) {
+    return available_memory(ggml_backend_get_device(backend));
 }
 
 void require_memory(size_t bytes, ggml_backend_t backend, const std::string & purpose) {

@@ -17,7 +17,8 @@ namespace diffusion {
 // there is no limit.
 size_t address_space();
 
-// Bytes available on the backend's device; SIZE_MAX if unknown.
+// Bytes available on a device; SIZE_MAX if unknown.
+size_t available_memory(ggml_backend_dev_t device);
 size_t available_memory(ggml_backend_t backend);
 
 // Throws Error (out_of_memory) if fewer than `bytes` are available. `purpose` is used as in "memory for <purpose>".

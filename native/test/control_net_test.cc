@@ -122,8 +122,8 @@ struct Opened {
 std::vector<float> residuals(const std::string & path, Device & device, Graph & graph, Layers & layers,
                              float strength) {
     const Opened opened(path);
-    const PlacedWeights placed(opened.tensors.table, opened.weights->bindings(), target_of(device, false), Placement::mapped,
-                               nullptr, {});
+    const PlacedWeights placed(opened.tensors.table, opened.weights->bindings(), target_of(device, false),
+                               Placement::mapped, nullptr, {});
     ggml_context * ctx = graph.context();
     const std::vector<std::pair<std::array<int64_t, 4>, std::vector<float>>> values = {
         {{6, 5, 5, 2}, noise(300, 1)},   {{2, 1, 1, 1}, {601.5f, 20}}, {{context, 7, 2, 1}, noise(224, 2)},

@@ -94,9 +94,7 @@ struct PlacedWeights::Plan {
           reads_host(ggml_backend_buft_is_host(type)) {}
 
     // Whether the device reads it from main memory in each evaluation.
-    bool is_streamed(const WeightBinder::Binding & b) const {
-        return streams && b.for_gemm && !b.transform;
-    }
+    bool is_streamed(const WeightBinder::Binding & b) const { return streams && b.for_gemm && !b.transform; }
 
     bool stays_in_file(const WeightBinder::Binding & b) const {
         if (!maps || files[b.stored->file].n_bytes < small_file) return false;
