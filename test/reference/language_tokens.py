@@ -1,18 +1,24 @@
 """Golden tokens for the tokenizers of language models in lib/text, by transformers and tokenizers.
 
-    python test/reference/language_tokens.py     (transformers 5.24, tokenizers 0.23; run from the repository root)
+    python test/reference/language_tokens.py     (transformers 5.24, tokenizers 0.23, sentencepiece 0.2.3, protobuf)
 
-writes qwen_tokens.json beside this file: more than 1,000 strings with their tokens. The vocabulary is built from
-models/qwen-merges.gz: 256 byte symbols, then a token for each merge.
+writes beside this file qwen_tokens.json and unigram_tokens.json, more than 1,000 strings with their tokens, and
+unigram.model.gz. Qwen's vocabulary is built from models/qwen-merges.gz: 256 byte symbols, then a token for each merge. The
+unigram model is trained here on half of the strings and on the documentation, with the special tokens and the
+normalization (nmt_nfkc) of T5, whose vocabulary is not in this repository.
 """
 
 import gzip
+import io
 import json
 import random
 import tempfile
 from pathlib import Path
 
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from text import strings
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import Qwen2Tokenizer
 
 HERE = Path(__file__).parent
@@ -61,6 +67,37 @@ def qwen_tokenizer():
         return Qwen2Tokenizer.from_pretrained(folder, split_special_tokens=True)
 
 
+def unigram_model():
+    documents = sorted((HERE / "../../docs").glob("*.md"))
+    lines = [line.strip() for path in documents for line in path.read_text("utf8").splitlines()]
+    lines += [line for text in language_strings()[::2] for line in text.replace("\0", "").splitlines()]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(line for line in lines if line), model_writer=model, model_type="unigram", vocab_size=3000,
+        normalization_rule_name="nmt_nfkc", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>",
+        control_symbols=["<extra_id_0>"], user_defined_symbols=["<user>"], character_coverage=0.99,
+        num_threads=1, minloglevel=2,
+    )  # fmt: skip
+    return model.getvalue()
+
+
+def unigram_tokenizer(model):
+    """As the tokenizer.json of T5, but no text becomes a special token: in its place is one that no text has."""
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    text = lambda i, piece: piece.piece if piece.type in (1, 4) else f"\U0010fffe{i}"
+    vocab = [(text(i, piece), piece.score) for i, piece in enumerate(proto.pieces)]
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=2, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
+            normalizers.Strip(left=False, right=True),
+            normalizers.Replace(Regex(" {2,}"), "▁"),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    return tokenizer
+
+
 def write(name, rows):
     lines = ",\n".join(json.dumps(row, ensure_ascii=True, separators=(",", ":")) for row in rows)
     (HERE / name).write_text(f"[\n{lines}\n]\n", "utf8")
@@ -70,3 +107,7 @@ def write(name, rows):
 if __name__ == "__main__":
     qwen = qwen_tokenizer()
     write("qwen_tokens.json", [[text, qwen(text)["input_ids"]] for text in language_strings()])
+    model = unigram_model()
+    (HERE / "unigram.model.gz").write_bytes(gzip.compress(model, 9, mtime=0))
+    unigram = unigram_tokenizer(model)
+    write("unigram_tokens.json", [[text, unigram.encode(text).ids] for text in language_strings()])
