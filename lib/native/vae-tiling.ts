@@ -9,14 +9,16 @@ export interface VaeTiling {
   readonly when: 'always' | 'never' | 'auto';
   /** Side of a tile in latent cells. */
   readonly side: number;
-  /** Bytes for a tile and what is kept between tiles. */
+  /** Bytes for a tile and what is kept between tiles, of images of up to {@link LARGE} cells; more of larger ones. */
   readonly memory: number;
 }
 
 /** Side of a tile in latent cells, unless another is chosen. */
 export const TILE_SIDE = 32;
 /** With these bytes, 1024x1024 pixels take as long in tiles as in one piece, and 4096x4096 fit into 2 GB. */
-export const TILE_MEMORY = 1408 * 2 ** 20;
+export const TILE_MEMORY = 1344 * 2 ** 20;
+/** Cells of 4096x4096 pixels. With memory in proportion, the tiles of larger images take no more operations. */
+const LARGE = 512 * 512;
 /** Bytes of one piece up to which `auto` does without tiles: 1310x1310 pixels of Stable Diffusion. */
 const MOST_IN_ONE_PIECE = 4 * 2 ** 30;
 
@@ -40,7 +42,7 @@ export async function tileSettings(
   const { signature, width, height } = call;
   if (when === 'never' || !('tileSide' in signature.settings) || Math.max(width, height) <= side) return {};
   if (when === 'auto' && (await bytesInOnePiece(call)) <= MOST_IN_ONE_PIECE) return {};
-  return { tileSide: side, tileMemory: Math.ceil(memory / 2 ** 20) };
+  return { tileSide: side, tileMemory: Math.ceil((memory * Math.max(1, (width * height) / LARGE)) / 2 ** 20) };
 }
 
 async function bytesInOnePiece(call: VaeCall): Promise<number> {

@@ -7,7 +7,7 @@ import { conditionsUsed } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
 import { type MemoryLimits, sizeText } from '../memory/budget.ts';
 import { type MemoryPlan, type PlannedMemory, peaksOf, planText, type StageCost } from '../memory/plan.ts';
-import type { NativeControl } from '../native/contract.ts';
+import type { NativeControl, NativeMemoryEstimate } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
 import { shapesOf } from '../native/shapes.ts';
 import type { VaeTiling } from '../native/vae-tiling.ts';
@@ -28,6 +28,8 @@ export interface Workload extends Size {
     | undefined;
   /** ControlNets: where they are open, and the bytes of their files. */
   readonly controls: readonly { readonly net: NativeControl['net']; readonly bytes: number }[];
+  /** What evaluations take, by what decides it: plans have most of them in common. */
+  readonly estimates: Map<string, Promise<NativeMemoryEstimate>>;
 }
 
 /** The workload of a call whose ControlNets are open. @param size of the generated images before a second pass. */
@@ -43,7 +45,7 @@ export async function workloadOf(
   const nets = paths.length > 0 ? await networks.openControlNets(paths) : new Map();
   const controls = await Promise.all(paths.map(async (path) => ({ net: nets.get(path), bytes: await bytesOf(path) })));
   return {
-    ...{ width, height, batchSize, controls },
+    ...{ width, height, batchSize, controls, estimates: new Map() },
     conditions: Math.max(conditions, 1),
     encodesImage: 'image' in options,
     decodesPreviews: preview === 'vae',
@@ -84,10 +86,15 @@ export async function stagesOf(
   const add = async (stage: string, network: string, sizes: Record<string, number>, data = 0, size?: Size) => {
     const signature = networks.components[network];
     if (!signature) return;
-    const controls = size ? controlsOf(work, size) : [];
     const isVae = network.startsWith('vae_');
     const settings = isVae ? await networks.vaeSettings(network, sizes.width ?? 0, sizes.height ?? 0, tiling) : {};
-    const memory = await networks.estimate(network, shapesOf(signature, sizes), { controls, settings });
+    const shapes = shapesOf(signature, sizes);
+    const key = JSON.stringify([network, shapes, settings]);
+    const estimate =
+      work.estimates.get(key) ??
+      networks.estimate(network, shapes, { controls: size ? controlsOf(work, size) : [], settings });
+    work.estimates.set(key, estimate);
+    const memory = await estimate;
     const bytes = size ? work.controls.reduce((sum, control) => sum + control.bytes, 0) : 0;
     stages.push({ stage, network, memory, controls: bytes, data, tiled: Object.keys(settings).length > 0 });
   };
@@ -147,12 +154,21 @@ async function* candidates(networks: Networks, work: Workload): AsyncGenerator<[
   for (const [plan, ways] of plans) {
     for (const tiling of ways) {
       if (!tiling) continue;
-      const stages = await stagesOf(networks, work, plan.together, tiling);
+      const stages = await stagesOf(networks, work, plan.together, tiling).catch((error: unknown) => {
+        if (tiling.memory < networks.vaeTiling.memory && isTooManyOperations(error)) return undefined;
+        throw error;
+      });
+      if (!stages) continue;
       const tiled = stages.some((stage) => stage.tiled);
       if (tiling.when === 'always' && !tiled && tiling !== first) continue;
       yield [{ ...plan, ...(tiled ? { tileMemory: tiling.memory } : {}) }, stages];
     }
   }
+}
+
+/** Large images have no tiles that get along with little memory: too much would be computed again. */
+function isTooManyOperations(error: unknown): boolean {
+  return error instanceof DiffusionError && error.code === 'ERR_MODEL_UNSUPPORTED';
 }
 
 /** How the VAE is evaluated by a plan. */

@@ -15,7 +15,7 @@ Port image_port(const VaeSizes & sizes) {
 // them should get along with.
 std::vector<Setting> tile_settings(const VaeSizes & sizes) {
     if (!sizes.tiles) return {};
-    constexpr int64_t most_side = 1 << 16, most_memory = 1 << 20, usual_memory = 1408;
+    constexpr int64_t most_side = 1 << 16, most_memory = 1 << 20, usual_memory = 1344;
     return {{"tileSide", 0, most_side, 0, ""}, {"tileMemory", 0, most_memory, usual_memory, ""}};
 }
 
