@@ -73,6 +73,9 @@ export function checkMemory(check: OptionCheck, device: string): CheckedBudgets 
   const budgets = new Map<string, number | 'auto'>();
   const isRecord = typeof value === 'object' && value !== null && !isArray(value);
   const names = [...new Set([device, 'cpu'])];
+  if (isRecord && Object.keys(value).length === 0) {
+    check.problem({ name: 'memory', expected: `budgets of ${names.join(' and ')}`, received: 'none' });
+  }
   for (const [name, budget] of isRecord ? Object.entries(value) : [[device, value] as const]) {
     const option = isRecord ? `memory.${name}` : 'memory';
     const bytes = checkBudget(budget);
@@ -96,7 +99,9 @@ export function checkMemory(check: OptionCheck, device: string): CheckedBudgets 
 function checkBudget(budget: unknown): number | 'auto' | undefined {
   if (budget === 'auto') return 'auto';
   const bytes = typeof budget === 'string' ? readBytes(budget) : budget;
-  return typeof bytes === 'number' && Number.isFinite(bytes) && bytes >= LEAST ? Math.floor(bytes) : undefined;
+  return typeof bytes === 'number' && bytes >= LEAST && bytes <= Number.MAX_SAFE_INTEGER
+    ? Math.floor(bytes)
+    : undefined;
 }
 
 /** Bytes as messages have them. */

@@ -1,13 +1,23 @@
 // `diffuse convert`: flags, what is printed, exit codes and signals.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PNG } from 'pngjs';
 import { EMBEDDED_MODEL, inspectModel } from '../../lib/index.ts';
 import { writeSafetensors } from '../support/safetensors.ts';
-import { temporaryFolder } from '../support/tiny-model.ts';
+import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
 import { diffuse, start } from './command.ts';
 
 const folder = join(temporaryFolder(), 'convert');
@@ -74,6 +84,38 @@ test('a conversion that fails has the exit code 1 and leaves nothing', async () 
   assert.equal(code, 1);
   assert.match(stderr, /^diffuse: '.*broken\.safetensors'/);
   assert.ok(!readdirSync(folder).includes('broken.gguf'));
+});
+
+test('what cannot be converted, or written, is refused and leaves everything as it was', {
+  skip: process.platform === 'win32',
+}, async () => {
+  const place = pathOf('refused');
+  mkdirSync(join(place, 'folder.gguf'), { recursive: true });
+  copyFileSync(tinyModel().path, join(place, 'model.safetensors'));
+  symlinkSync('model.safetensors', join(place, 'link.safetensors'));
+  linkSync(join(place, 'model.safetensors'), join(place, 'hard.safetensors'));
+  copyFileSync(join(place, 'model.safetensors'), join(place, 'cut.safetensors'));
+  truncateSync(join(place, 'cut.safetensors'), 100_000);
+  const contents = () => readdirSync(place).map((name) => [name, statSync(join(place, name)).size]);
+  const before = contents();
+  const model = readFileSync(join(place, 'model.safetensors'));
+  const cases: [source: string, output: string, type: string, code: number, message: RegExp][] = [
+    ['model.safetensors', 'a.gguf', 'q9_0', 2, /Expected one of f32, .* for --type but received 'q9_0'/],
+    ['model.safetensors', 'model.safetensors', 'f16', 1, /Expected an output file other than the source files/],
+    ['model.safetensors', 'link.safetensors', 'f16', 1, /Expected an output file other than the source files/],
+    ['model.safetensors', 'hard.safetensors', 'f16', 1, /Expected an output file other than the source files/],
+    ['model.safetensors', 'none/a.gguf', 'f16', 1, /the folder 'none' does not exist/],
+    ['model.safetensors', 'folder.gguf', 'f16', 1, /'folder.gguf' is a folder/],
+    ['cut.safetensors', 'a.gguf', 'f16', 1, /cut\.safetensors/],
+    ['none.safetensors', 'a.gguf', 'f16', 1, /none\.safetensors/],
+  ];
+  for (const [source, output, type, code, message] of cases) {
+    const finished = await diffuse(['convert', '-m', source, '-o', output, '--type', type], place);
+    assert.equal(finished.code, code, `${source} to ${output}: ${finished.stderr}`);
+    assert.match(finished.stderr, message);
+    assert.deepEqual(contents(), before, `${source} to ${output}`);
+  }
+  assert.deepEqual(readFileSync(join(place, 'model.safetensors')), model);
 });
 
 test('an interrupted conversion leaves nothing', { skip: process.platform === 'win32' }, async () => {

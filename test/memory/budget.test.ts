@@ -1,6 +1,8 @@
 // Runs within a budget of memory, and estimates of what they take, through the public API.
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import {
   EMBEDDED_MODEL,
@@ -13,6 +15,7 @@ import {
 import { diffuse } from '../cli/command.ts';
 import { never, openTiny, tiny } from '../support/addon.ts';
 import { psnr } from '../support/compare.ts';
+import { temporaryFolder } from '../support/tiny-model.ts';
 
 const CALL = { prompt: 'a red apple', negativePrompt: 'blurry', seed: 3, steps: 2, width: 128, height: 128 };
 const load: LoadOptions = { device: 'cpu', threads: 2, precision: 'f32' };
@@ -99,6 +102,13 @@ describe('budgets that make no sense', () => {
     ['null', null, 'ERR_INVALID_ARG_TYPE'],
     ['true', true, 'ERR_INVALID_ARG_TYPE'],
     ['another device', { cuda9: '4GB' }, 'ERR_INVALID_ARG_VALUE'],
+    ['nothing', '0GB', 'ERR_INVALID_ARG_VALUE'],
+    ['a unit that does not exist', '1.5XB', 'ERR_INVALID_ARG_VALUE'],
+    ['a power', '1e999GB', 'ERR_INVALID_ARG_VALUE'],
+    ['more than any machine has', '99999999TB', 'ERR_INVALID_ARG_VALUE'],
+    ['no device', {}, 'ERR_INVALID_ARG_VALUE'],
+    ['null for a device', { cpu: null }, 'ERR_INVALID_ARG_TYPE'],
+    ['undefined for a device', { cpu: undefined }, 'ERR_INVALID_ARG_TYPE'],
     ['words for a device', { cpu: 'much' }, 'ERR_INVALID_ARG_VALUE'],
   ];
   for (const [name, memory, code] of cases) {
@@ -106,6 +116,17 @@ describe('budgets that make no sense', () => {
       await assert.rejects(loadModel(tiny.path, { ...load, memory } as LoadOptions), { code, message: /memory/ });
     });
   }
+
+  test('on the command line', async () => {
+    const budgets = ['abc', '-1', 'NaN', '0GB', '1.5XB', '{}', '1e999GB', '99999999TB', ''];
+    const output = join(temporaryFolder(), 'refused.png');
+    for (const budget of budgets) {
+      const { code, stderr } = await diffuse(['-p', 'x', `--memory=${budget}`, '-o', output]);
+      assert.equal(code, 2, budget);
+      assert.match(stderr, /^diffuse: Expected .* for --memory but received '.*'\n$/);
+    }
+    assert.ok(!existsSync(output));
+  });
 
   test('with a residency', async () => {
     const options: LoadOptions = { ...load, memory: '1GB', residency: 'keep' };
