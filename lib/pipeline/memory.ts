@@ -128,7 +128,8 @@ function controlsOf({ controls }: Workload, { width, height }: Size): NativeCont
 }
 
 /** Ways to evaluate the VAE, from the fastest to the smallest. */
-function tilingsOf({ vaeTiling }: Networks): readonly VaeTiling[] {
+function tilingsOf({ vaeTiling, info }: Networks): readonly VaeTiling[] {
+  if (info.device !== 'cpu') return [vaeTiling];
   const tiled = TILE_SHARES.map(
     (share): VaeTiling => ({ ...vaeTiling, when: 'always', memory: vaeTiling.memory * share }),
   );

@@ -65,6 +65,8 @@ struct Runner::Plan {
     std::unique_ptr<WeightStream> stream; // nullptr if no weights are streamed
     size_t n_bytes = 0;                   // of compute memory on all backends
     int threads = 1;
+    // Whether nodes must be evaluated in their order: evaluations stop between them, or they write to shared memory.
+    bool keeps_order = false;
 
     size_t held_bytes() const { return n_bytes + (stream ? stream->bytes() : 0); }
 };
@@ -83,7 +85,7 @@ public:
         runner.device_.set_cancellation(&cancellation);
         plan.graph->set_cancellation(&cancellation);
         if (runner.profile_) runner.profile_->begin(name);
-        if (runner.profile_ || plan.stream || !plan.graph->milestones().empty()) {
+        if (runner.profile_ || plan.keeps_order) {
             ggml_backend_sched_set_eval_callback(plan.sched.get(), on_node, this);
         }
     }
@@ -208,6 +210,11 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
     for (size_t i = 0; i < backends.size(); i++) require_memory(sizes[i], backends[i], "evaluating the " + name);
 
     auto p = draft_plan(name, inputs, build, capacity);
+    // Scheduling replaces sources by copies, so it comes after that.
+    if (p->keeps_order && device_.streamed_weights()) {
+        p->stream = std::make_unique<WeightStream>(*device_.streamed_weights(), *p->graph);
+        if (p->stream->empty()) p->stream.reset();
+    }
     p->threads = std::min(useful_threads(*p->graph), device_.threads());
     p->n_bytes = n_bytes + p->graph->scratch_bytes(p->threads);
     if (device_.cpu()) {
@@ -218,7 +225,6 @@ std::unique_ptr<Runner::Plan> Runner::make_plan(const std::string & name, const 
     if (!ggml_backend_sched_alloc_graph(p->sched.get(), p->graph->nodes())) {
         throw out_of_memory(n_bytes, device_.backend(), "evaluating the " + name);
     }
-    p->stream = stream_for(*p);
     if (p->stream) {
         require_memory(p->stream->bytes(), device_.backend(), "evaluating the " + name);
         if (!p->stream->allocate(*p->graph)) {
@@ -285,20 +291,21 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const s
     const size_t n_tensors = ggml_graph_n_nodes(p->graph->nodes()) * 2 + inputs.size() + 1024; // nodes and leafs
     p->sched.reset(require_made(
         ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), n_tensors, false, false)));
+    p->keeps_order = !p->graph->milestones().empty() || reads_streamed(*p->graph);
+    // While there is a callback, the scheduler does not change the order.
+    const auto any_node = [](ggml_tensor *, bool ask, void *) { return !ask; };
+    if (p->keeps_order) ggml_backend_sched_set_eval_callback(p->sched.get(), any_node, nullptr);
     return p;
+}
+
+bool Runner::reads_streamed(const Graph & graph) const {
+    return device_.streamed_weights() && !WeightStream(*device_.streamed_weights(), graph).empty();
 }
 
 std::vector<size_t> Runner::reserve(Plan & draft) const {
     std::vector<size_t> sizes(device_.backends().size());
     if (!ggml_backend_sched_reserve_size(draft.sched.get(), draft.graph->nodes(), sizes.data())) throw std::bad_alloc();
     return sizes;
-}
-
-// Scheduling may change the order of nodes, so it comes after that.
-std::unique_ptr<WeightStream> Runner::stream_for(const Plan & plan) const {
-    if (!device_.streamed_weights()) return nullptr;
-    auto stream = std::make_unique<WeightStream>(*device_.streamed_weights(), *plan.graph);
-    return stream->empty() ? nullptr : std::move(stream);
 }
 
 void Runner::forget_all() noexcept {

@@ -68,8 +68,7 @@ private:
                                             const std::vector<GraphInput> & inputs, const Build & build);
     // Bytes of compute memory on each backend.
     std::vector<size_t> reserve(Plan & draft) const;
-    // nullptr if the graph reads no streamed weights.
-    std::unique_ptr<WeightStream> stream_for(const Plan & plan) const;
+    bool reads_streamed(const Graph & graph) const;
     void evict(size_t needed);
 
     Device & device_;
