@@ -1,8 +1,6 @@
 // See device.h.
 #include "graph/device.h"
 
-#include <cmath>
-
 #include "error.h"
 
 namespace diffusion {
@@ -11,6 +9,10 @@ namespace {
 
 // A node with this many operations takes less than a tenth of a second on one slow CPU core.
 constexpr double cpu_node_work = 2e9;
+
+// Other devices are busy with slices of this size, and it is small next to the tensors between the layers of images that
+// need slices.
+constexpr double device_scratch = size_t{256} << 20;
 
 // Adds this package's kernels that run on this CPU, for each operand type.
 void add_kernels(std::vector<std::string> & names) {
@@ -51,11 +53,19 @@ Device::Device(const std::string & name, int threads, Precision precision) : Bac
 }
 
 std::unique_ptr<Graph> Device::make_graph(size_t capacity) {
-    return std::make_unique<Graph>(is_cpu() ? cpu_node_work : INFINITY, capacity);
+    Graph::Limits limits;
+    if (is_cpu()) {
+        limits.work = cpu_node_work;
+    } else {
+        limits.scratch = device_scratch;
+        limits.custom_operations = false;
+    }
+    return std::make_unique<Graph>(limits, capacity);
 }
 
 std::unique_ptr<Layers> Device::make_layers(Graph & graph) {
-    return cpu_ ? make_cpu_layers(graph, *cpu_) : make_ggml_layers(graph, low_rank_products_);
+    if (cpu_) return make_cpu_layers(graph, *cpu_);
+    return make_ggml_layers(graph, low_rank_products_, is_cpu() ? nullptr : backend());
 }
 
 } // namespace diffusion

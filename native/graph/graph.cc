@@ -58,7 +58,7 @@ public:
     Tensor y = nullptr;
 };
 
-Graph::Graph(double node_work, size_t capacity) : capacity_(capacity), node_work_(node_work) {
+Graph::Graph(const Limits & limits, size_t capacity) : capacity_(capacity), limits_(limits) {
     ggml_init_params params{};
     params.mem_size = (capacity + slack) * ggml_tensor_overhead() + ggml_graph_overhead_custom(most_sources(), false);
     memory_ = std::make_unique_for_overwrite<char[]>(params.mem_size);
@@ -85,27 +85,52 @@ Tensor Graph::expand(Tensor tensor) {
     return tensor;
 }
 
-int64_t Graph::slices(double work, int64_t rows) const {
-    if (!std::isfinite(node_work_) || work <= node_work_) return 1;
-    const auto wanted = static_cast<int64_t>(std::ceil(work / node_work_));
-    return std::min({wanted, rows, max_slices});
+int64_t Graph::slices(double work, double scratch, int64_t rows) const {
+    const double for_work = std::min<double>(std::ceil(work / limits_.work), max_slices);
+    const double rows_within = std::max(1.0, std::floor(limits_.scratch * static_cast<double>(rows) / scratch));
+    const double for_scratch = std::ceil(static_cast<double>(rows) / rows_within);
+    return static_cast<int64_t>(std::clamp<double>(std::max(for_work, for_scratch), 1, static_cast<double>(rows)));
 }
 
 Tensor Graph::in_slices(int64_t n, const int64_t (&ne)[4], int dim,
                         const std::function<Tensor(int64_t, int64_t)> & part) {
     const int64_t rows = ne[dim];
     if (n <= 1) return expand(part(0, rows));
-    Tensor full = ggml_custom_4d(context(), GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized,
-                                 1, nullptr);
+    ggml_context * ctx = context();
+    Tensor full = nullptr;
+    if (limits_.custom_operations) {
+        full =
+            ggml_custom_4d(ctx, GGML_TYPE_F32, ne[0], ne[1], ne[2], ne[3], nullptr, 0, leave_uninitialized, 1, nullptr);
+    }
     for (int64_t i = 0; i < n; i++) {
         const int64_t begin = rows * i / n;
         const int64_t end = rows * (i + 1) / n;
         Tensor slice = part(begin, end);
+        if (!full) {
+            // A device has no operation that only provides memory; this one writes all of it.
+            full = expand(ggml_repeat_4d(ctx, ggml_view_1d(ctx, expand(slice), 1, 0), ne[0], ne[1], ne[2], ne[3]));
+        }
         const size_t offset = begin * full->nb[dim];
-        full = expand(ggml_custom_inplace(context(), full, &slice, 1, write_slice, GGML_N_TASKS_MAX,
-                                          reinterpret_cast<void *>(offset)));
+        full = limits_.custom_operations ? written(full, slice, offset) : copied(full, slice, offset);
     }
     return full;
+}
+
+Tensor Graph::written(Tensor full, Tensor slice, size_t offset) {
+    return expand(ggml_custom_inplace(context(), full, &slice, 1, write_slice, GGML_N_TASKS_MAX,
+                                      reinterpret_cast<void *>(offset)));
+}
+
+Tensor Graph::copied(Tensor full, Tensor slice, size_t offset) {
+    ggml_context * ctx = context();
+    const auto & nb = full->nb;
+    Tensor place =
+        ggml_view_4d(ctx, full, slice->ne[0], slice->ne[1], slice->ne[2], slice->ne[3], nb[1], nb[2], nb[3], offset);
+    Tensor copy = expand(ggml_cpy(ctx, slice, place));
+    Tensor whole = ggml_view_4d(ctx, full, full->ne[0], full->ne[1], full->ne[2], full->ne[3], nb[1], nb[2], nb[3], 0);
+    // Who reads the whole depends on the copy. Without that, ggml would never free the memory of the whole.
+    whole->src[1] = copy;
+    return expand(whole);
 }
 
 Graph::Job & Graph::make_job(NewNode & node, ThreadPool & pool) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -24,10 +25,19 @@ public:
     // Thrown when a graph's capacity is exhausted, so that the caller builds a larger one.
     class Full {};
 
-    // `node_work` bounds the floating-point operations of one node, so that cancellation, which is checked between
-    // nodes, is prompt, and the scratch memory of convolutions and attention stays small. Infinite on devices that only
-    // check between evaluations. Throws std::bad_alloc.
-    explicit Graph(double node_work, size_t capacity = small);
+    // Limits of one node, above which layers are computed in slices.
+    struct Limits {
+        // Floating-point operations, so that cancellation, which is checked between nodes, is prompt, and the scratch
+        // memory of convolutions and attention stays small. Infinite on devices that only check between evaluations.
+        double work = INFINITY;
+        // Bytes of a tensor that only exists within a layer: an unfolded image, attention scores.
+        double scratch = INFINITY;
+        // Whether the device evaluates custom operations, as the CPU does.
+        bool custom_operations = true;
+    };
+
+    // Throws std::bad_alloc.
+    explicit Graph(const Limits & limits, size_t capacity = small);
     ~Graph();
     Graph(const Graph &) = delete;
     Graph & operator=(const Graph &) = delete;
@@ -42,8 +52,10 @@ public:
     // The cost of writing and reading back one number, in floating-point operations of a matrix product.
     static constexpr double number_work = 64;
 
-    // The number of slices for a node of `work` operations with `rows` independent rows.
-    int64_t slices(double work, int64_t rows) const;
+    // The number of slices for a node of `work` operations and `scratch` bytes with `rows` independent rows.
+    int64_t slices(double work, double scratch, int64_t rows) const;
+    // Whether so many bytes within a layer are more than a node may have.
+    bool exceeds_scratch(double bytes) const { return bytes > limits_.scratch; }
 
     // A tensor [ne0, ne1, ne2, ne3] computed in `n` slices of its dimension `dim`: `part(begin, end)` builds one slice.
     Tensor in_slices(int64_t n, const int64_t (&ne)[4], int dim,
@@ -83,6 +95,8 @@ private:
     class Job;
     Job & make_job(NewNode & node, ThreadPool & pool);
     Tensor added(Tensor y, Job & job);
+    Tensor written(Tensor full, Tensor slice, size_t offset);
+    Tensor copied(Tensor full, Tensor slice, size_t offset);
     struct Free {
         void operator()(ggml_context * context) const { ggml_free(context); }
     };
@@ -99,7 +113,7 @@ private:
     ggml_cgraph * nodes_ = nullptr;
     size_t empty_ = 0;     // bytes of the context without tensors
     size_t n_sources_ = 0; // of all nodes in the order of evaluation
-    double node_work_;
+    Limits limits_;
     std::vector<std::unique_ptr<Job>> jobs_;
     std::map<Tensor, Tensor> made_;
     std::set<const ggml_tensor *> milestones_;

@@ -211,8 +211,10 @@ struct LowRankProduct {
 // By matrix.
 using LowRankProducts = std::map<Tensor, LowRankProduct>;
 
-// With ggml's operations, on any device, and with these changes to linear layers.
-std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products = {});
+// With ggml's operations, on any device, and with these changes to linear layers. `fused`: computes attention without
+// scores in memory where these would be large, if it supports that.
+std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products = {},
+                                         ggml_backend_t fused = nullptr);
 
 // With this package's kernels. `cpu` must outlive the graph.
 std::unique_ptr<Layers> make_cpu_layers(Graph & graph, CpuContext & cpu);

@@ -51,13 +51,18 @@ Tensor activate(ggml_context * ctx, Activation activation, Tensor slopes, Tensor
     return x;
 }
 
+double scores_bytes(Tensor q, int64_t keys, int64_t heads) {
+    return static_cast<double>(sizeof(float)) * q->ne[1] * keys * heads * q->ne[2];
+}
+
 int64_t floor_mod(int64_t place, int64_t side) {
     return (place % side + side) % side;
 }
 
 class GgmlLayers : public Layers {
 public:
-    GgmlLayers(Graph & graph, LowRankProducts products) : Layers(graph), products_(std::move(products)) {}
+    GgmlLayers(Graph & graph, LowRankProducts products, ggml_backend_t fused)
+        : Layers(graph), products_(std::move(products)), fused_(fused) {}
 
     Tensor to_image(Tensor planes) override { return planes; }
     Tensor from_image(Tensor image) override { return image; }
@@ -186,7 +191,11 @@ private:
     Tensor with_padding(Tensor x, int before, int after) const;
     Tensor convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue);
 
+    Tensor image_rows(Tensor x, int64_t first, int64_t end) const;
+    Tensor fused_attention(Tensor q, Tensor k, Tensor v, int64_t heads);
+
     LowRankProducts products_;
+    ggml_backend_t fused_;
 };
 
 Tensor GgmlLayers::apply(const Epilogue & epilogue, Tensor y) {
@@ -287,6 +296,15 @@ Tensor GgmlLayers::with_padding(Tensor x, int before, int after) const {
     return pad(false, tileable().y, tileable().x);
 }
 
+// The rows of an image from `first` to before `end`. Those beyond its edges are zeros.
+Tensor GgmlLayers::image_rows(Tensor x, int64_t first, int64_t end) const {
+    const int64_t from = std::max<int64_t>(first, 0), to = std::min(end, x->ne[1]);
+    Tensor rows = ggml_cont(context(), ggml_view_4d(context(), x, x->ne[0], to - from, x->ne[2], x->ne[3], x->nb[1],
+                                                    x->nb[2], x->nb[3], from * x->nb[1]));
+    const auto above = static_cast<int>(from - first), below = static_cast<int>(end - to);
+    return above + below > 0 ? ggml_pad_ext(context(), rows, 0, 0, above, below, 0, 0, 0, 0) : rows;
+}
+
 Tensor GgmlLayers::convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue) {
     ggml_context * ctx = context();
     if (padding > 0 && (tileable().x || tileable().y)) {
@@ -301,15 +319,11 @@ Tensor GgmlLayers::convolve(const Conv2d & layer, Tensor x, int stride, int padd
     const ggml_type column_type = w->type == GGML_TYPE_F16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
 
     const double columns_size = 1.0 * w->ne[0] * kernel_height * w->ne[2] * width * height * batch;
-    const int64_t n = graph().slices(columns_size * (2.0 * out + Graph::number_work), height);
-    // A slice only has its own rows, so the padding above and below the image must be there.
-    Tensor padded = n > 1 && padding > 0 ? ggml_pad_ext(ctx, x, 0, 0, padding, padding, 0, 0, 0, 0) : x;
+    const int64_t n = graph().slices(columns_size * (2.0 * out + Graph::number_work),
+                                     columns_size * static_cast<double>(ggml_type_size(column_type)), height);
     Tensor y = graph().in_slices(n, {width, height, out, batch}, 1, [&](int64_t begin, int64_t end) {
-        Tensor rows = padded;
-        if (n > 1) {
-            rows = ggml_view_4d(ctx, padded, padded->ne[0], (end - begin - 1) * stride + kernel_height, padded->ne[2],
-                                batch, padded->nb[1], padded->nb[2], padded->nb[3], begin * stride * padded->nb[1]);
-        }
+        Tensor rows = x;
+        if (n > 1) rows = image_rows(x, begin * stride - padding, (end - 1) * stride - padding + kernel_height);
         Tensor columns =
             ggml_im2col(ctx, w, rows, stride, stride, padding, n > 1 ? 0 : padding, 1, 1, true, column_type);
         return multiply_columns(ctx, w, columns);
@@ -343,7 +357,7 @@ Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilo
     const auto changed = products_.find(layer.weight);
     const bool has_product = changed != products_.end();
     const double changing = has_product ? changed->second.up->ne[0] * static_cast<double>(in + out) : 0;
-    const int64_t n = graph().slices(2.0 * rows * (static_cast<double>(in) * out + changing), rows);
+    const int64_t n = graph().slices(2.0 * rows * (static_cast<double>(in) * out + changing), 0, rows);
     Tensor y = graph().in_slices(n, {out, rows, 1, 1}, 1, [&](int64_t begin, int64_t end) {
         Tensor part = ggml_view_2d(ctx, flat, in, end - begin, flat->nb[1], begin * flat->nb[1]);
         Tensor product = ggml_mul_mat(ctx, layer.weight, part);
@@ -355,9 +369,29 @@ Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilo
     return apply(epilogue, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
 }
 
+// Attention without scores in memory; nullptr if the device does not support it.
+Tensor GgmlLayers::fused_attention(Tensor q, Tensor k, Tensor v, int64_t heads) {
+    if (!fused_) return nullptr;
+    ggml_context * ctx = context();
+    const int64_t channels = q->ne[0], queries = q->ne[1], batch = q->ne[2], size = channels / heads;
+    const auto by_head = [&](Tensor x) {
+        return ggml_permute(ctx, ggml_reshape_4d(ctx, x, size, heads, x->ne[1], batch), 0, 2, 1, 3);
+    };
+    const float scale = 1.0f / std::sqrt(static_cast<float>(size));
+    Tensor y = ggml_flash_attn_ext(ctx, by_head(q), ggml_cast(ctx, by_head(k), GGML_TYPE_F16),
+                                   ggml_cast(ctx, by_head(v), GGML_TYPE_F16), nullptr, scale, 0.0f, 0.0f);
+    ggml_prec_set_acc(y, GGML_PREC_F32);
+    if (!ggml_backend_supports_op(fused_, y)) return nullptr;
+    return ggml_reshape_3d(ctx, expand(y), channels, queries, batch);
+}
+
 Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
     ggml_context * ctx = context();
     const int64_t channels = q->ne[0], batch = q->ne[2], keys = k->ne[1], size = channels / heads;
+    if (!causal && graph().exceeds_scratch(scores_bytes(q, keys, heads))) {
+        Tensor fused = fused_attention(q, k, v, heads);
+        if (fused) return fused;
+    }
     k = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, k, size, heads, keys, batch), 0, 2, 1, 3));
     v = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, v, size, heads, keys, batch), 1, 2, 0, 3));
     return attend(q, k, v, heads, causal);
@@ -375,7 +409,7 @@ Tensor GgmlLayers::attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool caus
 
     // The attention scores of a slice are the largest tensor in memory; slicing bounds them together with the work.
     const double work = (4.0 * channels + Graph::number_work * heads) * queries * keys * batch;
-    const int64_t n = causal ? 1 : graph().slices(work, queries);
+    const int64_t n = causal ? 1 : graph().slices(work, scores_bytes(q, keys, heads), queries);
     Tensor y = graph().in_slices(n, {size, heads, queries, batch}, 2, [&](int64_t begin, int64_t end) {
         Tensor part = q;
         if (n > 1) {
@@ -399,8 +433,8 @@ Tensor GgmlLayers::attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool caus
 
 } // namespace
 
-std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products) {
-    return std::make_unique<GgmlLayers>(graph, products);
+std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products, ggml_backend_t fused) {
+    return std::make_unique<GgmlLayers>(graph, products, fused);
 }
 
 } // namespace diffusion

@@ -60,7 +60,7 @@ GemmRate measure_gemm(int threads, Precision precision, const Cancellation & can
     using Clock = std::chrono::steady_clock;
     Device device("cpu", threads, precision);
     const Factors factors(device);
-    Graph graph(INFINITY); // not sliced
+    Graph graph(Graph::Limits{}); // not sliced
     graph.expand(device.make_layers(graph)->linear({factors.weight, nullptr}, factors.a));
     const size_t n_bytes = size * size * sizeof(float) + graph.scratch_bytes(threads);
     require_memory(n_bytes, device.backend(), "measuring a matrix product");

@@ -166,7 +166,7 @@ void agrees_with_ggml(const TemporaryFolder & folder) {
     Device device("cpu", 2, Precision::f32);
     device.set_threads(2);
     const auto by_ggml = [&](float strength) {
-        Graph graph(INFINITY);
+        Graph graph(Graph::Limits{});
         return residuals(path, device, graph, *make_ggml_layers(graph), strength);
     };
     const std::vector<float> expected = by_ggml(0.7f);
@@ -180,7 +180,7 @@ void agrees_with_ggml(const TemporaryFolder & folder) {
         return difference / magnitude;
     };
     if (device.cpu()) {
-        Graph graph(INFINITY);
+        Graph graph(Graph::Limits{});
         const std::vector<float> values = residuals(path, device, graph, *device.make_layers(graph), 0.7f);
         check(largest_difference(values, 1) < 1e-4, "kernels agree with ggml");
     }

@@ -178,7 +178,7 @@ private:
 // The product with x, in slices if `node_work` is small.
 std::vector<float> product_of(Device & device, Tensor weight, const Matrix & x, const LowRankProducts & products,
                               double node_work) {
-    Graph graph(node_work);
+    Graph graph(Graph::Limits{node_work});
     Tensor input = ggml_new_tensor_2d(graph.context(), GGML_TYPE_F32, x.columns, x.rows);
     ggml_set_input(input);
     Tensor output = ggml_cont(graph.context(), make_ggml_layers(graph, products)->linear({weight, nullptr}, input, {}));

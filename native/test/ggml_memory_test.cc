@@ -100,7 +100,7 @@ Backend open_backend() {
 
 // A matrix product whose second factor ggml converts to the type of the first, which takes working memory.
 struct Product {
-    Graph graph{INFINITY};
+    Graph graph{Graph::Limits{}};
     Tensor weight = ggml_new_tensor_2d(graph.context(), GGML_TYPE_F16, in, out);
     Tensor x = ggml_new_tensor_2d(graph.context(), GGML_TYPE_F32, in, rows);
     Tensor y = ggml_mul_mat(graph.context(), weight, x);

@@ -21,7 +21,7 @@ double rounding(const std::vector<Input> & inputs) {
 void check_layer(const std::string & what, const std::vector<Input> & inputs, const Build & build, bool sliced = true) {
     Device device("cpu", 2, Precision::f32);
     int n_unsliced = 0;
-    Graph graph(INFINITY);
+    Graph graph(Graph::Limits{});
     const std::vector<float> expected = evaluate(device, graph, *make_ggml_layers(graph), inputs, build, n_unsliced);
     const auto compare = [&](const std::string & how, const std::vector<float> & values, double most) {
         check_equal(values.size(), expected.size(), what + ", " + how + ": the number of values");
@@ -31,7 +31,7 @@ void check_layer(const std::string & what, const std::vector<Input> & inputs, co
     for (const double node_work : {1.0, 10000.0}) { // the most slices possible, and few slices
         if (!sliced) break;
         int n_sliced = 0;
-        Graph slices(node_work);
+        Graph slices(Graph::Limits{node_work});
         const std::vector<float> values = evaluate(device, slices, *make_ggml_layers(slices), inputs, build, n_sliced);
         check(n_sliced > n_unsliced, what + ": there are slices");
         compare("in slices", values, 1e-5);
@@ -39,7 +39,7 @@ void check_layer(const std::string & what, const std::vector<Input> & inputs, co
     for (const Kernels * kernels : available_kernels()) {
         CpuContext cpu(*kernels, device.threads());
         int n_nodes = 0;
-        Graph ours(INFINITY);
+        Graph ours(Graph::Limits{});
         compare(kernels->name, evaluate(device, ours, *make_cpu_layers(ours, cpu), inputs, build, n_nodes),
                 kernels->operand == GGML_TYPE_F32 ? rounding(inputs) : 2e-2);
     }
@@ -244,6 +244,54 @@ void test_attention() {
                 false);
 }
 
+size_t largest_node(const Graph & graph) {
+    size_t most = 0;
+    for (int i = 0; i < ggml_graph_n_nodes(graph.nodes()); i++) {
+        most = std::max(most, ggml_nbytes(ggml_graph_node(graph.nodes(), i)));
+    }
+    return most;
+}
+
+// On devices other than the CPU, tensors within a layer are no larger than a limit. Here the CPU is that device.
+void check_scratch(const std::string & what, const std::vector<Input> & inputs, const Build & build, size_t most,
+                   double rounding, bool fused) {
+    Device device("cpu", 2, Precision::f32);
+    int n_nodes = 0;
+    Graph whole(Graph::Limits{});
+    const std::vector<float> expected = evaluate(device, whole, *make_ggml_layers(whole), inputs, build, n_nodes);
+    check(largest_node(whole) > most, what + ": tensors within the layer are large");
+
+    Graph graph(Graph::Limits{INFINITY, static_cast<double>(most), false});
+    const auto layers = make_ggml_layers(graph, {}, fused ? device.backend() : nullptr);
+    const std::vector<float> values = evaluate(device, graph, *layers, inputs, build, n_nodes);
+    check(largest_node(graph) <= most, what + ": a tensor of " + std::to_string(largest_node(graph)) + " bytes");
+    const double error = relative_error(values, expected);
+    check(error < rounding, what + ": a relative error of " + std::to_string(error));
+}
+
+void test_scratch() {
+    for (const int64_t batch : {1, 2}) {
+        for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16}) {
+            const std::vector<Input> inputs = {{{17, 40, 8, batch}}, {{3, 3, 8, 8}, type}, {{8, 1, 1, 1}}};
+            const size_t padded = size_t{18} * 41 * 8 * batch * sizeof(float);
+            for (const auto & [name, kind] : {std::pair{"", Geometry::same}, std::pair{", shifted", Geometry::strided},
+                                              std::pair{", every second", Geometry::strided_asymmetric}}) {
+                // Of every second pixel, columns in f16 are no larger than the padded image.
+                if (type == GGML_TYPE_F16 && kind == Geometry::strided_asymmetric) continue;
+                check_scratch(std::string("convolution with little memory") + name, inputs, convolution({kind}), padded,
+                              1e-5, false);
+            }
+        }
+        const std::vector<Input> inputs(3, Input{{32, 200, batch, 1}});
+        const auto attend = [](Layers & layers, std::span<const Tensor> in) {
+            return layers.attention(in[0], in[1], in[2], 4);
+        };
+        const size_t tokens = size_t{32} * 200 * batch * sizeof(float);
+        check_scratch("attention with little memory", inputs, attend, tokens, 1e-5, false);
+        check_scratch("fused attention", inputs, attend, tokens, 5e-3, true);
+    }
+}
+
 } // namespace
 
 int main() {
@@ -255,5 +303,6 @@ int main() {
     test_resizing();
     test_products();
     test_attention();
+    test_scratch();
     return finish();
 }

@@ -151,7 +151,7 @@ void compare(Device & device, const Case & c) {
         int n_nodes = 0;
         return evaluate(device, graph, layers, inputs, network.build(tiles), n_nodes);
     };
-    Graph graph(INFINITY);
+    Graph graph(Graph::Limits{});
     const std::vector<float> whole = evaluated(graph, *make_ggml_layers(graph));
     tiles.side = 8;
     for (const size_t memory : {much, size_t{0}}) {
@@ -164,11 +164,11 @@ void compare(Device & device, const Case & c) {
             const double error = mean_error(values, whole);
             check(error < most, name + ": a relative error of " + std::to_string(error));
         };
-        Graph tiled(INFINITY, capacity);
+        Graph tiled(Graph::Limits{}, capacity);
         check_values("ggml", evaluated(tiled, *make_ggml_layers(tiled)), 1e-4);
         for (const Kernels * kernels : available_kernels()) {
             CpuContext cpu(*kernels, device.threads());
-            Graph ours(INFINITY, capacity);
+            Graph ours(Graph::Limits{}, capacity);
             // With little memory images are kept in a byte a number.
             const bool exact = kernels->operand == GGML_TYPE_F32 && memory;
             check_values(kernels->name, evaluated(ours, *make_cpu_layers(ours, cpu)), exact ? 1e-4 : 0.05);

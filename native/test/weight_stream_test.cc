@@ -35,7 +35,7 @@ public:
 
     // A product with each weight in turn, of one also through a view, and with the first once more at the end.
     std::unique_ptr<Graph> graph(Tensor & input, Tensor & output) const {
-        auto graph = std::make_unique<Graph>(INFINITY);
+        auto graph = std::make_unique<Graph>(Graph::Limits{});
         ggml_context * const context = graph->context();
         input = ggml_new_tensor_2d(context, GGML_TYPE_F32, side, 3);
         ggml_set_input(input);
