@@ -36,7 +36,7 @@ export type { ImageInput } from './image/input.ts';
 export type { RawImage } from './image/raw.ts';
 export type { ResizeMode } from './image/resize.ts';
 export type { LossyOptions, RgbImage } from './image/rgb-image.ts';
-export { inspectModel, listDevices } from './loading/inspect.ts';
+export { inspectModel, listDevices, listGpuLibraries } from './loading/inspect.ts';
 export type { ComputeOptions, LoadOptions, Residency } from './loading/load-options.ts';
 export type { ModelSource } from './loading/source.ts';
 export { CONVERSION_TYPES, type ConversionType } from './loading/weight-types.ts';
@@ -62,6 +62,7 @@ export type {
   TextEncoderInfo,
 } from './native/contract.ts';
 export type { NativeModelInfo } from './native/deprecated.ts';
+export type { GpuLibrary } from './native/gpu-libraries.ts';
 export type { TileProgress } from './native/networks.ts';
 export {
   type AncestralStep,

@@ -26,7 +26,16 @@ const PAGES = {
   },
   inspecting: {
     title: 'Devices and inspection',
-    names: ['listDevices', 'Device', 'inspectModel', 'Inspection', 'NoiseLevels', 'Component'],
+    names: [
+      'listDevices',
+      'listGpuLibraries',
+      'Device',
+      'GpuLibrary',
+      'inspectModel',
+      'Inspection',
+      'NoiseLevels',
+      'Component',
+    ],
   },
   memory: {
     title: 'Memory',

@@ -75,6 +75,7 @@ export const COMMANDS: readonly Command[] = [
     examples: [
       'diffuse inspect sd-v1-5.safetensors',
       'diffuse inspect --diffusion-model unet.gguf --vae vae.safetensors',
+      'diffuse inspect gpu',
     ],
     run: async (...given) => (await import('./inspect.ts')).runInspect(...given),
   },

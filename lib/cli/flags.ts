@@ -268,7 +268,7 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     topic: 'compute',
     option: 'device',
     on: COMPUTING,
-    description: 'see diffuse devices (default: first GPU, else cpu)',
+    description: 'auto, cpu, cuda, cuda:1, vulkan, metal; see diffuse devices (default: auto, first GPU, else cpu)',
   },
 ];
 

@@ -8,6 +8,7 @@ import { estimate } from '../model/estimate.ts';
 import type { NativeComponent, NativeInspection } from '../native/contract.ts';
 import type { MemoryEstimate } from '../pipeline/estimate.ts';
 import type { CommandLine } from './command-line.ts';
+import { inspectGpu } from './devices.ts';
 import { describeNoise } from './noise.ts';
 import { Problems } from './problems.ts';
 import { readRequest } from './request.ts';
@@ -31,8 +32,9 @@ const FLAGS_OF_PARTS = { unet: 'diffusion-model', text_encoder: 'clip_l', text_e
 const SHOWN = 10;
 
 export async function runInspect(commandLine: CommandLine, signal: AbortSignal): Promise<void> {
-  const problems = new Problems(commandLine);
   const { file, flags } = commandLine;
+  if (file === 'gpu') return inspectGpu(commandLine);
+  const problems = new Problems(commandLine);
   if (file !== undefined && flags.model !== undefined) problems.add('Expected one model but received --model, too');
   const { source, json, options, load } = readRequest(commandLine, problems);
   const files = file === undefined ? source : { ...source, model: file };

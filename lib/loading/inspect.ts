@@ -2,17 +2,29 @@
 
 import { callNative } from '../native/call.ts';
 import type { NativeDevice, NativeInspection } from '../native/contract.ts';
+import type { GpuLibrary } from '../native/gpu-libraries.ts';
 import { loadAddon } from '../native/load.ts';
 import { OptionCheck } from '../options/check.ts';
+import { findDevices } from './device.ts';
 import { checkSource, type ModelSource } from './source.ts';
 
 /**
- * Lists the devices that {@link loadModel} can use with the backends of this build.
+ * Lists the devices that {@link loadModel} can use with the backends of this build. Those of GPUs are first tried in a
+ * process of their own.
  *
  * @throws DiffusionError `ERR_BINARY` if the native addon does not load.
  */
 export function listDevices(): NativeDevice[] {
-  return loadAddon().devices();
+  return findDevices(loadAddon()).devices;
+}
+
+/**
+ * Lists the libraries of GPU backends that are installed, with their devices or why they are not used.
+ *
+ * @throws DiffusionError `ERR_BINARY` if the native addon does not load.
+ */
+export function listGpuLibraries(): GpuLibrary[] {
+  return findDevices(loadAddon()).libraries;
 }
 
 /**

@@ -6,11 +6,17 @@ import { type CheckedBudgets, checkMemory, type MemoryBudget } from '../memory/b
 import type { NativeAddon, NativeProgress } from '../native/contract.ts';
 import { PREDICTION_TYPES, type PredictionType } from '../noise-model/index.ts';
 import { OptionCheck, within } from '../options/check.ts';
+import { checkDevice, deviceNamed } from './device.ts';
 import { type ConversionType, checkTypes } from './weight-types.ts';
 
 /** Options for loading any network: where it runs, and where messages go. */
 export interface ComputeOptions {
-  /** Name of a device, see {@link listDevices}. Default: the first GPU, otherwise `cpu`. */
+  /**
+   * `auto`, `cpu`, the first GPU of a kind (`cuda`, `vulkan`, `metal`), one of several (`cuda:1`) or a name from
+   * {@link listDevices}. A GPU that is not there is `ERR_DEVICE`. The backends of GPUs are first tried in a process of
+   * their own. With `auto` a broken driver is a warning, and a GPU that is a program on the CPU is not used. Default:
+   * `auto`, the first GPU, otherwise `cpu`.
+   */
   device?: string | undefined;
   /**
    * Compute threads, 1 to 512. Default: one per physical core, or fewer if CPU affinity or a quota (Linux control
@@ -71,11 +77,11 @@ export interface LoadOptions extends ComputeOptions {
    */
   residency?: Residency | undefined;
   /**
-   * Most memory that runs may take, of the process on the CPU, or of each device by name: `'1.5GB'`, `{ cuda0: '4GB'
-   * }`, `'auto'` for what is free. Each run chooses the fastest way that keeps within it: networks are unloaded after
-   * use, weights are read from the file for each operation, latents are evaluated one at a time. Images stay the same,
-   * but for rounding in the last of these. If nothing fits, a run rejects with `ERR_OUT_OF_MEMORY` before it starts,
-   * and says what would fit. Default: no budget. Not with `residency`.
+   * Most memory that runs may take, of the process on the CPU, or of each device by name (as for `device`): `'1.5GB'`,
+   * `{ cuda0: '4GB' }`, `'auto'` for what is free. Each run chooses the fastest way that keeps within it: networks are
+   * unloaded after use, weights are read from the file for each operation, latents are evaluated one at a time. Images
+   * stay the same, but for rounding in the last of these. If nothing fits, a run rejects with `ERR_OUT_OF_MEMORY`
+   * before it starts, and says what would fit. Default: no budget. Not with `residency`.
    */
   memory?: MemoryBudget | Readonly<Record<string, MemoryBudget>> | undefined;
   /**
@@ -145,7 +151,8 @@ export function checkNetworkOptions(options: unknown, addon: NativeAddon): Check
 export function checkLoadOptions(options: unknown, addon: NativeAddon) {
   const check = new OptionCheck(options, [...COMPUTE_OPTIONS, ...MODEL_OPTIONS]);
   const computing = checkComputeOptions(check, addon);
-  const memory = checkMemory(check, computing.device);
+  const nameOf = (name: string) => deviceNamed(name, addon.devices())?.name ?? name;
+  const memory = checkMemory(check, computing.device, nameOf);
   const checked = {
     ...computing,
     types: checkTypes(check),
@@ -187,17 +194,15 @@ function checkBudget(value: object, name: string): number {
 
 /** Checks the options for loading any network; `check` collects the problems. */
 export function checkComputeOptions(check: OptionCheck, addon: NativeAddon): CheckedComputeOptions {
-  const devices = addon.devices();
-  const fallback = devices.find(({ type }) => type === 'gpu')?.name ?? 'cpu';
-  const names = devices.map(({ name }) => name);
   const threads = { min: 1, max: MAX_THREADS, integer: true };
+  const logger = check.object<Logger>('logger');
   return {
-    device: check.name('device', fallback, names),
+    device: checkDevice(check, addon, logger),
     threads: check.number('threads', Math.min(addon.cores, MAX_THREADS), threads),
     precision: check.name('precision', 'auto', PRECISIONS),
     mmap: check.boolean('mmap', true),
     onProgress: check.callback<(progress: NativeProgress) => void>('onProgress'),
     signal: check.signal(),
-    logger: check.object<Logger>('logger'),
+    logger,
   };
 }

@@ -66,8 +66,13 @@ export function readBytes(text: string): number | undefined {
  * Checks the option `memory`; `check` collects the problems.
  *
  * @param device that of the model: one budget is for it.
+ * @param nameOf the name of the device that another name, such as `cuda`, stands for.
  */
-export function checkMemory(check: OptionCheck, device: string): CheckedBudgets | undefined {
+export function checkMemory(
+  check: OptionCheck,
+  device: string,
+  nameOf: (name: string) => string,
+): CheckedBudgets | undefined {
   const value = check.value('memory');
   if (value === undefined) return undefined;
   const budgets = new Map<string, number | 'auto'>();
@@ -79,7 +84,7 @@ export function checkMemory(check: OptionCheck, device: string): CheckedBudgets 
   for (const [name, budget] of isRecord ? Object.entries(value) : [[device, value] as const]) {
     const option = isRecord ? `memory.${name}` : 'memory';
     const bytes = checkBudget(budget);
-    if (!names.includes(name)) {
+    if (!names.includes(nameOf(name))) {
       check.problem({
         name: 'memory',
         expected: `budgets of ${names.join(' and ')}`,
@@ -90,7 +95,7 @@ export function checkMemory(check: OptionCheck, device: string): CheckedBudgets 
       const expected = isRecord ? EXPECTED : `${EXPECTED}, or an object of them by device`;
       check.problem({ name: option, expected, received: describe(budget), code });
     } else {
-      budgets.set(name, bytes);
+      budgets.set(nameOf(name), bytes);
     }
   }
   return budgets;

@@ -25,10 +25,14 @@ export interface NativeCancellation {
 
 /** A compute device. */
 export interface NativeDevice {
-  /** Name to open a model with: `cpu`, `cuda0`, `vulkan0`, `metal0`, ... */
+  /** Name to open a model with: `cpu`, `cuda0`, `vulkan0`, ... */
   readonly name: string;
+  /** What drives it: `cpu`, `cuda`, `vulkan`, `metal`, ... */
+  readonly backend: string;
   readonly description: string;
   readonly type: 'cpu' | 'gpu' | 'accelerator';
+  /** Whether a GPU is a program on the CPU, such as Mesa's lavapipe. It is only used if asked for. */
+  readonly software: boolean;
   /** Bytes; 0 if the device does not report it. */
   readonly memoryTotal: number;
   readonly memoryFree: number;
@@ -440,6 +444,14 @@ export interface NativeAddon {
     onProgress: (progress: NativeProgress) => void,
     cancellation: NativeCancellation,
   ): Promise<ConversionReport>;
+  /**
+   * Loads the library of another backend, once; its devices are then among `devices()`. On trial each of them is opened
+   * and closed, which a broken driver may not survive: it is for a process of its own. Throws `ERR_DEVICE` with the
+   * reason if the library does not load or has no device.
+   *
+   * @returns the names of its devices.
+   */
+  loadBackend(path: string, trial?: boolean): string[];
   inspect(source: NativeSource, cancellation: NativeCancellation): Promise<NativeInspection>;
   /**
    * Measures the speed of matrix multiplication with the kernels of the networks. Takes about a second on all threads.

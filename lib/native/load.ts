@@ -19,16 +19,10 @@ import { installHint } from './install-hint.ts';
  */
 export function loadAddon(): NativeAddon {
   const root = packageRoot();
-  const require = createRequire(import.meta.url);
-  let path: string;
-  try {
-    path = (require('node-gyp-build') as { resolve(folder: string): string }).resolve(root);
-  } catch (cause) {
-    throw binaryError(root, 'no binary for this platform was found', cause);
-  }
+  const path = findAddon(root);
   let addon: NativeAddon;
   try {
-    addon = require(path) as NativeAddon;
+    addon = createRequire(import.meta.url)(path) as NativeAddon;
   } catch (cause) {
     throw binaryError(root, `${path} does not load: ${(cause as Error).message}`, cause);
   }
@@ -36,6 +30,20 @@ export function loadAddon(): NativeAddon {
     throw binaryError(root, `${path} was built from another version of its sources`);
   }
   return addon;
+}
+
+/**
+ * The file of the addon that {@link loadAddon} loads.
+ *
+ * @throws DiffusionError `ERR_BINARY` if there is none.
+ */
+export function findAddon(root = packageRoot()): string {
+  try {
+    const require = createRequire(import.meta.url);
+    return (require('node-gyp-build') as { resolve(folder: string): string }).resolve(root);
+  } catch (cause) {
+    throw binaryError(root, 'no binary for this platform was found', cause);
+  }
 }
 
 /** The folder of this package, unless the code was bundled into another. */

@@ -51,6 +51,15 @@ Napi::Value list_devices(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value load_library(const Napi::CallbackInfo & info) {
+    const auto env = info.Env();
+    return guarded(env, "a backend", [&] {
+        const auto path = read_string(info[0], "path");
+        const bool trial = info[1].ToBoolean().Value();
+        return strings_to_js(env, load_backend(path, trial));
+    });
+}
+
 Napi::Value inspect_files(const Napi::CallbackInfo & info) {
     const auto env = info.Env();
     constexpr auto purpose = "reading the headers of the model";
@@ -110,6 +119,7 @@ Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     exports.Set("cores", Napi::Number::New(env, physical_cores()));
     exports.Set("devices", Napi::Function::New<list_devices>(env, "devices"));
     exports.Set("inspect", Napi::Function::New<inspect_files>(env, "inspect"));
+    exports.Set("loadBackend", Napi::Function::New<load_library>(env, "loadBackend"));
     exports.Set("measureGemm", Napi::Function::New<measure>(env, "measureGemm"));
     exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
     exports.Set("readTensors", Napi::Function::New<read_small_file>(env, "readTensors"));

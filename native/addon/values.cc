@@ -307,8 +307,10 @@ Napi::Value memories_to_js(Napi::Env env, const std::vector<ComponentInfo> & com
 Napi::Value device_to_js(Napi::Env env, const DeviceInfo & device) {
     auto object = Napi::Object::New(env);
     object.Set("name", device.name);
+    object.Set("backend", device.backend);
     object.Set("description", device.description);
     object.Set("type", device.type);
+    object.Set("software", device.software);
     object.Set("memoryTotal", number_to_js(env, device.memory_total));
     object.Set("memoryFree", number_to_js(env, device.memory_free));
     object.Set("features", strings_to_js(env, device.features));

@@ -17,10 +17,24 @@ namespace diffusion {
 
 namespace {
 
-std::string public_name(ggml_backend_dev_t device) {
-    std::string name = ggml_backend_dev_name(device);
+std::string lower_case(std::string name) {
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
     return name;
+}
+
+// ggml calls its backend for Metal MTL.
+std::string backend_name(ggml_backend_dev_t device) {
+    const std::string name = lower_case(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
+    return name == "mtl" ? "metal" : name;
+}
+
+// Vulkan's devices that are programs: Mesa's lavapipe, SwiftShader, WARP. ggml does not pass on the type of the device.
+bool is_software(const std::string & description) {
+    const std::string text = lower_case(description);
+    for (const char * name : {"llvmpipe", "lavapipe", "softpipe", "swiftshader", "microsoft basic render"}) {
+        if (text.find(name) != std::string::npos) return true;
+    }
+    return false;
 }
 
 // A function that the backend's library exports in addition to ggml's common interface; nullptr if it does not.
@@ -71,6 +85,7 @@ void require_threads(int wanted) {
 
 std::vector<DeviceInfo> backend_devices() {
     load_backends();
+    const auto lock = lock_devices();
     std::vector<DeviceInfo> result;
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
         const ggml_backend_dev_t device = ggml_backend_dev_get(i);
@@ -79,10 +94,12 @@ std::vector<DeviceInfo> backend_devices() {
         ggml_backend_dev_memory(device, &free, &total);
         DeviceInfo info;
         info.name = public_name(device);
+        info.backend = backend_name(device);
         info.description = ggml_backend_dev_description(device);
         info.type = type == GGML_BACKEND_DEVICE_TYPE_CPU     ? "cpu"
                     : type == GGML_BACKEND_DEVICE_TYPE_ACCEL ? "accelerator"
                                                              : "gpu";
+        info.software = info.type == "gpu" && is_software(info.description);
         info.memory_total = static_cast<int64_t>(total);
         // Of the processor, ggml says the total only.
         info.memory_free = static_cast<int64_t>(std::min(free, available_memory(device)));
@@ -94,7 +111,9 @@ std::vector<DeviceInfo> backend_devices() {
 
 Backends::Backends(const std::string & name, int threads) : threads_(threads) {
     load_backends();
+    auto lock = lock_devices();
     ggml_backend_dev_t found = nullptr;
+    const ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     std::string known;
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
         const ggml_backend_dev_t device = ggml_backend_dev_get(i);
@@ -106,10 +125,11 @@ Backends::Backends(const std::string & name, int threads) : threads_(threads) {
         throw Error(ErrorCode::device, "Expected a device of this build (" + known + ") but received '" + name +
                                            "'. Other devices need a build with their backend.");
     }
+    lock.unlock();
     require_threads(threads);
     open(found);
     if (ggml_backend_dev_type(found) != GGML_BACKEND_DEVICE_TYPE_CPU) {
-        open(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
+        open(cpu);
     }
     using SetAbort = void (*)(ggml_backend_t, ggml_abort_callback, void *);
     const auto set_abort = backend_function<SetAbort>(backends_.back(), "ggml_backend_set_abort_callback");

@@ -14,8 +14,10 @@ namespace diffusion {
 
 struct DeviceInfo {
     std::string name;
+    std::string backend; // "cpu", "cuda", "vulkan", "metal", ...
     std::string description;
-    std::string type; // "cpu", "gpu", "accelerator"
+    std::string type;      // "cpu", "gpu", "accelerator"
+    bool software = false; // a GPU that is a program on the CPU
     int64_t memory_total = 0;
     int64_t memory_free = 0;
     std::vector<std::string> features;
