@@ -53,22 +53,20 @@ export class UnigramTokenizer {
     // Text may now be 18 times as long.
     if (isTurnOver()) await nextTurn();
     const tokens: number[] = [];
+    const lattice = new Lattice();
     // Each mark begins a word, as does the text.
     for (const [, , letters = ''] of trimEnd(normal).matchAll(WORD)) {
       if (isTurnOver()) await nextTurn();
-      await this.#encodeWord(Buffer.from(SPACE + letters), tokens);
+      await this.#encodeWord(SPACE + letters, lattice, tokens);
     }
     return tokens;
   }
 
   /** The best path (Viterbi 1967) through the pieces of a word. */
-  async #encodeWord(word: Uint8Array, tokens: number[]): Promise<void> {
+  async #encodeWord(text: string, lattice: Lattice, tokens: number[]): Promise<void> {
     const { trie, scores, unknownToken } = this.#vocabulary;
-    /** Of the best path to each position: its score, its last piece, and where that begins. */
-    const best = new Float64Array(word.length + 1).fill(Number.NEGATIVE_INFINITY);
-    const pieces = new Int32Array(word.length + 1);
-    const starts = new Int32Array(word.length + 1);
-    best[0] = 0;
+    const length = lattice.begin(text);
+    const { word, best, pieces, starts } = lattice;
     const offer = (start: number, end: number, piece: number, score: number) => {
       const total = (best[start] as number) + score;
       if (!(total > (best[end] as number))) return;
@@ -76,7 +74,7 @@ export class UnigramTokenizer {
       pieces[end] = piece;
       starts[end] = start;
     };
-    for (let start = 0, looked = 0; start < word.length; ) {
+    for (let start = 0, looked = 0; start < length; ) {
       if (start - looked >= BYTES_PER_LOOK) {
         looked = start;
         if (isTurnOver()) await nextTurn();
@@ -84,7 +82,7 @@ export class UnigramTokenizer {
       const next = start + characterBytes(word[start] as number);
       let isCovered = false;
       let node = trie.root;
-      for (let end = start; end < word.length; ) {
+      for (let end = start; end < length; ) {
         node = trie.child(node, word[end] as number);
         if (node === NO_NODE) break;
         end++;
@@ -97,11 +95,37 @@ export class UnigramTokenizer {
       start = next;
     }
     const path: number[] = [];
-    for (let end = word.length; end > 0; end = starts[end] as number) {
+    for (let end = length; end > 0; end = starts[end] as number) {
       const piece = pieces[end] as number;
       if (piece !== unknownToken || path.at(-1) !== unknownToken) path.push(piece);
     }
     for (let i = path.length - 1; i >= 0; i--) tokens.push(path[i] as number);
+  }
+}
+
+/** The positions of a word. One text's words share it: arrays for each would keep the garbage collector busy. */
+class Lattice {
+  /** The word in UTF-8. */
+  word = Buffer.alloc(0);
+  /** Of the best path to each position: its score, its last piece, and where that begins. */
+  best = new Float64Array(0);
+  pieces = new Int32Array(0);
+  starts = new Int32Array(0);
+
+  /** Begins a word, and returns its length in bytes. */
+  begin(text: string): number {
+    const length = Buffer.byteLength(text);
+    if (length >= this.best.length) {
+      const positions = 2 * length + 64;
+      this.word = Buffer.alloc(positions);
+      this.best = new Float64Array(positions);
+      this.pieces = new Int32Array(positions);
+      this.starts = new Int32Array(positions);
+    }
+    this.word.write(text);
+    this.best.fill(Number.NEGATIVE_INFINITY, 0, length + 1);
+    this.best[0] = 0;
+    return length;
   }
 }
 
