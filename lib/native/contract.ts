@@ -351,6 +351,21 @@ export interface NativeTensor {
   readonly values: Float32Array;
 }
 
+/** An array in the metadata of a GGUF file, of numbers or of strings. */
+export interface NativeMetadataArray {
+  /** Empty for strings; booleans are 0 and 1. */
+  readonly numbers: Float64Array;
+  /** All strings in UTF-8, one after the other, and the end of each. */
+  readonly bytes: Uint8Array;
+  readonly ends: Uint32Array;
+}
+
+/** Metadata of a GGUF file, by key. */
+export interface NativeMetadata {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly arrays: Readonly<Record<string, NativeMetadataArray>>;
+}
+
 /** Properties of an open image-to-image network, read from its tensors. */
 export interface ImageNetworkInfo {
   /** Its purpose. */
@@ -471,6 +486,11 @@ export interface NativeAddon {
    * nearness of at least 0, without a unit.
    */
   open(source: NativeNetworkSource, options: NativeOpenOptions): Promise<NativeModel<ImageNetworkInfo>>;
+  /**
+   * Reads the metadata of a GGUF file whose keys start with `prefix`, with arrays of any length: the vocabulary of a
+   * language model, for example. More than 64 MiB of arrays are `ERR_MODEL_UNSUPPORTED`, as is any other format.
+   */
+  readMetadata(path: string, prefix: string, cancellation: NativeCancellation): Promise<NativeMetadata>;
   /**
    * Reads the floating-point and quantized tensors of a file as float32; other tensors are left out.
    * @param mostValues maximum number of values; a file with more is rejected before any is read

@@ -18,6 +18,7 @@
 #include "backend/load.h"
 #include "ggml-backend.h"
 #include "ggml.h"
+#include "io/gguf.h"
 #include "runtime/engine.h"
 #include "runtime/inspection.h"
 #include "runtime/measure_gemm.h"
@@ -107,6 +108,22 @@ Napi::Value read_small_file(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value read_file_values(const Napi::CallbackInfo & info) {
+    const auto env = info.Env();
+    constexpr auto purpose = "reading the metadata of a file";
+    return promise_of(env, purpose, [&] {
+        const auto path = read_string(info[0], "path");
+        const auto prefix = read_string(info[1], "prefix");
+        const auto cancellation = read_cancellation(info[2]);
+        return Environment::of(env).make_worker()->call(
+            env, cancellation, purpose, [path, prefix](auto &, const Cancellation & flag) -> Result {
+                return [values = read_gguf_values(path, prefix, flag)](Napi::Env env) mutable {
+                    return gguf_values_to_js(env, values);
+                };
+            });
+    });
+}
+
 Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     auto & environment = Environment::create(env);
     environment.model_class = Napi::Persistent(ModelClass::define(env));
@@ -122,6 +139,7 @@ Napi::Object set_exports(Napi::Env env, Napi::Object exports) {
     exports.Set("loadBackend", Napi::Function::New<load_library>(env, "loadBackend"));
     exports.Set("measureGemm", Napi::Function::New<measure>(env, "measureGemm"));
     exports.Set("open", Napi::Function::New<&ModelClass::open>(env, "open"));
+    exports.Set("readMetadata", Napi::Function::New<read_file_values>(env, "readMetadata"));
     exports.Set("readTensors", Napi::Function::New<read_small_file>(env, "readTensors"));
     return exports;
 }

@@ -3,6 +3,7 @@
 
 #include "addon/environment.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -272,6 +273,27 @@ Napi::Value tensors_to_js(Napi::Env env, std::vector<FloatTensor> & tensors) {
         array.Set(static_cast<uint32_t>(i), item);
     }
     return array;
+}
+
+Napi::Value gguf_values_to_js(Napi::Env env, const GgufValues & values) {
+    auto arrays = Napi::Object::New(env);
+    for (const auto & [key, array] : values.arrays) {
+        auto numbers = Napi::Float64Array::New(env, array.numbers.size());
+        std::ranges::copy(array.numbers, numbers.Data());
+        auto bytes = Napi::Uint8Array::New(env, array.bytes.size());
+        std::ranges::copy(array.bytes, bytes.Data());
+        auto ends = Napi::Uint32Array::New(env, array.ends.size());
+        std::ranges::copy(array.ends, ends.Data());
+        auto item = Napi::Object::New(env);
+        item.Set("numbers", numbers);
+        item.Set("bytes", bytes);
+        item.Set("ends", ends);
+        define(arrays, key, item);
+    }
+    auto object = Napi::Object::New(env);
+    object.Set("metadata", metadata_to_js(env, values.metadata));
+    object.Set("arrays", arrays);
+    return object;
 }
 
 Napi::Value gemm_rate_to_js(Napi::Env env, const GemmRate & rate) {

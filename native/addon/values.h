@@ -7,6 +7,7 @@
 
 #include <napi.h>
 
+#include "io/gguf.h"
 #include "runtime/engine.h"
 #include "runtime/inspection.h"
 #include "runtime/measure_gemm.h"
@@ -22,6 +23,7 @@ Napi::Value memories_to_js(Napi::Env env, const std::vector<ComponentInfo> & com
                            const std::vector<ComponentMemory> & memory);
 Napi::Value profile_to_js(Napi::Env env, const std::vector<ProfileEntry> & entries);
 Napi::Value loras_to_js(Napi::Env env, const std::vector<LoraReport> & reports);
+Napi::Value gguf_values_to_js(Napi::Env env, const GgufValues & values);
 Napi::Value tensors_to_js(Napi::Env env, std::vector<FloatTensor> & tensors); // empties it
 Napi::Value gemm_rate_to_js(Napi::Env env, const GemmRate & rate);
 using Outputs = std::map<std::string, std::vector<float>>;

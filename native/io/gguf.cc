@@ -5,9 +5,11 @@
 #include <bit>
 #include <charconv>
 #include <cstdio>
+#include <optional>
 
 #include "io/bytes.h"
 #include "io/file_error.h"
+#include "io/format.h"
 #include "io/shape.h"
 
 namespace diffusion {
@@ -43,11 +45,7 @@ public:
         : file_(std::move(file)), path_(file_->path()), cancellation_(cancellation) {}
 
     TensorTable read() {
-        read_counts();
-        for (uint64_t i = 0; i < n_values_; i++) read_metadata();
-        for (uint64_t i = 0; i < n_tensors_; i++) read_tensor();
-        place_data();
-        check_no_overlap(path_, tensors_);
+        read_all();
         TensorTable table;
         table.add_file({path_, "gguf", file_->size(), 0, file_, std::move(metadata_)});
         table.reserve(tensors_.size());
@@ -55,7 +53,22 @@ public:
         return table;
     }
 
+    GgufValues read_values(const std::string & prefix) {
+        wanted_ = prefix;
+        read_all();
+        std::erase_if(metadata_, [&](const auto & entry) { return !entry.first.starts_with(prefix); });
+        return {std::move(metadata_), std::move(arrays_)};
+    }
+
 private:
+    void read_all() {
+        read_counts();
+        for (uint64_t i = 0; i < n_values_; i++) read_metadata();
+        for (uint64_t i = 0; i < n_tensors_; i++) read_tensor();
+        place_data();
+        check_no_overlap(path_, tensors_);
+    }
+
     uint64_t remaining() const { return file_->size() - position_; }
 
     Error corrupt(const std::string & reason) const { return corrupt_file(path_, reason); }
@@ -185,6 +198,10 @@ private:
             throw corrupt("metadata " + quote(key) + " claims an array of " + std::to_string(count) +
                           " elements, more than the file holds");
         }
+        if (depth == 0 && wanted_ && key.starts_with(*wanted_) && type != ValueType::array) {
+            keep_array(key, type, count);
+            return "an array of " + std::to_string(count);
+        }
         const bool listed = count <= max_listed_elements;
         std::string text = "[";
         if (!listed && type != ValueType::string && type != ValueType::array) {
@@ -197,6 +214,46 @@ private:
             }
         }
         return listed ? text + "]" : "an array of " + std::to_string(count);
+    }
+
+    void keep_array(const std::string & key, ValueType type, uint64_t count) {
+        GgufArray & kept = arrays_[key];
+        for (uint64_t i = 0; i < count; i++) {
+            if (i % 4096 == 0) cancellation_.throw_if_cancelled();
+            if (type == ValueType::string) {
+                const std::string_view text = string("a metadata array");
+                keep(key, text.size());
+                kept.bytes += text;
+                kept.ends.push_back(static_cast<uint32_t>(kept.bytes.size()));
+            } else {
+                keep(key, sizeof(double));
+                kept.numbers.push_back(array_number(key, type));
+            }
+        }
+    }
+
+    void keep(const std::string & key, uint64_t bytes) {
+        if (bytes > max_kept_bytes - array_bytes_) {
+            throw unsupported_file(path_, "metadata " + quote(key) + " has more than 64 MiB, more than any vocabulary");
+        }
+        array_bytes_ += bytes;
+    }
+
+    double array_number(const std::string & key, ValueType type) {
+        constexpr const char * what = "a metadata array";
+        switch (type) {
+            case ValueType::u8: return number<uint8_t>(what);
+            case ValueType::i8: return number<int8_t>(what);
+            case ValueType::u16: return number<uint16_t>(what);
+            case ValueType::i16: return number<int16_t>(what);
+            case ValueType::u32: return number<uint32_t>(what);
+            case ValueType::i32: return number<int32_t>(what);
+            case ValueType::u64: return static_cast<double>(number<uint64_t>(what));
+            case ValueType::i64: return static_cast<double>(number<int64_t>(what));
+            case ValueType::f32: return std::bit_cast<float>(number<uint32_t>(what));
+            case ValueType::f64: return std::bit_cast<double>(number<uint64_t>(what));
+            default: return boolean(key) == "true";
+        }
     }
 
     void set_alignment(ValueType type, const std::string & text) {
@@ -286,6 +343,9 @@ private:
     const Cancellation & cancellation_;
     size_t position_ = 0;
     uint64_t kept_bytes_ = 0;
+    std::optional<std::string> wanted_; // the prefix of the keys whose arrays are kept
+    uint64_t array_bytes_ = 0;
+    std::map<std::string, GgufArray> arrays_;
     uint64_t n_tensors_ = 0, n_values_ = 0;
     uint64_t alignment_ = default_alignment;
     std::map<std::string, std::string> metadata_;
@@ -298,6 +358,20 @@ private:
 
 TensorTable read_gguf(std::shared_ptr<const MappedFile> file, const Cancellation & cancellation) {
     return Reader(std::move(file), cancellation).read();
+}
+
+GgufValues read_gguf_values(const std::string & path, const std::string & prefix, const Cancellation & cancellation) {
+    const auto file = MappedFile::open(path);
+    if (recognise_format(*file) != FileFormat::gguf) throw unsupported_file(path, "is not a GGUF file");
+    try {
+        GgufValues values = Reader(file, cancellation).read_values(prefix);
+        file->check_unchanged();
+        return values;
+    } catch (const Error &) {
+        // What a file says while it changes may be anything.
+        file->check_unchanged();
+        throw;
+    }
 }
 
 } // namespace diffusion
