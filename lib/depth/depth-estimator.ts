@@ -101,8 +101,12 @@ export async function estimateDepth(image: ImageInput, options: EstimateDepthOpt
   check.done();
   const estimateOnce = async () => {
     const pixels = await read();
-    await using estimator = await openDepthEstimator(addon, path, checked);
-    return await estimator.estimateOf(pixels, checked.signal);
+    const estimator = await openDepthEstimator(addon, path, checked);
+    try {
+      return await estimator.estimateOf(pixels, checked.signal);
+    } finally {
+      await estimator.dispose();
+    }
   };
   return reportMemory(estimateOnce());
 }

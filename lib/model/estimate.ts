@@ -24,9 +24,11 @@ export async function estimate(
   load: LoadOptions = {},
 ): Promise<MemoryEstimate> {
   const lazy = load.memory === undefined && load.residency === undefined;
-  await using model = await loadModel(
-    source,
-    lazy ? { ...load, residency: { budget: Number.MAX_SAFE_INTEGER } } : load,
-  );
-  return await model.estimate(options);
+  const model = await loadModel(source, lazy ? { ...load, residency: { budget: Number.MAX_SAFE_INTEGER } } : load);
+  // Not `await using`: if disposing fails too, that throws an error of two without a code.
+  try {
+    return await model.estimate(options);
+  } finally {
+    await model.dispose();
+  }
 }
