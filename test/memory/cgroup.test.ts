@@ -18,7 +18,7 @@ interface Outcome {
 const MEGABYTES = 350;
 const group = createControlGroup(MEGABYTES * 1e6);
 const skip = typeof group === 'string' && group;
-const [huge, large, small] = [2048, 640, 64];
+const [huge, large, small] = [2048, 768, 64];
 
 /** Square images of these sides, one after the other. */
 function generate(load: LoadOptions, sides: readonly number[]): Outcome[] {

@@ -95,9 +95,10 @@ describe('the memory of a component', () => {
       await model.load(name, never);
       assert.deepEqual(await model.estimate(name, shapes), { ...estimate, loaded: true });
       await evaluate(model, name);
-      const { residentBytes, streamedBytes, ...held } = estimate;
+      const { residentBytes, streamedBytes, hostBytes, ...held } = estimate;
       assert.deepEqual((await model.memory())[name], { ...held, loaded: true });
       assert.ok(residentBytes >= streamedBytes && streamedBytes > 0);
+      assert.equal(hostBytes, 0);
     });
   }
 
