@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { loadGpuLibraries } from '../../lib/native/gpu-libraries.ts';
 import { findAddon, loadAddon } from '../../lib/native/load.ts';
@@ -63,7 +63,9 @@ function load(addon: string, options: object): Loaded {
   return JSON.parse(output);
 }
 
-describe('devices', { skip: !existsSync(fakes) && 'needs the libraries of npm run test:native, on Linux' }, () => {
+describe('devices', { skip: process.platform !== 'linux' && 'its libraries are made on Linux' }, () => {
+  before(() => assert.ok(existsSync(fakes), `${fakes} is missing. Build it: node scripts/build.mjs --tests`));
+
   it('a driver that works is chosen, and has the names cuda, cuda0 and cuda:0, in budgets too', () => {
     const addon = installed('good', 'good');
     assert.deepEqual(load(addon, {}), { devices: ['cpu', 'cuda0'], device: 'cuda0', warnings: [] });
