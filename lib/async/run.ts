@@ -5,9 +5,13 @@ import { createAbortController, follow } from './abort.ts';
 
 /**
  * Starts the work of a run. It stops with `signal.reason` when the signal fires, and passes each finished step to
- * `emit`.
+ * `emit`. When `finishing` fires it ends early with what it has.
  */
-export type RunWork<Step, Result> = (signal: AbortSignal, emit: (step: Step) => void) => Promise<Result>;
+export type RunWork<Step, Result> = (
+  signal: AbortSignal,
+  emit: (step: Step) => void,
+  finishing: AbortSignal,
+) => Promise<Result>;
 
 /**
  * Work that has started. `await run` returns the result; `for await (const step of run)` yields the steps as they
@@ -23,6 +27,7 @@ export type RunWork<Step, Result> = (signal: AbortSignal, emit: (step: Step) => 
 export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   readonly [Symbol.toStringTag] = 'Run';
   readonly #controller = createAbortController();
+  readonly #finishing = createAbortController();
   readonly #iterations = new Set<StepBuffer<Step>>();
   readonly #result: Promise<Result>;
 
@@ -47,6 +52,15 @@ export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
     return this.#result.finally(onFinally);
   }
 
+  /**
+   * Ends the run early with the image so far: the run resolves as usual, with what its last finished step takes the
+   * image to be. The step in progress is given up, except the first, without which there is no image: it is waited
+   * for, after any earlier runs. No effect after the last step.
+   */
+  finish(): void {
+    this.#finishing.abort();
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Step, void, undefined> {
     const buffer = new StepBuffer<Step>();
     const end = () => buffer.end();
@@ -65,9 +79,10 @@ export class Run<Step, Result> implements Promise<Result>, AsyncIterable<Step> {
   async #start(signals: readonly (AbortSignal | undefined)[], work: RunWork<Step, Result>): Promise<Result> {
     const unfollow = follow(this.#controller, signals);
     try {
-      const working = work(this.#controller.signal, (step) => {
+      const emit = (step: Step) => {
         for (const buffer of this.#iterations) buffer.push(step);
-      });
+      };
+      const working = work(this.#controller.signal, emit, this.#finishing.signal);
       return await reportMemory(working);
     } finally {
       unfollow();

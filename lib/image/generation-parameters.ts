@@ -32,6 +32,8 @@ export interface GenerationParameters extends OptionParameters {
   readonly strength?: number | undefined;
   /** Of images that were generated in two passes: the size of the second. */
   readonly hires?: { readonly size: string; readonly steps: number; readonly upscaler: string } | undefined;
+  /** Number of steps that were taken, of a run that was finished early. */
+  readonly finishedAfter?: number | undefined;
   /** Name and version of the program. */
   readonly version: string;
 }

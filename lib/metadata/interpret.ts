@@ -54,6 +54,7 @@ export function interpret(statement: Statement): ImageMetadata {
   if (hasLoraTag(prompt) && fields.Loras === undefined) {
     warnings.push('The prompt names LoRAs, which are found in the folder that the option `loraDirectory` names');
   }
+  if (fields['Finished after'] !== undefined) warnings.push('The run was finished early; `options` take all steps');
   const options = keepValid({ prompt, negativePrompt, ...optionsStated(rest, warnings) }, warnings);
   const { steps, sampler, scheduler, cfgScale, seed, width, height, clipSkip, rng } = options;
   return {

@@ -36,6 +36,7 @@ function settingsOf(p: GenerationParameters): [key: string, value: string | unde
   const all = new Map([
     ...options,
     ['Model', p.model],
+    ['Finished after', p.finishedAfter?.toString()],
     ['Loras', p.loras?.map(describeLora).join(', ')],
     ['Version', p.version],
   ]);
@@ -44,6 +45,7 @@ function settingsOf(p: GenerationParameters): [key: string, value: string | unde
     ...inOrder(FIRST),
     ...(p.controls ?? []).map((control, i): [string, string] => [`ControlNet ${i}`, describeControl(control)]),
     ...[...options].filter(([key]) => !FIRST.includes(key) && !LAST.includes(key)),
+    ...inOrder(['Finished after']),
     ['Embeddings', p.embeddings?.map(({ token, path }) => `${token} (${fileName(path)})`).join('; ')],
     ...inOrder(LAST),
   ];

@@ -323,7 +323,7 @@ export class Model implements AsyncDisposable {
     } catch (error) {
       return new Run([], () => Promise.reject(error));
     }
-    return new Run([checked.signal, this.#disposal.signal], (signal, emit) =>
+    return new Run([checked.signal, this.#disposal.signal], (signal, emit, finishing) =>
       this.#warnings.gather(async (inTurn) => {
         const networks = new Networks(this.#addon, this.#native, signal, this.#controlNets, checked.tileable);
         networks.vaeTiling = vaeTilingOf(checked);
@@ -344,7 +344,7 @@ export class Model implements AsyncDisposable {
                 await task,
                 await controls,
                 await second,
-                emit,
+                { emit, finishing },
               );
               return memory ? { ...result, memory } : result;
             } finally {

@@ -202,6 +202,7 @@ export class Networks {
     timesteps: Float32Array,
     { context, contextTokens, vector, guidance, identityAttention = false, controls = [] }: Condition,
     when: string,
+    signal = this.signal,
   ): Promise<Float32Array> {
     const [batch] = shape;
     const rows = (data: Float32Array | undefined) => data && { data, shape: [batch, data.length / batch] };
@@ -216,7 +217,7 @@ export class Networks {
       settings: { identityAttention },
       controls: controls.map(({ net, hint, shape, strength }) => ({ net, hint: { data: hint, shape }, strength })),
     };
-    const outputs = await this.#evaluate(this.denoiser, inputs, options, ` at ${when}`);
+    const outputs = await this.#evaluate(this.denoiser, inputs, options, ` at ${when}`, signal);
     return outputs.prediction as Float32Array;
   }
 

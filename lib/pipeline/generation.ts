@@ -19,6 +19,7 @@ import type { CheckedHires } from '../task/hires-upscalers.ts';
 import { parametersOf as optionParameters } from '../task/parameters.ts';
 import type { GenerationResult, GenerationStep, Timings } from '../task/result.ts';
 import { encodePrompts } from './conditioning.ts';
+import { EarlyEnd, type Sampled } from './early-end.ts';
 import { enlargeLatents, fromLatents, secondOptions, secondSteps } from './hires.ts';
 import type { MakeInitialLatents } from './initial-latents.ts';
 import { decodeLatents } from './latents.ts';
@@ -55,13 +56,20 @@ export interface SecondPass {
   readonly controls: readonly Control[];
 }
 
+/** Whoever started a run. */
+export interface Caller {
+  /** Receives each finished step. */
+  emit(step: GenerationStep): void;
+  /** Asks for an early end with the image so far. */
+  readonly finishing: AbortSignal;
+}
+
 /**
  * Generates the images of one call.
  *
  * @param prompts the prompts of `options`, ready for the text encoders.
  * @param controls the control images.
  * @param second if the task has a second pass.
- * @param emit receives each finished step.
  */
 export async function generate(
   networks: Networks,
@@ -71,7 +79,7 @@ export async function generate(
   task: Task,
   controls: readonly Control[],
   second: SecondPass | undefined,
-  emit: (step: GenerationStep) => void,
+  caller: Caller,
 ): Promise<Omit<GenerationResult, 'warnings'>> {
   const { hires } = task;
   const { embeddings } = prompts.texts;
@@ -79,25 +87,29 @@ export async function generate(
   const loras = await withholdContents(prompts.loras, () => networks.setLoras(prompts.loras, options.strictLoras));
   const after = hires ? secondSteps(options, hires) : 0;
   const first: Pass = { options, size: task.size, prompts, controls, before: 0, after };
-  let latent = await generatePass(networks, model, first, (one) => task.initialLatents(one), clock, emit);
+  let { latent, early } = await generatePass(networks, model, first, (one) => task.initialLatents(one), clock, caller);
   let size = task.size;
-  if (hires && second) {
+  const isTwice = hires && second && !caller.finishing.aborted;
+  if (isTwice) {
     const shape = latentShape(networks.info, options, size);
     const large = await clock.time('enlarging', () => enlargeLatents(networks, latent, shape, hires));
     const before = clock.steps;
-    const pass: Pass = { ...second, options: secondOptions(options, hires), size: hires.size, before, after: 0 };
-    latent = await generatePass(networks, model, pass, async () => fromLatents(large, after), clock, emit);
+    const own = { options: secondOptions(options, hires), size: hires.size, before, after: 0, soFar: large };
+    const initialLatents = async () => fromLatents(large, after);
+    ({ latent, early } = await generatePass(networks, model, { ...second, ...own }, initialLatents, clock, caller));
     size = hires.size;
   }
+  const finishedAfter = early || (hires && !isTwice) ? { finishedAfter: clock.steps } : {};
   const parameters = (i: number): GenerationParameters => ({
-    ...parametersOf(options, task, model, i),
+    ...parametersOf(isTwice ? options : { ...options, hires: undefined }, task, model, i),
+    ...finishedAfter,
     ...(loras.length > 0 ? { loras } : {}),
     ...(embeddings.length > 0 ? { embeddings } : {}),
     ...(controls.length > 0 ? { controls: controls.map(describeControl) } : {}),
   });
   const shape = latentShape(networks.info, options, size);
   const images = await clock.time('decoding', () => decodeImages(networks, latent, shape, size, task, parameters));
-  return { images, seed: options.seed, timings: clock.timings(), loras, embeddings };
+  return { images, seed: options.seed, ...finishedAfter, timings: clock.timings(), loras, embeddings };
 }
 
 /** One pass over the noise levels. */
@@ -108,6 +120,8 @@ interface Pass extends SecondPass {
   /** Steps of the other passes. */
   readonly before: number;
   readonly after: number;
+  /** The image that there is before the first step. */
+  readonly soFar?: Float32Array;
 }
 
 function latentShape(
@@ -121,11 +135,11 @@ function latentShape(
 async function generatePass(
   networks: Networks,
   model: PipelineModel,
-  { options, size, prompts, controls, before, after }: Pass,
+  { options, size, prompts, controls, before, after, soFar }: Pass,
   initialLatents: (networks: Networks) => Promise<MakeInitialLatents>,
   clock: Clock,
-  emit: (step: GenerationStep) => void,
-): Promise<Float32Array> {
+  { emit, finishing }: Caller,
+): Promise<Sampled> {
   const shape = latentShape(networks.info, options, size);
   const preview = options.preview ? createPreview(options.preview, networks, model.family, shape) : undefined;
   const controlsAt = await openControls(networks, controls);
@@ -148,8 +162,10 @@ async function generatePass(
     await options.onStep?.(generationStep);
     clock.step();
   };
+  const { noiseModel } = model;
+  const end = new EarlyEnd(networks.signal, finishing, soFar);
   return clock.time('sampling', () =>
-    sampleLatents(networks, model.noiseModel, options, shape, conditions, makeInitialLatents, controlsAt, onStep),
+    sampleLatents(networks, noiseModel, options, shape, conditions, makeInitialLatents, controlsAt, onStep, end),
   );
 }
 

@@ -1,7 +1,6 @@
 // Sampling: from initial latents to denoised ones, with noise, schedule, guided network and sampler.
 
 import { types } from 'node:util';
-import { untilAborted } from '../async/abort.ts';
 import type { ControlsAt } from '../control/controls.ts';
 import { concat, repeat } from '../core/arrays.ts';
 import { argumentError, describe } from '../core/errors.ts';
@@ -18,10 +17,11 @@ import type { LoadedModelInfo } from '../native/contract.ts';
 import { type Condition, type ControlImage, type Networks, requireFinite, type Shape } from '../native/networks.ts';
 import { type NoiseModel, tableOf } from '../noise-model/index.ts';
 import { createBatchNoise } from '../rng/index.ts';
-import type { Denoiser, SamplerStep } from '../sampler/index.ts';
+import type { Denoiser, SamplerContext, SamplerStep } from '../sampler/index.ts';
 import { SCHEDULERS } from '../schedule/index.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
 import type { Conditioning } from './conditioning.ts';
+import type { EarlyEnd, Sampled } from './early-end.ts';
 import type { InitialLatents, MakeInitialLatents } from './initial-latents.ts';
 import { guidanceOf } from './prompts.ts';
 
@@ -34,6 +34,7 @@ import { guidanceOf } from './prompts.ts';
  * @param makeInitialLatents creates the latents that sampling starts from.
  * @param controlsAt the ControlNets of each step.
  * @param onStep called after each step with the noise level that it has reached, and awaited.
+ * @param end may end sampling early.
  * @returns latents of `shape`, free of noise.
  * @throws TypeError or RangeError if a custom sampler returns anything other than such latents.
  */
@@ -46,7 +47,8 @@ export async function sampleLatents(
   makeInitialLatents: MakeInitialLatents,
   controlsAt: ControlsAt,
   onStep: (step: SamplerStep, sigma: number) => Promise<void>,
-): Promise<Float32Array> {
+  end: EarlyEnd,
+): Promise<Sampled> {
   const { scheduler, eta } = options;
   const schedule = typeof scheduler === 'string' ? SCHEDULERS[scheduler](options.steps, noiseModel.levels) : scheduler;
   const restart = () => {
@@ -57,11 +59,11 @@ export async function sampleLatents(
   const noise = restart();
   const initial = makeInitialLatents(schedule, { next: noise, restart }, noiseModel);
   const { sigmas } = initial;
-  if (sigmas.length === 1) return initial.latent;
+  if (sigmas.length === 1) return { latent: initial.latent, early: false };
 
   const total = sigmas.length - 1;
   const progress = new Progress(options.sampler.evaluationsPerStep);
-  const predictEach = predictTogether(networks, shape, () => ({
+  const predictEach = predictTogether(networks, shape, end.signal, () => ({
     when: `step ${progress.finished + 1} of ${total}`,
     controls: controlsAt(progress.finished, total),
   }));
@@ -76,29 +78,32 @@ export async function sampleLatents(
     return guide(predictEach, conditions, guidance, options.batchSize)(latent, timestep);
   };
   const denoise = keeping(denoiserFor(predict, noiseModel), initial);
-  const sampling = options.sampler.sampler(
-    async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
-    initial.latent,
-    sigmas,
-    {
-      noise,
-      noiseModel,
-      get table() {
-        return tableOf(noiseModel);
-      },
-      ...(eta === undefined ? {} : { eta }),
-      onStep: async (step) => {
-        networks.signal.throwIfAborted();
-        const latent = checkLatent(step?.latent, shape, 'the latent of a step of sampler');
-        const denoised = checkLatent(step.denoised, shape, 'the denoised latent of a step of sampler');
-        progress.finish(step.index + 1);
-        await onStep({ ...step, latent, denoised }, sigmas[step.index + 1] ?? 0);
-      },
+  const context: SamplerContext = {
+    noise,
+    noiseModel,
+    get table() {
+      return tableOf(noiseModel);
     },
+    ...(eta === undefined ? {} : { eta }),
+    onStep: async (step) => {
+      end.signal.throwIfAborted();
+      const latent = checkLatent(step?.latent, shape, 'the latent of a step of sampler');
+      const denoised = checkLatent(step.denoised, shape, 'the denoised latent of a step of sampler');
+      progress.finish(step.index + 1);
+      await onStep({ ...step, latent, denoised }, sigmas[step.index + 1] ?? 0);
+      end.reached(denoised, step.index + 1 >= total);
+    },
+  };
+  const { latent: given, early } = await end.settle(() =>
+    options.sampler.sampler(
+      async (x, sigma) => denoise(checkLatent(x, shape, 'the latent given to the denoiser'), checkSigma(sigma)),
+      initial.latent,
+      sigmas,
+      context,
+    ),
   );
-  // A custom sampler or callback may never finish on its own.
-  const latent = checkLatent(await untilAborted(sampling, networks.signal), shape, 'the result of sampler');
-  return requireFinite(initial.keep?.clean(latent) ?? latent, 'the sampler');
+  const latent = checkLatent(given, shape, 'the result of sampler');
+  return { latent: requireFinite(initial.keep?.clean(latent) ?? latent, 'the sampler'), early };
 }
 
 /** Custom levels may exceed those of the model: above pure noise, alpha is negative. */
@@ -185,8 +190,13 @@ class Progress {
  * Evaluates all conditions of all images in one batch: every image with the first condition, then with the second, and
  * so on. The perturbed network is a different graph, so it has a batch of its own.
  */
-function predictTogether(networks: Networks, shape: Shape, current: () => CurrentStep): PredictEach<Conditioning> {
-  const predict = predictBatch(networks, shape, current);
+function predictTogether(
+  networks: Networks,
+  shape: Shape,
+  signal: AbortSignal,
+  current: () => CurrentStep,
+): PredictEach<Conditioning> {
+  const predict = predictBatch(networks, shape, signal, current);
   return async (latent, timestep, conditions) => {
     const plain = conditions.filter(({ identityAttention }) => !identityAttention);
     const perturbed = conditions.filter(({ identityAttention }) => identityAttention);
@@ -195,7 +205,12 @@ function predictTogether(networks: Networks, shape: Shape, current: () => Curren
   };
 }
 
-function predictBatch(networks: Networks, shape: Shape, current: () => CurrentStep): PredictEach<Conditioning> {
+function predictBatch(
+  networks: Networks,
+  shape: Shape,
+  signal: AbortSignal,
+  current: () => CurrentStep,
+): PredictEach<Conditioning> {
   const [images, , height, width] = shape;
   return async (latent, timestep, conditions) => {
     const batch = conditions.length * images;
@@ -218,6 +233,7 @@ function predictBatch(networks: Networks, shape: Shape, current: () => CurrentSt
           new Float32Array(count).fill(timestep),
           { ...part, controls },
           when,
+          signal,
         ),
       );
     }

@@ -45,6 +45,8 @@ export interface GenerationResult {
   readonly images: readonly RgbImage[];
   /** Seed of the first image, above 2^53 - 1 a bigint; that of image i is `seed + i`. */
   readonly seed: number | bigint;
+  /** Number of steps that were taken, if {@link Run.finish} left some out. */
+  readonly finishedAfter?: number | undefined;
   readonly timings: Timings;
   /** The LoRAs that were applied: how many of their tensors changed the model, of how many in the file. */
   readonly loras: readonly NativeLoraReport[];
