@@ -19,7 +19,9 @@ enum class Activation {
 struct Epilogue {
     Tensor image_bias = nullptr; // [out, batch]: added to every pixel of an image
     Activation activation = Activation::none;
-    Tensor slopes = nullptr;    // [out]: of a leaky ReLU on an image (PReLU, He et al. 2015)
+    Tensor slopes = nullptr; // [out]: of a leaky ReLU on an image (PReLU, He et al. 2015)
+    Tensor factor =
+        nullptr; // of the result's shape, multiplies what is activated: of SwiGLU (Shazeer 2020), the values
     bool activate_last = false; // activate after adding the residual, not before
     float scale = 1;
     Tensor residual = nullptr; // of the result's shape

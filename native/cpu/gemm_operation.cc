@@ -71,6 +71,7 @@ Gemm GemmSources::with_pointers(Gemm g, Tensor y) const {
     g.image_bias = source(image_bias_);
     g.residual = source(residual_);
     g.slopes = source(slopes_);
+    g.factor = source(factor_);
     g.y = y->data;
     return g;
 }
@@ -90,7 +91,7 @@ NewNode gemm_node(const CpuContext & cpu, std::unique_ptr<Operation> operation, 
     return {std::move(operation),
             epilogue.for_gemm ? cpu.kernels.operand : GGML_TYPE_F32,
             ne,
-            {a, bias, epilogue.image_bias, epilogue.residual, epilogue.slopes}};
+            {a, bias, epilogue.image_bias, epilogue.residual, epilogue.slopes, epilogue.factor}};
 }
 
 NewNode gemm_node(const CpuContext & cpu, PackedMatrix & matrix, Tensor a, const RowLayout & layout,

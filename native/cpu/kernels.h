@@ -20,7 +20,7 @@ struct Segment {
     int64_t length; // a multiple of Kernels::kr
 };
 
-// y = scale activation(a b + bias + image_bias) + residual. Rows of y are pixels or tokens. Rows form lines (all rows
+// y = scale factor activation(a b + bias + image_bias) + residual. Rows of y are pixels or tokens. Rows form lines (all rows
 // of a matrix are one line), and lines form images.
 struct Gemm {
     const void * a = nullptr;
@@ -33,6 +33,7 @@ struct Gemm {
     const float * image_bias = nullptr; // [columns, images], or nullptr
     const float * residual = nullptr;   // [columns, rows], or nullptr
     const float * slopes = nullptr;     // [columns], or nullptr: see Activation
+    const float * factor = nullptr;     // [columns, rows], or nullptr
     Activation activation = Activation::none;
     bool activate_last = false; // see Epilogue
     float scale = 1;
@@ -71,6 +72,27 @@ struct Normalization {
     int64_t groups = 0;
     float eps = 0;
     Activation activation = Activation::none; // none, silu or relu
+};
+
+// y = (x - mean) / deviation * weight * factor + bias + shift + residual, of one token. All but x may be nullptr.
+struct TokenNorm {
+    const float * x = nullptr; // [channels]
+    int64_t channels = 0;
+    bool centred = true; // layer norm; false: RMS norm, whose mean is 0
+    float eps = 0;
+    const float *weight = nullptr, *bias = nullptr;  // [channels]
+    const float *factor = nullptr, *shift = nullptr; // [channels]
+    const float * residual = nullptr;                // [channels]
+};
+
+// RMS norm of each head of a token, then rotary position embeddings: y[c] = x[c] cos[c] + x[partner of c] sin[c].
+struct HeadTurn {
+    const float * x = nullptr; // [size, heads]
+    int64_t heads = 0, size = 0;
+    const float * weight = nullptr; // [size]; nullptr: no norm
+    float eps = 0;
+    const float *cosines = nullptr, *sines = nullptr; // [size]; sines with the sign of their term
+    bool neighbours = false;                          // pairs are (2i, 2i + 1), otherwise (i, i + size / 2)
 };
 
 struct AttentionHead {
@@ -116,8 +138,8 @@ struct Kernels {
     void (*prepare_line)(const Normalization & n, const float * factors, int64_t image, int64_t line,
                          const int32_t * columns, int64_t n_columns, void * y, int64_t padded);
 
-    void (*layer_norm)(const float * x, int64_t channels, const float * weight, const float * bias, float eps, void * y,
-                       bool y_is_operand);
+    void (*token_norm)(const TokenNorm & n, void * y, bool y_is_operand);
+    void (*turn_heads)(const HeadTurn & t, void * y); // operands
 
     size_t (*packed_head_bytes)(int64_t keys, int64_t size);
     size_t (*attention_scratch)(int64_t size); // bytes

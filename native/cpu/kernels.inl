@@ -44,7 +44,8 @@ constexpr Kernels table(const char * name) {
     k.group_sums = group_sums;
     k.group_factors = group_factors;
     k.prepare_line = prepare_line;
-    k.layer_norm = layer_norm;
+    k.token_norm = token_norm;
+    k.turn_heads = turn_heads;
     k.packed_head_bytes = packed_head_bytes;
     k.attention_scratch = attention_scratch;
     k.pack_keys = pack_keys;

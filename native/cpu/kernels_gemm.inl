@@ -143,8 +143,10 @@ void apply_epilogue(const Gemm & g, int64_t row, int64_t column, int vectors, co
     for (int j = 0; j < vectors; j++) {
         const int64_t at = column + j * vector_width, n = g.columns - at;
         if (n <= 0) break;
-        const Vec x = biased(at, sums + j * vector_width, n);
-        store_result(g, row, at, g.columns, g.activate_last ? x : activate(g, at, x, n), n);
+        Vec x = biased(at, sums + j * vector_width, n);
+        if (!g.activate_last) x = activate(g, at, x, n);
+        if (g.factor) x = mul(x, load_some(g.factor + row * g.columns + at, n));
+        store_result(g, row, at, g.columns, x, n);
     }
 }
 

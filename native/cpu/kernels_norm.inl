@@ -1,4 +1,4 @@
-// Group norm, layer norm, and the conversion of images to inputs of products. Part of kernels.inl.
+// Norms, rotary position embeddings, and the conversion of images to inputs of products. Part of kernels.inl.
 
 namespace diffusion {
 namespace {
@@ -86,27 +86,71 @@ void prepare_line(const Normalization & n, const float * factors, int64_t image,
     }
 }
 
-void layer_norm(const float * x, int64_t channels, const float * weight, const float * bias, float eps, void * y,
-                bool y_is_operand) {
-    Vec s = zero();
-    for (int64_t c = 0; c < channels; c += vector_width) s = add(s, load_some(x + c, channels - c));
-    const float mean = sum(s) / channels;
+void token_norm(const TokenNorm & t, void * y, bool y_is_operand) {
+    const int64_t channels = t.channels;
+    float mean = 0;
+    if (t.centred) {
+        Vec s = zero();
+        for (int64_t c = 0; c < channels; c += vector_width) s = add(s, load_some(t.x + c, channels - c));
+        mean = sum(s) / channels;
+    }
     Vec squares = zero();
     for (int64_t c = 0; c < channels; c += vector_width) {
         const int64_t n = channels - c;
-        const Vec d = sub(load_some(x + c, n), splat(mean));
+        const Vec d = sub(load_some(t.x + c, n), splat(mean));
         // Lanes beyond the last channel were read as zero and must not count.
         squares = add(squares, n >= vector_width ? mul(d, d) : keep_first(mul(d, d), n));
     }
-    const Vec scale = splat(1.0f / sqrtf(sum(squares) / channels + eps));
+    const Vec scale = splat(1.0f / sqrtf(sum(squares) / channels + t.eps));
     for (int64_t c = 0; c < channels; c += vector_width) {
         const int64_t n = channels - c;
-        const Vec d = mul(sub(load_some(x + c, n), splat(mean)), scale);
-        const Vec v = fma(d, load_some(weight + c, n), load_some(bias + c, n));
+        const Vec d = mul(sub(load_some(t.x + c, n), splat(mean)), scale);
+        Vec factor = t.weight ? load_some(t.weight + c, n) : splat(1.0f);
+        if (t.factor) factor = mul(factor, load_some(t.factor + c, n));
+        Vec shift = t.bias ? load_some(t.bias + c, n) : zero();
+        if (t.shift) shift = add(shift, load_some(t.shift + c, n));
+        if (t.residual) shift = add(shift, load_some(t.residual + c, n));
+        const Vec v = fma(d, factor, shift);
         if (y_is_operand) {
             store_some(static_cast<Operand *>(y) + c, v, n);
         } else {
             store_some(static_cast<float *>(y) + c, v, n);
+        }
+    }
+}
+
+void turn_heads(const HeadTurn & t, void * y) {
+    const int64_t half = t.size / 2;
+    // Whether the partners of a vector are a vector.
+    const bool whole = t.size % vector_width == 0 && (t.neighbours || half % vector_width == 0);
+    for (int64_t head = 0; head < t.heads; head++) {
+        const float * const x = t.x + head * t.size;
+        Operand * const to = static_cast<Operand *>(y) + head * t.size;
+        float scale = 1;
+        if (t.weight) {
+            Vec squares = zero();
+            for (int64_t c = 0; c < t.size; c += vector_width) {
+                const Vec v = load_some(x + c, t.size - c);
+                squares = fma(v, v, squares);
+            }
+            scale = 1.0f / sqrtf(sum(squares) / t.size + t.eps);
+        }
+        if (!whole) {
+            const auto normed = [&](int64_t c) { return x[c] * scale * (t.weight ? t.weight[c] : 1.0f); };
+            for (int64_t c = 0; c < t.size; c++) {
+                const int64_t partner = t.neighbours ? c ^ 1 : c < half ? c + half : c - half;
+                to[c] = operand(normed(c) * t.cosines[c] + normed(partner) * t.sines[c]);
+            }
+            continue;
+        }
+        const auto normed = [&](int64_t c) {
+            const Vec v = mul(load(x + c), splat(scale));
+            return t.weight ? mul(v, load(t.weight + c)) : v;
+        };
+        for (int64_t c = 0; c < t.size; c += vector_width) {
+            const Vec v = normed(c);
+            const Vec other = t.neighbours ? swap_neighbours(v) : normed(c < half ? c + half : c - half);
+            store(to + c, fma(other, load(t.sines + c), mul(v, load(t.cosines + c))));
         }
     }
 }

@@ -27,12 +27,13 @@ public:
         if (epilogue.image_bias) image_bias_ = n++;
         if (epilogue.residual) residual_ = n++;
         if (epilogue.slopes) slopes_ = n++;
+        if (epilogue.factor) factor_ = n++;
     }
     // `gemm` with the data pointers of node `y` and its sources.
     Gemm with_pointers(Gemm gemm, Tensor y) const;
 
 private:
-    int bias_ = 0, image_bias_ = 0, residual_ = 0, slopes_ = 0; // 0 for none
+    int bias_ = 0, image_bias_ = 0, residual_ = 0, slopes_ = 0, factor_ = 0; // 0 for none
 };
 
 // The Gemm of a product with `matrix` and `epilogue`, without pointers and layout.
@@ -88,7 +89,15 @@ NewNode max_pool_node(Tensor image);
 NewNode bilinear_node(Tensor image, int64_t width, int64_t height, bool align_corners);
 NewNode concat_node(Tensor image, Tensor other);
 
-NewNode layer_norm_node(const CpuContext & cpu, Tensor x, Tensor weight, Tensor bias, float eps, bool for_gemm);
+// Layer norm or RMS norm of tokens: the norm's weight and bias, then factor, shift and residual of a modulation. Any of
+// these may be nullptr.
+struct NormTensors {
+    Tensor weight = nullptr, bias = nullptr, factor = nullptr, shift = nullptr, residual = nullptr;
+};
+NewNode token_norm_node(const CpuContext & cpu, Tensor x, bool centred, const NormTensors & tensors, float eps,
+                        bool for_gemm);
+// angles [size, 2, tokens]
+NewNode turn_heads_node(const CpuContext & cpu, Tensor x, Tensor weight, float eps, Tensor angles, bool neighbours);
 NewNode attention_node(const CpuContext & cpu, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal);
 
 // Attention of one head whose keys and values are packed once, for all threads and for several stretches of queries.

@@ -87,6 +87,10 @@ inline Vec with_sign(Vec x, Vec s) {
 inline Vec keep_first(Vec x, int64_t n) {
     return _mm512_maskz_mov_ps(first(static_cast<int>(n)), x);
 } // the rest zero
+// The numbers (2i, 2i + 1) exchanged.
+inline Vec swap_neighbours(Vec x) {
+    return _mm512_permute_ps(x, 0xB1);
+}
 inline Vec round_even(Vec x) {
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -182,6 +186,10 @@ inline Vec with_sign(Vec x, Vec s) {
 }
 inline Vec keep_first(Vec x, int64_t n) { // the rest zero
     return _mm256_and_ps(x, _mm256_castsi256_ps(first(static_cast<int>(n))));
+}
+// The numbers (2i, 2i + 1) exchanged.
+inline Vec swap_neighbours(Vec x) {
+    return _mm256_permute_ps(x, 0xB1);
 }
 inline Vec round_even(Vec x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -1,4 +1,4 @@
-// Layer norm and attention, as operations of a graph.
+// Norms, rotary position embeddings and attention, as operations of a graph.
 #include <algorithm>
 
 #include "cpu/operations.h"
@@ -7,37 +7,82 @@ namespace diffusion {
 
 namespace {
 
-class LayerNorm : public Operation {
+class NormOperation : public Operation {
 public:
-    LayerNorm(const CpuContext & cpu, int64_t channels, int64_t rows, float eps)
-        : kernels_(cpu.kernels), rows_(rows), eps_(eps) {
-        parts_ = std::min(parts_for(rows * channels), rows);
+    NormOperation(const CpuContext & cpu, Tensor x, bool centred, const NormTensors & tensors, float eps)
+        : kernels_(cpu.kernels), centred_(centred), eps_(eps), rows_(ggml_nrows(x)), image_rows_(x->ne[1]),
+          parts_(std::min(parts_for(rows_ * x->ne[0]), rows_)) {
+        int n = 1;
+        const auto place = [&](Tensor tensor) { return tensor ? n++ : 0; };
+        weight_ = place(tensors.weight), bias_ = place(tensors.bias), factor_ = place(tensors.factor);
+        shift_ = place(tensors.shift), residual_ = place(tensors.residual);
     }
-    const char * name() const override { return "layer norm"; }
+    const char * name() const override { return centred_ ? "layer norm" : "RMS norm"; }
     int64_t parts() const override { return parts_; }
 
     void compute(Tensor y, int64_t part, ThreadScratch &) override {
         const Tensor x = y->src[0];
-        const auto data = [&](int i) { return static_cast<const float *>(y->src[i]->data); };
+        const int64_t channels = x->ne[0];
+        const auto data = [&](int i, int64_t row) {
+            return i == 0 ? nullptr : static_cast<const float *>(y->src[i]->data) + row * channels;
+        };
+        TokenNorm n;
+        n.channels = channels, n.centred = centred_, n.eps = eps_;
+        n.weight = data(weight_, 0), n.bias = data(bias_, 0);
         for (int64_t row = rows_ * part / parts_; row < rows_ * (part + 1) / parts_; row++) {
-            kernels_.layer_norm(data(0) + row * x->ne[0], x->ne[0], data(1), data(2), eps_,
-                                static_cast<char *>(y->data) + row * y->nb[1], y->type != GGML_TYPE_F32);
+            const int64_t image = row / image_rows_;
+            n.x = static_cast<const float *>(x->data) + row * channels;
+            n.factor = data(factor_, image), n.shift = data(shift_, image), n.residual = data(residual_, row);
+            kernels_.token_norm(n, static_cast<char *>(y->data) + row * y->nb[1], y->type != GGML_TYPE_F32);
         }
     }
 
 private:
     const Kernels & kernels_;
-    int64_t rows_, parts_;
+    bool centred_;
     float eps_;
+    int64_t rows_, image_rows_, parts_;
+    int weight_, bias_, factor_, shift_, residual_; // indices of sources; 0 for none
+};
+
+class TurnHeads : public Operation {
+public:
+    TurnHeads(const CpuContext & cpu, Tensor x, Tensor weight, float eps, Tensor angles, bool neighbours)
+        : kernels_(cpu.kernels), size_(angles->ne[0]), eps_(eps), has_weight_(weight != nullptr),
+          neighbours_(neighbours), rows_(ggml_nrows(x)), parts_(std::min(parts_for(rows_ * x->ne[0]), rows_)) {}
+    const char * name() const override { return "rotary embeddings"; }
+    int64_t parts() const override { return parts_; }
+
+    void compute(Tensor y, int64_t part, ThreadScratch &) override {
+        const Tensor x = y->src[0];
+        const auto data = [&](int i) { return static_cast<const float *>(y->src[i]->data); };
+        HeadTurn t;
+        t.size = size_, t.heads = x->ne[0] / size_, t.eps = eps_, t.neighbours = neighbours_;
+        if (has_weight_) t.weight = data(2);
+        for (int64_t row = rows_ * part / parts_; row < rows_ * (part + 1) / parts_; row++) {
+            t.x = data(0) + row * x->ne[0];
+            t.cosines = data(1) + row % x->ne[1] * 2 * size_;
+            t.sines = t.cosines + size_;
+            kernels_.turn_heads(t, static_cast<char *>(y->data) + row * y->nb[1]);
+        }
+    }
+
+private:
+    const Kernels & kernels_;
+    int64_t size_;
+    float eps_;
+    bool has_weight_, neighbours_;
+    int64_t rows_, parts_;
 };
 
 // A part is a range of a head's queries.
 class Attention : public Operation {
 public:
-    Attention(const CpuContext & cpu, int64_t heads, bool causal, int64_t queries, int64_t keys, int64_t size,
-              int64_t batch)
-        : kernels_(cpu.kernels), heads_(heads), causal_(causal), queries_(queries), keys_(keys), size_(size),
-          batch_(batch) {
+    // `group`: heads of queries for each head of keys.
+    Attention(const CpuContext & cpu, int64_t heads, int64_t group, bool causal, int64_t queries, int64_t keys,
+              int64_t size, int64_t batch)
+        : kernels_(cpu.kernels), heads_(heads), group_(group), causal_(causal), queries_(queries), keys_(keys),
+          size_(size), batch_(batch) {
         // Each part packs keys and values first, so there are only as many parts as needed to balance the threads.
         const int64_t wanted = 4 * cpu.threads, least_queries = 64;
         stretches_ = std::clamp<int64_t>((wanted + heads * batch - 1) / (heads * batch), 1,
@@ -52,16 +97,18 @@ public:
 
     void compute(Tensor y, int64_t part, ThreadScratch & scratch) override {
         const int64_t head = part / stretches_, stretch = part % stretches_;
-        const int64_t image = head / heads_, first = head % heads_ * size_;
-        const auto at = [&](Tensor t) { return static_cast<char *>(t->data) + image * t->nb[2] + first * t->nb[0]; };
+        const int64_t image = head / heads_, first = head % heads_ * size_, first_key = head % heads_ / group_ * size_;
+        const auto at = [&](Tensor t, int64_t channel) {
+            return static_cast<char *>(t->data) + image * t->nb[2] + channel * t->nb[0];
+        };
         const auto stride = [](Tensor t) { return static_cast<int64_t>(t->nb[1] / t->nb[0]); };
         const Tensor q = y->src[0], k = y->src[1], v = y->src[2];
         AttentionHead h;
-        h.q = at(q), h.k = at(k), h.v = at(v), h.y = at(y);
+        h.q = at(q, first), h.k = at(k, first_key), h.v = at(v, first_key), h.y = at(y, first);
         h.q_stride = stride(q), h.k_stride = stride(k), h.v_stride = stride(v), h.y_stride = stride(y);
         h.keys = keys_, h.size = size_, h.causal = causal_;
-        if (scratch.held != head) kernels_.pack_keys(h, 0, keys_, scratch.memory);
-        scratch.held = head;
+        if (scratch.held != head / group_) kernels_.pack_keys(h, 0, keys_, scratch.memory);
+        scratch.held = head / group_;
         kernels_.attention(h, scratch.memory,
                            static_cast<char *>(scratch.memory) + kernels_.packed_head_bytes(keys_, size_),
                            queries_ * stretch / stretches_, queries_ * (stretch + 1) / stretches_);
@@ -69,7 +116,7 @@ public:
 
 private:
     const Kernels & kernels_;
-    int64_t heads_;
+    int64_t heads_, group_;
     bool causal_;
     int64_t queries_, keys_, size_, batch_, stretches_;
 };
@@ -142,15 +189,24 @@ NewNode packed_attention_node(const CpuContext & cpu, Tensor q, Tensor packed, i
             {q, packed}};
 }
 
-NewNode layer_norm_node(const CpuContext & cpu, Tensor x, Tensor weight, Tensor bias, float eps, bool for_gemm) {
-    return {std::make_unique<LayerNorm>(cpu, x->ne[0], ggml_nrows(x), eps),
+NewNode token_norm_node(const CpuContext & cpu, Tensor x, bool centred, const NormTensors & tensors, float eps,
+                        bool for_gemm) {
+    return {std::make_unique<NormOperation>(cpu, x, centred, tensors, eps),
             for_gemm ? cpu.kernels.operand : GGML_TYPE_F32,
             {x->ne[0], x->ne[1], x->ne[2], x->ne[3]},
-            {x, weight, bias}};
+            {x, tensors.weight, tensors.bias, tensors.factor, tensors.shift, tensors.residual}};
+}
+
+NewNode turn_heads_node(const CpuContext & cpu, Tensor x, Tensor weight, float eps, Tensor angles, bool neighbours) {
+    return {std::make_unique<TurnHeads>(cpu, x, weight, eps, angles, neighbours),
+            cpu.kernels.operand,
+            {x->ne[0], x->ne[1], x->ne[2], x->ne[3]},
+            {x, angles, weight}};
 }
 
 NewNode attention_node(const CpuContext & cpu, Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
-    return {std::make_unique<Attention>(cpu, heads, causal, q->ne[1], k->ne[1], q->ne[0] / heads, q->ne[2]),
+    const int64_t size = q->ne[0] / heads, group = q->ne[0] / k->ne[0];
+    return {std::make_unique<Attention>(cpu, heads, group, causal, q->ne[1], k->ne[1], size, q->ne[2]),
             cpu.kernels.operand,
             {q->ne[0], q->ne[1], q->ne[2], 1},
             {q, k, v}};

@@ -29,6 +29,24 @@ struct Norm {
     Tensor statistics = nullptr;
 };
 
+// Of what a norm gives, before it is used: times `factor`, plus `shift`, plus `residual`. Adaptive norms (Peebles and Xie
+// 2023) compute the first two from the timestep.
+struct Modulation {
+    Tensor factor = nullptr;   // [channels, batch]
+    Tensor shift = nullptr;    // [channels, batch]
+    Tensor residual = nullptr; // of the input's shape
+};
+
+enum class NormKind { layer, rms };
+
+// Rotary position embeddings (Su et al. 2021): pairs of a head's channels are turned by angles.
+struct Rotation {
+    enum Pairs { neighbours, halves }; // (2i, 2i + 1), or (i, i + size / 2)
+    // [head size, 2, tokens]: each channel's cosine, and its sine with the sign of its term: minus in the first of a pair.
+    Tensor angles = nullptr;
+    Pairs pairs = halves;
+};
+
 // Groups of all group norms in Stable Diffusion.
 inline constexpr int group_count = 32;
 
@@ -154,10 +172,20 @@ public:
     virtual Tensor linear(const Linear & layer, Tensor x, const Epilogue & epilogue = {}) = 0;
 
     // The result may only be read by matrix products, unless `last`.
-    virtual Tensor layer_norm(const Norm & norm, Tensor x, bool last = false, float eps = 1e-5f) = 0;
+    Tensor layer_norm(const Norm & norm, Tensor x, bool last = false, float eps = 1e-5f) {
+        return token_norm(NormKind::layer, norm, x, eps, {}, last);
+    }
+    // Layer norm or RMS norm (Zhang and Sennrich 2019); its weight and bias may be nullptr.
+    virtual Tensor token_norm(NormKind kind, const Norm & norm, Tensor x, float eps, const Modulation & modulation,
+                              bool last) = 0;
+
+    // RMS norm of each head with this weight [head size], or none if it is nullptr, then a rotation. Only attention may
+    // read the result. x [channels, tokens, batch]
+    virtual Tensor turn_heads(Tensor weight, float eps, const Rotation & rotation, Tensor x) = 0;
 
     // softmax(q k^T / sqrt(head size)) v, with heads concatenated in the channels.
     // q [channels, queries, batch]; k, v [channels, keys, batch] -> [channels, queries, batch]
+    // k and v may have fewer heads, each for several of q (grouped-query attention, Ainslie et al. 2023).
     virtual Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal = false) = 0;
 
     // --- For images that are evaluated in parts, one image of a batch at a time.

@@ -68,8 +68,13 @@ public:
 
     Tensor linear(const Linear & layer, Tensor x, const Epilogue & epilogue) override;
 
-    Tensor layer_norm(const Norm & norm, Tensor x, bool last, float eps) override {
-        return add(layer_norm_node(cpu_, x, norm.weight, norm.bias, eps, !last));
+    Tensor token_norm(NormKind kind, const Norm & norm, Tensor x, float eps, const Modulation & m, bool last) override {
+        return add(token_norm_node(cpu_, x, kind == NormKind::layer,
+                                   {norm.weight, norm.bias, m.factor, m.shift, m.residual}, eps, !last));
+    }
+
+    Tensor turn_heads(Tensor weight, float eps, const Rotation & rotation, Tensor x) override {
+        return add(turn_heads_node(cpu_, x, weight, eps, rotation.angles, rotation.pairs == Rotation::neighbours));
     }
 
     Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override;

@@ -122,9 +122,9 @@ public:
 
     Tensor linear(const Linear & layer, Tensor x, const Epilogue & epilogue) override;
 
-    Tensor layer_norm(const Norm & norm, Tensor x, bool, float eps) override {
-        return ggml_add(context(), ggml_mul(context(), ggml_norm(context(), x, eps), norm.weight), norm.bias);
-    }
+    Tensor token_norm(NormKind kind, const Norm & norm, Tensor x, float eps, const Modulation & modulation,
+                      bool last) override;
+    Tensor turn_heads(Tensor weight, float eps, const Rotation & rotation, Tensor x) override;
 
     Tensor attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) override;
 
@@ -205,6 +205,7 @@ Tensor GgmlLayers::apply(const Epilogue & epilogue, Tensor y) {
         y = ggml_add(ctx, y, ggml_reshape_4d(ctx, b, 1, 1, b->ne[0], b->ne[1]));
     }
     if (!epilogue.activate_last) y = activate(ctx, epilogue.activation, epilogue.slopes, y);
+    if (epilogue.factor) y = ggml_mul(ctx, y, epilogue.factor);
     if (epilogue.scale != 1) y = ggml_scale(ctx, y, epilogue.scale);
     if (epilogue.residual) y = ggml_add(ctx, y, epilogue.residual);
     if (epilogue.activate_last) y = activate(ctx, epilogue.activation, epilogue.slopes, y);
@@ -369,13 +370,48 @@ Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilo
     return apply(epilogue, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
 }
 
+Tensor GgmlLayers::token_norm(NormKind kind, const Norm & norm, Tensor x, float eps, const Modulation & m, bool) {
+    ggml_context * ctx = context();
+    // A vector of each image, shaped to broadcast over its tokens.
+    const auto per_image = [&](Tensor v) { return ggml_reshape_3d(ctx, v, v->ne[0], 1, v->ne[1]); };
+    Tensor y = kind == NormKind::layer ? ggml_norm(ctx, x, eps) : ggml_rms_norm(ctx, x, eps);
+    if (norm.weight) y = ggml_mul(ctx, y, norm.weight);
+    if (m.factor) y = ggml_mul(ctx, y, per_image(m.factor));
+    if (norm.bias) y = ggml_add(ctx, y, norm.bias);
+    if (m.shift) y = ggml_add(ctx, y, per_image(m.shift));
+    if (m.residual) y = ggml_add(ctx, y, m.residual);
+    return y;
+}
+
+Tensor GgmlLayers::turn_heads(Tensor weight, float eps, const Rotation & rotation, Tensor x) {
+    ggml_context * ctx = context();
+    const Tensor angles = rotation.angles;
+    const int64_t size = angles->ne[0], heads = x->ne[0] / size, tokens = x->ne[1], batch = x->ne[2];
+    Tensor y = ggml_reshape_4d(ctx, x, size, heads, tokens, batch);
+    if (weight) y = ggml_mul(ctx, ggml_rms_norm(ctx, y, eps), weight);
+    const auto part = [&](int64_t i) {
+        return ggml_view_3d(ctx, angles, size, 1, tokens, angles->nb[1], angles->nb[2], i * angles->nb[1]);
+    };
+    // The pairs as rows of two, and these exchanged.
+    const bool neighbours = rotation.pairs == Rotation::neighbours;
+    const int64_t length = neighbours ? 1 : size / 2;
+    Tensor pairs = ggml_reshape_3d(ctx, y, length, 2, ggml_nelements(y) / (2 * length));
+    const auto half = [&](int64_t i) {
+        return ggml_cont(
+            ctx, ggml_view_3d(ctx, pairs, length, 1, pairs->ne[2], pairs->nb[1], pairs->nb[2], i * pairs->nb[1]));
+    };
+    Tensor others = ggml_reshape_4d(ctx, ggml_concat(ctx, half(1), half(0), 1), size, heads, tokens, batch);
+    y = ggml_add(ctx, ggml_mul(ctx, y, part(0)), ggml_mul(ctx, others, part(1)));
+    return expand(ggml_reshape_3d(ctx, y, size * heads, tokens, batch));
+}
+
 // Attention without scores in memory; nullptr if the device does not support it.
 Tensor GgmlLayers::fused_attention(Tensor q, Tensor k, Tensor v, int64_t heads) {
     if (!fused_) return nullptr;
     ggml_context * ctx = context();
     const int64_t channels = q->ne[0], queries = q->ne[1], batch = q->ne[2], size = channels / heads;
     const auto by_head = [&](Tensor x) {
-        return ggml_permute(ctx, ggml_reshape_4d(ctx, x, size, heads, x->ne[1], batch), 0, 2, 1, 3);
+        return ggml_permute(ctx, ggml_reshape_4d(ctx, x, size, x->ne[0] / size, x->ne[1], batch), 0, 2, 1, 3);
     };
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
     Tensor y = ggml_flash_attn_ext(ctx, by_head(q), ggml_cast(ctx, by_head(k), GGML_TYPE_F16),
@@ -388,16 +424,17 @@ Tensor GgmlLayers::fused_attention(Tensor q, Tensor k, Tensor v, int64_t heads) 
 Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
     ggml_context * ctx = context();
     const int64_t channels = q->ne[0], batch = q->ne[2], keys = k->ne[1], size = channels / heads;
+    const int64_t key_heads = k->ne[0] / size;
     if (!causal && graph().exceeds_scratch(scores_bytes(q, keys, heads))) {
         Tensor fused = fused_attention(q, k, v, heads);
         if (fused) return fused;
     }
-    k = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, k, size, heads, keys, batch), 0, 2, 1, 3));
-    v = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, v, size, heads, keys, batch), 1, 2, 0, 3));
+    k = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, k, size, key_heads, keys, batch), 0, 2, 1, 3));
+    v = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, v, size, key_heads, keys, batch), 1, 2, 0, 3));
     return attend(q, k, v, heads, causal);
 }
 
-// k [size, keys, heads, batch], v [keys, size, heads, batch]
+// k [size, keys, heads, batch], v [keys, size, heads, batch]; a product repeats heads of which there are fewer.
 Tensor GgmlLayers::attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
     ggml_context * ctx = context();
     const int64_t channels = q->ne[0], queries = q->ne[1], batch = q->ne[2], keys = k->ne[1];

@@ -228,6 +228,60 @@ void test_products() {
     check_layer("layer norm", {{{70, 9, 2, 1}}, {{70, 1, 1, 1}}, {{70, 1, 1, 1}}}, norm, false);
 }
 
+// What transformers have beside products and attention.
+void test_modulated_norms() {
+    const Input vector{{70, 1, 1, 1}}, of_images{{70, 2, 1, 1}};
+    const std::vector<Input> inputs = {{{70, 9, 2, 1}}, vector, vector, of_images, of_images, {{70, 9, 2, 1}}};
+    for (const NormKind kind : {NormKind::layer, NormKind::rms}) {
+        const std::string name = kind == NormKind::rms ? "RMS norm" : "layer norm";
+        const auto norm = [kind](bool weight, bool bias, bool factor, bool shift, bool residual) {
+            return [=](Layers & layers, std::span<const Tensor> in) {
+                const Norm norm{weight ? in[1] : nullptr, bias ? in[2] : nullptr};
+                const Modulation modulation{factor ? in[3] : nullptr, shift ? in[4] : nullptr,
+                                            residual ? in[5] : nullptr};
+                return layers.token_norm(kind, norm, in[0], 1e-5f, modulation, true);
+            };
+        };
+        check_layer(name + " alone", inputs, norm(false, false, false, false, false), false);
+        check_layer(name + " with a weight", inputs, norm(true, false, false, false, false), false);
+        check_layer(name + " with a factor for each image", inputs, norm(false, false, true, false, false), false);
+        check_layer(name + ", gated and added", inputs, norm(true, false, true, false, true), false);
+        check_layer(name + " with everything", inputs, norm(true, true, true, true, true), false);
+    }
+    // Numbers of which squares do not fit 16 bits.
+    const auto large = [](Layers & layers, std::span<const Tensor> in) {
+        return layers.token_norm(NormKind::rms, {in[1], nullptr}, in[0], 1e-5f, {}, true);
+    };
+    check_layer("RMS norm of large numbers", {{{64, 3, 1, 1}, GGML_TYPE_F32, 1e6}, {{64, 1, 1, 1}}}, large, false);
+}
+
+void test_rotations() {
+    for (const auto & [name, pairs] :
+         {std::pair{"neighbours", Rotation::neighbours}, std::pair{"halves", Rotation::halves}}) {
+        for (const bool norm : {false, true}) {
+            const auto turned = [pairs = pairs, norm](Layers & layers, std::span<const Tensor> in) {
+                Tensor y = layers.turn_heads(norm ? in[1] : nullptr, 1e-6f, {in[2], pairs}, in[0]);
+                return y->type == GGML_TYPE_F32 ? y : ggml_cast(layers.context(), y, GGML_TYPE_F32);
+            };
+            for (const int64_t size : {12, 16, 128}) {
+                check_layer(std::string("heads of ") + std::to_string(size) + ", turned by " + name +
+                                (norm ? ", normalized" : ""),
+                            {{{3 * size, 7, 2, 1}}, {{size, 1, 1, 1}}, {{size, 2, 7, 1}}}, turned, false);
+            }
+        }
+    }
+}
+
+void test_gated_products() {
+    const auto swiglu = [](Layers & layers, std::span<const Tensor> in) {
+        Epilogue epilogue;
+        epilogue.factor = layers.linear({in[2], nullptr}, in[0]);
+        epilogue.activation = Activation::silu;
+        return layers.linear({in[1], nullptr}, in[0], epilogue);
+    };
+    check_layer("SwiGLU", {{{64, 77, 2, 1}}, {{64, 88, 1, 1}}, {{64, 88, 1, 1}}}, swiglu, false);
+}
+
 void test_attention() {
     const auto attend = [](int64_t heads, bool causal) {
         return [=](Layers & layers, std::span<const Tensor> in) {
@@ -239,6 +293,9 @@ void test_attention() {
     check_layer("attention to a context, a batch", {{{32, 30, 2, 1}}, {{32, 11, 2, 1}}, {{32, 11, 2, 1}}},
                 attend(4, false));
     check_layer("attention to many keys", {{{80, 70, 1, 1}}, {{80, 900, 1, 1}}, {{80, 900, 1, 1}}}, attend(2, false));
+    check_layer("two heads of keys for six of queries", {{{96, 70, 2, 1}}, {{32, 70, 2, 1}}, {{32, 70, 2, 1}}},
+                attend(6, false));
+    check_layer("the same, causal", {{{96, 70, 2, 1}}, {{32, 70, 2, 1}}, {{32, 70, 2, 1}}}, attend(6, true), false);
     check_layer("causal attention", {{{64, 77, 2, 1}}, {{64, 77, 2, 1}}, {{64, 77, 2, 1}}}, attend(1, true), false);
     check_layer("long causal attention", {{{64, 600, 1, 1}}, {{64, 600, 1, 1}}, {{64, 600, 1, 1}}}, attend(1, true),
                 false);
@@ -287,6 +344,8 @@ void test_scratch() {
             return layers.attention(in[0], in[1], in[2], 4);
         };
         const size_t tokens = size_t{32} * 200 * batch * sizeof(float);
+        const std::vector<Input> grouped = {{{32, 200, batch, 1}}, {{16, 200, batch, 1}}, {{16, 200, batch, 1}}};
+        check_scratch("attention of groups with little memory", grouped, attend, tokens, 1e-5, false);
         check_scratch("attention with little memory", inputs, attend, tokens, 1e-5, false);
         check_scratch("fused attention", inputs, attend, tokens, 5e-3, true);
     }
@@ -302,6 +361,9 @@ int main() {
     test_residual_networks();
     test_resizing();
     test_products();
+    test_modulated_norms();
+    test_rotations();
+    test_gated_products();
     test_attention();
     test_scratch();
     return finish();
