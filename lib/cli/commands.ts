@@ -12,6 +12,8 @@ export interface Command {
   readonly usage?: string;
   readonly summary: string;
   readonly examples: readonly string[];
+  /** Milliseconds that it has to finish after a signal, if not the usual number. */
+  readonly gracePeriod?: number;
   /** Its code is loaded only when it runs, to start fast. */
   run(commandLine: CommandLine, signal: AbortSignal): Promise<void>;
 }
@@ -89,6 +91,17 @@ export const COMMANDS: readonly Command[] = [
       'diffuse convert -m folder --vae vae.safetensors -o model.safetensors',
     ],
     run: async (...given) => (await import('./convert.ts')).runConvert(...given),
+  },
+  {
+    name: 'serve',
+    summary: 'answer requests over HTTP',
+    examples: [
+      'diffuse serve --models-dir models --lora-model-dir loras',
+      'diffuse serve -m sd-v1-5.safetensors --port 8080',
+    ],
+    // The job in progress may take that long.
+    gracePeriod: 30_000,
+    run: async (...given) => (await import('./serve.ts')).runServe(...given),
   },
   {
     name: 'devices',

@@ -4,6 +4,8 @@ import type { ControlOptions } from '../control/options.ts';
 import type { ConvertOptions } from '../convert/options.ts';
 import type { LoadOptions } from '../loading/load-options.ts';
 import type { ModelSource } from '../loading/source.ts';
+import type { ServeLimits } from '../serve/limits.ts';
+import type { ServeOptions } from '../serve/server.ts';
 import type { Depth2ImgOptions, EditOptions, HiresOptions, InpaintOptions, Txt2ImgOptions } from '../task/options.ts';
 import type { FlagKind, Topic } from '../task/row.ts';
 import { TASKS, type TaskName } from '../task/task.ts';
@@ -15,7 +17,15 @@ export const GENERATION_COMMANDS = TASKS;
 /** Name of a command that generates images, which is also the name of the `Model` method that it calls. */
 export type GenerationCommand = TaskName;
 
-export type CommandName = GenerationCommand | 'upscale' | 'depth' | 'inspect' | 'convert' | 'devices' | 'metadata';
+export type CommandName =
+  | GenerationCommand
+  | 'upscale'
+  | 'depth'
+  | 'inspect'
+  | 'convert'
+  | 'devices'
+  | 'metadata'
+  | 'serve';
 
 /** The options of all commands that generate images. */
 export type AnyGenerationOptions = InpaintOptions &
@@ -38,6 +48,7 @@ export const TOPICS: Readonly<Record<Topic, string>> = {
   output: 'Output:',
   converting: 'Converting:',
   compute: 'Computing:',
+  serving: 'Serving:',
 };
 
 /** One flag of the command line. */
@@ -65,7 +76,9 @@ export interface Flag {
     | `hires.${keyof HiresOptions}`
     | keyof ModelSource
     | keyof ConvertOptions
-    | keyof LoadOptions;
+    | keyof LoadOptions
+    | keyof Omit<ServeOptions, 'model' | 'load' | 'limits' | 'logger' | 'clientOf'>
+    | `limits.${keyof ServeLimits}`;
   /** Whether it may be given several times. */
   readonly repeats?: true;
   /** The commands that have it. Default: all that generate images. */
@@ -75,6 +88,11 @@ export interface Flag {
 /** Whether a command generates images. */
 export function isGeneration(command: CommandName): command is GenerationCommand {
   return GENERATION_COMMANDS.some((name) => name === command);
+}
+
+/** Whether the short help of a command shows only the common flags, and topics the others. */
+export function hasTopics(command: CommandName): boolean {
+  return isGeneration(command) || command === 'serve';
 }
 
 /** Whether a command has a flag. */

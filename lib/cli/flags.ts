@@ -5,11 +5,13 @@ import { CONVERSION_TYPES } from '../loading/weight-types.ts';
 import { type CommandName, type Flag, GENERATION_COMMANDS } from './flag.ts';
 import { CONTROL_FLAGS, rowFlags } from './option-flags.ts';
 import { PROGRESS_KINDS } from './progress.ts';
+import { SERVE_FLAGS } from './serve-flags.ts';
 
 const COMPUTING: readonly CommandName[] = [...GENERATION_COMMANDS, 'upscale', 'depth'];
 const WRITING: readonly CommandName[] = [...COMPUTING, 'convert'];
-const EVERY: readonly CommandName[] = [...WRITING, 'inspect', 'devices', 'metadata'];
-const WITH_MODEL: readonly CommandName[] = [...GENERATION_COMMANDS, 'inspect', 'convert'];
+const EVERY: readonly CommandName[] = [...WRITING, 'inspect', 'devices', 'metadata', 'serve'];
+const LOADING: readonly CommandName[] = [...GENERATION_COMMANDS, 'serve'];
+const WITH_MODEL: readonly CommandName[] = [...LOADING, 'inspect', 'convert'];
 
 const MODEL_FLAGS: readonly Flag[] = [
   {
@@ -74,7 +76,7 @@ const MODEL_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'model',
     option: 'depthModel',
-    on: [...GENERATION_COMMANDS, 'depth'],
+    on: [...LOADING, 'depth'],
     description: 'what estimates depth: MiDaS 3, or a Stable Diffusion 2 depth model',
   },
 ];
@@ -86,6 +88,7 @@ const NOISE_FLAGS: readonly Flag[] = [
     topic: 'model',
     choices: ['eps', 'v'],
     option: 'prediction',
+    on: LOADING,
     description: 'what the UNet predicts (default: what the file says)',
   },
   {
@@ -93,6 +96,7 @@ const NOISE_FLAGS: readonly Flag[] = [
     kind: 'switch',
     topic: 'model',
     option: 'zeroTerminalSnr',
+    on: LOADING,
     description: 'noise levels that end in noise alone (default: what the file says)',
   },
 ];
@@ -129,7 +133,7 @@ const CONVERT_FLAGS: readonly Flag[] = [
     topic: 'converting',
     choices: CONVERSION_TYPES,
     option: 'type',
-    on: [...GENERATION_COMMANDS, 'convert'],
+    on: [...LOADING, 'convert'],
     description: 'type that weights are converted to (default: keep theirs)',
   },
   {
@@ -137,7 +141,7 @@ const CONVERT_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'converting',
     option: 'tensorTypeRules',
-    on: [...GENERATION_COMMANDS, 'convert'],
+    on: [...LOADING, 'convert'],
     description: 'types for tensors by name: regex=type,regex=type',
   },
   {
@@ -213,7 +217,7 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     kind: 'number',
     topic: 'compute',
     option: 'threads',
-    on: WRITING,
+    on: [...WRITING, 'serve'],
     description: 'compute threads (default: one for each physical core)',
   },
   {
@@ -222,14 +226,14 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     topic: 'compute',
     choices: PRECISIONS,
     option: 'precision',
-    on: COMPUTING,
+    on: [...COMPUTING, 'serve'],
     description: 'of products on the CPU (default: auto, bf16 or f32)',
   },
   {
     name: 'no-mmap',
     kind: 'switch',
     topic: 'compute',
-    on: COMPUTING,
+    on: [...COMPUTING, 'serve'],
     description: 'copy weights when a model is loaded: its files may change then',
   },
   {
@@ -237,7 +241,7 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'compute',
     option: 'residency',
-    on: GENERATION_COMMANDS,
+    on: LOADING,
     description: 'which networks stay in memory: keep, unload, or a budget in bytes',
   },
   {
@@ -245,14 +249,14 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'compute',
     option: 'memory',
-    on: [...GENERATION_COMMANDS, 'inspect'],
+    on: [...LOADING, 'inspect'],
     description: 'most memory to take: 1.5GB, 800MiB, or auto for what is free',
   },
   {
     name: 'max-vram',
     kind: 'number',
     topic: 'compute',
-    on: [...GENERATION_COMMANDS, 'inspect'],
+    on: [...LOADING, 'inspect'],
     description: 'the same as a number of GiB',
   },
   {
@@ -267,7 +271,7 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     kind: 'text',
     topic: 'compute',
     option: 'device',
-    on: COMPUTING,
+    on: [...COMPUTING, 'serve'],
     description: 'auto, cpu, cuda, cuda:1, vulkan, metal; see diffuse devices (default: auto, first GPU, else cpu)',
   },
 ];
@@ -296,6 +300,7 @@ export const FLAGS: readonly Flag[] = [
   ...CONVERT_FLAGS,
   ...withAfter(OUTPUT_FLAGS, 'quality', rowFlags('output')),
   ...withAfter(COMPUTE_FLAGS, 'max-vram', rowFlags('compute')),
+  ...SERVE_FLAGS,
 ];
 
 /** Inserts flags after one of them. */

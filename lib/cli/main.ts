@@ -15,6 +15,7 @@ const ONE_PRESS = 500;
 
 async function main(argv: readonly string[]): Promise<number> {
   const controller = new AbortController();
+  let commandLine: CommandLine | undefined;
   let interrupted: { readonly by: keyof typeof SIGNAL_EXIT_CODES; readonly at: number } | undefined;
   for (const name of Object.keys(SIGNAL_EXIT_CODES) as (keyof typeof SIGNAL_EXIT_CODES)[]) {
     process.on(name, () => {
@@ -24,10 +25,10 @@ async function main(argv: readonly string[]): Promise<number> {
       }
       interrupted = { by: name, at: performance.now() };
       controller.abort();
-      setTimeout(endAtOnce, GRACE_PERIOD, name).unref();
+      const { gracePeriod = GRACE_PERIOD } = commandLine ? commandOf(commandLine.command) : {};
+      setTimeout(endAtOnce, gracePeriod, name).unref();
     });
   }
-  let commandLine: CommandLine | undefined;
   try {
     if (argv.length === 0) {
       process.stderr.write(`${await shortHelp()}\n`);

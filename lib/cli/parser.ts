@@ -4,7 +4,7 @@ import yargs, { type Argv, type Options } from 'yargs';
 import { PACKAGE_VERSION } from '../core/version.ts';
 import type { Topic } from '../task/row.ts';
 import { COMMANDS, type Command } from './commands.ts';
-import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, isGeneration, TOPICS } from './flag.ts';
+import { type CommandName, type Flag, GENERATION_COMMANDS, hasFlag, hasTopics, TOPICS } from './flag.ts';
 import { FLAGS } from './flags.ts';
 
 /**
@@ -91,24 +91,24 @@ function describeWhole(parser: Argv, scope: Scope, completing: boolean): Argv {
   if (scope !== 'common') return parser;
   return parser
     .example('diffuse -p "a red apple" -o apple.png', 'with the model inside')
-    .example('diffuse -i sketch.png -p "a red apple" --strength 0.6', '')
-    .epilog(more('COMMAND'));
+    .epilog(more('COMMAND', flags));
 }
 
 function describeCommand(inner: Argv, command: Command, scope: Scope, completing: boolean): Argv {
   const { name, operand = '', usage = `diffuse ${name} ${operand} [flags]`, summary, examples } = command;
   const flags = FLAGS.filter((flag) => hasFlag(name, flag));
-  const options = flags.map((flag) => [flag.name, toYargs(flag, scope, completing, isGeneration(name))]);
+  const options = flags.map((flag) => [flag.name, toYargs(flag, scope, completing, hasTopics(name))]);
   inner
     .usage(`${usage.replace(/ {2,}/, ' ')}\n\n${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
     .options(Object.fromEntries(options));
   if (scope !== 'common') return inner;
   for (const example of examples) inner.example(example, '');
-  return isGeneration(name) ? inner.epilog(more(name)) : inner;
+  return hasTopics(name) ? inner.epilog(more(name, flags)) : inner;
 }
 
-function more(command: string): string {
-  return `More flags: diffuse ${command} --help TOPIC, or --help all.\nTopics: ${Object.keys(TOPICS).join(', ')}`;
+function more(command: string, flags: readonly Flag[]): string {
+  const topics = Object.keys(TOPICS).filter((topic) => flags.some((flag) => flag.topic === topic));
+  return `More flags: diffuse ${command} --help TOPIC, or --help all.\nTopics: ${topics.join(', ')}`;
 }
 
 /** @param selected whether the short help shows only the common flags, without their choices. */

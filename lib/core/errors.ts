@@ -27,7 +27,9 @@ export type DiffusionErrorCode =
   /** A required optional package is not installed, or does not load. */
   | 'ERR_MISSING_PACKAGE'
   /** A result could not be written. */
-  | 'ERR_WRITE';
+  | 'ERR_WRITE'
+  /** A server cannot listen on its address. */
+  | 'ERR_LISTEN';
 
 /** Base class of all failures other than misused arguments. */
 export class DiffusionError extends Error {

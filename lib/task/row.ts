@@ -65,7 +65,8 @@ export type Topic =
   | 'upscaling'
   | 'output'
   | 'converting'
-  | 'compute';
+  | 'compute'
+  | 'serving';
 
 /** The flag of an option. */
 export interface FlagColumn {
@@ -84,7 +85,7 @@ export interface FlagColumn {
    */
   readonly value?: unknown;
   /** Other commands that have it. */
-  readonly also?: readonly ('upscale' | 'depth' | 'inspect')[];
+  readonly also?: readonly ('upscale' | 'depth' | 'inspect' | 'serve')[];
 }
 
 /** An image of a call. */

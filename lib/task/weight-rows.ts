@@ -22,6 +22,7 @@ export const WEIGHT_ROWS = {
     flag: {
       name: 'lora-model-dir',
       topic: 'model',
+      also: ['serve'],
       description: 'folder of the LoRAs that the prompt names as <lora:name:weight>',
     },
   }),
@@ -58,6 +59,7 @@ export const WEIGHT_ROWS = {
     flag: {
       name: 'embd-dir',
       topic: 'model',
+      also: ['serve'],
       description: 'folder of textual inversions; the names of files and the words in them stand for them in prompts',
     },
   }),

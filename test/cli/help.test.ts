@@ -17,6 +17,7 @@ const COMMANDS = [
     'convert',
     'devices',
     'metadata',
+    'serve',
   ],
 ];
 
