@@ -1,15 +1,15 @@
-# node-gyp's way in, for tools that call it instead of the install script: does what that script does.
+# node-gyp's way in, for tools that call it in a clone: builds as `npm install` does there.
 {
   'targets': [
     {
-      'target_name': 'install',
+      'target_name': 'prepare',
       'type': 'none',
       'actions': [
         {
-          'action_name': 'install',
+          'action_name': 'prepare',
           'inputs': [],
-          'outputs': ['install-always-runs'],
-          'action': ['node', 'scripts/install.mjs'],
+          'outputs': ['prepare-always-runs'],
+          'action': ['node', 'scripts/prepare.mjs'],
         },
       ],
     },

@@ -2,7 +2,7 @@
 //
 //   node scripts/test.mjs [WORD ...]             the *.test.ts files, or those whose path contains one of the words
 //   node scripts/test.mjs --name PATTERN ...     of these, the tests whose names match the regular expression
-//   node scripts/test.mjs --release [WORD ...]   the *.release.ts files: slow, and after `npm run package:binary`
+//   node scripts/test.mjs --release [WORD ...]   the *.release.ts files: slow, and after `npm run release`
 //
 // A list of files rather than a pattern, because Node 20 takes none.
 

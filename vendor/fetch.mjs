@@ -27,6 +27,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const pinText = readFileSync(join(here, 'ggml.json'), 'utf8');
 const pin = JSON.parse(pinText);
 const target = join(here, 'ggml');
+// The same, patched, in published packages.
+const archive = join(here, 'ggml.tar.gz');
 const patchFolder = join(here, 'patches');
 // Copies of the pin and of the patches inside the source say what it is.
 const pinStamp = 'pin.json';
@@ -34,6 +36,7 @@ const patchStamp = 'patches';
 
 /** Fetches and patches where needed; returns the folder with ggml's CMakeLists.txt. */
 export function fetchGgml() {
+  if (!existsSync(target) && existsSync(archive)) unpackArchive();
   const samePin = existsSync(join(target, pinStamp)) && readFileSync(join(target, pinStamp), 'utf8') === pinText;
   const patches = readPatches(patchFolder);
   const found = existsSync(join(target, patchStamp)) ? readPatches(join(target, patchStamp)) : [];
@@ -52,6 +55,17 @@ export function fetchGgml() {
     rmSync(fresh, { recursive: true, force: true });
   }
   return target;
+}
+
+/** The source appears whole or not at all. */
+function unpackArchive() {
+  const fresh = mkdtempSync(join(here, '.ggml-'));
+  try {
+    run('tar', ['-xzf', archive, '-C', fresh], { failed: `tar could not unpack ${archive}. Is tar installed?` });
+    renameSync(join(fresh, 'ggml'), target);
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
 }
 
 /** The patches of a folder, in the order in which they apply. */

@@ -110,6 +110,13 @@ export const COMMANDS: readonly Command[] = [
     run: async (commandLine) => (await import('./devices.ts')).runDevices(commandLine),
   },
   {
+    name: 'build',
+    usage: 'diffuse build [--cuda] [--vulkan] [--metal]',
+    summary: 'build the addon from source, also for GPUs',
+    examples: ['diffuse build --vulkan'],
+    run: async (...given) => (await import('./build.ts')).runBuild(...given),
+  },
+  {
     name: 'metadata',
     operand: '<image>',
     summary: 'show how an image was made',

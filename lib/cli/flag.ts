@@ -24,6 +24,7 @@ export type CommandName =
   | 'inspect'
   | 'convert'
   | 'devices'
+  | 'build'
   | 'metadata'
   | 'serve';
 

@@ -276,6 +276,18 @@ const COMPUTE_FLAGS: readonly Flag[] = [
   },
 ];
 
+const BUILD_FLAGS: readonly Flag[] = [
+  ['cuda', 'NVIDIA GPUs; needs the CUDA toolkit'],
+  ['vulkan', 'GPUs with Vulkan; needs its headers and glslc'],
+  ['metal', "Apple's GPUs"],
+].map(([name, description]) => ({
+  name: name as string,
+  kind: 'switch',
+  topic: 'compute',
+  on: ['build'],
+  description: `for ${description}`,
+}));
+
 const FROM: Flag = {
   name: 'from',
   kind: 'text',
@@ -301,6 +313,7 @@ export const FLAGS: readonly Flag[] = [
   ...withAfter(OUTPUT_FLAGS, 'quality', rowFlags('output')),
   ...withAfter(COMPUTE_FLAGS, 'max-vram', rowFlags('compute')),
   ...SERVE_FLAGS,
+  ...BUILD_FLAGS,
 ];
 
 /** Inserts flags after one of them. */

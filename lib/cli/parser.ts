@@ -108,7 +108,7 @@ function describeCommand(inner: Argv, command: Command, scope: Scope, completing
 
 function more(command: string, flags: readonly Flag[]): string {
   const topics = Object.keys(TOPICS).filter((topic) => flags.some((flag) => flag.topic === topic));
-  return `More flags: diffuse ${command} --help TOPIC, or --help all.\nTopics: ${topics.join(', ')}`;
+  return `More: diffuse ${command} --help all, or TOPIC: ${topics.join(', ')}`;
 }
 
 /** @param selected whether the short help shows only the common flags, without their choices. */

@@ -1,35 +1,36 @@
-// The command that fixes an installation without a binary, for each package manager.
+// What to do about an installation without a binary, for each package manager.
 
 import { existsSync } from 'node:fs';
 import { join, sep } from 'node:path';
+import { PACKAGE_VERSION } from '../core/version.ts';
+import { platformFolder, platformPackage } from './platform-package.ts';
 
-/** Package managers by their files in a project, with the command that allows a package's install script. */
-const MANAGERS: readonly { files: readonly string[]; allow: string }[] = [
+/** Package managers by their files in a project, with their command that adds a package and the one that runs a program. */
+const MANAGERS: readonly { files: readonly string[]; add: string; run: string }[] = [
   {
     files: ['pnpm-lock.yaml', 'pnpm-workspace.yaml', join('node_modules', '.modules.yaml')],
-    allow: 'pnpm approve-builds',
+    add: 'pnpm add',
+    run: 'pnpm exec',
   },
-  { files: ['bun.lock', 'bun.lockb'], allow: 'bun pm trust node-diffusion' },
-  {
-    files: ['yarn.lock', '.pnp.cjs'],
-    allow: 'yarn rebuild node-diffusion, with dependenciesMeta["node-diffusion"].built set to true in package.json',
-  },
+  { files: ['bun.lock', 'bun.lockb'], add: 'bun add', run: 'bunx' },
+  { files: ['yarn.lock', '.pnp.cjs'], add: 'yarn add', run: 'yarn' },
 ];
-const NPM =
-  'npm approve-scripts node-diffusion && npm rebuild node-diffusion (npm 12), npm rebuild node-diffusion (before)';
+const NPM = { add: 'npm install', run: 'npx' };
 
 /**
- * Describes how to get a binary.
+ * The command that gets a binary: that adds the package for this platform, if there is one and it is not installed;
+ * otherwise that builds from source.
  *
  * @param root folder of this package: under node_modules (or Yarn's folder for unpacked packages), or a clone.
  */
 export function installHint(root: string): string {
+  const needs = `needs CMake and a C++20 compiler (${compilerHint()})`;
   const project = projectOf(root);
-  const needs = `If there is no prebuilt binary, this needs CMake and a C++20 compiler (${compilerHint()})`;
-  if (project === undefined) return `run "npm run build". ${needs}`;
-  const manager = MANAGERS.find(({ files }) => files.some((file) => existsSync(join(project, file))));
-  const script = join(root, 'scripts', 'install.mjs');
-  return `allow the package to run its install script: ${manager?.allow ?? NPM}; or run the script: node "${script}". ${needs}`;
+  if (project === undefined) return `run "npm run build", which ${needs}`;
+  const { add, run } = MANAGERS.find(({ files }) => files.some((file) => existsSync(join(project, file)))) ?? NPM;
+  const name = platformPackage();
+  if (name === undefined || platformFolder() !== undefined) return `run "${run} diffuse build", which ${needs}`;
+  return `run "${add} ${name}@${PACKAGE_VERSION}", which adds the package with the binary`;
 }
 
 /** The project that a package was installed for; undefined for a clone. */

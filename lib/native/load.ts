@@ -8,11 +8,14 @@ import { packageFolder, prebuildsFolder } from '../core/package-files.ts';
 import type { NativeAddon } from './contract.ts';
 import { CONTRACT_VERSION } from './contract-version.ts';
 import { installHint } from './install-hint.ts';
+import { libcName } from './libc.ts';
+import { platformFolder, platformPackage } from './platform-package.ts';
 
 /**
  * Loads the addon: a build on this machine (`build/Release`, `build/Debug`) before a prebuilt one
- * (`prebuilds/<platform>-<arch>`). The environment variable `NODE_DIFFUSION_PREBUILD` names another folder to look in.
- * Node caches a loaded addon, so later calls return the same one.
+ * (`prebuilds/<platform>-<arch>`), here before the package for this platform (`@node-diffusion/linux-x64`, ...). The
+ * environment variable `NODE_DIFFUSION_PREBUILD` names another folder to look in. Node caches a loaded addon, so later
+ * calls return the same one.
  *
  * @throws DiffusionError `ERR_BINARY` if no binary is found, it does not load or was built from another version, or a
  *   bundler has bundled this package.
@@ -38,11 +41,18 @@ export function loadAddon(): NativeAddon {
  * @throws DiffusionError `ERR_BINARY` if there is none.
  */
 export function findAddon(root = packageRoot()): string {
+  const require = createRequire(import.meta.url);
+  const { resolve } = require('node-gyp-build') as { resolve(folder: string): string };
   try {
-    const require = createRequire(import.meta.url);
-    return (require('node-gyp-build') as { resolve(folder: string): string }).resolve(root);
+    return resolve(root);
   } catch (cause) {
-    throw binaryError(root, 'no binary for this platform was found', cause);
+    const folder = platformFolder();
+    if (folder === undefined) throw binaryError(root, 'no binary for this platform was found', cause);
+    try {
+      return resolve(folder);
+    } catch (inPackage) {
+      throw binaryError(root, `${folder} has no binary for this platform`, inPackage);
+    }
   }
 }
 
@@ -80,17 +90,12 @@ function binaryError(root: string, reason: string, cause?: unknown): DiffusionEr
 function placesSearched(root: string): string[] {
   const folder = process.env.NODE_DIFFUSION_PREBUILD;
   const platform = `${process.platform}-${process.arch}`;
+  const name = platformPackage();
   return [
     join(folder || root, 'build', 'Release'),
     join(folder || root, 'build', 'Debug'),
     folder ? join(folder, 'prebuilds', platform) : join(prebuildsFolder(), platform),
     join(dirname(process.execPath), 'prebuilds', platform),
+    platformFolder() ?? (name ? `${name} (not installed)` : 'no package, because this platform has none'),
   ];
-}
-
-/** `glibc` or `musl` on Linux; undefined elsewhere. */
-function libcName(): string | undefined {
-  if (process.platform !== 'linux') return undefined;
-  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  return report.header?.glibcVersionRuntime ? 'glibc' : 'musl';
 }

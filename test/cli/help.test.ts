@@ -16,6 +16,7 @@ const COMMANDS = [
     'inspect',
     'convert',
     'devices',
+    'build',
     'metadata',
     'serve',
   ],
@@ -45,7 +46,7 @@ test('the help of every command fits a screen', { concurrency: 4 }, async (t) =>
 
 test('the whole help lists commands first and has examples and topics at its end', async () => {
   const page = (await lines('--help')).join('\n');
-  const places = ['Commands:', 'Options:', 'Examples:', 'Topics:'].map((heading) => page.indexOf(heading));
+  const places = ['Commands:', 'Options:', 'Examples:', 'More:'].map((heading) => page.indexOf(heading));
   assert.deepEqual(
     places,
     places.toSorted((a, b) => a - b),

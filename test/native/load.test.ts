@@ -16,14 +16,18 @@ after(() => rmSync(temporary, { recursive: true, force: true }));
 
 const platform = `${process.platform}-${process.arch}`;
 
+/** Makes a process say that it runs on a processor for which there is no package. */
+const OTHER_PLATFORM = "Object.defineProperty(process,'arch',{value:'riscv64'})";
+
 /** A copy of the package with its compiled loader, and no binary. */
 function copyPackage(folder: string): string {
   mkdirSync(join(folder, 'dist', 'lib', 'native'), { recursive: true });
   for (const file of [
     'package.json',
-    ...['core/errors', 'core/package-files', 'native/contract-version', 'native/install-hint', 'native/load'].map(
-      (name) => `dist/lib/${name}.js`,
-    ),
+    ...[
+      ...['core/errors', 'core/package-files', 'core/version', 'native/contract-version', 'native/install-hint'],
+      ...['native/libc', 'native/load', 'native/platform-package'],
+    ].map((name) => `dist/lib/${name}.js`),
   ]) {
     cpSync(join(root, file), join(folder, file));
   }
@@ -54,7 +58,7 @@ describe('loadAddon', () => {
     assert.equal(loadAddon(), addon);
   });
 
-  it('names platform, Node version, places searched and the install command if an installed package has no binary', () => {
+  it('names platform, Node version, places searched and what to install if an installed package has no binary', () => {
     const folder = copyPackage(join(temporary, 'node_modules', 'node-diffusion'));
     const error = loadError(folder);
     assert.equal(error.name, 'DiffusionError');
@@ -64,9 +68,8 @@ describe('loadAddon', () => {
       `Node ${process.version}`,
       join(folder, 'build', 'Release'),
       join(folder, 'prebuilds', platform),
-      'npm rebuild node-diffusion',
-      join(folder, 'scripts', 'install.mjs'),
-      'CMake',
+      /@node-diffusion\/\S+ \(not installed\)/,
+      /run "npm install @node-diffusion\/\S+@\d+\.\d+\.\d+"/,
     ]) {
       assert.ok(
         typeof part === 'string' ? error.message.includes(part) : part.test(error.message),
@@ -76,9 +79,9 @@ describe('loadAddon', () => {
   });
 
   for (const [manager, file, command] of [
-    ['pnpm', 'pnpm-lock.yaml', 'pnpm approve-builds'],
-    ['bun', 'bun.lock', 'bun pm trust node-diffusion'],
-    ['Yarn', 'yarn.lock', 'yarn rebuild node-diffusion'],
+    ['pnpm', 'pnpm-lock.yaml', 'pnpm add @node-diffusion/'],
+    ['bun', 'bun.lock', 'bun add @node-diffusion/'],
+    ['Yarn', 'yarn.lock', 'yarn add @node-diffusion/'],
   ] as const) {
     it(`names the command of ${manager} in one of its projects`, () => {
       const project = join(temporary, manager);
@@ -87,9 +90,18 @@ describe('loadAddon', () => {
       const error = loadError(folder);
       assert.equal(error.code, 'ERR_BINARY');
       assert.ok(error.message.includes(command), error.message);
-      assert.doesNotMatch(error.message, /npm rebuild/);
+      assert.doesNotMatch(error.message, /npm install|npx/);
     });
   }
+
+  it('says to build where there is no package for the platform', () => {
+    const folder = copyPackage(join(temporary, 'other', 'node_modules', 'node-diffusion'));
+    const error = loadError(folder, { NODE_OPTIONS: `--import "data:text/javascript,${OTHER_PLATFORM}"` });
+    assert.match(
+      error.message,
+      /Platform: \w+-riscv64.*this platform has none.*run "npx diffuse build", which needs CMake/s,
+    );
+  });
 
   it('says to keep the package out of a bundle if it was bundled', () => {
     const folder = copyPackage(join(temporary, 'bundle'));
@@ -103,6 +115,19 @@ describe('loadAddon', () => {
       assert.match(error.message, /--external:node-diffusion/);
       assert.match(error.message, /serverExternalPackages/);
     }
+  });
+
+  it('takes the binary of the package for this platform', () => {
+    const folder = copyPackage(join(temporary, 'platform', 'node_modules', 'node-diffusion'));
+    const [, name] = /(@node-diffusion\/\S+) \(not installed\)/.exec(loadError(folder).message) ?? [];
+    const installed = join(dirname(folder), name as string);
+    const binaries = join(installed, 'prebuilds', platform);
+    mkdirSync(binaries, { recursive: true });
+    writeFileSync(join(installed, 'package.json'), '{ "main": "index.cjs" }');
+    writeFileSync(join(installed, 'index.cjs'), 'module.exports = __dirname;');
+    assert.match(loadError(folder).message, /has no binary for this platform.*run "npx diffuse build"/s);
+    cpSync(join(root, 'build', 'Release', 'node-diffusion.node'), join(binaries, 'node-diffusion.node'));
+    assert.deepEqual(loadError(folder), {});
   });
 
   it('says to build in a clone', () => {

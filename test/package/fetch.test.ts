@@ -22,7 +22,7 @@ function copySource(): string {
   for (const path of ['include', 'src/ggml-cpu', 'patches', 'pin.json']) {
     cpSync(join(root, 'vendor', 'ggml', path), join(folder, 'ggml', path), { recursive: true });
   }
-  for (const name of ['ggml.c', 'ggml-alloc.c', 'ggml-backend.cpp']) {
+  for (const name of ['ggml.c', 'ggml-alloc.c', 'ggml-backend.cpp', 'CMakeLists.txt']) {
     cpSync(join(root, 'vendor', 'ggml', 'src', name), join(folder, 'ggml', 'src', name));
   }
   return folder;
@@ -76,5 +76,16 @@ describe('vendor/fetch.mjs', () => {
     );
     assert.deepEqual(readdirSync(folder).sort(), ['fetch.mjs', 'ggml', 'ggml.json', 'patches']);
     assert.deepEqual(readdirSync(join(folder, 'ggml')), ['kept']);
+  });
+
+  it('unpacks the archive of a published package, without npm', () => {
+    const folder = copySource();
+    run('tar', ['-czf', 'ggml.tar.gz', 'ggml'], folder);
+    const before = readFileSync(join(folder, 'ggml', 'src', 'ggml.c'), 'utf8');
+    rmSync(join(folder, 'ggml'), { recursive: true });
+    const offline = { npm_config_offline: 'true', npm_config_cache: folder };
+    assert.equal(run(process.execPath, ['fetch.mjs'], folder, offline), '');
+    assert.equal(readFileSync(join(folder, 'ggml', 'src', 'ggml.c'), 'utf8'), before);
+    assert.deepEqual(readdirSync(folder).sort(), ['fetch.mjs', 'ggml', 'ggml.json', 'ggml.tar.gz', 'patches']);
   });
 });

