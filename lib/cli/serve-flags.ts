@@ -14,6 +14,12 @@ const FOLDERS: readonly OwnFlag[] = [
   },
   { name: 'vae-dir', kind: 'text', option: 'vaeDirectory', description: 'folder of VAEs' },
   { name: 'control-dir', kind: 'text', option: 'controlDirectory', description: 'folder of ControlNets' },
+  {
+    name: 'output-dir',
+    kind: 'text',
+    option: 'outputDirectory',
+    description: 'folder for images that clients have saved',
+  },
   { name: 'upscaler-dir', kind: 'text', option: 'upscalerDirectory', description: 'folder of upscalers' },
 ];
 

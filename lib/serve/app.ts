@@ -9,6 +9,8 @@ import { addJobsApi } from './jobs-api.ts';
 import { addOperations } from './operations.ts';
 import type { CheckedHandlerOptions } from './options.ts';
 import type { Service } from './service.ts';
+import { webuiError } from './webui/reply.ts';
+import { addWebui } from './webui/routes.ts';
 
 /** How an API reports failures. */
 interface ErrorForm {
@@ -17,7 +19,10 @@ interface ErrorForm {
 }
 
 /** The form of errors under each path; the first that fits. */
-const FORMS: readonly (readonly [path: RegExp, form: (failure: Failure) => ErrorForm])[] = [[/^\//, jobsError]];
+const FORMS: readonly (readonly [path: RegExp, form: (failure: Failure) => ErrorForm])[] = [
+  [/^\/(sdapi|controlnet|internal)\//, webuiError],
+  [/^\//, jobsError],
+];
 
 export function createApp(service: Service, options: CheckedHandlerOptions): Hono<Environment> {
   const app = new Hono<Environment>();
@@ -42,6 +47,7 @@ export function createApp(service: Service, options: CheckedHandlerOptions): Hon
   addGuards(app, options);
   addOperations(app, service);
   addJobsApi(app, service);
+  addWebui(app, service);
   return app;
 }
 

@@ -8,12 +8,13 @@ import { RgbImage } from '../image/rgb-image.ts';
 import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
 import { formatParameters } from '../metadata/parameters.ts';
 import type { Model } from '../model/model.ts';
+import { concatConditioningOf } from '../pipeline/fit.ts';
 import { seedAfter } from '../rng/seed.ts';
 import { type CheckedGenerationOptions, checkOptions } from '../task/check.ts';
 import { findHiresUpscaler } from '../task/hires-upscalers.ts';
 import type { InpaintOptions, Txt2ImgOptions } from '../task/options.ts';
 import type { GenerationResult } from '../task/result.ts';
-import { ANY_MODEL } from '../task/task.ts';
+import { ANY_MODEL, type TaskName } from '../task/task.ts';
 import type { Catalog, CatalogKind } from './catalog.ts';
 import { type FieldNames, RequestError } from './failure.ts';
 import { sizeOfImage } from './given-images.ts';
@@ -38,6 +39,8 @@ export interface ImageRequest {
   readonly largePreviews?: boolean;
   /** Whether images say nothing of how they were made. */
   readonly withoutMetadata?: boolean;
+  /** The option of models that are made for instructions. Not checked yet. */
+  readonly imageCfgScale?: unknown;
   /** What the API calls options. */
   readonly names: FieldNames;
   /** Fields that mean nothing here. */
@@ -187,10 +190,12 @@ export async function generateImages(
 async function runOnce(
   job: JobInProgress,
   model: Model,
-  { task, largePreviews = false, runs }: PreparedRequest,
-  options: Readonly<Record<string, unknown>>,
+  request: PreparedRequest,
+  given: Readonly<Record<string, unknown>>,
   run: number,
 ): Promise<GenerationResult> {
+  const { largePreviews = false, runs } = request;
+  const { task, options } = taskOf(model, request, given);
   const preview = model.info.tinyAutoencoder ? 'tae' : 'proj';
   // Options that were checked before are checked again, for this model.
   const running = model[task]({ ...options, preview, signal: job.signal } as unknown as Txt2ImgOptions &
@@ -211,6 +216,20 @@ async function runOnce(
   const result = await running;
   job.follow(undefined);
   return result;
+}
+
+/** The task of a request that starts from an image is that which the model is made for. */
+function taskOf(
+  { info }: Model,
+  { task, imageCfgScale }: ImageRequest,
+  options: Readonly<Record<string, unknown>>,
+): { task: TaskName; options: Readonly<Record<string, unknown>> } {
+  const seen = task === 'img2img' ? concatConditioningOf(info) : 'nothing';
+  if (seen === 'depth') return { task: 'depth2img', options };
+  if (seen !== 'image') return { task, options };
+  // An instruction has no strength: what it does not name stays.
+  const { strength: _, ...rest } = options;
+  return { task: 'edit', options: imageCfgScale === undefined ? rest : { ...rest, imageCfgScale } };
 }
 
 /** A preview at the size of the images: one by a projection has a pixel for each cell of the latent. */

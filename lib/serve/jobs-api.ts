@@ -21,7 +21,7 @@ export function addJobsApi(app: Hono<Environment>, service: Service): void {
   app.get('/sdcpp/v1/capabilities', async (c) => c.json(await capabilities(service)));
   app.post('/sdcpp/v1/img_gen', async (c) => {
     const request = toImageRequest(await readJson(c));
-    const job = await service.generate(request, c.get('client'), true);
+    const { job } = await service.generate(request, c.get('client'), true);
     const { id, kind, created } = job;
     const poll_url = `/sdcpp/v1/jobs/${id}`;
     return c.json({ id, kind, status: 'queued', created: seconds(created), poll_url }, 202);

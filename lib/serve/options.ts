@@ -24,6 +24,8 @@ export interface HandlerOptions {
   embeddingDirectory?: string | undefined;
   controlDirectory?: string | undefined;
   upscalerDirectory?: string | undefined;
+  /** Folder for the images of requests that ask for that (`save_images`). Default: none are saved. */
+  outputDirectory?: string | undefined;
   /** How models are loaded. */
   load?: ServeLoadOptions | undefined;
   /** Number of models that stay open, 1 to 64. Default 1. */
@@ -53,6 +55,7 @@ export interface HandlerOptions {
 export interface CheckedHandlerOptions {
   readonly model: string | ModelSource | undefined;
   readonly directories: Directories;
+  readonly outputDirectory: string | undefined;
   readonly load: ServeLoadOptions;
   readonly keepModels: number;
   readonly queueSize: number;
@@ -79,7 +82,17 @@ const DIRECTORIES = {
 export const HANDLER_OPTIONS: readonly (keyof HandlerOptions)[] = [
   'model',
   ...Object.values(DIRECTORIES),
-  ...(['load', 'keepModels', 'queueSize', 'users', 'keys', 'corsOrigins', 'hosts', 'limits'] as const),
+  ...([
+    'outputDirectory',
+    'load',
+    'keepModels',
+    'queueSize',
+    'users',
+    'keys',
+    'corsOrigins',
+    'hosts',
+    'limits',
+  ] as const),
   ...(['logger', 'clientOf'] as const),
 ];
 
@@ -106,6 +119,7 @@ export function handlerOptions(check: OptionCheck): CheckedHandlerOptions {
   const users = texts(check, 'users', (text) => /^[^:]+:./.test(text), 'name:password');
   return {
     ...{ model, directories: Object.fromEntries(directories), load, users },
+    outputDirectory: check.value('outputDirectory') === undefined ? undefined : check.path('outputDirectory'),
     keepModels: check.number('keepModels', 1, { min: 1, max: 64, integer: true }),
     queueSize: check.number('queueSize', 64, { min: 1, max: 10_000, integer: true }),
     keys: texts(check, 'keys', (text) => /^[\x21-\x7e]+$/.test(text), 'keys without spaces'),

@@ -1,14 +1,27 @@
 // What the APIs of a server share: its files, models, jobs and limits.
 
-import { Catalog } from './catalog.ts';
+import { Catalog, type CatalogKind } from './catalog.ts';
 import { type FieldNames, RequestError, toFailure } from './failure.ts';
-import { generateImages, type ImageRequest, type ImagesResult, prepare } from './generation.ts';
+import {
+  find,
+  generateImages,
+  type ImageRequest,
+  type ImagesResult,
+  type PreparedRequest,
+  prepare,
+} from './generation.ts';
 import type { Job, JobInProgress } from './job.ts';
 import { Jobs, type Sized } from './jobs.ts';
 import type { ServeLimits } from './limits.ts';
 import { Log } from './log.ts';
-import { Models } from './models.ts';
+import { Models, type ServeLoadOptions } from './models.ts';
 import type { CheckedHandlerOptions } from './options.ts';
+
+/** A request in the queue. */
+export interface QueuedRequest {
+  readonly job: Job<ImagesResult>;
+  readonly prepared: PreparedRequest;
+}
 
 /** Unknown fields of a request that the log names. */
 const MOST_LOGGED = 32;
@@ -20,15 +33,19 @@ export class Service {
   readonly jobs: Jobs;
   readonly limits: ServeLimits;
   readonly queueSize: number;
+  readonly load: ServeLoadOptions;
+  readonly outputDirectory: string | undefined;
 
   constructor(options: CheckedHandlerOptions) {
-    const { model, load, keepModels, queueSize, limits, directories } = options;
+    const { model, load, keepModels, queueSize, limits, directories, outputDirectory } = options;
     this.log = new Log(options.logger);
     this.catalog = new Catalog(directories);
     this.models = new Models(this.catalog, model, load, keepModels, this.log);
     this.jobs = new Jobs(queueSize, this.log, () => {});
     this.limits = limits;
     this.queueSize = queueSize;
+    this.load = load;
+    this.outputDirectory = outputDirectory;
   }
 
   /**
@@ -37,14 +54,28 @@ export class Service {
    * @param keeps whether the job can be asked for after its end.
    * @throws RequestError for all that is wrong with it.
    */
-  async generate(request: ImageRequest, client: string, keeps: boolean): Promise<Job<ImagesResult>> {
+  async generate(request: ImageRequest, client: string, keeps: boolean): Promise<QueuedRequest> {
     this.jobs.requirePlace();
     const prepared = await named(request.names, () => prepare(request, this.models, this.catalog, this.limits));
     if (request.unknown.length > 0) {
       this.log.write('debug', 'fields', { unknown: request.unknown.slice(0, MOST_LOGGED).join(', ').slice(0, 1000) });
     }
     const work = (job: JobInProgress) => generateImages(job, prepared, this.models);
-    return this.jobs.submit('img_gen', client, keeps, work, request.names);
+    return { job: this.jobs.submit('img_gen', client, keeps, work, request.names), prepared };
+  }
+
+  /** The path of a file by its name. @throws RequestError where there is none. */
+  async pathOf(kind: CatalogKind, name: string): Promise<string> {
+    return (await find(this.catalog, kind, name)).path;
+  }
+
+  /** Reads fields. @throws RequestError with the names that an API has for options. */
+  inFields<T>(names: FieldNames, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw renamed(error, names);
+    }
   }
 
   /** Shuts down. @param grace milliseconds that the job in progress has. */
@@ -78,8 +109,13 @@ async function named<T>(names: FieldNames, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const failure = toFailure(error, names);
-    if (failure.kind === 'internal') throw error;
-    throw Object.assign(new RequestError(failure.kind, failure.message, failure.problems), { failure });
+    throw renamed(error, names);
   }
+}
+
+/** The same error in the names of an API. What is no fault of the request stays as it is. */
+function renamed(error: unknown, names: FieldNames): unknown {
+  const failure = toFailure(error, names);
+  if (failure.kind === 'internal') return error;
+  return Object.assign(new RequestError(failure.kind, failure.message, failure.problems), { failure });
 }

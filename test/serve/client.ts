@@ -1,8 +1,11 @@
 // Servers for tests, with the bundled model, and requests to them.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type LogEntry, type ServeOptions, serve } from '../../lib/serve/index.ts';
+import { temporaryFolder } from '../support/tiny-model.ts';
 
 export interface Answer {
   readonly status: number;
@@ -75,3 +78,8 @@ export function eventsOf(text: string): { readonly event: string; readonly data:
 /** A job that takes until it is told to end. */
 export const LONG = { prompt: 'a red apple', sample_params: { sample_steps: 1000 } };
 export const LIMITS = { limits: { steps: 1000 } } as const;
+
+/** An empty folder of its own. */
+export function folder(): string {
+  return mkdtempSync(join(temporaryFolder(), 'folder-'));
+}
