@@ -227,7 +227,7 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     choices: PRECISIONS,
     option: 'precision',
     on: [...COMPUTING, 'serve'],
-    description: 'of products on the CPU (default: auto, bf16 or f32)',
+    description: 'of products (default: auto; bf16 on the CPU, f32 there and with Vulkan)',
   },
   {
     name: 'no-mmap',

@@ -25,9 +25,10 @@ export interface ComputeOptions {
    */
   threads?: number | undefined;
   /**
-   * The type in which the CPU multiplies; sums are always f32. `bf16` is twice as fast on processors that support it
-   * (AVX-512 BF16), with images at 49 dB PSNR or more from those of `f32` in our measurements. `auto`, the default,
-   * uses `bf16` there. GPUs only support `auto`.
+   * The type in which numbers are multiplied; sums are always f32. On the CPU `bf16` is twice as fast on processors that
+   * support it (AVX-512 BF16), with images at 49 dB PSNR or more from those of `f32` in our measurements, and `auto`, the
+   * default, uses `bf16` there. On GPUs `auto` lets the device choose, which is f16 as a rule; `f32` is for those of
+   * Vulkan, and `ERR_DEVICE` with others. Weights stay as they are stored.
    */
   precision?: (typeof PRECISIONS)[number] | undefined;
   /**

@@ -58,7 +58,7 @@ export interface NativeOpenOptions {
   readonly device: string;
   /** Compute threads, 1 to 512. */
   readonly threads: number;
-  /** The type that the CPU multiplies in. Default `auto`: `bf16` if the processor supports it. */
+  /** The type that is multiplied in. Default `auto`: `bf16` if the processor supports it; what a GPU does best. */
   readonly precision?: 'auto' | 'f32' | 'bf16';
   /**
    * Weights of large files are read from the mapped file if the device can do that. Default true; `false` copies them.
@@ -143,7 +143,7 @@ export interface LoadedModelInfo {
   readonly allocatedBytes: number;
   readonly device: string;
   readonly threads: number;
-  /** The type that the CPU multiplies in, `f32` or `bf16`; empty if the device decides. */
+  /** The type that is multiplied in, `f32` or `bf16`; empty if the device decides. */
   readonly precision: string;
 }
 

@@ -41,7 +41,14 @@ Device::Device(const std::string & name, int threads, Precision precision) : Bac
                                            ". Omit the option `precision`.");
     };
     if (!is_cpu()) {
-        if (precision != Precision::automatic) fail("only the CPU has this option");
+        const ggml_backend_dev_t device = ggml_backend_get_device(backend());
+        const std::string kind = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
+        const bool is_vulkan = kind == "Vulkan";
+        if (precision == Precision::bf16) fail("only the CPU multiplies in bf16");
+        if (precision == Precision::f32 && !is_vulkan) fail("of all GPUs only those of Vulkan multiply in f32");
+        arithmetic_.device = backend();
+        arithmetic_.exact = precision == Precision::f32;
+        arithmetic_.convolves = is_vulkan;
         streamed_weights_ = std::make_unique<StreamedWeights>(backend());
         return;
     }
@@ -65,7 +72,7 @@ std::unique_ptr<Graph> Device::make_graph(size_t capacity) {
 
 std::unique_ptr<Layers> Device::make_layers(Graph & graph) {
     if (cpu_) return make_cpu_layers(graph, *cpu_);
-    return make_ggml_layers(graph, low_rank_products_, is_cpu() ? nullptr : backend());
+    return make_ggml_layers(graph, low_rank_products_, arithmetic_);
 }
 
 } // namespace diffusion

@@ -12,7 +12,7 @@
 
 namespace diffusion {
 
-// The type of the operands of matrix products on the CPU.
+// The type of the operands of matrix products.
 enum class Precision { automatic, f32, bf16 };
 
 // The machine's devices. The CPU's features include this package's kernels.
@@ -30,6 +30,9 @@ public:
     // What ggml's operations add to linear layers; nullptr if this package's kernels are used.
     LowRankProducts * low_rank_products() { return cpu_ ? nullptr : &low_rank_products_; }
 
+    // Whether a device other than the CPU multiplies in f32 because it was told to.
+    bool is_exact() const { return arithmetic_.exact; }
+
     // Weights that stay in main memory until they are read; nullptr on the CPU, which reads that memory itself.
     StreamedWeights * streamed_weights() { return streamed_weights_.get(); }
 
@@ -41,6 +44,7 @@ private:
     std::unique_ptr<CpuContext> cpu_;
     LowRankProducts low_rank_products_;
     std::unique_ptr<StreamedWeights> streamed_weights_;
+    GgmlArithmetic arithmetic_;
 };
 
 } // namespace diffusion

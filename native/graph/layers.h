@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cpu/epilogue.h"
+#include "graph/ggml_products.h"
 #include "graph/graph.h"
 
 namespace diffusion {
@@ -239,10 +240,9 @@ struct LowRankProduct {
 // By matrix.
 using LowRankProducts = std::map<Tensor, LowRankProduct>;
 
-// With ggml's operations, on any device, and with these changes to linear layers. `fused`: computes attention without
-// scores in memory where these would be large, if it supports that.
-std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products = {},
-                                         ggml_backend_t fused = nullptr);
+// With ggml's operations, on any device, and with these changes to linear layers.
+std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & changes = {},
+                                         const GgmlArithmetic & arithmetic = {});
 
 // With this package's kernels. `cpu` must outlive the graph.
 std::unique_ptr<Layers> make_cpu_layers(Graph & graph, CpuContext & cpu);

@@ -13,24 +13,6 @@ Tensor per_channel(ggml_context * ctx, Tensor vector) {
     return ggml_reshape_4d(ctx, vector, 1, 1, vector->ne[0], 1);
 }
 
-// The product of unfolded image rows and a kernel. columns [kw*kh*in, width, rows, batch] -> [width, rows, out, batch]
-Tensor multiply_columns(ggml_context * ctx, Tensor kernel, Tensor columns) {
-    const int64_t width = columns->ne[1], rows = columns->ne[2], batch = columns->ne[3];
-    const int64_t depth = columns->ne[0], out = kernel->ne[3];
-    Tensor matrix = ggml_reshape_2d(ctx, kernel, depth, out);
-    Tensor flat = ggml_reshape_2d(ctx, columns, depth, width * rows * batch);
-    if (columns->type == kernel->type) {
-        // Pixels first, so that the result is an image without a transposition.
-        Tensor y = ggml_mul_mat(ctx, flat, matrix);
-        if (batch > 1) {
-            y = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_3d(ctx, y, width * rows, batch, out), 0, 2, 1, 3));
-        }
-        return ggml_reshape_4d(ctx, y, width, rows, out, batch);
-    }
-    Tensor y = ggml_reshape_3d(ctx, ggml_mul_mat(ctx, matrix, flat), out, width * rows, batch);
-    return ggml_reshape_4d(ctx, ggml_cont(ctx, ggml_permute(ctx, y, 1, 0, 2, 3)), width, rows, out, batch);
-}
-
 // PReLU: a learned slope per channel for negative numbers.
 Tensor prelu(ggml_context * ctx, Tensor x, Tensor slopes) {
     Tensor negative = ggml_relu(ctx, ggml_neg(ctx, x));
@@ -61,8 +43,8 @@ int64_t floor_mod(int64_t place, int64_t side) {
 
 class GgmlLayers : public Layers {
 public:
-    GgmlLayers(Graph & graph, LowRankProducts products, ggml_backend_t fused)
-        : Layers(graph), products_(std::move(products)), fused_(fused) {}
+    GgmlLayers(Graph & graph, LowRankProducts changes, const GgmlArithmetic & arithmetic)
+        : Layers(graph), products_(graph, arithmetic), changes_(std::move(changes)) {}
 
     Tensor to_image(Tensor planes) override { return planes; }
     Tensor from_image(Tensor image) override { return image; }
@@ -191,11 +173,8 @@ private:
     Tensor with_padding(Tensor x, int before, int after) const;
     Tensor convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue);
 
-    Tensor image_rows(Tensor x, int64_t first, int64_t end) const;
-    Tensor fused_attention(Tensor q, Tensor k, Tensor v, int64_t heads);
-
-    LowRankProducts products_;
-    ggml_backend_t fused_;
+    GgmlProducts products_;
+    LowRankProducts changes_;
 };
 
 Tensor GgmlLayers::apply(const Epilogue & epilogue, Tensor y) {
@@ -297,39 +276,13 @@ Tensor GgmlLayers::with_padding(Tensor x, int before, int after) const {
     return pad(false, tileable().y, tileable().x);
 }
 
-// The rows of an image from `first` to before `end`. Those beyond its edges are zeros.
-Tensor GgmlLayers::image_rows(Tensor x, int64_t first, int64_t end) const {
-    const int64_t from = std::max<int64_t>(first, 0), to = std::min(end, x->ne[1]);
-    Tensor rows = ggml_cont(context(), ggml_view_4d(context(), x, x->ne[0], to - from, x->ne[2], x->ne[3], x->nb[1],
-                                                    x->nb[2], x->nb[3], from * x->nb[1]));
-    const auto above = static_cast<int>(from - first), below = static_cast<int>(end - to);
-    return above + below > 0 ? ggml_pad_ext(context(), rows, 0, 0, above, below, 0, 0, 0, 0) : rows;
-}
-
 Tensor GgmlLayers::convolve(const Conv2d & layer, Tensor x, int stride, int padding, const Epilogue & epilogue) {
-    ggml_context * ctx = context();
     if (padding > 0 && (tileable().x || tileable().y)) {
         x = with_padding(x, padding, padding);
         padding = 0;
     }
-    const Tensor w = layer.weight;
-    const int64_t kernel_height = w->ne[1], out = w->ne[3], batch = x->ne[3];
-    const int64_t width = (x->ne[0] + 2 * padding - w->ne[0]) / stride + 1;
-    const int64_t height = (x->ne[1] + 2 * padding - kernel_height) / stride + 1;
-    // im2col only writes f16 and f32; for other weight types the matrix product converts.
-    const ggml_type column_type = w->type == GGML_TYPE_F16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
-
-    const double columns_size = 1.0 * w->ne[0] * kernel_height * w->ne[2] * width * height * batch;
-    const int64_t n = graph().slices(columns_size * (2.0 * out + Graph::number_work),
-                                     columns_size * static_cast<double>(ggml_type_size(column_type)), height);
-    Tensor y = graph().in_slices(n, {width, height, out, batch}, 1, [&](int64_t begin, int64_t end) {
-        Tensor rows = x;
-        if (n > 1) rows = image_rows(x, begin * stride - padding, (end - 1) * stride - padding + kernel_height);
-        Tensor columns =
-            ggml_im2col(ctx, w, rows, stride, stride, padding, n > 1 ? 0 : padding, 1, 1, true, column_type);
-        return multiply_columns(ctx, w, columns);
-    });
-    if (layer.bias) y = ggml_add(ctx, y, per_channel(ctx, layer.bias));
+    Tensor y = products_.convolve(layer.weight, x, stride, padding);
+    if (layer.bias) y = ggml_add(context(), y, per_channel(context(), layer.bias));
     return apply(epilogue, y);
 }
 
@@ -355,16 +308,16 @@ Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilo
     const int64_t in = layer.weight->ne[0], out = layer.weight->ne[1];
     const int64_t rows = x->ne[1] * x->ne[2] * x->ne[3];
     Tensor flat = ggml_reshape_2d(ctx, x, in, rows);
-    const auto changed = products_.find(layer.weight);
-    const bool has_product = changed != products_.end();
-    const double changing = has_product ? changed->second.up->ne[0] * static_cast<double>(in + out) : 0;
+    const auto changed = changes_.find(layer.weight);
+    const bool is_changed = changed != changes_.end();
+    const double changing = is_changed ? changed->second.up->ne[0] * static_cast<double>(in + out) : 0;
     const int64_t n = graph().slices(2.0 * rows * (static_cast<double>(in) * out + changing), 0, rows);
     Tensor y = graph().in_slices(n, {out, rows, 1, 1}, 1, [&](int64_t begin, int64_t end) {
         Tensor part = ggml_view_2d(ctx, flat, in, end - begin, flat->nb[1], begin * flat->nb[1]);
-        Tensor product = ggml_mul_mat(ctx, layer.weight, part);
-        if (!has_product) return product;
+        Tensor product = products_.multiply(layer.weight, part);
+        if (!is_changed) return product;
         const auto & [down, up] = changed->second;
-        return ggml_add(ctx, product, ggml_mul_mat(ctx, up, ggml_mul_mat(ctx, down, part)));
+        return ggml_add(ctx, product, products_.multiply(up, products_.multiply(down, part)));
     });
     if (layer.bias) y = ggml_add(ctx, y, layer.bias);
     return apply(epilogue, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));
@@ -405,28 +358,12 @@ Tensor GgmlLayers::turn_heads(Tensor weight, float eps, const Rotation & rotatio
     return expand(ggml_reshape_3d(ctx, y, size * heads, tokens, batch));
 }
 
-// Attention without scores in memory; nullptr if the device does not support it.
-Tensor GgmlLayers::fused_attention(Tensor q, Tensor k, Tensor v, int64_t heads) {
-    if (!fused_) return nullptr;
-    ggml_context * ctx = context();
-    const int64_t channels = q->ne[0], queries = q->ne[1], batch = q->ne[2], size = channels / heads;
-    const auto by_head = [&](Tensor x) {
-        return ggml_permute(ctx, ggml_reshape_4d(ctx, x, size, x->ne[0] / size, x->ne[1], batch), 0, 2, 1, 3);
-    };
-    const float scale = 1.0f / std::sqrt(static_cast<float>(size));
-    Tensor y = ggml_flash_attn_ext(ctx, by_head(q), ggml_cast(ctx, by_head(k), GGML_TYPE_F16),
-                                   ggml_cast(ctx, by_head(v), GGML_TYPE_F16), nullptr, scale, 0.0f, 0.0f);
-    ggml_prec_set_acc(y, GGML_PREC_F32);
-    if (!ggml_backend_supports_op(fused_, y)) return nullptr;
-    return ggml_reshape_3d(ctx, expand(y), channels, queries, batch);
-}
-
 Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal) {
     ggml_context * ctx = context();
     const int64_t channels = q->ne[0], batch = q->ne[2], keys = k->ne[1], size = channels / heads;
     const int64_t key_heads = k->ne[0] / size;
     if (!causal && graph().exceeds_scratch(scores_bytes(q, keys, heads))) {
-        Tensor fused = fused_attention(q, k, v, heads);
+        Tensor fused = products_.attend(q, k, v, heads);
         if (fused) return fused;
     }
     k = ggml_cont(ctx, ggml_permute(ctx, ggml_reshape_4d(ctx, k, size, key_heads, keys, batch), 0, 2, 1, 3));
@@ -453,16 +390,14 @@ Tensor GgmlLayers::attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool caus
             part = ggml_cont(ctx, ggml_view_4d(ctx, q, size, end - begin, heads, batch, q->nb[1], q->nb[2], q->nb[3],
                                                begin * q->nb[1]));
         }
-        Tensor scores = ggml_mul_mat(ctx, k, part); // [keys, queries, heads, batch]
-        ggml_prec_set_acc(scores, GGML_PREC_F32);
-        expand(scores);
+        Tensor scores = expand(products_.multiply(k, part)); // [keys, queries, heads, batch]
         if (causal) {
             scores =
                 ggml_soft_max_inplace(ctx, ggml_diag_mask_inf_inplace(ctx, ggml_scale_inplace(ctx, scores, scale), 0));
         } else {
             scores = ggml_soft_max_ext_inplace(ctx, scores, nullptr, scale, 0.0f);
         }
-        Tensor result = ggml_mul_mat(ctx, v, scores); // [size, queries, heads, batch]
+        Tensor result = products_.multiply(v, scores); // [size, queries, heads, batch]
         return ggml_cont(ctx, ggml_permute(ctx, result, 0, 2, 1, 3));
     });
     return ggml_reshape_3d(ctx, y, channels, queries, batch);
@@ -470,8 +405,9 @@ Tensor GgmlLayers::attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool caus
 
 } // namespace
 
-std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & products, ggml_backend_t fused) {
-    return std::make_unique<GgmlLayers>(graph, products, fused);
+std::unique_ptr<Layers> make_ggml_layers(Graph & graph, const LowRankProducts & changes,
+                                         const GgmlArithmetic & arithmetic) {
+    return std::make_unique<GgmlLayers>(graph, changes, arithmetic);
 }
 
 } // namespace diffusion

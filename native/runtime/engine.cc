@@ -76,6 +76,7 @@ struct Engine::Impl {
             control_nets.emplace(*files.model, device, runner, component.label, options.placement);
         }
         if (device.cpu()) pack_weights();
+        if (device.is_exact()) compute.precision = "f32";
         residency.open(options.on_progress, cancellation);
         compute.device = options.device;
         compute.threads = options.threads;

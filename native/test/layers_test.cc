@@ -319,7 +319,9 @@ void check_scratch(const std::string & what, const std::vector<Input> & inputs, 
     check(largest_node(whole) > most, what + ": tensors within the layer are large");
 
     Graph graph(Graph::Limits{INFINITY, static_cast<double>(most), false});
-    const auto layers = make_ggml_layers(graph, {}, fused ? device.backend() : nullptr);
+    GgmlArithmetic arithmetic;
+    if (fused) arithmetic.device = device.backend();
+    const auto layers = make_ggml_layers(graph, {}, arithmetic);
     const std::vector<float> values = evaluate(device, graph, *layers, inputs, build, n_nodes);
     check(largest_node(graph) <= most, what + ": a tensor of " + std::to_string(largest_node(graph)) + " bytes");
     const double error = relative_error(values, expected);
