@@ -6,6 +6,8 @@ import { type Failure, RequestError, STATUS, toFailure } from './failure.ts';
 import { addGuards } from './guard.ts';
 import type { Environment } from './http.ts';
 import { addJobsApi } from './jobs-api.ts';
+import { openaiError } from './openai/reply.ts';
+import { addOpenai } from './openai/routes.ts';
 import { addOperations } from './operations.ts';
 import type { CheckedHandlerOptions } from './options.ts';
 import type { Service } from './service.ts';
@@ -21,6 +23,7 @@ interface ErrorForm {
 /** The form of errors under each path; the first that fits. */
 const FORMS: readonly (readonly [path: RegExp, form: (failure: Failure) => ErrorForm])[] = [
   [/^\/(sdapi|controlnet|internal)\//, webuiError],
+  [/^\/v1\//, openaiError],
   [/^\//, jobsError],
 ];
 
@@ -48,6 +51,7 @@ export function createApp(service: Service, options: CheckedHandlerOptions): Hon
   addOperations(app, service);
   addJobsApi(app, service);
   addWebui(app, service);
+  addOpenai(app, service);
   return app;
 }
 

@@ -9,8 +9,11 @@ import { RequestError } from './failure.ts';
 import type { Environment, Exchange } from './http.ts';
 import type { CheckedHandlerOptions } from './options.ts';
 
-/** What is asked by those that watch the server, which have no key. */
-const OPEN: ReadonlySet<string> = new Set(['/health', '/ready']);
+/**
+ * What is asked by those that have no key: programs that watch the server, and whoever was given the address of an
+ * image, which nobody can guess.
+ */
+const OPEN = /^\/(health|ready|v1\/images\/files\/.*)$/;
 
 /** Puts the guards before all routes. */
 export function addGuards(app: Hono<Environment>, options: CheckedHandlerOptions): void {
@@ -18,7 +21,7 @@ export function addGuards(app: Hono<Environment>, options: CheckedHandlerOptions
   if (hosts) app.use(requireHost(hosts));
   if (corsOrigins.length > 0) {
     const origin = corsOrigins.includes('*') ? '*' : [...corsOrigins];
-    app.use(cors({ origin, allowHeaders: ['authorization', 'content-type'], maxAge: 600 }));
+    app.use(cors({ origin, maxAge: 600 }));
   }
   app.use(requireOrigin(corsOrigins));
   app.use(authenticate(options));
@@ -67,7 +70,7 @@ function authenticate({ users, keys, clientOf }: CheckedHandlerOptions): Middlew
   const scheme = users.length > 0 ? 'Basic realm="node-diffusion", charset="UTF-8"' : 'Bearer';
   return async (c, next) => {
     if (known.length === 0) c.set('client', clientOf?.(c.req.raw) ?? addressOf(c));
-    else if (!OPEN.has(c.req.path)) {
+    else if (!OPEN.test(c.req.path)) {
       const given = digest(credential(c.req.header('authorization') ?? ''));
       // All are compared, so that the time says nothing of which are alike.
       const which = known.map((one) => timingSafeEqual(one, given)).indexOf(true);

@@ -7,14 +7,12 @@ import { toMetadataName } from '../sampler/names.ts';
 import { SCHEDULER_NAMES } from '../schedule/index.ts';
 import { HIRES_UPSCALERS, hiresLabel } from '../task/hires-upscalers.ts';
 import { RequestError } from './failure.ts';
+import { followJob } from './following.ts';
 import type { ImagesResult } from './generation.ts';
 import { asBody, type Environment, type Exchange, parameter, readJson } from './http.ts';
 import type { Job } from './job.ts';
 import { toImageRequest } from './jobs-fields.ts';
 import type { Service } from './service.ts';
-
-/** Milliseconds between signs of life to those who follow events. */
-const HEARTBEAT = 15_000;
 
 export function addJobsApi(app: Hono<Environment>, service: Service): void {
   const find = (c: Exchange) => findJob(c, service);
@@ -93,39 +91,26 @@ function sendEvents(c: Exchange, job: Job<ImagesResult>, service: Service): Resp
   const { jobs } = service;
   const withPreviews = ['1', 'true'].includes(c.req.query('preview') ?? '');
   return streamSSE(c, async (stream) => {
-    let wake = () => {};
-    const end = job.watch(() => wake());
-    stream.onAbort(() => wake());
     const send = (event: string, data: object) => stream.writeSSE({ event, data: JSON.stringify(data) });
     let [position, shown] = [-1, -1];
-    try {
-      while (!job.isOver && !stream.aborted) {
-        const changed = new Promise<void>((resolve) => (wake = resolve));
-        const at = jobs.position(job);
-        if (job.state === 'queued' && at !== position) {
-          position = at;
-          await send('queued', { position });
-        }
-        const { progress } = job;
-        if (progress && progress.run * progress.steps + progress.step !== shown) {
-          shown = progress.run * progress.steps + progress.step;
-          const { step, steps, eta, run, runs } = progress;
-          const png = withPreviews ? await progress.preview?.png() : undefined;
-          const preview = png ? { preview: png.toString('base64') } : {};
-          await send('step', { index: step - 1, total: steps, run, runs, eta, ...preview });
-          continue;
-        }
-        const timer = setTimeout(() => void stream.write(': \n\n').then(wake), HEARTBEAT);
-        await changed;
-        clearTimeout(timer);
+    const look = async () => {
+      const at = jobs.position(job);
+      if (job.state === 'queued' && at !== position) {
+        position = at;
+        await send('queued', { position });
       }
-      if (stream.aborted) return;
-      const { failure } = job;
-      if (failure) await send('error', { code: failure.code, message: failure.message });
-      else await send('done', describeJob(job, service));
-    } finally {
-      end();
-    }
+      const { progress } = job;
+      if (!progress || progress.run * progress.steps + progress.step === shown) return;
+      const { step, steps, eta, run, runs } = progress;
+      shown = run * steps + step;
+      const png = withPreviews ? await progress.preview?.png() : undefined;
+      const preview = png ? { preview: png.toString('base64') } : {};
+      await send('step', { index: step - 1, total: steps, run, runs, eta, ...preview });
+    };
+    if (!(await followJob(job, stream, look))) return;
+    const { failure } = job;
+    if (failure) await send('error', { code: failure.code, message: failure.message });
+    else await send('done', describeJob(job, service));
   });
 }
 
