@@ -32,7 +32,8 @@ export function toControls(scripts: Fields, initial: Uint8Array | undefined): ob
 
 function toControl(unit: Fields, initial: Uint8Array | undefined): object[] {
   const model = unit.text('model')?.replace(/ \[\w+\]$/, '');
-  const own = unit.take('input_image') ?? unit.take('image') ?? unit.take('input_images');
+  // An image that is left out is an empty text to some clients.
+  const own = unit.take('input_image') || unit.take('image') || undefined;
   const module = toModule(unit);
   const mode = unit.take('control_mode');
   unit.ignore('input_image', 'image', 'low_vram', 'lowvram', 'pixel_perfect', 'processor_res', 'save_detected_map');
@@ -55,7 +56,7 @@ function toControl(unit: Fields, initial: Uint8Array | undefined): object[] {
 /** An image alone, or with its mask. */
 function imageIn(value: unknown): unknown {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject ? (value as { image?: unknown }).image : Array.isArray(value) ? value[0] : value;
+  return isObject ? (value as { image?: unknown }).image : value;
 }
 
 function toModule(unit: Fields): (typeof MODULES)[number] {

@@ -187,7 +187,8 @@ function refuseOthers(fields: Fields): void {
   fields.ignore('seed_enable_extras', 'use_refiner', 'infotext', 'comments');
   fields.refuse(['subseed_strength'], 0);
   fields.refuse(['seed_resize_from_h', 'seed_resize_from_w'], 0, -1);
-  fields.refuse(['restore_faces', 'styles', 'script_name', 'script_args', 'disable_extra_networks', 'firstpass_image']);
+  fields.refuse(['restore_faces', 'styles', 'script_name', 'script_args', 'firstpass_image']);
+  fields.refuse(['disable_extra_networks', 'controlnet_units']);
   fields.refuse(['s_churn', 's_tmin', 's_min_uncond'], 0);
   fields.refuse(['s_tmax'], 0, Number.POSITIVE_INFINITY);
   fields.refuse(['s_noise'], 1);

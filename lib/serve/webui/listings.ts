@@ -18,7 +18,8 @@ export function listings({ models, catalog }: Service): Readonly<Record<string, 
     schedulers: async () => ['automatic', ...SCHEDULER_NAMES].map(toScheduler),
     'sd-models': async () =>
       (await models.list()).map(({ name, file }) => ({
-        ...{ title: file, model_name: name, hash: null, sha256: null, filename: file, config: null },
+        // The npm client stable-diffusion-api looks for `name`.
+        ...{ title: file, model_name: name, name, hash: null, sha256: null, filename: file, config: null },
       })),
     'sd-vae': async () => (await catalog.list('vae')).map(({ file }) => ({ model_name: file, filename: file })),
     loras: async () =>

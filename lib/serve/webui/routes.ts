@@ -174,7 +174,9 @@ function addExtras(app: Hono<Environment>, service: Service): void {
   });
   app.post(`${PREFIX}/extra-batch-images`, async (c) => {
     const fields = new Fields(await readJson(c));
-    const given = fields.objects('imageList').map((one) => one.take('data'));
+    // The npm clients have names of their own for the list.
+    const list = [...fields.objects('imageList'), ...fields.objects('image_list')];
+    const given = list.map((one) => one.take('data') ?? one.take('image'));
     if (given.length < 1 || given.length > service.limits.images) {
       throw fields.wrong('imageList', `1 to ${service.limits.images} images`, given);
     }
@@ -205,7 +207,9 @@ function addControlNet(app: Hono<Environment>, { catalog, limits }: Service): vo
   app.post('/controlnet/detect', async (c) => {
     const fields = new Fields(await readJson(c));
     const module = moduleNamed(fields.text('controlnet_module') ?? 'none', 'controlnet_module');
-    const given = fields.list('controlnet_input_images').map((one) => imageBytes(one, 'controlnet_input_images'));
+    // webuiapi has a name of its own.
+    const values = [...fields.list('controlnet_input_images'), ...fields.list('controlnet_images')];
+    const given = values.map((one) => imageBytes(one, 'controlnet_input_images'));
     if (module === 'depth' || given.length < 1 || given.length > limits.images) {
       const [name, expected] =
         module === 'depth' ? ['controlnet_module', 'canny or none'] : ['controlnet_input_images', 'images'];
