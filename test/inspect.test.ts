@@ -62,7 +62,7 @@ const FILES: readonly [kind: string | undefined, what: string, tensors: Record<s
     'of transformers',
     { 'dpt.embeddings.cls_token': [1, 1, 768], 'neck.fusion_stage.layers.0.projection.weight': [8, 8, 1, 1] },
   ],
-  [undefined, 'a language model', { 'model.layers.0.self_attn.q_proj.weight': [64, 64] }],
+  ['model', 'a language model', { 'model.layers.0.self_attn.q_proj.weight': [64, 64] }],
   [undefined, 'a single matrix', { 'linear.weight': [64, 64] }],
   [undefined, 'nothing', {}],
 ];

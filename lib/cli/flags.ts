@@ -30,7 +30,7 @@ const MODEL_FLAGS: readonly Flag[] = [
     topic: 'model',
     option: 'unet',
     on: WITH_MODEL,
-    description: 'file of the UNet, instead of that in --model',
+    description: 'file of the UNet or transformer, instead of that in --model',
   },
   {
     name: 'clip_l',
@@ -47,6 +47,14 @@ const MODEL_FLAGS: readonly Flag[] = [
     option: 'textEncoder2',
     on: WITH_MODEL,
     description: 'file of the second text encoder of SDXL, instead of that in --model',
+  },
+  {
+    name: 'llm',
+    kind: 'text',
+    topic: 'model',
+    option: 'llm',
+    on: WITH_MODEL,
+    description: 'file of the language model that is the text encoder of Z-Image',
   },
   {
     name: 'vae',
@@ -98,6 +106,13 @@ const NOISE_FLAGS: readonly Flag[] = [
     option: 'zeroTerminalSnr',
     on: LOADING,
     description: 'noise levels that end in noise alone (default: what the file says)',
+  },
+  {
+    name: 'flow-shift',
+    kind: 'number',
+    topic: 'model',
+    option: 'flowShift',
+    description: 'shift of the noise levels of flow matching (default: that of the model)',
   },
 ];
 

@@ -26,7 +26,10 @@ const KINDS = {
 };
 
 /** The flags for the parts of a model. */
-const FLAGS_OF_PARTS = { unet: 'diffusion-model', text_encoder: 'clip_l', text_encoder_2: 'clip_g', vae: 'vae' };
+const FLAGS_OF_PARTS = {
+  ...{ unet: 'diffusion-model', transformer: 'diffusion-model', language_model: 'llm', vae: 'vae' },
+  ...{ text_encoder: 'clip_l', text_encoder_2: 'clip_g' },
+};
 
 /** Maximum number of names shown of a list; --json has all. */
 const SHOWN = 10;

@@ -43,7 +43,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
     else values[flag.option] = withSwitch(values[flag.option], flag, problems);
   }
   const { type, tensorTypeRules, device, threads, precision, prediction: predicted, ...more } = values;
-  const { zeroTerminalSnr, residency, memory, ...others } = more;
+  const { zeroTerminalSnr, flowShift, residency, memory, ...others } = more;
   const prediction = predicted === 'eps' ? 'epsilon' : predicted;
   const { source, rest } = readSource(commandLine, others, problems);
   const options: Record<string, unknown> = {
@@ -57,7 +57,7 @@ export function readRequest(commandLine: CommandLine, problems: Problems): Reque
   return {
     source,
     load: withoutUndefined({
-      ...{ type, tensorTypeRules, device, threads, precision, prediction, zeroTerminalSnr },
+      ...{ type, tensorTypeRules, device, threads, precision, prediction, zeroTerminalSnr, flowShift },
       mmap: flags['no-mmap'] ? false : undefined,
       residency: readResidency(residency),
       memory: readMemory(memory, flags['max-vram'], problems),

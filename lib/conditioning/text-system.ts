@@ -55,7 +55,8 @@ export interface TokenizedTexts {
   /**
    * Runs the text encoders.
    *
-   * @returns for the index of a stage, what its texts condition on. Both have the same number of tokens.
+   * @returns for the index of a stage, what its texts condition on. Texts of different lengths are evaluated one after
+   *   the other, so text systems that fill them up to one length are faster for small networks.
    */
   encode(networks: Networks): Promise<(stage: number) => Guided<TextConditioning>>;
 }

@@ -153,5 +153,5 @@ function refused(code: DiffusionError['code'], path: string, expectedAndFound: s
 
 /** The name of the tensor for an encoder. */
 export function tensorName({ kind }: TextEncoderInfo): string {
-  return TENSORS_OF[kind][0];
+  return TENSORS_OF[kind === 'openclip' ? kind : 'clip'][0];
 }

@@ -7,7 +7,9 @@ import { embedGuidance } from './sinusoids.ts';
 
 /** The noise levels of a model's files, or Stable Diffusion's. */
 function noise({ prediction, alphasCumprod }: LoadedModelInfo): NoiseModel {
-  return new DiffusionNoise(prediction, alphasCumprod ? new SigmaTable(alphasCumprod) : stableDiffusionTable());
+  // These families have no models of flow matching.
+  const predicted = prediction === 'v' ? 'v' : 'epsilon';
+  return new DiffusionNoise(predicted, alphasCumprod ? new SigmaTable(alphasCumprod) : stableDiffusionTable());
 }
 
 /** Diffusion noise with a table, and common defaults. */

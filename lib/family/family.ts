@@ -1,10 +1,12 @@
-// Model families: everything in TypeScript that differs between Stable Diffusion 1, 2, XL and others.
+// Model families: everything in TypeScript that differs between Stable Diffusion 1, 2, XL, Z-Image and others.
 
 import type { TextSystem } from '../conditioning/text-system.ts';
 import type { Guided } from '../guidance/index.ts';
 import type { Size } from '../image/resize.ts';
 import type { LoadedModelInfo } from '../native/contract.ts';
 import type { NoiseModel } from '../noise-model/index.ts';
+import type { SamplerName } from '../sampler/index.ts';
+import type { SchedulerName } from '../schedule/index.ts';
 
 /**
  * Red, green and blue, -1..1, for one unit of each latent channel: one row per channel, and a last row for a latent of
@@ -42,6 +44,10 @@ export interface Family {
   /** Defaults. */
   readonly steps: number;
   readonly cfgScale: number;
+  /** Default `euler_a`. */
+  readonly sampler?: SamplerName;
+  /** Schedule of the samplers that have none of their own. Default: what the scheduler's configuration asks for. */
+  readonly scheduler?: SchedulerName;
   /** The noise that a model was trained with. */
   noise(info: LoadedModelInfo): NoiseModel;
   readonly text: TextSystem;
@@ -54,5 +60,5 @@ export interface Family {
    */
   vector?(options: SizeConditioning, size: Size): Guided<readonly number[]>;
   /** Embeds the guidance scale for a denoiser that takes it as an input of this size. */
-  embedGuidance(scale: number, size: number): Float32Array;
+  embedGuidance?(scale: number, size: number): Float32Array;
 }

@@ -7,10 +7,11 @@ import { sd1 } from './sd1.ts';
 import { sd2 } from './sd2.ts';
 import { sdxl } from './sdxl.ts';
 import { sdxlRefiner } from './sdxl-refiner.ts';
+import { zImage } from './z-image.ts';
 
 export type { Family, FamilyOption, LatentFormat, Projection, SizeConditioning } from './family.ts';
 
-const FAMILIES: readonly Family[] = [sd1, sd2, sdxl, sdxlRefiner];
+const FAMILIES: readonly Family[] = [sd1, sd2, sdxl, sdxlRefiner, zImage];
 
 /** Suffix of a family's name for the UNet's concat conditioning. */
 const TASK = /-(inpaint|edit|depth)$/;

@@ -73,6 +73,11 @@ export interface LoadOptions extends ComputeOptions {
    */
   zeroTerminalSnr?: boolean | undefined;
   /**
+   * Of models of flow matching (Z-Image): shift of the noise levels towards noise, above 0. Default: that of the
+   * scheduler's configuration in a diffusers folder, otherwise of the family (3).
+   */
+  flowShift?: number | undefined;
+  /**
    * When the weights of networks are in memory. Default: `keep`, all of them as soon as the model is loaded. Otherwise
    * each network is loaded when it is first used, and `onProgress` is not called.
    */
@@ -126,6 +131,7 @@ const MODEL_OPTIONS: readonly (keyof LoadOptions)[] = [
   'tensorTypeRules',
   'prediction',
   'zeroTerminalSnr',
+  'flowShift',
   'residency',
   'memory',
   'profile',
@@ -161,6 +167,8 @@ export function checkLoadOptions(options: unknown, addon: NativeAddon) {
     prediction:
       check.value('prediction') === undefined ? undefined : check.name('prediction', 'epsilon', PREDICTION_TYPES),
     zeroTerminalSnr: check.value('zeroTerminalSnr') === undefined ? undefined : check.boolean('zeroTerminalSnr', false),
+    flowShift:
+      check.value('flowShift') === undefined ? undefined : check.number('flowShift', 1, { min: 1e-3, max: 1e3 }),
     // Plans decide: nothing is loaded before the first of them.
     residency: memory ? ('unload' as const) : checkResidency(check),
     profile: check.boolean('profile', false),

@@ -12,10 +12,13 @@ import { OptionCheck } from '../options/check.ts';
 export interface ModelSource {
   /** A complete model. */
   model?: string | undefined;
+  /** The denoiser: a UNet, or the transformer of Z-Image. */
   unet?: string | undefined;
   textEncoder?: string | undefined;
   /** The second text encoder of SDXL (OpenCLIP bigG); the only one of its refiner. */
   textEncoder2?: string | undefined;
+  /** The language model that is the text encoder of Z-Image: Qwen3-4B. */
+  llm?: string | undefined;
   /** A VAE, or a tiny autoencoder in its place (TAESD, by madebyollin): fast, with less detail. */
   vae?: string | undefined;
   /** A tiny autoencoder in addition to the VAE, for previews (`preview: 'tae'`). */
@@ -27,7 +30,7 @@ export interface ModelSource {
   depthModel?: string | undefined;
 }
 
-const PARTS: readonly (keyof NativeSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'vae', 'taesd'];
+const PARTS: readonly (keyof NativeSource)[] = ['model', 'unet', 'textEncoder', 'textEncoder2', 'llm', 'vae', 'taesd'];
 
 /** @throws TypeError or RangeError if `source` is neither a path nor a {@link ModelSource}. */
 export function checkSource(source: unknown): NativeSource & Pick<ModelSource, 'depthModel'> {

@@ -57,12 +57,13 @@ export interface ModelInfo extends LoadedModelInfo {
   readonly defaultWidth: number;
   readonly defaultHeight: number;
   /**
-   * Factor from VAE latents to those of the diffusion: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 1 with a tiny
-   * autoencoder as the VAE.
+   * Factor from VAE latents to those of the diffusion: 0.18215 for SD 1.x and 2.x, 0.13025 for SDXL, 0.3611 for
+   * Z-Image, 1 with a tiny autoencoder as the VAE.
    */
   readonly scalingFactor: number;
   /**
-   * Schedule of the samplers that have none of their own: `discrete`, or what the scheduler's configuration asks for.
+   * Schedule of the samplers that have none of their own: `discrete`, what the scheduler's configuration asks for, or
+   * `sgm_uniform` for Z-Image.
    */
   readonly defaultScheduler: SchedulerName;
 }
@@ -90,12 +91,12 @@ export async function loadModel(
 ): Promise<Model> {
   const addon = loadAddon();
   const { depthModel, ...files } = checkSource(source);
-  const { types, prediction, zeroTerminalSnr, memory, ...computing } = checkLoadOptions(options, addon);
+  const { types, prediction, zeroTerminalSnr, flowShift, memory, ...computing } = checkLoadOptions(options, addon);
   const base = process.memoryUsage.rss() + SCRIPT_BYTES;
   const warnings = new Warnings(computing.logger);
   const open = async () => {
     const opening = openNative(addon, { ...computing, logger: warnings }, (native) =>
-      addon.open(files, { ...native, ...types, prediction, zeroTerminalSnr }),
+      addon.open(files, { ...native, ...types, prediction, zeroTerminalSnr, flowShift }),
     );
     const native = await opening;
     try {
@@ -361,13 +362,15 @@ export class Model implements AsyncDisposable {
 
   /** What options may be with this model. */
   #modelLimits(): ModelLimits {
-    const { vaeScaleFactor, tinyAutoencoder, textEncoders, defaultScheduler } = this.info;
+    const { vaeScaleFactor, sideMultiple, tinyAutoencoder, textEncoders, defaultScheduler } = this.info;
     const { defaultWidth: width, defaultHeight: height } = this.info;
-    const textLayers = Math.min(...textEncoders.map(({ layers }) => layers));
+    const clips = textEncoders.filter(({ kind }) => kind !== 'qwen3');
+    const textLayers = clips.length > 0 ? Math.min(...clips.map(({ layers }) => layers)) : 0;
     const clipSkip = textEncoders[0]?.clipSkip ?? 1;
-    const { steps, cfgScale } = this.#family;
+    const { steps, cfgScale, sampler: defaultSampler = 'euler_a' } = this.#family;
     return {
-      ...{ vaeScaleFactor, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, width, height, steps, cfgScale },
+      ...{ vaeScaleFactor, sideMultiple, tinyAutoencoder, textLayers, clipSkip, defaultScheduler, defaultSampler },
+      ...{ width, height, steps, cfgScale },
     };
   }
 
@@ -428,8 +431,8 @@ function describeModel(info: LoadedModelInfo, family: Family, name: string): Mod
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(info.metadata['modelspec.resolution'] ?? '') ?? [];
   const fallback = family.side(info);
   const side = (pixels: string | undefined) =>
-    Math.max(1, Math.round(Number(pixels ?? fallback) / info.vaeScaleFactor)) * info.vaeScaleFactor;
-  const defaultScheduler = schedulerFor(info.noise.spacing);
+    Math.max(1, Math.round(Number(pixels ?? fallback) / info.sideMultiple)) * info.sideMultiple;
+  const defaultScheduler = family.scheduler ?? schedulerFor(info.noise.spacing);
   const { scale: scalingFactor } = latentScaleOf(info);
   return { ...info, name, scalingFactor, defaultScheduler, defaultWidth: side(width), defaultHeight: side(height) };
 }

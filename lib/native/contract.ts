@@ -51,6 +51,8 @@ export interface NativeProgress {
 export interface NativeNoiseOptions {
   readonly prediction?: 'epsilon' | 'v' | undefined;
   readonly zeroTerminalSnr?: boolean | undefined;
+  /** Of flow matching: the shift of the noise levels. */
+  readonly flowShift?: number | undefined;
 }
 
 export interface NativeOpenOptions {
@@ -86,9 +88,9 @@ export interface NativeOpenOptions {
 export interface TextEncoderInfo {
   /** The name of its component. */
   readonly component: string;
-  /** `clip` for OpenAI's, `openclip` for OpenCLIP's, whose prompts are padded with token 0. */
-  readonly kind: 'clip' | 'openclip';
-  /** Tokens of one chunk (77), vocabulary size, number of layers and width of the hidden states. */
+  /** `clip` for OpenAI's, `openclip` for OpenCLIP's, whose prompts are padded with token 0; `qwen3`. */
+  readonly kind: 'clip' | 'openclip' | 'qwen3';
+  /** Tokens of one chunk (77) or most tokens of a text, vocabulary size, number of layers and width of the hidden states. */
   readonly positions: number;
   readonly vocabulary: number;
   readonly layers: number;
@@ -106,9 +108,9 @@ export interface LoadedModelInfo {
   /**
    * What the UNet predicts. The first of these that says so: the option; the scheduler's configuration; a tensor
    * `v_pred` or `ztsnr`, which mean `v`; the metadata; the weights of an SD 2 UNet, if they look like `v`. Otherwise
-   * `epsilon`.
+   * `epsilon`. Models of flow matching predict `flow`, noise minus image.
    */
-  readonly prediction: 'epsilon' | 'v';
+  readonly prediction: 'epsilon' | 'v' | 'flow';
   /**
    * The noise levels: those of the scheduler's configuration, of the file's own table (`alphas_cumprod`), or of Stable
    * Diffusion; rescaled to zero terminal SNR if the option, the configuration (`rescale_betas_zero_snr`) or a tensor
@@ -122,6 +124,8 @@ export interface LoadedModelInfo {
   readonly latentChannels: number;
   /** Pixels along one side of a latent cell: 8 for SD 1.x. */
   readonly vaeScaleFactor: number;
+  /** Sides of images are multiples of this many pixels: `vaeScaleFactor`, or twice that for Z-Image. */
+  readonly sideMultiple: number;
   /** Whether there is a tiny autoencoder for previews, in addition to the VAE or in its place. */
   readonly tinyAutoencoder: boolean;
   /** Input channels of the UNet: those of the latent, and more for inpainting, editing and depth models. */
@@ -286,8 +290,8 @@ export interface NativeLoras extends NativeHandle {
 export interface NativeModel<Info = LoadedModelInfo> {
   readonly info: Info;
   /**
-   * By name. For models: `text_encoder` and `text_encoder_2`, `unet`, `vae_decoder`, `vae_encoder`, and `tiny_decoder`
-   * for previews. For image-to-image networks: their kind.
+   * By name. For models: `text_encoder` and `text_encoder_2` or `language_model`, `unet` or `transformer`,
+   * `vae_decoder`, `vae_encoder`, and `tiny_decoder` for previews. For image-to-image networks: their kind.
    */
   readonly components: Readonly<Record<string, NativeSignature>>;
   /**

@@ -11,6 +11,8 @@ export interface NativeSource {
   readonly textEncoder?: string;
   /** The second text encoder of SDXL; the only one of its refiner. */
   readonly textEncoder2?: string;
+  /** A text encoder that is a language model: Qwen3 of Z-Image. */
+  readonly llm?: string;
   /** May be a tiny autoencoder (TAESD). */
   readonly vae?: string;
   /** A tiny autoencoder for previews, in addition to the VAE. */
@@ -19,7 +21,14 @@ export interface NativeSource {
 
 /** One network found in the files. */
 export interface NativeComponent {
-  readonly kind: 'unet' | 'text_encoder' | 'text_encoder_2' | 'vae' | 'tiny_autoencoder';
+  readonly kind:
+    | 'unet'
+    | 'transformer'
+    | 'text_encoder'
+    | 'text_encoder_2'
+    | 'language_model'
+    | 'vae'
+    | 'tiny_autoencoder';
   /** Number of parameters, and their size in the file in bytes. */
   readonly parameters: number;
   readonly bytes: number;
@@ -32,11 +41,11 @@ export interface NativeComponent {
   readonly config: Readonly<Record<string, number | boolean | string | readonly number[]>>;
 }
 
-/** The noise levels that a UNet was trained on. */
+/** The noise levels that a denoiser was trained on. */
 export interface NativeNoise {
   /**
    * Their origin: a beta schedule by diffusers' name (`scaled_linear`, as in Stable Diffusion, `linear`,
-   * `squaredcos_cap_v2`, `trained_betas`), or the name of the tensor that contains them.
+   * `squaredcos_cap_v2`, `trained_betas`), the name of the tensor that contains them, or `flow` for flow matching.
    */
   readonly schedule: string;
   /** Number of levels (training steps): 1000 for all published Stable Diffusion models. */
@@ -48,6 +57,8 @@ export interface NativeNoise {
    * `exponential` or `beta` sigmas; undefined if it has none.
    */
   readonly spacing: 'leading' | 'trailing' | 'linspace' | 'karras' | 'exponential' | 'beta' | undefined;
+  /** The shift of flow matching, if the scheduler's configuration or the option says it. */
+  readonly shift: number | undefined;
 }
 
 /** What the headers of a model's files contain; no weights are read. */
@@ -65,20 +76,20 @@ export interface NativeInspection {
   readonly kind: 'model' | 'lora' | 'embedding' | 'controlnet' | 'taesd' | 'upscaler' | 'depth' | undefined;
   /**
    * `sd1`, `sd2`, `sdxl` or `sdxl-refiner`, with the suffix `-inpaint`, `-depth` or `-edit` if the UNet takes 9, 5 or 8
-   * channels; `sd3` and `flux`, which are recognized but not supported; undefined if no known family matches.
+   * channels; `z-image`; `sd3` and `flux`, which are recognized but not supported; undefined if no known family matches.
    */
   readonly family: string | undefined;
   /** `ldm` for the original tensor names, `diffusers` for those of diffusers. */
   readonly layout: string | undefined;
   readonly components: readonly NativeComponent[];
   /**
-   * As {@link LoadedModelInfo.prediction} and {@link LoadedModelInfo.noise}; undefined without a UNet, and for other
-   * kinds of noise.
+   * As {@link LoadedModelInfo.prediction} and {@link LoadedModelInfo.noise}; undefined without a denoiser, and for
+   * other kinds of noise.
    */
-  readonly prediction: 'epsilon' | 'v' | undefined;
+  readonly prediction: 'epsilon' | 'v' | 'flow' | undefined;
   readonly noise: NativeNoise | undefined;
   /** Networks of a complete model that the files lack; empty if they contain no part of a model. */
-  readonly absent: readonly ('unet' | 'text_encoder' | 'text_encoder_2' | 'vae')[];
+  readonly absent: readonly ('unet' | 'transformer' | 'text_encoder' | 'text_encoder_2' | 'language_model' | 'vae')[];
   /** Tensors that the networks in the files need and that are absent. */
   readonly missing: readonly string[];
   /** Present, but with another shape or type than the network requires: `name: reason`. */

@@ -44,7 +44,8 @@ export async function encodePrompts(
   const textAt = await texts.encode(networks);
   const { guidanceSize } = networks.info;
   const numbers = family.vector?.(options, size);
-  const guidance = guidanceSize > 0 ? { guidance: family.embedGuidance(options.cfgScale, guidanceSize) } : {};
+  const embedded = guidanceSize > 0 ? family.embedGuidance?.(options.cfgScale, guidanceSize) : undefined;
+  const guidance = embedded ? { guidance: embedded } : {};
   const complete = ({ context, tokens, pooled }: TextConditioning, added: readonly number[] | undefined) => {
     const vector = added ? { vector: Float32Array.of(...pooled, ...embedNumbers(added)) } : {};
     return { context, tokens, ...vector, ...guidance };

@@ -44,7 +44,7 @@ export interface SizedImage {
  */
 export async function readSized(options: CheckedOptions<'img2img' | 'edit'>, limits: ModelLimits): Promise<SizedImage> {
   const original = await toRgb(await readImage(options.image, 'image', options.maxPixels));
-  const size = sizeOf(original, options, limits.vaeScaleFactor);
+  const size = sizeOf(original, options, limits.sideMultiple);
   const placement = place(original, size, options.resizeMode);
   return { image: await resize(original, placement, lanczos3), size, placement, original };
 }

@@ -78,7 +78,7 @@ async function wholeScene(
   options: CheckedOptions<'inpaint'>,
   limits: ModelLimits,
 ): Promise<Scene> {
-  const placement = place(image, sizeOf(image, options, limits.vaeScaleFactor), options.resizeMode);
+  const placement = place(image, sizeOf(image, options, limits.sideMultiple), options.resizeMode);
   const resized = await resize(image, placement, lanczos3);
   const resizedSoft = await resize(soft, placement, triangle);
   const whole = { x: 0, y: 0, width: resized.width, height: resized.height };
@@ -95,7 +95,7 @@ async function regionScene(
   options: CheckedOptions<'inpaint'>,
   limits: ModelLimits,
 ): Promise<Scene> {
-  const size = sizeOf(limits, { ...options, resizeMode: 'fit' }, limits.vaeScaleFactor);
+  const size = sizeOf(limits, { ...options, resizeMode: 'fit' }, limits.sideMultiple);
   const region = await maskedRegion(soft, options.paddingMaskCrop as number, size);
   if (!region) throw emptyMask();
   const placement = place(region, size, 'fit');

@@ -81,7 +81,7 @@ export async function stagesOf(
   together: number | undefined,
   tiling: VaeTiling,
 ): Promise<StageCost[]> {
-  const { vaeScaleFactor: factor, textEncoders } = networks.info;
+  const { vaeScaleFactor: factor, sideMultiple: multiple, textEncoders } = networks.info;
   const stages: StageCost[] = [];
   const add = async (stage: string, network: string, sizes: Record<string, number>, data = 0, size?: Size) => {
     const signature = networks.components[network];
@@ -105,10 +105,12 @@ export async function stagesOf(
     const all = work.batchSize * work.conditions;
     const batch = Math.min(all, together ?? all);
     const latents = 8 * all * networks.info.latentChannels * 4 * (size.width / factor) * (size.height / factor);
-    await add(stage, networks.denoiser, { batch, tokens: TOKENS, ...cells(size) }, latents, size);
+    // Transformers declare sides in tokens of several cells.
+    const tokens = { width: size.width / multiple, height: size.height / multiple };
+    await add(stage, networks.denoiser, { batch, tokens: TOKENS, ...tokens }, latents, size);
     if (work.decodesPreviews) await decode('previews', size);
   };
-  for (const { component } of textEncoders) await add('text encoding', component, { chunks: 2 });
+  for (const { component } of textEncoders) await add('text encoding', component, { chunks: 2, tokens: TOKENS });
   if (work.encodesImage) await add('image encoding', 'vae_encoder', { batch: 1, ...cells(work) });
   await sample(work, 'sampling');
   const { hires } = work;
@@ -214,7 +216,7 @@ async function findPlan(networks: Networks, work: Workload, limits: MemoryLimits
 
 /** The largest size of the same proportions that fits. */
 async function adviceOn(networks: Networks, work: Workload, limits: MemoryLimits): Promise<string> {
-  const { vaeScaleFactor: factor } = networks.info;
+  const { sideMultiple: factor } = networks.info;
   const { hires, ...first } = work;
   for (let share = hires ? 1 : 0.875; share > 0.1; share -= 0.125) {
     const side = (pixels: number) => Math.max(Math.round((pixels * share) / factor), 1) * factor;

@@ -188,7 +188,7 @@ class Progress {
 
 /**
  * Evaluates all conditions of all images in one batch: every image with the first condition, then with the second, and
- * so on. The perturbed network is a different graph, so it has a batch of its own.
+ * so on. The perturbed network is a different graph, so it has a batch of its own, and so have texts of other lengths.
  */
 function predictTogether(
   networks: Networks,
@@ -198,10 +198,14 @@ function predictTogether(
 ): PredictEach<Conditioning> {
   const predict = predictBatch(networks, shape, signal, current);
   return async (latent, timestep, conditions) => {
-    const plain = conditions.filter(({ identityAttention }) => !identityAttention);
-    const perturbed = conditions.filter(({ identityAttention }) => identityAttention);
-    const predictions = plain.length > 0 ? await predict(latent, timestep, plain) : [];
-    return perturbed.length > 0 ? [...predictions, ...(await predict(latent, timestep, perturbed))] : predictions;
+    const kindOf = ({ identityAttention, tokens }: Conditioning) => `${identityAttention ?? false} ${tokens}`;
+    const predictions = new Map<Conditioning, Float32Array>();
+    for (const kind of new Set(conditions.map(kindOf))) {
+      const alike = conditions.filter((condition) => kindOf(condition) === kind);
+      const predicted = await predict(latent, timestep, alike);
+      for (const [i, condition] of alike.entries()) predictions.set(condition, predicted[i] as Float32Array);
+    }
+    return conditions.map((condition) => predictions.get(condition) as Float32Array);
   };
 }
 

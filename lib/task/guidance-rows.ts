@@ -1,7 +1,7 @@
 // The options of guidance.
 
 import { describe } from '../core/errors.ts';
-import { type Checking, number, row, rule, ruleByModel } from './row.ts';
+import { type Checking, hasUnet, number, row, rule, ruleByModel } from './row.ts';
 
 type Interval = readonly [start: number, end: number];
 
@@ -9,7 +9,7 @@ export const GUIDANCE_ROWS = {
   cfgScale: row({
     doc: `
       Guidance scale (Ho and Salimans 2022): 1 is no guidance and costs one network pass a step instead of two, more
-      follows the prompt more closely. Finite, at least 0. Default 7.`,
+      follows the prompt more closely. Finite, at least 0. Default 7, 1 for Z-Image.`,
     rule: ruleByModel<number, number>(
       'number',
       ({ check }, name, { cfgScale }) => check.number(name, cfgScale, { min: 0, max: Number.MAX_VALUE }),
@@ -39,7 +39,8 @@ export const GUIDANCE_ROWS = {
     rule: number(0, { min: 0 }),
     reader: {
       has: ({ info }) => info.middleAttention,
-      expected: () => '0, since the UNet of this model has no attention in its middle block,',
+      expected: (model) =>
+        `0, since the ${hasUnet(model) ? 'UNet' : 'transformer'} of this model has no attention in its middle block,`,
     },
     flag: {
       name: 'pag-scale',

@@ -128,7 +128,7 @@ function underItsName<T>(checkAll: () => T): T {
 
 function checkSize(checking: Checking, limits: ModelLimits, first: Size): Size {
   const { check, of } = checking;
-  const factor = limits.vaeScaleFactor;
+  const factor = limits.sideMultiple;
   const scale = HIRES_PARTS.scale.rule.check(checking, 'scale', limits);
   const larger = (side: number) => Math.max(Math.round((side * scale) / factor), 1) * factor;
   const width = HIRES_PARTS.width.rule.check(checking, 'width', limits);
@@ -145,7 +145,7 @@ function checkSize(checking: Checking, limits: ModelLimits, first: Size): Size {
 }
 
 function side(name: 'width' | 'height'): Rule<number, number | undefined> {
-  return ruleByModel('number', ({ check }, _, { vaeScaleFactor }) => checkSide(check, name, vaeScaleFactor), {
+  return ruleByModel('number', ({ check }, _, { sideMultiple }) => checkSide(check, name, sideMultiple), {
     kind: 'number',
   });
 }

@@ -20,7 +20,7 @@ export interface AskedSampler extends SamplerEntry {
 }
 
 /** @returns the default where none is given or its name means nothing here; problems stay with `check`. */
-export function checkSampler(check: OptionCheck): AskedSampler {
+export function checkSampler(check: OptionCheck, fallback: SamplerName): AskedSampler {
   const value = check.value('sampler');
   if (typeof value === 'function') {
     const samplerName = value.name || 'custom';
@@ -32,7 +32,7 @@ export function checkSampler(check: OptionCheck): AskedSampler {
       defaultScheduler: 'discrete',
     };
   }
-  const found = checkMethod(check, 'sampler', findSampler) ?? { sampler: 'euler_a' };
+  const found = checkMethod(check, 'sampler', findSampler) ?? { sampler: fallback };
   return {
     name: found.sampler,
     samplerName: found.sampler,

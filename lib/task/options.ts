@@ -33,7 +33,8 @@ export interface GenerationOptions {
    * `<lora:name:0.8>` stands for an entry of `loras`, wherever it is, and is no part of the text; without a number
    * the weight is 1. `<lora:name:te=0.5:unet=0.8>`, or in that order `<lora:name:0.5:0.8>`, has one for the text
    * encoders and one for the UNet; `<lyco:...>` is the same, `<hypernet:...>` an error. A name is that of a file
-   * in `loraDirectory`, with or without its extension.
+   * in `loraDirectory`, with or without its extension. A language model (Z-Image) reads brackets of weights as they
+   * are, and at most 512 tokens.
    */
   prompt: string;
   /** What to avoid, written like `prompt`. Default `''`. Has no effect at a `cfgScale` of 1. */
@@ -41,7 +42,7 @@ export interface GenerationOptions {
   /**
    * Layer of the text encoder whose output is used: 1 is the last, 2 the one before, up to the number of layers.
    * Default: the one that the model was trained with, 1 for SD 1.x and 2 for SD 2.x and XL (1 for SD 2.x saved by
-   * diffusers, which leaves the last layer out).
+   * diffusers, which leaves the last layer out). Not for Z-Image, whose text encoder is a language model.
    */
   clipSkip?: number | undefined;
   /**
@@ -83,15 +84,15 @@ export interface GenerationOptions {
    */
   maxPixels?: number | undefined;
   /**
-   * Width in pixels: a multiple of the model's VAE factor (8), at most 16,384, and 2^26 pixels in all images of the
-   * batch. Default: the size that the model's file names, otherwise 512. Of a task that starts from an image: the
+   * Width in pixels: a multiple of `info.sideMultiple` (8, 16 for Z-Image), at most 16,384, and 2^26 pixels in all images of the
+   * batch. Default: the size that the model's file names, otherwise that of its family. Of a task that starts from an image: the
    * image's own, rounded down to a multiple of that factor; where one side is given, the other follows the image's
    * proportions.
    */
   width?: number | undefined;
   /** Height in pixels; otherwise as `width`. */
   height?: number | undefined;
-  /** Sampling steps, 1 to 1000. Default 20. Custom sigmas bring their own number. */
+  /** Sampling steps, 1 to 1000. Default 20, 8 for Z-Image. Custom sigmas bring their own number. */
   steps?: number | undefined;
   /**
    * Seed of the noise, 0 to 2^64 - 1, above 2^53 - 1 a bigint; image i of a batch uses `seed + i`. -1 (default)
@@ -99,7 +100,7 @@ export interface GenerationOptions {
    */
   seed?: number | bigint | undefined;
   /**
-   * Name of a sampler, or a function. Default `euler_a`. The names of AUTOMATIC1111's web UI, ComfyUI, diffusers,
+   * Name of a sampler, or a function. Default `euler_a`, `euler` for models of flow matching. The names of AUTOMATIC1111's web UI, ComfyUI, diffusers,
    * InvokeAI and stable-diffusion.cpp are understood where they mean the same method, in any case and with spaces,
    * `_` or `-`: `Euler a`, `dpmpp_2m`, `EulerDiscreteScheduler`. One that says the schedule too, `DPM++ 2M
    * Karras`, allows no other `scheduler`.
@@ -117,14 +118,14 @@ export interface GenerationOptions {
   rng?: RngName | undefined;
   /**
    * Whether the image tiles seamlessly: along both sides (true), side by side (`x`) or one above the other
-   * (`y`). Convolutions then see the other side where the image ends. Default false.
+   * (`y`). Convolutions then see the other side where the image ends. Default false. Only models with a UNet.
    */
   tileable?: boolean | 'x' | 'y' | undefined;
   /** Images generated together in one batch, 1 to 64. Default 1. */
   batchSize?: number | undefined;
   /**
    * Guidance scale (Ho and Salimans 2022): 1 is no guidance and costs one network pass a step instead of two, more
-   * follows the prompt more closely. Finite, at least 0. Default 7.
+   * follows the prompt more closely. Finite, at least 0. Default 7, 1 for Z-Image.
    */
   cfgScale?: number | undefined;
   /**

@@ -1,5 +1,6 @@
 // The options that say what an image shows.
 
+import { describe } from '../core/errors.ts';
 import { hasLoraTag } from '../lora/tags.ts';
 import { type CheckedPrompt, checkPrompt } from './prompt.ts';
 import { type Checking, type Rule, row, rule, ruleByModel } from './row.ts';
@@ -17,7 +18,8 @@ export const PROMPT_ROWS = {
       \`<lora:name:0.8>\` stands for an entry of \`loras\`, wherever it is, and is no part of the text; without a number
       the weight is 1. \`<lora:name:te=0.5:unet=0.8>\`, or in that order \`<lora:name:0.5:0.8>\`, has one for the text
       encoders and one for the UNet; \`<lyco:...>\` is the same, \`<hypernet:...>\` an error. A name is that of a file
-      in \`loraDirectory\`, with or without its extension.`,
+      in \`loraDirectory\`, with or without its extension. A language model (Z-Image) reads brackets of weights as they
+      are, and at most 512 tokens.`,
     rule: promptRule(true),
     required: true,
     flag: { name: 'prompt', alias: 'p', topic: 'prompt', common: true, description: 'what to generate' },
@@ -37,11 +39,17 @@ export const PROMPT_ROWS = {
     doc: `
       Layer of the text encoder whose output is used: 1 is the last, 2 the one before, up to the number of layers.
       Default: the one that the model was trained with, 1 for SD 1.x and 2 for SD 2.x and XL (1 for SD 2.x saved by
-      diffusers, which leaves the last layer out).`,
+      diffusers, which leaves the last layer out). Not for Z-Image, whose text encoder is a language model.`,
     rule: ruleByModel<number, number>(
       'number',
-      ({ check }, name, { clipSkip, textLayers }) =>
-        check.number(name, clipSkip, { min: 1, max: textLayers, integer: true }),
+      ({ check }, name, { clipSkip, textLayers }) => {
+        if (textLayers > 0) return check.number(name, clipSkip, { min: 1, max: textLayers, integer: true });
+        const given = check.value(name);
+        const expected =
+          'none, since the text encoder of this model is a language model, which has one layer for this,';
+        if (given !== undefined) check.problem({ name, expected, received: describe(given) });
+        return clipSkip;
+      },
       { kind: 'number' },
     ),
     flag: {

@@ -121,8 +121,18 @@ export interface MetadataColumn<Checked> {
 
 /** What of a model decides whether it reads an option. */
 export interface ReaderModel {
-  readonly info: Pick<LoadedModelInfo, 'family' | 'middleAttention'>;
+  readonly info: Pick<LoadedModelInfo, 'family' | 'middleAttention' | 'components' | 'textEncoders'>;
   readonly family: Pick<Family, 'options'>;
+}
+
+/** Whether the denoiser is a UNet. */
+export function hasUnet({ info }: ReaderModel): boolean {
+  return info.components.some(({ kind }) => kind === 'unet');
+}
+
+/** Whether prompts are for CLIP, of which some options are. */
+export function hasClip({ info }: ReaderModel): boolean {
+  return info.textEncoders.some(({ kind }) => kind === 'clip' || kind === 'openclip');
 }
 
 /** Which models read an option. With others only its default is allowed, so that none is silently without effect. */

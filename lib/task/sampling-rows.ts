@@ -10,7 +10,7 @@ import { SAMPLER_NAMES, type Sampler, type SamplerName } from '../sampler/index.
 import { SCHEDULER_NAMES, type SchedulerName } from '../schedule/index.ts';
 import { type AskedSampler, checkSampler, checkScheduler, type OtherName } from './method.ts';
 import { etaOf, SAMPLER_METADATA, SCHEDULER_METADATA } from './method-metadata.ts';
-import { type Checking, number, oneOf, optionalNumber, type Rule, row, rule, ruleByModel } from './row.ts';
+import { type Checking, hasUnet, number, oneOf, optionalNumber, type Rule, row, rule, ruleByModel } from './row.ts';
 import { checkSide } from './sides.ts';
 import { type Fields, nameOf, pairOf, type StatedValues } from './stated.ts';
 import type { ModelLimits } from './task.ts';
@@ -21,8 +21,8 @@ const MAX_BATCH = 64;
 export const SAMPLING_ROWS = {
   width: row({
     doc: `
-      Width in pixels: a multiple of the model's VAE factor (8), at most 16,384, and 2^26 pixels in all images of the
-      batch. Default: the size that the model's file names, otherwise 512. Of a task that starts from an image: the
+      Width in pixels: a multiple of \`info.sideMultiple\` (8, 16 for Z-Image), at most 16,384, and 2^26 pixels in all images of the
+      batch. Default: the size that the model's file names, otherwise that of its family. Of a task that starts from an image: the
       image's own, rounded down to a multiple of that factor; where one side is given, the other follows the image's
       proportions.`,
     rule: side('width'),
@@ -60,7 +60,7 @@ export const SAMPLING_ROWS = {
     },
   }),
   steps: row({
-    doc: 'Sampling steps, 1 to 1000. Default 20. Custom sigmas bring their own number.',
+    doc: 'Sampling steps, 1 to 1000. Default 20, 8 for Z-Image. Custom sigmas bring their own number.',
     rule: ruleByModel<number, number>('number', checkSteps, { kind: 'number' }),
     flag: { name: 'steps', topic: 'sampling', common: true, description: 'sampling steps (default: 20)' },
     metadata: { key: 'Steps', always: true },
@@ -86,13 +86,13 @@ export const SAMPLING_ROWS = {
   }),
   sampler: row({
     doc: `
-      Name of a sampler, or a function. Default \`euler_a\`. The names of AUTOMATIC1111's web UI, ComfyUI, diffusers,
+      Name of a sampler, or a function. Default \`euler_a\`, \`euler\` for models of flow matching. The names of AUTOMATIC1111's web UI, ComfyUI, diffusers,
       InvokeAI and stable-diffusion.cpp are understood where they mean the same method, in any case and with spaces,
       \`_\` or \`-\`: \`Euler a\`, \`dpmpp_2m\`, \`EulerDiscreteScheduler\`. One that says the schedule too, \`DPM++ 2M
       Karras\`, allows no other \`scheduler\`.`,
-    rule: rule<SamplerName | OtherName | Sampler, AskedSampler>(
+    rule: ruleByModel<SamplerName | OtherName | Sampler, AskedSampler>(
       'SamplerName | OtherName | Sampler',
-      ({ check }) => checkSampler(check),
+      ({ check }, _, { defaultSampler }) => checkSampler(check, defaultSampler),
       { choices: SAMPLER_NAMES },
     ),
     flag: {
@@ -153,11 +153,15 @@ export const SAMPLING_ROWS = {
   tileable: row({
     doc: `
       Whether the image tiles seamlessly: along both sides (true), side by side (\`x\`) or one above the other
-      (\`y\`). Convolutions then see the other side where the image ends. Default false.`,
+      (\`y\`). Convolutions then see the other side where the image ends. Default false. Only models with a UNet.`,
     rule: rule<boolean | 'x' | 'y', NativeTileable | undefined>("boolean | 'x' | 'y'", ({ check }, name) => {
       if (typeof check.value(name) === 'string') return check.name<NativeTileable>(name, 'x', ['x', 'y']);
       return check.boolean(name, false) ? 'xy' : undefined;
     }),
+    reader: {
+      has: hasUnet,
+      expected: ({ info }) => `none, since the transformer of this model (${info.family}) has no convolutions,`,
+    },
     flag: [
       {
         name: 'circular',
@@ -233,7 +237,7 @@ function side(name: 'width' | 'height'): Rule<number, number | undefined> {
     ({ task, check }, _, limits) =>
       check.value(name) === undefined && task === 'txt2img'
         ? limits[name]
-        : checkSide(check, name, limits.vaeScaleFactor),
+        : checkSide(check, name, limits.sideMultiple),
     { kind: 'number' },
   );
 }

@@ -3,7 +3,7 @@
 import { type CheckedControl, type ControlOptions, checkControls } from '../control/options.ts';
 import { checkEmbeddings, type EmbeddingFile, type EmbeddingOption } from '../embedding/options.ts';
 import { checkLoras, LORA_TAGS, type LoraOption, type LoraRequest, type LoraTags } from '../lora/options.ts';
-import { type Checking, flag, oneOf, optionalPath, row, rule } from './row.ts';
+import { type Checking, flag, hasClip, hasUnet, oneOf, optionalPath, type ReaderModel, row, rule } from './row.ts';
 
 export const WEIGHT_ROWS = {
   loras: row({
@@ -47,15 +47,19 @@ export const WEIGHT_ROWS = {
       Embeddings of textual inversion, each with the word that stands for it in both prompts; at most 256. Default none.
       A word is found in any case where no letter or digit touches it, and takes the weight that it has in the prompt.
       The words that a file holds stand for their vectors too; a file of several words can be used by these alone.`,
-    rule: rule<readonly EmbeddingOption[], readonly EmbeddingFile[]>('readonly EmbeddingOption[]', ({ check }) =>
-      checkEmbeddings(check),
+    rule: rule<readonly EmbeddingOption[], readonly EmbeddingFile[]>(
+      'readonly EmbeddingOption[]',
+      ({ check }) => checkEmbeddings(check),
+      { isDefault: (embeddings) => embeddings.length === 0 },
     ),
+    reader: { has: hasClip, expected: noClip, received: 'some' },
   }),
   embeddingDirectory: row({
     doc: `
       Folder of embeddings: the name of each file, without its extension, is such a word, and so are the words that
       diffusers saves in it. Default none.`,
     rule: optionalPath(),
+    reader: { has: hasClip, expected: noClip },
     flag: {
       name: 'embd-dir',
       topic: 'model',
@@ -65,11 +69,23 @@ export const WEIGHT_ROWS = {
   }),
   controls: row({
     doc: 'Control images and their ControlNets, at most 8 together. Default none.',
-    rule: rule<readonly ControlOptions[], readonly CheckedControl[]>('readonly ControlOptions[]', ({ check, of }) =>
-      checkControls(check, of('maxPixels')),
+    rule: rule<readonly ControlOptions[], readonly CheckedControl[]>(
+      'readonly ControlOptions[]',
+      ({ check, of }) => checkControls(check, of('maxPixels')),
+      { isDefault: (controls) => controls.length === 0 },
     ),
+    reader: {
+      has: hasUnet,
+      expected: ({ info }) =>
+        `none, since ControlNets are made for UNets and this model (${info.family}) has a transformer,`,
+      received: 'some',
+    },
   }),
 };
+
+function noClip({ info }: ReaderModel): string {
+  return `none, since textual inversions are made for CLIP and this model (${info.family}) reads prompts with a language model,`;
+}
 
 function checkLoraDirectory({ check, of }: Checking, name: string): string | undefined {
   const directory = check.value(name) === undefined ? undefined : check.path(name);

@@ -288,8 +288,9 @@ Source read_source(const Napi::Value & value) {
     source.text_encoder_2 = path("textEncoder2");
     source.vae = path("vae");
     source.tiny_autoencoder = path("taesd");
+    source.language_model = path("llm");
     if (source.model.empty() && source.unet.empty() && source.text_encoder.empty() && source.text_encoder_2.empty() &&
-        source.vae.empty()) {
+        source.language_model.empty() && source.vae.empty()) {
         throw_range_error(value.Env(), "Expected the path of a model, or of one of its parts, for source.");
     }
     return source;
@@ -343,9 +344,11 @@ Precision read_precision(const Napi::Value & value) {
 NoiseGiven read_noise_given(const Napi::Value & value) {
     const auto options = read_object(value, "options");
     const auto prediction = options.Get("prediction"), zero = options.Get("zeroTerminalSnr");
+    const auto shift = options.Get("flowShift");
     NoiseGiven given;
     if (!prediction.IsUndefined()) given.prediction = read_string(prediction, "prediction");
     if (!zero.IsUndefined()) given.zero_terminal_snr = zero.ToBoolean();
+    if (!shift.IsUndefined()) given.shift = read_finite(shift, "flowShift");
     return given;
 }
 

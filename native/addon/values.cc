@@ -101,6 +101,7 @@ Napi::Object noise_to_js(Napi::Env env, const Noise & noise) {
     object.Set("steps", number_to_js(env, noise.steps));
     object.Set("zeroTerminalSnr", noise.zero_terminal_snr);
     object.Set("spacing", string_or_undefined(env, noise.spacing));
+    object.Set("shift", noise.shift ? Napi::Number::New(env, *noise.shift) : env.Undefined());
     return object;
 }
 
@@ -174,6 +175,7 @@ static Napi::Value info_to_js(Napi::Env env, const ModelInfo & info) {
     object.Set("latentChannels", number_to_js(env, vae.latent_channels));
     object.Set("vaeScaleFactor", number_to_js(env, vae.scale_factor));
     object.Set("tinyAutoencoder", vae.tiny || info.facts.decoders.contains("tiny_decoder"));
+    object.Set("sideMultiple", number_to_js(env, vae.scale_factor * denoiser.latent_multiple));
     object.Set("inChannels", number_to_js(env, denoiser.in_channels));
     object.Set("vectorSize", number_to_js(env, denoiser.vector_size));
     object.Set("guidanceSize", number_to_js(env, denoiser.guidance_size));

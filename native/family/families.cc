@@ -9,9 +9,11 @@ const Family & sd1();
 const Family & sd2();
 const Family & sdxl();
 const Family & sdxl_refiner();
+const Family & z_image();
 
 const std::vector<const Family *> & families() {
-    static const std::vector<const Family *> all = {&flux(), &sd3(), &sd1(), &sd2(), &sdxl(), &sdxl_refiner()};
+    static const std::vector<const Family *> all = {&flux(), &sd3(),  &z_image(),     &sd1(),
+                                                    &sd2(),  &sdxl(), &sdxl_refiner()};
     return all;
 }
 

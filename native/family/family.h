@@ -44,8 +44,9 @@ struct FamilyPart {
 };
 
 struct Family {
-    std::string name; // see lib/native/inspection.ts
-    bool runs = true; // false: recognised only
+    std::string name;  // see lib/native/inspection.ts
+    bool runs = true;  // false: recognised only
+    bool flow = false; // trained with flow matching rather than diffusion
     bool (*matches)(const Model & model) = nullptr;
     std::vector<FamilyPart> parts{}; // in the order that inspections list them
     // By the name of a component that a model of the family may lack: the message for its absence.

@@ -24,12 +24,17 @@ template <typename Work> void attempt(Model & model, Work work) {
 }
 
 void recognise(Model & model) {
-    if (model.has(unet_prefix)) {
+    const auto & all = families();
+    const auto find = [&] {
+        return std::ranges::find_if(all, [&](const Family * family) { return family->matches(model); });
+    };
+    auto found = find();
+    // A denoiser that no family knows by its names is a UNet, or is reported as a bad one.
+    if (found == all.end() && model.has(unet_prefix)) {
         const bool open_clip = model.tensors.open_clip.at(static_cast<size_t>(ModelPart::text_encoder));
         attempt(model, [&] { model.unet = Unet::read_config(*model.weights, open_clip); });
+        found = find();
     }
-    const auto & all = families();
-    const auto found = std::ranges::find_if(all, [&](const Family * family) { return family->matches(model); });
     model.family = found == all.end() ? &no_family() : *found;
     model.family_name = model.family->name + (model.family->variant ? model.family->variant(model) : "");
 }
@@ -63,6 +68,14 @@ void bind_parts(Model & model) {
 
 void bind_noise(Model & model, const NoiseGiven & given) {
     const TensorTable & table = model.tensors.table;
+    if (model.family->flow) {
+        model.noise = read_flow_noise(model.tensors.noise, given);
+        return;
+    }
+    if (given.shift) {
+        throw Error(ErrorCode::invalid_argument,
+                    "flowShift: expected none, since only models of flow matching have a shift of their noise levels.");
+    }
     try {
         Noise noise = read_noise(model.tensors.noise, given);
         table.check_unchanged();
@@ -87,9 +100,9 @@ void bind_noise(Model & model, const NoiseGiven & given) {
 }
 
 [[noreturn]] void refuse_unknown(const Model & model) {
-    throw Error(ErrorCode::model_unsupported, where(model) + ": expected a Stable Diffusion model, but " +
-                                                  contents(model.tensors.table) +
-                                                  ". Pass a checkpoint of Stable Diffusion 1.x, 2.x or XL.");
+    throw Error(ErrorCode::model_unsupported,
+                where(model) + ": expected a Stable Diffusion model, but " + contents(model.tensors.table) +
+                    ". Pass a checkpoint of Stable Diffusion 1.x, 2.x or XL, or of Z-Image.");
 }
 
 std::string with_its_option(const FamilyPart & absent) {
@@ -97,6 +110,7 @@ std::string with_its_option(const FamilyPart & absent) {
         case ModelPart::unet: return "the UNet (option `unet`)";
         case ModelPart::text_encoder: return "the text encoder (option `textEncoder`)";
         case ModelPart::text_encoder_2: return "the second text encoder (option `textEncoder2`)";
+        case ModelPart::language_model: return "the language model (option `llm`)";
         default: return "the VAE (option `vae`)";
     }
 }
@@ -155,9 +169,11 @@ void require_runnable(const Model & model) {
     }
     const Family & family = *model.family;
     if (!family.runs) {
-        throw Error(ErrorCode::model_unsupported,
-                    where(model) + ": expected a model of Stable Diffusion 1.x, 2.x or XL, found one of the family '" +
-                        family.name + "', which is not supported.");
+        throw Error(
+            ErrorCode::model_unsupported,
+            where(model) +
+                ": expected a model of Stable Diffusion 1.x, 2.x or XL, or of Z-Image, found one of the family '" +
+                family.name + "', which is not supported.");
     }
     const bool empty = std::ranges::none_of(
         family.parts, [&](const FamilyPart & part) { return part.need != Need::optional && model.has(part.prefix); });

@@ -1,4 +1,5 @@
 // Files of no known family: parts of Stable Diffusion models, which can still be inspected, and unknown UNets.
+#include "family/language_model_part.h"
 #include "family/stable_diffusion.h"
 #include "weights/requirements.h"
 
@@ -22,8 +23,8 @@ const Family & no_family() {
     static const Family family = {
         .name = "",
         .parts = {text_encoder_part("text encoder", {}, Need::either),
-                  text_encoder_2_part("second text encoder", {.pooled = true}, Need::either), unet_part(), vae_part(),
-                  tiny_autoencoder_part()},
+                  text_encoder_2_part("second text encoder", {.pooled = true}, Need::either),
+                  language_model_part(0, Need::either), unet_part(), vae_part(), tiny_autoencoder_part()},
         .require_fit = refuse_unet,
     };
     return family;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <sstream>
+#include <utility>
 
 #include "family/noise_table.h"
 #include "io/file_error.h"
@@ -258,6 +259,29 @@ Noise read_noise(const NoiseSources & sources, const NoiseGiven & given) {
     noise.prediction = read_prediction(sources, scheduler, given);
     read_levels(sources, scheduler, given, noise);
     read_sampling(scheduler, noise);
+    return noise;
+}
+
+Noise read_flow_noise(const NoiseSources & sources, const NoiseGiven & given) {
+    for (const auto & [name, is_given] : {std::pair{"prediction", !given.prediction.empty()},
+                                          std::pair{"zeroTerminalSnr", given.zero_terminal_snr.has_value()}}) {
+        if (!is_given) continue;
+        throw Error(ErrorCode::invalid_argument,
+                    std::string(name) + ": expected none, since this model was trained with flow matching. Its noise "
+                                        "levels have a shift instead (option `flowShift`).");
+    }
+    Noise noise;
+    noise.prediction = noise.schedule = "flow";
+    noise.shift = given.shift;
+    if (noise.shift) return noise;
+    const auto found = sources.scheduler.find("shift");
+    if (found == sources.scheduler.end()) return noise;
+    const double * shift = std::get_if<double>(&found->second);
+    if (shift && std::isfinite(*shift) && *shift > 0) {
+        noise.shift = *shift;
+    } else {
+        noise.warnings.emplace_back("The 'shift' in scheduler_config.json is no number above 0 and is ignored");
+    }
     return noise;
 }
 

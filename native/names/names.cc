@@ -6,7 +6,9 @@
 #include <optional>
 
 #include "names/diffusers_names.h"
+#include "names/language_model_names.h"
 #include "names/open_clip_names.h"
+#include "names/z_image_names.h"
 
 namespace diffusion {
 
@@ -24,7 +26,7 @@ struct Prefix {
 // Prefixes of a component's names in a file with several components: first those of the original checkpoints, SD 1 and
 // 2 before SDXL and its refiner (whose only encoder is SDXL's second), then those of stable-diffusion.cpp, diffusers'
 // own joint exports and ComfyUI.
-constexpr std::array<Prefix, 18> prefixes = {{
+constexpr std::array<Prefix, 21> prefixes = {{
     {unet_prefix, ModelPart::unet},
     {vae_prefix, ModelPart::vae},
     {control_prefix, ModelPart::control_net},
@@ -43,10 +45,13 @@ constexpr std::array<Prefix, 18> prefixes = {{
     {"te.", ModelPart::text_encoder},
     {"text_encoders.clip_l.transformer.", ModelPart::text_encoder},
     {"text_encoders.clip_g.transformer.", ModelPart::text_encoder_2},
+    {language_prefix, ModelPart::language_model},
+    {"text_encoders.qwen3_4b.transformer.", ModelPart::language_model},
+    {"text_encoders.qwen3_4b.", ModelPart::language_model},
 }};
 
 // Beginnings of names that, in a file without prefixes, identify a component.
-constexpr std::array<Prefix, 18> evidence = {{
+constexpr std::array<Prefix, 27> evidence = {{
     {"down_blocks.", ModelPart::unet},
     {"up_blocks.", ModelPart::unet},
     {"input_blocks.", ModelPart::unet},
@@ -65,6 +70,15 @@ constexpr std::array<Prefix, 18> evidence = {{
     {"embeddings.position_embedding.", ModelPart::text_encoder},
     {"encoder.layers.0.self_attn.", ModelPart::text_encoder},
     {"transformer.resblocks.", ModelPart::text_encoder},
+    {"cap_embedder.", ModelPart::unet},
+    {"noise_refiner.", ModelPart::unet},
+    {"context_refiner.", ModelPart::unet},
+    {"model.layers.0.self_attn.", ModelPart::language_model},
+    {"model.language_model.layers.0.self_attn.", ModelPart::language_model},
+    {"language_model.model.layers.0.self_attn.", ModelPart::language_model},
+    {"layers.0.self_attn.", ModelPart::language_model},
+    {"blk.0.attn_q.", ModelPart::language_model},
+    {"blk.0.attn_norm.", ModelPart::language_model},
 }};
 
 // Beginnings of all names of a component, without prefixes, in the original naming.
@@ -145,6 +159,7 @@ std::string text_encoder_name(ModelPart component, std::string_view local) {
 
 std::string canonical_prefix(ModelPart component) {
     if (component == ModelPart::unet) return unet_prefix;
+    if (component == ModelPart::language_model) return language_prefix;
     return component == ModelPart::vae ? vae_prefix : control_prefix;
 }
 
@@ -180,8 +195,9 @@ public:
         if (is_refiner_ && component == ModelPart::text_encoder) component = ModelPart::text_encoder_2;
         std::optional<std::string> canonical;
         bool diffusers = false;
-        for (const ModelPart candidate : {ModelPart::unet, ModelPart::control_net, ModelPart::vae,
-                                          ModelPart::text_encoder, ModelPart::text_encoder_2}) {
+        for (const ModelPart candidate :
+             {ModelPart::unet, ModelPart::control_net, ModelPart::vae, ModelPart::text_encoder,
+              ModelPart::text_encoder_2, ModelPart::language_model}) {
             const bool possible = parts.prefix.empty() ? is_bare(candidate) : component == candidate;
             if (!possible || canonical) continue;
             canonical = is_text_encoder(candidate) ? convert_text(candidate, parts, diffusers, result)
@@ -208,6 +224,8 @@ private:
         if (component == ModelPart::control_net) name = control_net_.convert(local);
         if (component == ModelPart::vae) name = vae_.convert(local);
         diffusers = name.has_value();
+        if (!name && component == ModelPart::unet) name = z_image_name(local, diffusers);
+        if (!name && component == ModelPart::language_model) name = language_model_name(local);
         const ModelPart original = component_of(local, original_names);
         const bool shared = component == ModelPart::control_net && original == ModelPart::unet;
         if (!name && (original == component || shared)) name = std::string(local);
@@ -241,6 +259,7 @@ const char * part_name(ModelPart component) {
         case ModelPart::unet: return "UNet";
         case ModelPart::text_encoder: return "text encoder";
         case ModelPart::text_encoder_2: return "second text encoder";
+        case ModelPart::language_model: return "language model";
         case ModelPart::vae: return "VAE";
         case ModelPart::control_net: return "ControlNet";
         case ModelPart::tiny_autoencoder: return "tiny autoencoder";

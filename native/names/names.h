@@ -1,4 +1,4 @@
-// The one place that knows the tensor names of Stable Diffusion. The canonical names are those of the original (LDM)
+// The one place that knows the tensor names of models. The canonical names are those of the original (LDM)
 // checkpoints; those of diffusers, and the prefixes that tools add to either, are mapped to them. Text encoders have
 // transformers' names after the original's prefix, whatever the original's own are.
 #pragma once
@@ -11,8 +11,9 @@
 namespace diffusion {
 
 // `none` if a tensor belongs to no known component. The second text encoder is SDXL's, the only one of its refiner.
-enum class ModelPart { none, unet, text_encoder, text_encoder_2, vae, control_net, tiny_autoencoder };
-inline constexpr size_t part_count = 7;
+// `unet` is the denoiser, whatever its architecture.
+enum class ModelPart { none, unet, text_encoder, text_encoder_2, language_model, vae, control_net, tiny_autoencoder };
+inline constexpr size_t part_count = 8;
 
 const char * part_name(ModelPart component); // for messages: "UNet", "text encoder", "VAE"
 
@@ -22,6 +23,7 @@ inline constexpr const char * vae_prefix = "first_stage_model.";
 inline constexpr const char * control_prefix = "control_model.";
 inline constexpr const char * text_prefix = "cond_stage_model.transformer.text_model.";
 inline constexpr const char * text_2_prefix = "conditioner.embedders.1.transformer.text_model.";
+inline constexpr const char * language_prefix = "text_encoders.llm.";
 
 struct CanonicalNames {
     // In the order and number of the given names. A tensor without a known place keeps its own name.

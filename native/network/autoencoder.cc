@@ -64,6 +64,11 @@ Tensor middle(Layers & layers, const Middle & m, Tensor x) {
     return residual(layers, m.block2, layers.add_tokens(m.attention.out, y, x));
 }
 
+// The layer between an image and its code, where there is one.
+Tensor quantized(Layers & layers, const AutoencoderHalf & half, Tensor image) {
+    return half.quant ? layers.pointwise(*half.quant, image) : image;
+}
+
 // The layers of a half as a chain.
 class Chain {
 public:
@@ -145,6 +150,9 @@ AutoencoderConfig AutoencoderConfig::read(const WeightBinder & weights) {
         }
         c.level_channels.push_back(channels);
     }
+    constexpr int64_t diffusion_channels = 4; // of Stable Diffusion before 3
+    c.has_quant = c.latent_channels == diffusion_channels || weights.has(prefix + "post_quant_conv.weight") ||
+                  weights.has(prefix + "quant_conv.weight");
     for (const StoredTensor & tensor : weights.table().tensors()) {
         if (tensor.name.rfind(prefix + "encoder.", 0) == 0) c.has_encoder = true;
     }
@@ -179,12 +187,14 @@ AutoencoderDecoder::AutoencoderDecoder(WeightBinder & weights, const Autoencoder
     }
     half_.last_norm = weights.norm(p + "norm_out", channels);
     half_.last = weights.conv(p + "conv_out", channels, image_channels, 3);
-    half_.quant = weights.linear(prefix + "post_quant_conv", config.latent_channels, config.latent_channels);
+    if (config.has_quant) {
+        half_.quant = weights.linear(prefix + "post_quant_conv", config.latent_channels, config.latent_channels);
+    }
 }
 
 Tensor AutoencoderDecoder::decode(Layers & layers, Tensor latent, const VaeTiles & tiles) const {
     if (tiles.side > 0) return decode_in_tiles(layers, latent, tiles);
-    Tensor x = layers.conv2d(half_.first, layers.pointwise(half_.quant, layers.to_image(latent)));
+    Tensor x = layers.conv2d(half_.first, quantized(layers, half_, layers.to_image(latent)));
     x = middle(layers, half_.middle, x);
     for (const AutoencoderHalf::Level & level : half_.levels) {
         for (const ResBlock & block : level.blocks) x = residual(layers, block, x);
@@ -204,7 +214,7 @@ Tensor AutoencoderDecoder::decode_in_tiles(Layers & layers, Tensor latent, const
         if (level.resample) chain.add(*level.resample, Geometry::resized);
     }
     chain.add(half_.last_norm, half_.last);
-    const auto image = [&](int64_t i) { return layers.pointwise(half_.quant, item_of(layers, latent, i)); };
+    const auto image = [&](int64_t i) { return quantized(layers, half_, item_of(layers, latent, i)); };
     return evaluate_in_tiles(layers, chain.layers, eps, latent->ne[2], latent->ne[3], image,
                              tile_options(layers, tiles));
 }
@@ -230,7 +240,7 @@ AutoencoderEncoder::AutoencoderEncoder(WeightBinder & weights, const Autoencoder
     half_.middle = bind_middle(weights, p + "mid.", channels);
     half_.last_norm = weights.norm(p + "norm_out", channels);
     half_.last = weights.conv(p + "conv_out", channels, moments, 3);
-    half_.quant = weights.linear(prefix + "quant_conv", moments, moments);
+    if (config.has_quant) half_.quant = weights.linear(prefix + "quant_conv", moments, moments);
 }
 
 Tensor AutoencoderEncoder::encode(Layers & layers, Tensor image, const VaeTiles & tiles) const {
@@ -241,7 +251,7 @@ Tensor AutoencoderEncoder::encode(Layers & layers, Tensor image, const VaeTiles 
         if (level.resample) x = layers.conv2d(*level.resample, x, {Geometry::strided_asymmetric});
     }
     x = layers.norm_conv2d(half_.last_norm, eps, half_.last, middle(layers, half_.middle, x));
-    return layers.from_image(layers.pointwise(half_.quant, x));
+    return layers.from_image(quantized(layers, half_, x));
 }
 
 Tensor AutoencoderEncoder::encode_in_tiles(Layers & layers, Tensor image, const VaeTiles & tiles) const {

@@ -17,6 +17,7 @@ struct AutoencoderConfig {
     std::vector<int64_t> level_channels; // of the decoder, finest level first
     int64_t decoder_blocks = 0;          // residual blocks per level
     bool has_encoder = false;
+    bool has_quant = true; // quant_conv and post_quant_conv
     int64_t encoder_blocks = 0;
 
     // Sizes from tensor shapes. Throws Error (model_unsupported) for unsupported sizes.
@@ -45,7 +46,7 @@ struct AutoencoderHalf {
     std::vector<Level> levels; // in the order of evaluation
     Middle middle;
     Norm last_norm;
-    Linear quant; // quant_conv or post_quant_conv
+    std::optional<Linear> quant; // quant_conv or post_quant_conv
 };
 
 class AutoencoderDecoder : public VaeDecoder {

@@ -10,7 +10,7 @@ namespace diffusion {
 
 struct TextEncoderFacts {
     std::string component; // its name
-    std::string kind;      // "clip" or "openclip"
+    std::string kind;      // "clip", "openclip" or "qwen3"
     int64_t positions = 0;
     int64_t vocabulary = 0;
     int64_t layers = 0;
@@ -25,6 +25,7 @@ struct DenoiserFacts {
     int64_t vector_size = 0;
     int64_t guidance_size = 0;
     bool middle_attention = false;
+    int64_t latent_multiple = 1; // sides of latents are multiples of it
 };
 
 struct VaeFacts {

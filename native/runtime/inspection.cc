@@ -10,7 +10,7 @@ Inspection inspect(const Source & source, const Cancellation & cancellation) {
     result.kind = file_kind_name(model->kind);
     result.family = model->family_name;
     result.layout = model->tensors.layout;
-    if (model->unet) result.noise = model->noise;
+    if (model->unet || model->family->flow) result.noise = model->noise;
     result.parts = model->parts;
     // Parts are only known for supported families, and for files that hold a part of a model.
     if (!model->parts.empty() && model->family->runs) {

@@ -19,10 +19,11 @@ struct Beginning {
 };
 
 // Beginnings of names that only one type of file has.
-constexpr std::array<Beginning, 16> beginnings = {{
+constexpr std::array<Beginning, 17> beginnings = {{
     {unet_prefix, FileKind::model},
     {text_prefix, FileKind::model},
     {text_2_prefix, FileKind::model},
+    {language_prefix, FileKind::model},
     {vae_prefix, FileKind::model},
     {control_prefix, FileKind::control_net},
     {"string_to_param.", FileKind::embedding},

@@ -16,6 +16,7 @@
 #include "names/names.h"
 #include "names/tiny_autoencoder_names.h"
 #include "names/unwrap.h"
+#include "names/z_image_names.h"
 #include "source/carried_configuration.h"
 #include "source/file_kind.h"
 
@@ -37,9 +38,11 @@ struct FolderPlace {
     const char * pickle_stem;
 };
 
-constexpr std::array<FolderPlace, 6> folder_places = {{
+constexpr std::array<FolderPlace, 8> folder_places = {{
     {ModelPart::unet, "unet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
+    {ModelPart::unet, "transformer", "diffusion_pytorch_model", "diffusion_pytorch_model"},
     {ModelPart::text_encoder, "text_encoder", "model", "pytorch_model"},
+    {ModelPart::language_model, "text_encoder", "model", "pytorch_model"},
     {ModelPart::text_encoder_2, "text_encoder_2", "model", "pytorch_model"},
     {ModelPart::vae, "vae", "diffusion_pytorch_model", "diffusion_pytorch_model"},
     {ModelPart::control_net, "controlnet", "diffusion_pytorch_model", "diffusion_pytorch_model"},
@@ -126,17 +129,20 @@ JsonValues read_scheduler(const fs::path & folder) {
     return read_config(folder / "scheduler" / "scheduler_config.json");
 }
 
-// Splits a tensor with queries, keys and values into transformers' three; the tensor itself if it contains something
-// else.
+// Splits a tensor with queries, keys and values into transformers' or diffusers' three; the tensor itself if it contains
+// something else.
 std::vector<StoredTensor> split_projection(const StoredTensor & tensor) {
-    constexpr std::string_view fused = ".self_attn.in_proj_";
-    const size_t at = tensor.name.find(fused);
+    constexpr std::string_view clip = ".self_attn.in_proj_";
+    const bool is_clip = tensor.name.find(clip) != std::string::npos;
+    const std::string_view joint = is_clip ? clip : z_image_joint;
+    const size_t at = tensor.name.find(joint);
     if (at == std::string::npos) return {tensor};
     std::vector<StoredTensor> parts(3);
     for (size_t i = 0; i < 3; i++) {
         if (!take_rows(tensor, static_cast<int64_t>(i), 3, parts[i])) return {tensor};
-        parts[i].name =
-            tensor.name.substr(0, at) + ".self_attn." + "qkv"[i] + "_proj." + tensor.name.substr(at + fused.size());
+        const std::string letter(1, "qkv"[i]);
+        const std::string own = is_clip ? ".self_attn." + letter + "_proj." : ".attention.to_" + letter + ".";
+        parts[i].name = tensor.name.substr(0, at) + own + tensor.name.substr(at + joint.size());
     }
     return parts;
 }
@@ -147,6 +153,7 @@ public:
         : cancellation_(cancellation), own_{{ModelPart::unet, source.unet},
                                             {ModelPart::text_encoder, source.text_encoder},
                                             {ModelPart::text_encoder_2, source.text_encoder_2},
+                                            {ModelPart::language_model, source.language_model},
                                             {ModelPart::vae, source.vae},
                                             {ModelPart::tiny_autoencoder, source.tiny_autoencoder},
                                             {ModelPart::control_net, source.control_net}},
@@ -174,17 +181,22 @@ private:
         const fs::path folder = native_path(model_);
         bool found = false;
         for (const FolderPlace & place : folder_places) {
-            // A pipeline's folder may also have one of these, which is not part of the model.
-            const bool separate =
-                place.component == ModelPart::control_net || place.component == ModelPart::tiny_autoencoder;
+            // A pipeline's folder may also have one of these, which is not part of the model. A language model is in
+            // the folder of the text encoder.
+            const bool separate = place.component == ModelPart::control_net ||
+                                  place.component == ModelPart::tiny_autoencoder ||
+                                  place.component == ModelPart::language_model;
             if (separate || !is_there(folder / place.folder)) continue;
             found = true;
-            if (!own_.count(place.component)) open_folder_place(folder / place.folder, place, ModelPart::none);
+            const bool replaced = own_.count(place.component) > 0 ||
+                                  (place.component == ModelPart::text_encoder && own_.count(ModelPart::language_model));
+            if (!replaced) open_folder_place(folder / place.folder, place, ModelPart::none);
         }
         if (!found) {
-            throw unreadable_file(model_,
-                                  "is a folder without the parts of a diffusers model (unet/, text_encoder/, vae/); "
-                                  "pass such a folder, or a .safetensors, .gguf or .ckpt file");
+            throw unreadable_file(
+                model_,
+                "is a folder without the parts of a diffusers model (unet/ or transformer/, text_encoder/, vae/); "
+                "pass such a folder, or a .safetensors, .gguf or .ckpt file");
         }
         noise_.scheduler = read_scheduler(folder);
     }
@@ -207,9 +219,12 @@ private:
             const bool second = component == ModelPart::text_encoder_2;
             parts_.push_back(open_part(path, second ? component : ModelPart::none, component, cancellation_));
         } else {
-            const FolderPlace & place = *std::find_if(folder_places.begin(), folder_places.end(),
-                                                      [&](const FolderPlace & p) { return p.component == component; });
             const fs::path folder = native_path(path);
+            const auto is_of = [&](const FolderPlace & p) { return p.component == component; };
+            const auto is_in = [&](const FolderPlace & p) { return is_of(p) && is_there(folder / p.folder); };
+            auto found = std::ranges::find_if(folder_places, is_in);
+            if (found == folder_places.end()) found = std::ranges::find_if(folder_places, is_of);
+            const FolderPlace & place = *found;
             const bool full_model = is_there(folder / place.folder);
             open_folder_place(full_model ? folder / place.folder : folder, place, component);
             if (full_model && component == ModelPart::unet) own_noise_.scheduler = read_scheduler(folder);
@@ -290,8 +305,8 @@ NamedTensors open_tensors(const std::string & path, const Cancellation & cancell
 }
 
 bool is_file_alone(const Source & source) {
-    const std::string parts = source.unet + source.text_encoder + source.text_encoder_2 + source.vae +
-                              source.tiny_autoencoder + source.control_net;
+    const std::string parts = source.unet + source.text_encoder + source.text_encoder_2 + source.language_model +
+                              source.vae + source.tiny_autoencoder + source.control_net;
     return parts.empty() && !is_directory(source.model);
 }
 

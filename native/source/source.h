@@ -20,6 +20,7 @@ struct Source {
     std::string text_encoder_2{};   // the second of SDXL
     std::string tiny_autoencoder{}; // for previews
     std::string control_net{};      // never part of `model`
+    std::string language_model{};   // a text encoder that is one
 };
 
 struct ModelTensors {

@@ -2,6 +2,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <tuple>
 
 #include "check.h"
 #include "names/names.h"
@@ -176,13 +177,38 @@ void knows_the_text_encoders_of_sd2_and_sdxl() {
                 "names without a prefix are of the text encoder that is expected");
 }
 
+void knows_transformers_and_language_models() {
+    const std::string denoiser = unet_prefix, language = language_prefix;
+    // A name that identifies the component, another one, and what it becomes.
+    const std::tuple<std::string, std::string, std::string> rows[] = {
+        {"cap_embedder.0.weight", "x_embedder.weight", denoiser + "x_embedder.weight"},
+        {"noise_refiner.0.ffn_norm1.weight", "x_pad_token", denoiser + "x_pad_token"},
+        {"cap_embedder.0.weight", "all_x_embedder.2-1.bias", denoiser + "x_embedder.bias"},
+        {"cap_embedder.0.weight", "layers.29.attention.to_out.0.weight", denoiser + "layers.29.attention.out.weight"},
+        {"cap_embedder.0.weight", "layers.2.attention.norm_k.weight", denoiser + "layers.2.attention.k_norm.weight"},
+        {"betas", "model.diffusion_model.layers.2.attention.qkv.weight", denoiser + "layers.2.attention.qkv.weight"},
+        {"blk.0.attn_q.weight", "token_embd.weight", language + "embed_tokens.weight"},
+        {"blk.0.attn_q.weight", "blk.35.ffn_norm.weight", language + "layers.35.post_attention_layernorm.weight"},
+        {"blk.0.attn_q.weight", "output.weight", language + "lm_head.weight"},
+        {"model.layers.0.self_attn.q_proj.weight", "model.norm.weight", language + "norm.weight"},
+        {"model.layers.0.self_attn.q_proj.weight", "lm_head.weight", language + "lm_head.weight"},
+        {"model.language_model.layers.0.self_attn.q_proj.weight", "model.visual.blocks.0.norm1.weight",
+         language + "visual.blocks.0.norm1.weight"},
+        {"betas", "text_encoders.qwen3_4b.transformer.model.embed_tokens.weight", language + "embed_tokens.weight"},
+    };
+    for (const auto & [evidence, name, wanted] : rows) {
+        check_equal(canonical_names({evidence, name}).names.at(1), wanted, name);
+        check_equal(canonical_names({wanted}).names.at(0), wanted, wanted + " again");
+    }
+}
+
 void leaves_strangers_alone() {
     const std::string strangers[] = {
         "",
         ".",
-        "blk.0.attn_q.weight",
+        "enc.blk.0.attn_q.weight",
         "token_embd.weight",
-        "model.layers.0.self_attn.q_proj.weight",
+        "model.layers.0.attention.wq.weight",
         "encoder.layers.1.conv.0.weight",
         "control_model.input_blocks.0.0.weight",
         "lora_unet_mid_block.alpha",
@@ -244,6 +270,7 @@ int main() {
     names_of_a_complete_model_agree();
     knows_other_spellings();
     knows_the_text_encoders_of_sd2_and_sdxl();
+    knows_transformers_and_language_models();
     leaves_strangers_alone();
     knows_what_to_ignore();
     return finish();

@@ -58,9 +58,10 @@ std::regex compile(const std::string & pattern) {
 
 // By the name without the network's prefix: the first and last layers, and the embeddings.
 bool is_outer_unet_layer(std::string_view local) {
-    constexpr std::string_view beginnings[] = {"input_blocks.0.",  "out.",        "time_embed.",
-                                               "label_emb.",       "zero_convs.", "input_hint_block.",
-                                               "middle_block_out."};
+    constexpr std::string_view beginnings[] = {
+        "input_blocks.0.", "out.", "time_embed.", "label_emb.", "zero_convs.", "input_hint_block.", "middle_block_out.",
+        // of Z-Image
+        "x_embedder.", "t_embedder.", "cap_embedder.", "final_layer.", "x_pad_token", "cap_pad_token"};
     return std::ranges::any_of(beginnings, [&](std::string_view text) { return local.starts_with(text); });
 }
 
@@ -145,6 +146,7 @@ bool TypeChoice::is_sensitive(const NamedTensor & tensor) const {
     }
     switch (tensor.component) {
         case ModelPart::unet: return is_outer_unet_layer(without(unet_prefix));
+        case ModelPart::language_model: return false;
         case ModelPart::control_net: return is_outer_unet_layer(without(control_prefix));
         case ModelPart::text_encoder:
         case ModelPart::text_encoder_2:

@@ -149,6 +149,12 @@ Tensor WeightBinder::bind(const std::string & name, Shape stored_ne, Shape ne, b
     return tensor;
 }
 
+void WeightBinder::tolerate(const std::string & prefix) {
+    for (const StoredTensor & tensor : table_.tensors()) {
+        if (tensor.name.starts_with(prefix)) used_.insert(tensor.name);
+    }
+}
+
 Linear WeightBinder::linear(const std::string & prefix, int64_t in, int64_t out, bool bias) {
     return {weight(prefix + ".weight", {in, out}), bias ? parameter(prefix + ".bias", {out}) : nullptr};
 }

@@ -64,6 +64,9 @@ public:
     Conv2d conv(const std::string & prefix, int64_t in, int64_t out, int64_t kernel, bool bias = true);
     Norm norm(const std::string & prefix, int64_t channels);
 
+    // Marks the tensors with this prefix as known, though the network does not need them.
+    void tolerate(const std::string & prefix);
+
     // In the order in which they were bound.
     using Bindings = std::span<const Binding>;
     Bindings bindings() const { return bindings_; }

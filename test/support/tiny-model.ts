@@ -222,38 +222,40 @@ function addTransformerBlock(weights: Weights, block: string, channels: number):
   for (const norm of ['norm1', 'norm2', 'norm3']) weights.norm(`${block}.${norm}`, channels);
 }
 
-function addVae(weights: Weights): void {
+/** @param quant whether it has the layers of quantization, which those of 16 channels lack. */
+export function addVae(weights: Weights, latents = latentChannels, prefix = vaePrefix, quant = true): void {
   const { channels: base, channelMult, resBlocks } = weights.architecture.vae;
   const last = channelMult.length - 1;
   const width = (level: number): number => base * (channelMult[level] as number);
 
-  weights.convolution(`${vaePrefix}encoder.conv_in`, base, 3, 3);
+  weights.convolution(`${prefix}encoder.conv_in`, base, 3, 3);
   let channels = base;
   for (let level = 0; level <= last; level++) {
     for (let i = 0; i < resBlocks; i++) {
-      addVaeResBlock(weights, `${vaePrefix}encoder.down.${level}.block.${i}`, channels, width(level));
+      addVaeResBlock(weights, `${prefix}encoder.down.${level}.block.${i}`, channels, width(level));
       channels = width(level);
     }
-    if (level < last) weights.convolution(`${vaePrefix}encoder.down.${level}.downsample.conv`, channels, channels, 3);
+    if (level < last) weights.convolution(`${prefix}encoder.down.${level}.downsample.conv`, channels, channels, 3);
   }
-  addVaeMiddle(weights, `${vaePrefix}encoder.mid`, channels);
-  weights.norm(`${vaePrefix}encoder.norm_out`, channels);
-  weights.convolution(`${vaePrefix}encoder.conv_out`, 2 * latentChannels, channels, 3);
+  addVaeMiddle(weights, `${prefix}encoder.mid`, channels);
+  weights.norm(`${prefix}encoder.norm_out`, channels);
+  weights.convolution(`${prefix}encoder.conv_out`, 2 * latents, channels, 3);
 
-  weights.convolution(`${vaePrefix}decoder.conv_in`, channels, latentChannels, 3);
-  addVaeMiddle(weights, `${vaePrefix}decoder.mid`, channels);
+  weights.convolution(`${prefix}decoder.conv_in`, channels, latents, 3);
+  addVaeMiddle(weights, `${prefix}decoder.mid`, channels);
   for (let level = last; level >= 0; level--) {
     for (let i = 0; i <= resBlocks; i++) {
-      addVaeResBlock(weights, `${vaePrefix}decoder.up.${level}.block.${i}`, channels, width(level));
+      addVaeResBlock(weights, `${prefix}decoder.up.${level}.block.${i}`, channels, width(level));
       channels = width(level);
     }
-    if (level > 0) weights.convolution(`${vaePrefix}decoder.up.${level}.upsample.conv`, channels, channels, 3);
+    if (level > 0) weights.convolution(`${prefix}decoder.up.${level}.upsample.conv`, channels, channels, 3);
   }
-  weights.norm(`${vaePrefix}decoder.norm_out`, channels);
-  weights.convolution(`${vaePrefix}decoder.conv_out`, 3, channels, 3);
+  weights.norm(`${prefix}decoder.norm_out`, channels);
+  weights.convolution(`${prefix}decoder.conv_out`, 3, channels, 3);
 
-  weights.convolution(`${vaePrefix}quant_conv`, 2 * latentChannels, 2 * latentChannels, 1);
-  weights.convolution(`${vaePrefix}post_quant_conv`, latentChannels, latentChannels, 1);
+  if (!quant) return;
+  weights.convolution(`${prefix}quant_conv`, 2 * latents, 2 * latents, 1);
+  weights.convolution(`${prefix}post_quant_conv`, latents, latents, 1);
 }
 
 function addVaeResBlock(weights: Weights, name: string, inputs: number, outputs: number): void {

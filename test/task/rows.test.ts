@@ -106,7 +106,7 @@ test('of options that are not given, parameters are those that every image has',
 });
 
 test('options that were checked before the model was known are only fitted to it', () => {
-  const limits = { ...ANY_MODEL, vaeScaleFactor: 8, clipSkip: 2, steps: 30 };
+  const limits = { ...ANY_MODEL, sideMultiple: 8, clipSkip: 2, steps: 30 };
   const before = checkOptions('txt2img', { prompt: 'a [b|c]', width: 72 }, ANY_MODEL);
   const after = checkOptions('txt2img', before, limits);
   assert.equal(after.prompt, before.prompt);
