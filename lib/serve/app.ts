@@ -48,7 +48,7 @@ export function createApp(service: Service, options: CheckedHandlerOptions): Hon
     throw new RequestError('not-found', `There is nothing at ${c.req.method} of this address`);
   });
   addGuards(app, options);
-  addOperations(app, service);
+  addOperations(app, service, options.users.length + options.keys.length > 0);
   addJobsApi(app, service);
   addWebui(app, service);
   addOpenai(app, service);

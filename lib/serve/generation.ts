@@ -71,6 +71,7 @@ export interface ImagesResult extends Sized {
   readonly model: string;
   readonly clipSkip: number;
   readonly warnings: readonly string[];
+  readonly stepSeconds: readonly number[];
 }
 
 /**
@@ -173,6 +174,7 @@ export async function generateImages(
   const model = await models.use(served, vaePath, job.signal);
   const images: ServedImage[] = [];
   const warnings = new Set<string>();
+  const stepSeconds: number[] = [];
   const first = checked.seed;
   for (let run = 0; run < runs && (run === 0 || !job.isFinishing); run++) {
     const seed = seedAfter(first, run * checked.batchSize);
@@ -181,10 +183,11 @@ export async function generateImages(
       images.push(await serve(image, seedAfter(result.seed, i), request));
     }
     for (const warning of result.warnings) warnings.add(warning);
+    stepSeconds.push(...result.timings.steps.map((time) => time / 1000));
   }
   const bytes = images.reduce((sum, { png }) => sum + png.length, 0);
   const clipSkip = checked.clipSkip;
-  return { images, seed: first, bytes, model: served.name, clipSkip, warnings: [...warnings] };
+  return { images, seed: first, bytes, model: served.name, clipSkip, warnings: [...warnings], stepSeconds };
 }
 
 async function runOnce(

@@ -7,7 +7,7 @@ import { checkRuns, type ImageRequest } from './generation.ts';
 import { imageBytes } from './given-images.ts';
 
 /** What the API calls options. */
-const NAMES: FieldNames = {
+export const NAMES: FieldNames = {
   negativePrompt: 'negative_prompt',
   clipSkip: 'clip_skip',
   image: 'init_image',

@@ -14,6 +14,7 @@ import type { Job, JobInProgress } from './job.ts';
 import { Jobs, type Sized } from './jobs.ts';
 import type { ServeLimits } from './limits.ts';
 import { Log } from './log.ts';
+import { Metrics } from './metrics.ts';
 import { Models, type ServeLoadOptions } from './models.ts';
 import type { CheckedHandlerOptions } from './options.ts';
 
@@ -32,6 +33,7 @@ export class Service {
   readonly models: Models;
   readonly jobs: Jobs;
   readonly limits: ServeLimits;
+  readonly metrics = new Metrics();
   readonly queueSize: number;
   readonly load: ServeLoadOptions;
   readonly outputDirectory: string | undefined;
@@ -41,7 +43,7 @@ export class Service {
     this.log = new Log(options.logger);
     this.catalog = new Catalog(directories);
     this.models = new Models(this.catalog, model, load, keepModels, this.log);
-    this.jobs = new Jobs(queueSize, this.log, () => {});
+    this.jobs = new Jobs(queueSize, this.log, this.metrics.count);
     this.limits = limits;
     this.queueSize = queueSize;
     this.load = load;

@@ -10,6 +10,12 @@ import type { Service } from '../service.ts';
 /** Lists that are empty here. */
 const EMPTY = ['hypernetworks', 'face-restorers', 'realesrgan-models', 'prompt-styles', 'extensions', 'script-info'];
 
+/** The names of all lists. */
+export const LISTS: readonly string[] = [
+  ...['samplers', 'schedulers', 'sd-models', 'sd-vae', 'loras', 'embeddings', 'upscalers', 'latent-upscale-modes'],
+  ...['cmd-flags', 'memory', 'scripts', ...EMPTY],
+];
+
 /** Each list under its name, as JSON. */
 export function listings({ models, catalog }: Service): Readonly<Record<string, () => Promise<unknown>>> {
   return {
