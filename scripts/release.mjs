@@ -56,10 +56,10 @@ function pack(folder) {
 }
 
 /**
- * The main package: no scripts, no binaries, the source of ggml as an archive, and the platforms' packages as optional
- * dependencies. Modules are compiled anew: dist/ may have those of sources that are gone.
+ * The main package: no scripts, no binaries, the source of ggml as an archive, and the packages of `platforms` as
+ * optional dependencies: Yarn installs nothing if the registry lacks one of them. Modules are compiled anew: dist/ may have those of sources that are gone.
  */
-function packMain(staging) {
+function packMain(staging, platforms) {
   fetchGgml();
   const folder = join(staging, 'main');
   mkdirSync(folder);
@@ -77,7 +77,7 @@ function packMain(staging) {
   for (const name of ['test', 'bench']) rmSync(join(folder, 'dist', name), { recursive: true });
   run('tar', ['-czf', join(folder, 'vendor', 'ggml.tar.gz'), '-C', join(root, 'vendor'), 'ggml']);
   const { scripts: _, devDependencies: __, ...rest } = manifest;
-  const optionalDependencies = Object.fromEntries(PLATFORMS.map(({ name }) => [packageName(name), manifest.version]));
+  const optionalDependencies = Object.fromEntries(platforms.map(({ name }) => [packageName(name), manifest.version]));
   const published = manifest.files.map((path) => (path === 'vendor/ggml' ? 'vendor/ggml.tar.gz' : path));
   writeManifest(folder, { ...rest, files: published, optionalDependencies });
   return pack(folder);
@@ -160,7 +160,7 @@ function makeRelease({ all, 'no-build': noBuild }) {
   mkdirSync(release);
   const staging = mkdtempSync(join(tmpdir(), 'node-diffusion-release-'));
   try {
-    const main = packMain(staging);
+    const main = packMain(staging, built);
     const problems = built.flatMap((platform) => releasePlatform(staging, platform, main));
     if (missing.length > 0) console.log(`not built here: ${missing.join(', ')}`);
     if (problems.length > 0) throw new Error(`The packages are not fit to publish:\n  ${problems.join('\n  ')}`);

@@ -10,13 +10,15 @@ import { fileURLToPath } from 'node:url';
 const fromSources = import.meta.url?.endsWith('.ts');
 
 /** Path of the small model that comes with this package, in the layout of Stable Diffusion 1. */
-export const EMBEDDED_MODEL: string = import.meta.url
-  ? fileURLToPath(
-      fromSources
-        ? new URL('../../models/emoji-64.gguf', import.meta.url)
-        : new URL('../../../models/emoji-64.gguf', import.meta.url),
-    )
-  : '';
+export const EMBEDDED_MODEL: string = unpacked(
+  import.meta.url
+    ? fileURLToPath(
+        fromSources
+          ? new URL('../../models/emoji-64.gguf', import.meta.url)
+          : new URL('../../../models/emoji-64.gguf', import.meta.url),
+      )
+    : '',
+);
 
 /** The merges of Qwen's tokenizer. */
 export const QWEN_MERGES: string = import.meta.url
@@ -37,4 +39,12 @@ export function prebuildsFolder(): string {
   return fileURLToPath(
     fromSources ? new URL('../../prebuilds', import.meta.url) : new URL('../../../prebuilds', import.meta.url),
   );
+}
+
+/**
+ * Where a file lies that an Electron program has unpacked from its archive. Electron's own functions find it, native
+ * ones only here.
+ */
+export function unpacked(path: string): string {
+  return path.replace(/\bapp\.asar(?=[\\/])/, 'app.asar.unpacked');
 }

@@ -1,9 +1,10 @@
 // Writes a file so that a reader never sees half of it.
 
 import { randomBytes } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
+import { constants, fsync, type Stats } from 'node:fs';
 import { access, type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
+import { promisify } from 'node:util';
 import { DiffusionError } from '../core/errors.ts';
 import { quotePath, specialKind, systemMessage } from './user-file.ts';
 
@@ -64,8 +65,9 @@ export async function replaceFile<T>(
     let result: T;
     try {
       result = await write(file, temporary);
-      // Without it a file system may rename before it writes: after a power cut neither file would exist.
-      await file.sync();
+      // Without it a file system may rename before it writes: after a power cut neither file would exist. Not by
+      // file.sync(), which files do not have under Yarn's Plug and Play.
+      await promisify(fsync)(file.fd);
     } finally {
       await file.close();
     }

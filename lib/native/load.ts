@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { DiffusionError } from '../core/errors.ts';
-import { packageFolder, prebuildsFolder } from '../core/package-files.ts';
+import { packageFolder, prebuildsFolder, unpacked } from '../core/package-files.ts';
 import type { NativeAddon } from './contract.ts';
 import { CONTRACT_VERSION } from './contract-version.ts';
 import { installHint } from './install-hint.ts';
@@ -44,12 +44,12 @@ export function findAddon(root = packageRoot()): string {
   const require = createRequire(import.meta.url);
   const { resolve } = require('node-gyp-build') as { resolve(folder: string): string };
   try {
-    return resolve(root);
+    return unpacked(resolve(root));
   } catch (cause) {
     const folder = platformFolder();
     if (folder === undefined) throw binaryError(root, 'no binary for this platform was found', cause);
     try {
-      return resolve(folder);
+      return unpacked(resolve(folder));
     } catch (inPackage) {
       throw binaryError(root, `${folder} has no binary for this platform`, inPackage);
     }

@@ -1,7 +1,10 @@
 // The packages with prebuilt addons, one for each platform. They are optional dependencies of the published package, so
 // that package managers install the one that fits.
 
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { packageFolder } from '../core/package-files.ts';
 import { libcName } from './libc.ts';
 
 const require = createRequire(import.meta.url);
@@ -18,13 +21,20 @@ const PACKAGES: Readonly<Record<string, () => unknown>> = {
   'win32-x64': () => require('@node-diffusion/win32-x64'),
 };
 
+/** What package.json has once it is published. */
+interface Manifest {
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
 function platform(): string {
   return `${process.platform}-${process.arch}${libcName() === 'musl' ? '-musl' : ''}`;
 }
 
-/** Name of the package for this platform; undefined if there is none. */
+/** Name of the package for this platform; undefined if this version of node-diffusion has none. */
 export function platformPackage(): string | undefined {
-  return Object.hasOwn(PACKAGES, platform()) ? `@node-diffusion/${platform()}` : undefined;
+  const name = `@node-diffusion/${platform()}`;
+  const manifest = JSON.parse(readFileSync(join(packageFolder(), 'package.json'), 'utf8')) as Manifest;
+  return manifest.optionalDependencies && Object.hasOwn(manifest.optionalDependencies, name) ? name : undefined;
 }
 
 /** The folder of that package; undefined if it is not installed. */

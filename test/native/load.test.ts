@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -23,7 +23,6 @@ const OTHER_PLATFORM = "Object.defineProperty(process,'arch',{value:'riscv64'})"
 function copyPackage(folder: string): string {
   mkdirSync(join(folder, 'dist', 'lib', 'native'), { recursive: true });
   for (const file of [
-    'package.json',
     ...[
       ...['core/errors', 'core/package-files', 'core/version', 'native/contract-version', 'native/install-hint'],
       ...['native/libc', 'native/load', 'native/platform-package'],
@@ -31,6 +30,11 @@ function copyPackage(folder: string): string {
   ]) {
     cpSync(join(root, file), join(folder, file));
   }
+  // As it is published.
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const names = ['linux-x64', 'linux-x64-musl', 'linux-arm64', 'darwin-arm64', 'darwin-x64', 'win32-x64'];
+  const optionalDependencies = Object.fromEntries(names.map((name) => [`@node-diffusion/${name}`, manifest.version]));
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, optionalDependencies }));
   const modules = folder.includes('node_modules') ? dirname(folder) : join(folder, 'node_modules');
   mkdirSync(modules, { recursive: true });
   symlinkSync(join(root, 'node_modules', 'node-gyp-build'), join(modules, 'node-gyp-build'), 'junction');
@@ -127,6 +131,17 @@ describe('loadAddon', () => {
     writeFileSync(join(installed, 'index.cjs'), 'module.exports = __dirname;');
     assert.match(loadError(folder).message, /has no binary for this platform.*run "npx diffuse build"/s);
     cpSync(join(root, 'build', 'Release', 'node-diffusion.node'), join(binaries, 'node-diffusion.node'));
+    assert.deepEqual(loadError(folder), {});
+  });
+
+  it('takes what an Electron program has unpacked beside its archive', () => {
+    const folder = copyPackage(join(temporary, 'app.asar', 'node_modules', 'node-diffusion'));
+    const inArchive = join(folder, 'prebuilds', platform, 'node-diffusion.node');
+    mkdirSync(dirname(inArchive), { recursive: true });
+    writeFileSync(inArchive, 'only Electron reads this');
+    const outside = inArchive.replace('app.asar', 'app.asar.unpacked');
+    mkdirSync(dirname(outside), { recursive: true });
+    cpSync(join(root, 'build', 'Release', 'node-diffusion.node'), outside);
     assert.deepEqual(loadError(folder), {});
   });
 

@@ -20,8 +20,14 @@ function compile(project: string): void {
     await image?.save('x.png');
   `;
   writeFileSync(join(project, 'program.ts'), program);
-  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022'];
-  run(join(root, 'node_modules', '.bin', 'tsc'), [...options, 'program.ts'], project);
+  const options = ['--noEmit', '--strict', '--target', 'es2022'];
+  for (const modules of [
+    ['--module', 'nodenext'],
+    ['--module', 'node16'],
+    ['--module', 'esnext', '--moduleResolution', 'bundler'],
+  ]) {
+    run(join(root, 'node_modules', '.bin', 'tsc'), [...options, ...modules, 'program.ts'], project);
+  }
 }
 
 describe('the npm package', () => {
