@@ -31,6 +31,7 @@ export function createApp(service: Service, options: CheckedHandlerOptions): Hon
   const app = new Hono<Environment>();
   app.use(async (c, next) => {
     const begin = performance.now();
+    c.header('x-content-type-options', 'nosniff');
     await next();
     const { method, path } = c.req;
     const milliseconds = Math.round(performance.now() - begin);

@@ -21,7 +21,7 @@ import { sizeOfImage } from './given-images.ts';
 import type { JobInProgress } from './job.ts';
 import type { Sized } from './jobs.ts';
 import { requireWithin, type ServeLimits } from './limits.ts';
-import type { Models, ServedModel } from './models.ts';
+import { lacksMemory, type Models, type ServedModel } from './models.ts';
 
 /** The tasks that requests are for. */
 export type ServedTask = 'txt2img' | 'img2img' | 'inpaint';
@@ -171,14 +171,21 @@ export async function generateImages(
   models: Models,
 ): Promise<ImagesResult> {
   const { served, vaePath, options, runs, checked } = request;
-  const model = await models.use(served, vaePath, job.signal);
+  let model = await models.use(served, vaePath, job.signal);
   const images: ServedImage[] = [];
   const warnings = new Set<string>();
   const stepSeconds: number[] = [];
   const first = checked.seed;
   for (let run = 0; run < runs && (run === 0 || !job.isFinishing); run++) {
     const seed = seedAfter(first, run * checked.batchSize);
-    const result = await runOnce(job, model, request, { ...options, seed }, run);
+    const once = () => runOnce(job, model, request, { ...options, seed }, run);
+    const result = await once().catch(async (error: unknown) => {
+      if (!lacksMemory(error) || models.open.length < 2) throw error;
+      // A budget may have room for one model alone, opened when no other is.
+      await models.close();
+      model = await models.use(served, vaePath, job.signal);
+      return once();
+    });
     for (const [i, image] of result.images.entries()) {
       images.push(await serve(image, seedAfter(result.seed, i), request));
     }

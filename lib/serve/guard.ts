@@ -15,6 +15,11 @@ import type { CheckedHandlerOptions } from './options.ts';
  */
 const OPEN = /^\/(health|ready|v1\/images\/files\/.*)$/;
 
+/** Requests with bodies beside those that wait. */
+const MARGIN = 32;
+/** What ends requests, and so must get through. */
+const ENDING = /\/(interrupt|skip|cancel|finish)$/;
+
 /** Puts the guards before all routes. */
 export function addGuards(app: Hono<Environment>, options: CheckedHandlerOptions): void {
   const { corsOrigins, hosts, limits } = options;
@@ -25,6 +30,7 @@ export function addGuards(app: Hono<Environment>, options: CheckedHandlerOptions
   }
   app.use(requireOrigin(corsOrigins));
   app.use(authenticate(options));
+  app.use(requireRoom(options.queueSize + MARGIN));
   const tooLarge = () => {
     throw new RequestError(
       'too-large',
@@ -61,6 +67,21 @@ function requireOrigin(allowed: readonly string[]): MiddlewareHandler<Environmen
       throw new RequestError('forbidden', 'Web pages of that origin may not use this server');
     }
     await next();
+  };
+}
+
+/** Bodies are read before requests are queued, so their number is limited too. */
+function requireRoom(most: number): MiddlewareHandler<Environment> {
+  let inside = 0;
+  return async (c, next) => {
+    if (c.req.method !== 'POST' || ENDING.test(c.req.path)) return next();
+    if (inside >= most) throw new RequestError('full', 'Too many requests are being answered. Try again later');
+    inside++;
+    try {
+      await next();
+    } finally {
+      inside--;
+    }
   };
 }
 

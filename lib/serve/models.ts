@@ -104,8 +104,7 @@ export class Models {
     try {
       return await load();
     } catch (error) {
-      const lacksMemory = error instanceof DiffusionError && error.code === 'ERR_OUT_OF_MEMORY';
-      if (!lacksMemory || this.#open.length === 0) throw error;
+      if (!lacksMemory(error) || this.#open.length === 0) throw error;
       await this.close();
       return load();
     }
@@ -115,6 +114,11 @@ export class Models {
   async close(keep = 0): Promise<void> {
     while (this.#open.length > Math.max(keep, 0)) await this.#open.shift()?.model.dispose();
   }
+}
+
+/** Whether something failed that may work with less in memory. */
+export function lacksMemory(error: unknown): boolean {
+  return error instanceof DiffusionError && error.code === 'ERR_OUT_OF_MEMORY';
 }
 
 function toServed(source: string | ModelSource): ServedModel {

@@ -1,5 +1,7 @@
 // What the APIs of a server share: its files, models, jobs and limits.
 
+import { createAbortController } from '../async/abort.ts';
+import { SerialQueue } from '../async/queue.ts';
 import { Catalog, type CatalogKind } from './catalog.ts';
 import { type FieldNames, RequestError, toFailure } from './failure.ts';
 import {
@@ -34,6 +36,8 @@ export class Service {
   readonly jobs: Jobs;
   readonly limits: ServeLimits;
   readonly metrics = new Metrics();
+  readonly #preparing = new SerialQueue();
+  readonly #never = createAbortController().signal;
   readonly queueSize: number;
   readonly load: ServeLoadOptions;
   readonly outputDirectory: string | undefined;
@@ -58,7 +62,10 @@ export class Service {
    */
   async generate(request: ImageRequest, client: string, keeps: boolean): Promise<QueuedRequest> {
     this.jobs.requirePlace();
-    const prepared = await named(request.names, () => prepare(request, this.models, this.catalog, this.limits));
+    // One at a time: each may decode a large image.
+    const prepared = await this.#preparing.run(this.#never, () =>
+      named(request.names, () => prepare(request, this.models, this.catalog, this.limits)),
+    );
     if (request.unknown.length > 0) {
       this.log.write('debug', 'fields', { unknown: request.unknown.slice(0, MOST_LOGGED).join(', ').slice(0, 1000) });
     }

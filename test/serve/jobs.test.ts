@@ -83,6 +83,23 @@ test('a full queue refuses, and says so where it is asked', async (t) => {
   assert.deepEqual((await client.get('/ready')).json, { status: 'ready', waiting: 0 });
 });
 
+test('more requests at once than there is room for are refused before they are read', async (t) => {
+  const client = await start(t, { queueSize: 1, ...LIMITS });
+  const leave = new AbortController();
+  const ask = () => client.post('/sdcpp/v1/img_gen', '{', {}, leave.signal).then(({ status }) => status);
+  const slow = () => {
+    const start = (controller: ReadableStreamDefaultController) => controller.enqueue(new TextEncoder().encode('{'));
+    const body = new ReadableStream({ start, pull: () => new Promise(() => {}) });
+    const init = { method: 'POST', body, duplex: 'half', signal: leave.signal } as RequestInit;
+    return client.ask('/sdcpp/v1/img_gen', init).catch(() => 'left');
+  };
+  const held = Array.from({ length: 33 }, slow);
+  while ((await ask()) !== 429) await setTimeout(5);
+  assert.equal((await client.post('/sdapi/v1/interrupt', '')).status, 200);
+  leave.abort();
+  await Promise.all(held);
+});
+
 test('clients take turns in the queue', () => {
   const queue = new FairQueue<string>();
   for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) queue.push(item.charAt(0), item);

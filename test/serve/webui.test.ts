@@ -161,6 +161,21 @@ test('models are chosen by name, for a request or for all later ones of a client
   }
 });
 
+test('as many models stay open as may, the ones that were used last', async (t) => {
+  const modelDirectory = folder();
+  for (const name of ['one.gguf', 'two.gguf', 'three.gguf']) copyFileSync(EMBEDDED_MODEL, join(modelDirectory, name));
+  const client = await start(t, { modelDirectory, keepModels: 2 });
+  const opened = async () => Number(/^diffuse_open_models (\d)$/m.exec((await client.get('/metrics')).text)?.[1]);
+  const counts = [];
+  for (const sd_model_checkpoint of ['one', 'two', 'one', 'three', 'one']) {
+    await image(client, { ...APPLE, override_settings: { sd_model_checkpoint } });
+    counts.push(await opened());
+  }
+  assert.deepEqual(counts, [1, 2, 2, 2, 2]);
+  const loads = client.log.filter(({ event }) => event === 'model').map(({ name }) => name);
+  assert.deepEqual(loads, ['one', 'two', 'three'], 'the one that was not used for longest is closed');
+});
+
 test('extras enlarge images, by an upscaler of the folder or a filter', async (t) => {
   const upscalerDirectory = folder();
   copyFileSync(writeUpscaler(tinyRrdbNet({ unshuffle: 2, blocks: 1 })), join(upscalerDirectory, 'x2.safetensors'));
