@@ -129,9 +129,9 @@ function readSource(
   values: Readonly<Record<string, unknown>>,
   problems: Problems,
 ): { source: ModelSource | undefined; rest: Readonly<Record<string, unknown>> } {
-  const { model, unet, textEncoder, textEncoder2, vae, taesd, depthModel, ...rest } = values;
+  const { model, unet, textEncoder, textEncoder2, llm, vae, taesd, depthModel, ...rest } = values;
   const vaes = readVaes(commandLine, vae, taesd, problems);
-  const parts = withoutUndefined({ model, unet, textEncoder, textEncoder2, ...vaes });
+  const parts = withoutUndefined({ model, unet, textEncoder, textEncoder2, llm, ...vaes });
   const named = Object.keys(parts).length > 0;
   const whole = named ? parts : { model: EMBEDDED_MODEL };
   const source = depthModel === undefined ? parts : { ...whole, depthModel };

@@ -4,6 +4,7 @@ import { throwIfAborted } from '../async/abort.ts';
 import { DiffusionError } from '../core/errors.ts';
 import { warn } from '../core/warnings.ts';
 import type { Guided } from '../guidance/index.ts';
+import type { FoundLora } from '../lora/files.ts';
 import type { LoadedModelInfo, TextEncoderInfo } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
 import { BpeTokenizer } from '../text/bpe-tokenizer.ts';
@@ -39,7 +40,7 @@ class LanguageModelText implements TextModel {
   readonly #encoder: TextEncoderInfo;
   readonly #tokenizer: BpeTokenizer;
   readonly #template: ChatTemplate;
-  /** By tokens, the least recently used first. */
+  /** By tokens and LoRAs, the least recently used first. */
   readonly #kept = new Map<string, TextConditioning>();
 
   constructor(encoder: TextEncoderInfo, tokenizer: BpeTokenizer, template: ChatTemplate) {
@@ -51,7 +52,7 @@ class LanguageModelText implements TextModel {
   async tokenize(
     { stages, used }: PromptTexts,
     _options: unknown,
-    _loras: unknown,
+    loras: readonly FoundLora[],
     signal: AbortSignal,
   ): Promise<TokenizedTexts> {
     const tokens = new Map<string, readonly number[]>();
@@ -68,7 +69,7 @@ class LanguageModelText implements TextModel {
       embeddings: [],
       encode: async (networks) => {
         const encoded = new Map<string, TextConditioning>();
-        for (const [text, own] of tokens) encoded.set(text, await this.#encode(networks, own));
+        for (const [text, own] of tokens) encoded.set(text, await this.#encode(networks, own, loras));
         return (stage) => {
           const { conditional, unconditional } = stages[stage] as Guided<{ readonly text: string }>;
           const [one, other] = [encoded.get(conditional.text), encoded.get(unconditional.text)];
@@ -94,8 +95,8 @@ class LanguageModelText implements TextModel {
     return tokens.slice(0, mostTokens);
   }
 
-  async #encode(networks: Networks, tokens: readonly number[]): Promise<TextConditioning> {
-    const key = tokens.join();
+  async #encode(networks: Networks, tokens: readonly number[], loras: readonly FoundLora[]): Promise<TextConditioning> {
+    const key = JSON.stringify([tokens, loras]);
     const kept = this.#kept.get(key);
     this.#kept.delete(key);
     const encoded = kept ?? (await this.#evaluate(networks, tokens));

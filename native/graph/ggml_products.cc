@@ -10,7 +10,7 @@ bool GgmlProducts::is_supported(Tensor tensor) const {
     return arithmetic_.device && ggml_backend_supports_op(arithmetic_.device, tensor);
 }
 
-Tensor GgmlProducts::multiply(Tensor a, Tensor b) {
+Tensor GgmlProducts::multiply(Tensor a, Tensor b, bool wide) {
     ggml_context * ctx = graph_.context();
     // Devices multiply bf16 with bf16 only.
     if (arithmetic_.exact && a->type == GGML_TYPE_BF16) {
@@ -19,7 +19,8 @@ Tensor GgmlProducts::multiply(Tensor a, Tensor b) {
     Tensor y = ggml_mul_mat(ctx, a, b);
     ggml_prec_set_acc(y, GGML_PREC_F32);
     // Rounding to f16 costs an image less than that of weights does; rounding to 8 bits costs more.
-    ggml_prec_set_src(y, arithmetic_.exact ? GGML_PREC_F32 : GGML_PREC_F16, 1);
+    const ggml_prec rounded = wide ? GGML_PREC_BF16 : GGML_PREC_F16;
+    ggml_prec_set_src(y, arithmetic_.exact ? GGML_PREC_F32 : rounded, 1);
     return y;
 }
 

@@ -19,8 +19,8 @@ class GgmlProducts {
 public:
     GgmlProducts(Graph & graph, const GgmlArithmetic & arithmetic) : graph_(graph), arithmetic_(arithmetic) {}
 
-    // As ggml_mul_mat.
-    Tensor multiply(Tensor a, Tensor b);
+    // As ggml_mul_mat. `wide`: numbers of b may exceed the range of f16.
+    Tensor multiply(Tensor a, Tensor b, bool wide = false);
 
     // The convolution of an image [width, height, channels, batch] with a kernel [kw, kh, channels, out], with zeros
     // around the image.

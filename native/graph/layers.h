@@ -15,6 +15,7 @@ namespace diffusion {
 struct Linear {
     Tensor weight = nullptr; // [in, out]
     Tensor bias = nullptr;   // [out], or nullptr
+    bool wide = false;       // numbers of its input may exceed the range of f16, to which devices may round others
 };
 
 struct Conv2d {

@@ -314,10 +314,10 @@ Tensor GgmlLayers::linear(const Linear & layer, Tensor x, const Epilogue & epilo
     const int64_t n = graph().slices(2.0 * rows * (static_cast<double>(in) * out + changing), 0, rows);
     Tensor y = graph().in_slices(n, {out, rows, 1, 1}, 1, [&](int64_t begin, int64_t end) {
         Tensor part = ggml_view_2d(ctx, flat, in, end - begin, flat->nb[1], begin * flat->nb[1]);
-        Tensor product = products_.multiply(layer.weight, part);
+        Tensor product = products_.multiply(layer.weight, part, layer.wide);
         if (!is_changed) return product;
         const auto & [down, up] = changed->second;
-        return ggml_add(ctx, product, products_.multiply(up, products_.multiply(down, part)));
+        return ggml_add(ctx, product, products_.multiply(up, products_.multiply(down, part, layer.wide), layer.wide));
     });
     if (layer.bias) y = ggml_add(ctx, y, layer.bias);
     return apply(epilogue, ggml_reshape_4d(ctx, y, out, x->ne[1], x->ne[2], x->ne[3]));

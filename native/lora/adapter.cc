@@ -79,6 +79,25 @@ private:
     float scale_;
 };
 
+class Rows : public RowDelta {
+public:
+    Rows(std::shared_ptr<const RowDelta> delta, int64_t first) : delta_(std::move(delta)), first_(first) {}
+    int64_t scratch() const override { return delta_->scratch(); }
+    void add(AddProduct product, int64_t first, int64_t rows, float * values, float * scratch) const noexcept override {
+        delta_->add(product, first_ + first, rows, values, scratch);
+    }
+    bool low_rank_terms(std::vector<LowRankTerm> & terms) const override {
+        const size_t before = terms.size();
+        if (!delta_->low_rank_terms(terms)) return false;
+        for (size_t i = before; i < terms.size(); i++) terms[i].up += first_ * terms[i].rank;
+        return true;
+    }
+
+private:
+    std::shared_ptr<const RowDelta> delta_;
+    int64_t first_;
+};
+
 class Sum : public RowDelta {
 public:
     explicit Sum(std::vector<std::unique_ptr<RowDelta>> parts) : parts_(std::move(parts)) {}
@@ -158,6 +177,10 @@ std::unique_ptr<RowDelta> transposed_delta(const RowDelta & delta, int64_t rows,
     std::vector<float> room(delta.scratch());
     delta.add(add_product, 0, rows, all.values.data(), room.data());
     return full_delta(all.transposed(), 1);
+}
+
+std::unique_ptr<RowDelta> rows_delta(std::shared_ptr<const RowDelta> delta, int64_t first) {
+    return std::make_unique<Rows>(std::move(delta), first);
 }
 
 std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts) {

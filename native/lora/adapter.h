@@ -44,6 +44,8 @@ std::unique_ptr<RowDelta> kronecker_delta(Matrix a, Matrix b, float scale);
 std::unique_ptr<RowDelta> full_delta(Matrix difference, float scale);
 // The transpose of `delta`, which is for `rows` rows of `columns` numbers.
 std::unique_ptr<RowDelta> transposed_delta(const RowDelta & delta, int64_t rows, int64_t columns);
+// The rows of `delta` from `first` on.
+std::unique_ptr<RowDelta> rows_delta(std::shared_ptr<const RowDelta> delta, int64_t first);
 std::unique_ptr<RowDelta> sum_delta(std::vector<std::unique_ptr<RowDelta>> parts);
 
 } // namespace diffusion

@@ -98,6 +98,18 @@ void append(Parts && from, Parts & to) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
+// The changes to a layer that the model has in parts.
+void append_rows(Parts && from, const LoraLayer & layer, Deltas & all) {
+    for (auto & delta : from) {
+        const std::shared_ptr<const RowDelta> whole = std::move(delta);
+        int64_t first = 0;
+        for (const auto * part : layer.joined) {
+            all[part].push_back(rows_delta(whole, first));
+            first += weight_rows(part->tensor);
+        }
+    }
+}
+
 LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas & all, ggml_backend_t host,
                      const Cancellation & cancellation) {
     const TensorTable table = TensorTable::open(file.path, cancellation);
@@ -114,7 +126,8 @@ LoraReport read_lora(const LoraFile & file, const LoraTargets & targets, Deltas 
             continue;
         }
         LoraParts::Deltas deltas = parts.deltas(*layer, layer->text ? file.text_weight : file.weight, peft);
-        if (!deltas.weight.empty()) append(std::move(deltas.weight), all[layer->weight]);
+        if (layer->weight && !deltas.weight.empty()) append(std::move(deltas.weight), all[layer->weight]);
+        if (!layer->joined.empty()) append_rows(std::move(deltas.weight), *layer, all);
         if (!deltas.bias.empty()) append(std::move(deltas.bias), all[layer->bias]);
         for (const StoredTensor * tensor : deltas.left) left.add(*tensor);
         report.applied += parts.count() - static_cast<int64_t>(deltas.left.size());

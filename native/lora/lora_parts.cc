@@ -51,8 +51,8 @@ int64_t LoraParts::numbers() const {
 
 LoraParts::Deltas LoraParts::deltas(const LoraLayer & layer, double strength, const PeftConfigs & peft) const {
     Deltas deltas;
-    if (layer.weight) {
-        int64_t rows = weight_rows(layer.weight->tensor), columns = ggml_nelements(layer.weight->tensor) / rows;
+    if (layer.has_weight()) {
+        int64_t rows = layer.rows(), columns = layer.columns();
         if (layer.transposed) std::swap(rows, columns);
         auto & to = deltas.weight;
         if (has_from(LoraPart::up, LoraPart::up_bias)) to.push_back(low_rank(rows, columns, strength, peft));
@@ -76,7 +76,7 @@ LoraParts::Deltas LoraParts::deltas(const LoraLayer & layer, double strength, co
     }
     if (tensors_.size() == 1 && has(LoraPart::alpha)) throw missing_part();
     for (const auto & [part, tensor] : tensors_) {
-        if (!(is_of_bias(part) ? layer.bias : layer.weight)) deltas.left.push_back(tensor);
+        if (!(is_of_bias(part) ? layer.bias != nullptr : layer.has_weight())) deltas.left.push_back(tensor);
     }
     return deltas;
 }

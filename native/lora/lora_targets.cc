@@ -10,6 +10,7 @@
 #include "names/diffusers_names.h"
 #include "names/name_parts.h"
 #include "names/names.h"
+#include "names/z_image_names.h"
 
 namespace diffusion {
 
@@ -162,6 +163,7 @@ LoraTargets::LoraTargets(const WeightBinder & weights) {
         if (second_alone) add_text(names, text_2_prefix);
     }
     add_unet();
+    add_transformer();
 }
 
 void LoraTargets::add_text(const TextNames & names, std::string_view canonical) {
@@ -195,6 +197,44 @@ void LoraTargets::add_unet() {
     for (const std::string & name : originals) add(name, name);
     const DiffusersLayers diffusers(originals);
     for (const auto & [name, original] : diffusers.names()) add(name, original);
+}
+
+// Of Z-Image. Joint queries, keys and values are three layers here.
+void LoraTargets::add_transformer() {
+    if (!layers_.contains(std::string(unet_prefix) + "cap_embedder.1")) return;
+    const auto add = [&](const std::string & name, const LoraLayer & layer) {
+        for (const char * prefix : {"lora_unet_", "lora_transformer_", "lycoris_"}) {
+            targets_.emplace(prefix + flat(name), &layer);
+        }
+        for (const char * prefix : {"transformer.", "diffusion_model.", ""}) targets_.emplace(prefix + name, &layer);
+    };
+    for (const auto & [name, layer] : layers_) {
+        std::string_view local = name;
+        if (!take(local, unet_prefix)) continue;
+        for (const std::string & one : z_image_spellings(local)) add(one, layer);
+        constexpr std::string_view query = ".attention.to_q";
+        if (!local.ends_with(query)) continue;
+        const std::string block = name.substr(0, name.size() - query.size());
+        LoraLayer joint;
+        for (const char * part : {".attention.to_q", ".attention.to_k", ".attention.to_v"}) {
+            const auto found = layers_.find(block + part);
+            if (found != layers_.end()) joint.joined.push_back(found->second.weight);
+        }
+        const std::string own = std::string(local.substr(0, local.size() - query.size())) + ".attention.qkv";
+        if (joint.joined.size() == 3) add(own, joined_[own] = std::move(joint));
+    }
+}
+
+int64_t LoraLayer::rows() const {
+    if (joined.empty()) return weight_rows(weight->tensor);
+    int64_t rows = 0;
+    for (const auto * part : joined) rows += weight_rows(part->tensor);
+    return rows;
+}
+
+int64_t LoraLayer::columns() const {
+    const Tensor tensor = (joined.empty() ? weight : joined.front())->tensor;
+    return ggml_nelements(tensor) / weight_rows(tensor);
 }
 
 const LoraLayer * LoraTargets::find(const std::string & layer) const {

@@ -24,9 +24,9 @@ constexpr std::array<Rename, 3> inner = {{
     {".attention.norm_k.", ".attention.k_norm."},
 }};
 
-constexpr std::array<std::string_view, 9> beginnings = {"layers.",      "noise_refiner.", "context_refiner.",
-                                                        "x_embedder.",  "t_embedder.",    "cap_embedder.",
-                                                        "final_layer.", "x_pad_token",    "cap_pad_token"};
+constexpr std::array<std::string_view, 10> beginnings = {
+    "layers.",       "noise_refiner.", "context_refiner.", "x_embedder.",   "t_embedder.",
+    "cap_embedder.", "final_layer.",   "x_pad_token",      "cap_pad_token", "norm_final."};
 
 } // namespace
 
@@ -48,6 +48,20 @@ std::optional<std::string> z_image_name(std::string_view name, bool & diffusers)
     }
     diffusers = name.find(".attention.to_") != std::string_view::npos;
     return std::string(name);
+}
+
+std::vector<std::string> z_image_spellings(std::string_view layer) {
+    std::vector<std::string> names = {std::string(layer)};
+    const std::string dotted = std::string(layer) + ".";
+    for (const auto & [from, to] : outer) {
+        if (dotted.starts_with(to)) names.push_back(std::string(from) + dotted.substr(to.size()));
+    }
+    for (const auto & [from, to] : inner) {
+        const size_t at = dotted.find(to);
+        if (at != std::string::npos) names.push_back(std::string(dotted).replace(at, to.size(), from));
+    }
+    for (size_t i = 1; i < names.size(); i++) names[i].pop_back(); // the dot
+    return names;
 }
 
 } // namespace diffusion

@@ -80,6 +80,7 @@ LanguageModel::Layer LanguageModel::bind_layer(WeightBinder & weights, const std
     layer.gate = linear("mlp.gate_proj", c.width, c.intermediate);
     layer.up = linear("mlp.up_proj", c.width, c.intermediate);
     layer.down = linear("mlp.down_proj", c.intermediate, c.width);
+    layer.down.wide = true;
     return layer;
 }
 

@@ -89,6 +89,7 @@ ZImage::ZImage(WeightBinder & weights, const ZImageConfig & c) : config_(c) {
     layers_ = bind_blocks(weights, p + "layers.", c.layers, true);
     last_modulation_ = weights.linear(p + "final_layer.adaLN_modulation.1", c.time_size, c.width);
     last_ = weights.linear(p + "final_layer.linear", c.width, channels);
+    weights.tolerate(p + "norm_final."); // of Lumina-Image, whose code reads such files too
 }
 
 std::vector<ZImage::Block> ZImage::bind_blocks(WeightBinder & weights, const std::string & p, int64_t count,
@@ -117,6 +118,7 @@ ZImage::Block ZImage::bind_block(WeightBinder & weights, const std::string & p, 
     block.out = linear("attention.out", c.width, c.width);
     block.w1 = linear("feed_forward.w1", c.width, c.intermediate);
     block.w2 = linear("feed_forward.w2", c.intermediate, c.width);
+    block.w2.wide = true;
     block.w3 = linear("feed_forward.w3", c.width, c.intermediate);
     if (modulated) block.modulation = weights.linear(p + "adaLN_modulation.0", c.time_size, 4 * c.width);
     return block;

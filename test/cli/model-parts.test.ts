@@ -1,8 +1,10 @@
 // A model in parts on the command line: inspected together, and missing parts reported with their flags.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { tinyModel } from '../support/tiny-model.ts';
+import { temporaryFolder, tinyModel } from '../support/tiny-model.ts';
+import { tinyZImage } from '../support/tiny-z-image.ts';
 import { diffuse } from './command.ts';
 
 const part = (prefix: string) =>
@@ -34,4 +36,19 @@ test('generating with missing parts is an error that names their flags', async (
 test('inspect takes one model', async () => {
   const { code, stderr } = await diffuse(['inspect', unet, '-m', vae]);
   assert.deepEqual([code, stderr], [2, 'diffuse: Expected one model but received --model, too\n']);
+});
+
+test('Z-Image is drawn from three files and a prompt alone, and again from its image', async () => {
+  const { denoiser, language, vae: decoder } = tinyZImage();
+  const parts = ['-m', denoiser, '--llm', language, '--vae', decoder];
+  const output = (name: string) => join(temporaryFolder(), name);
+  const sized = ['-W', '32', '-H', '48', '--threads', '1'];
+  const first = await diffuse([...parts, '-p', 'a red apple', ...sized, '-o', output('z-image.png')]);
+  assert.equal(first.code, 0, first.stderr);
+  const again = await diffuse([...parts, '--from', output('z-image.png'), '-o', output('z-image-again.png')]);
+  assert.equal(again.code, 0, again.stderr);
+  const metadata = await diffuse(['metadata', output('z-image-again.png')]);
+  assert.match(metadata.stdout.toString(), /Steps: 8, Sampler: Euler, .*CFG scale: 1,/);
+  const missing = await diffuse(['-m', denoiser, '-p', 'x']);
+  assert.match(missing.stderr, /the language model \(--llm\), the VAE \(--vae\) are missing/);
 });

@@ -2,14 +2,16 @@
 // test/reference/z_image.py. Then what the family has by default, and what it refuses.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it, test } from 'node:test';
-import { type ArgumentError, type LoadOptions, loadModel, type Txt2ImgOptions } from '../../lib/index.ts';
+import { type ArgumentError, convert, type LoadOptions, loadModel, type Txt2ImgOptions } from '../../lib/index.ts';
 import { FlowLevels } from '../../lib/noise-model/index.ts';
 import { SCHEDULERS } from '../../lib/schedule/index.ts';
 import { BpeTokenizer } from '../../lib/text/bpe-tokenizer.ts';
 import { qwenVocabulary } from '../../lib/text/qwen-vocabulary.ts';
 import { psnr } from '../support/compare.ts';
 import { golden } from '../support/golden.ts';
+import { temporaryFolder } from '../support/tiny-model.ts';
 import { tinyZImage, zImageFolder } from '../support/tiny-z-image.ts';
 
 const { tokens, sigmas, pictures } = golden<{
@@ -153,4 +155,22 @@ test('its memory is estimated and planned', async () => {
   assert.ok(peaks.process.bytes > 0);
   const { images } = await model.txt2img(SMALL);
   assert.equal(images.length, 1);
+});
+
+test('the VAE decodes the same in tiles', async () => {
+  await using model = await load();
+  const whole = await model.txt2img({ ...SMALL, width: 128, height: 96, vaeTiling: false });
+  const tiled = await model.txt2img({ ...SMALL, width: 128, height: 96, vaeTiling: true, vaeTileSize: 64 });
+  const [expected, data] = [whole.images[0]?.data, tiled.images[0]?.data];
+  assert.ok(psnr(data as Uint8Array, expected as Uint8Array, 255) >= 50);
+});
+
+test('parts that are converted into one file make the same image', async () => {
+  const output = join(temporaryFolder(), 'z-image-joint.gguf');
+  await convert(SOURCE, output, { type: 'f16' });
+  const generate = async (source: Parameters<typeof loadModel>[0]) => {
+    await using model = await loadModel(source, { device: 'cpu', threads: 1, precision: 'f32', type: 'f16' });
+    return (await model.txt2img(SMALL)).images[0]?.data as Uint8Array;
+  };
+  assert.deepEqual(await generate(output), await generate(SOURCE));
 });
