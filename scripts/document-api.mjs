@@ -147,6 +147,13 @@ const PAGES = {
       'PredictionType',
     ],
   },
+  serving: {
+    title: 'Serving (`node-diffusion/serve`)',
+    names: [
+      ...['serve', 'ServeOptions', 'Server', 'createHandler', 'HandlerOptions', 'Handler'],
+      ...['ServeLoadOptions', 'ServeLimits', 'ServeLogger', 'LogEntry'],
+    ],
+  },
   errors: {
     title: 'Errors',
     names: ['DiffusionError', 'DiffusionErrorCode', 'ArgumentError', 'ArgumentErrorCode', 'ArgumentProblem'],
@@ -159,6 +166,7 @@ The package is an ES module:
 
 \`\`\`ts
 import { loadModel } from 'node-diffusion';
+import { serve } from 'node-diffusion/serve';
 \`\`\`
 
 \`npm run docs\` generates these pages from the docstrings: edit those, not the pages.
@@ -192,9 +200,11 @@ function textOf(name) {
 
 /** From the name of each page to its text. */
 function buildPages() {
-  const index = read(join(root, 'dist', 'lib', 'index.d.ts'));
+  const entries = ['index.d.ts', join('serve', 'index.d.ts')].map((file) => read(join(root, 'dist', 'lib', file)));
   const exported = new Map(
-    index.reexports.flatMap(({ names, file }) => [...names].map(([name, own]) => [name, { own, file }])),
+    entries
+      .flatMap(({ reexports }) => reexports)
+      .flatMap(({ names, file }) => [...names].map(([name, own]) => [name, { own, file }])),
   );
   const listed = Object.values(PAGES).flatMap(({ names }) => names);
   const unlisted = [...exported.keys()].filter((name) => !listed.includes(name));

@@ -1,4 +1,4 @@
-// The API report: all exported declarations on one page, docs/node-diffusion.api.md, so that a change to them is seen. With it goes the
+// The API reports: all exported declarations of each entry point on one page, docs/*.api.md, so that a change to them is seen. With them goes the
 // hash of the native contract (lib/native/contract-version.ts). Both are made from what `npm run build:ts` leaves in dist/lib.
 //
 // `node scripts/report-api.mjs` writes them; with `--check` it fails where they differ from what it would write.
@@ -13,15 +13,18 @@ import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const declarations = join(root, 'dist', 'lib');
-const report = join(root, 'docs', 'node-diffusion.api.md');
+/** Each report, and the declarations that it is of. */
+const reports = { 'node-diffusion': 'index.d.ts', 'node-diffusion-serve': join('serve', 'index.d.ts') };
+const pageOf = (name) => join(root, 'docs', `${name}.api.md`);
 const version = join(root, 'lib', 'native', 'contract-version.ts');
 
-/** Writes the report of these declarations into a folder; returns its path. */
-function makeReport(folder) {
+/** Writes a report into a folder; returns its path. */
+function makeReport(name, folder) {
+  const entry = join(declarations, reports[name]);
   const none = { default: { logLevel: 'none' } };
   const configObject = {
     projectFolder: root,
-    mainEntryPointFilePath: join(declarations, 'index.d.ts'),
+    mainEntryPointFilePath: entry,
     compiler: {
       overrideTsconfig: {
         compilerOptions: {
@@ -30,12 +33,12 @@ function makeReport(folder) {
           lib: ['es2023', 'esnext.disposable'],
           types: ['node'],
         },
-        files: [join(declarations, 'index.d.ts')],
+        files: [entry],
       },
     },
     apiReport: {
       enabled: true,
-      reportFileName: 'node-diffusion',
+      reportFileName: name,
       reportFolder: folder,
       reportTempFolder: folder,
       // Types that exported ones refer to are a part of the API without being exported.
@@ -71,15 +74,19 @@ function contractHash() {
 
 const folder = mkdtempSync(join(tmpdir(), 'node-diffusion-api-'));
 try {
-  const made = makeReport(folder);
   const text = readFileSync(version, 'utf8');
   const versionText = text.replace(/'.*'/, `'${contractHash()}'`);
+  for (const name of Object.keys(reports)) {
+    const made = makeReport(name, folder);
+    const page = pageOf(name);
+    if (!process.argv.includes('--check')) copyFileSync(made, page);
+    else if (spawnSync('git', ['diff', '--no-index', page, made], { stdio: 'inherit' }).status !== 0) {
+      fail(`${page} is not what the sources export`);
+    }
+  }
   if (process.argv.includes('--check')) {
-    const { status } = spawnSync('git', ['diff', '--no-index', report, made], { stdio: 'inherit' });
-    if (status !== 0) fail(`${report} is not what the sources export`);
     if (text !== versionText) fail(`${version} is not the hash of the native contract`);
   } else {
-    copyFileSync(made, report);
     writeFileSync(version, versionText);
     if (text !== versionText) console.log('The native contract is another one now: npm run build');
   }
