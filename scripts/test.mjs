@@ -3,6 +3,7 @@
 //   node scripts/test.mjs [WORD ...]             the *.test.ts files, or those whose path contains one of the words
 //   node scripts/test.mjs --name PATTERN ...     of these, the tests whose names match the regular expression
 //   node scripts/test.mjs --release [WORD ...]   the *.release.ts files: slow, and after `npm run release`
+//   node scripts/test.mjs --vulkan [WORD ...]    the *.vulkan.ts files, see test-vulkan.mjs
 //
 // A list of files rather than a pattern, because Node 20 takes none.
 
@@ -15,9 +16,9 @@ import { parseArgs } from 'node:util';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { name: { type: 'string' }, release: { type: 'boolean' } },
+  options: { name: { type: 'string' }, release: { type: 'boolean' }, vulkan: { type: 'boolean' } },
 });
-const ending = values.release ? '.release.ts' : '.test.ts';
+const ending = values.release ? '.release.ts' : values.vulkan ? '.vulkan.ts' : '.test.ts';
 // Before, Node warned on standard error that it strips types, or knew no `await using`, which stripping leaves in.
 const [major, minor] = process.versions.node.split('.').map(Number);
 const compiles = major < 24 || (major === 24 && minor < 3);

@@ -28,7 +28,7 @@ public:
     // Limits of one node, above which layers are computed in slices.
     struct Limits {
         // Floating-point operations, so that cancellation, which is checked between nodes, is prompt, and the scratch
-        // memory of convolutions and attention stays small. Infinite on devices that only check between evaluations.
+        // memory of convolutions and attention stays small. Infinite on GPUs, where a node takes milliseconds.
         double work = INFINITY;
         // Bytes of a tensor that only exists within a layer: an unfolded image, attention scores.
         double scratch = INFINITY;

@@ -85,7 +85,10 @@ public:
         runner.device_.set_cancellation(&cancellation);
         plan.graph->set_cancellation(&cancellation);
         if (runner.profile_) runner.profile_->begin(name);
-        if (runner.profile_ || plan.keeps_order) {
+        // The CPU checks the flag itself.
+        const bool paces = !runner.device_.is_cpu();
+        if (paces) runner.pace_.begin();
+        if (runner.profile_ || plan.keeps_order || paces) {
             ggml_backend_sched_set_eval_callback(plan.sched.get(), on_node, this);
         }
     }
@@ -113,7 +116,11 @@ private:
         const bool is_milestone = milestones.contains(node);
         const bool ends_part = self.plan_.stream && self.plan_.stream->ends_part(node);
         if (self.runner_.profile_) self.runner_.profile_->observe(node, ask);
-        if (ask) return self.runner_.profile_ || is_milestone || ends_part;
+        if (ask) {
+            const bool stops = !self.runner_.device_.is_cpu() && self.runner_.pace_.stops_at(node);
+            return self.runner_.profile_ || is_milestone || ends_part || stops;
+        }
+        self.runner_.pace_.stopped();
         if (is_milestone && self.progress_) {
             self.attempt([&] { self.progress_(++self.done_, static_cast<int64_t>(milestones.size())); });
         }

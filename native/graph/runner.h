@@ -12,6 +12,7 @@
 
 #include "graph/device.h"
 #include "graph/layers.h"
+#include "graph/pace.h"
 #include "graph/profile.h"
 
 namespace diffusion {
@@ -73,6 +74,7 @@ private:
 
     Device & device_;
     Profile * profile_;
+    Pace pace_;                              // of a device other than the CPU
     std::list<std::unique_ptr<Plan>> plans_; // most recently used first
 };
 
