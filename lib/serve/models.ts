@@ -1,5 +1,6 @@
 // The models of a server: which there are, and those that are open. They are opened when a job needs them.
 
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { DiffusionError } from '../core/errors.ts';
 import { EMBEDDED_MODEL } from '../core/package-files.ts';
@@ -80,7 +81,7 @@ export class Models {
    */
   async use({ name, source }: ServedModel, vae: string | undefined, signal: AbortSignal): Promise<Model> {
     const whole = vae === undefined ? source : { ...source, vae };
-    const key = JSON.stringify(whole);
+    const key = JSON.stringify([whole, await versionOf(whole)]);
     const at = this.#open.findIndex((one) => one.key === key);
     if (at >= 0) {
       const [found] = this.#open.splice(at, 1) as [OpenModel];
@@ -114,6 +115,12 @@ export class Models {
   async close(keep = 0): Promise<void> {
     while (this.#open.length > Math.max(keep, 0)) await this.#open.shift()?.model.dispose();
   }
+}
+
+/** What tells a file from another that has taken its place. */
+async function versionOf({ model, unet }: ModelSource): Promise<unknown> {
+  const found = await stat(model ?? unet ?? '').catch(() => undefined);
+  return found && [found.mtimeMs, found.size, found.ino];
 }
 
 /** Whether something failed that may work with less in memory. */

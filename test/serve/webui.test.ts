@@ -1,7 +1,7 @@
 // The API of AUTOMATIC1111's web UI: images, progress, interrupting, settings, extras, and failures.
 
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync } from 'node:fs';
+import { copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -174,6 +174,14 @@ test('as many models stay open as may, the ones that were used last', async (t) 
   assert.deepEqual(counts, [1, 2, 2, 2, 2]);
   const loads = client.log.filter(({ event }) => event === 'model').map(({ name }) => name);
   assert.deepEqual(loads, ['one', 'two', 'three'], 'the one that was not used for longest is closed');
+  rmSync(join(modelDirectory, 'one.gguf'));
+  copyFileSync(EMBEDDED_MODEL, join(modelDirectory, 'one.gguf'));
+  await image(client, { ...APPLE, override_settings: { sd_model_checkpoint: 'one' } });
+  assert.equal(
+    client.log.filter(({ event }) => event === 'model').length,
+    4,
+    'a file that was replaced is opened anew',
+  );
 });
 
 test('extras enlarge images, by an upscaler of the folder or a filter', async (t) => {

@@ -25,6 +25,7 @@ import {
   type SchedulerName,
   type Txt2ImgOptions,
 } from 'node-diffusion';
+import { createHandler, type Handler, type LogEntry, type Server, serve } from 'node-diffusion/serve';
 
 /** Whether two types are the same, and neither is `any`. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -120,3 +121,14 @@ const devices = listDevices();
 // Errors
 const failure: unknown = undefined;
 if (failure instanceof DiffusionError) same<typeof failure.code, DiffusionErrorCode>(true);
+
+// Serving
+await using server = await serve({ port: 0, modelDirectory: 'models', limits: { steps: 50 }, keys: ['key'] });
+same<typeof server, Server>(true);
+const handler = createHandler({ logger: (entry) => same<typeof entry, LogEntry>(true) });
+same<typeof handler, Handler>(true);
+same<ReturnType<Handler['fetch']>, Promise<Response>>(true);
+// @ts-expect-error: of a server that listens
+createHandler({ port: 0 });
+// @ts-expect-error: the server's own
+serve({ load: { signal: AbortSignal.timeout(1) } });
