@@ -9,7 +9,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type Client, start } from './client.ts';
 
-const SECONDS = Number(process.env.LOAD_TEST ?? 3);
+const SECONDS = Number(process.env.LOAD_TEST ?? 2);
 const CLIENTS = 50;
 /** Bytes of JavaScript that may stay: results are kept for those that ask later. */
 const MOST_GROWTH = 48 * 2 ** 20;
