@@ -26,6 +26,13 @@ void require_fit(const Model & model) {
                             std::to_string(width) + ". Pass the one that Z-Image was trained with (option `llm`).");
     }
     const VaeFacts & vae = facts.decoders.at("vae_decoder");
+    const auto tiny = facts.decoders.find("tiny_decoder");
+    if (tiny != facts.decoders.end() &&
+        (tiny->second.latent_channels != vae.latent_channels || tiny->second.scale_factor != vae.scale_factor)) {
+        mismatch(model, "expected a tiny autoencoder with " + std::to_string(vae.latent_channels) +
+                            " latent channels, as TAEF1 has, but found one with " +
+                            std::to_string(tiny->second.latent_channels) + ". Pass TAEF1 (option `taesd`).");
+    }
     if (vae.latent_channels != facts.denoiser.in_channels) {
         mismatch(model, "expected a VAE with " + std::to_string(facts.denoiser.in_channels) +
                             " latent channels, which is that of FLUX.1, but found one with " +
@@ -43,7 +50,8 @@ const Family & z_image() {
         // The last layer is not used.
         .parts = {language_model_part(1),
                   {ModelPart::unet, "transformer", unet_prefix, Need::required, bind_transformer},
-                  vae_part()},
+                  vae_part(),
+                  tiny_autoencoder_part()},
         .absent = absent_components(),
         .require_fit = require_fit,
     };

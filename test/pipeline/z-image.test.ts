@@ -11,6 +11,7 @@ import { BpeTokenizer } from '../../lib/text/bpe-tokenizer.ts';
 import { qwenVocabulary } from '../../lib/text/qwen-vocabulary.ts';
 import { psnr } from '../support/compare.ts';
 import { golden } from '../support/golden.ts';
+import { tinyAutoencoder, writeTinyAutoencoder } from '../support/tiny-autoencoder.ts';
 import { temporaryFolder } from '../support/tiny-model.ts';
 import { tinyZImage, zImageFolder } from '../support/tiny-z-image.ts';
 
@@ -155,6 +156,18 @@ test('its memory is estimated and planned', async () => {
   assert.ok(peaks.process.bytes > 0);
   const { images } = await model.txt2img(SMALL);
   assert.equal(images.length, 1);
+});
+
+test('a tiny autoencoder of 16 channels decodes previews, or images in place of the VAE', async () => {
+  const tiny = writeTinyAutoencoder(tinyAutoencoder({ latentChannels: 16 }));
+  await using model = await loadModel({ ...SOURCE, taesd: tiny }, { device: 'cpu', threads: 1 });
+  for await (const { preview } of model.txt2img({ ...SMALL, preview: 'tae' })) {
+    assert.deepEqual([preview?.width, preview?.height], [32, 48]);
+  }
+  await using small = await loadModel({ ...SOURCE, vae: tiny }, { device: 'cpu', threads: 1 });
+  assert.equal((await small.txt2img(SMALL)).images[0]?.height, 48);
+  const other = writeTinyAutoencoder(tinyAutoencoder());
+  await assert.rejects(loadModel({ ...SOURCE, taesd: other }), { code: 'ERR_MODEL_MISMATCH', message: /TAEF1/ });
 });
 
 test('the VAE decodes the same in tiles', async () => {
