@@ -76,6 +76,10 @@ export function toFailure(error: unknown, names: FieldNames = {}): Failure {
   }
   if (error instanceof DiffusionError) {
     const { code } = error;
+    // What a prompt names is not repeated with a path.
+    if (/ but the prompt has /.test(error.message)) {
+      return { kind: 'not-found', code, message: withoutPaths(error.message), problems: [] };
+    }
     const message = MODEL_REASONS[code] ?? withoutPaths(error.message);
     return { kind: OF_REQUESTS.has(code) ? 'invalid' : kindOf(code), code, message, problems: [] };
   }

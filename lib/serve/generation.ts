@@ -5,7 +5,7 @@ import { argumentError, closest, describe } from '../core/errors.ts';
 import { lanczos3 } from '../image/resample.ts';
 import { place, resize } from '../image/resize.ts';
 import { RgbImage } from '../image/rgb-image.ts';
-import { hasLoraTag, readLoraTags } from '../lora/tags.ts';
+import { hasLoraTag, type LoraTag, readLoraTags } from '../lora/tags.ts';
 import { formatParameters } from '../metadata/parameters.ts';
 import type { Model } from '../model/model.ts';
 import { concatConditioningOf } from '../pipeline/fit.ts';
@@ -96,7 +96,7 @@ export async function prepare(
   const checked = checkOptions(request.task, options, ANY_MODEL);
   requireWithin(limits, checked, {}, request.runs);
   requireWithin(limits, checked, await sizeFor(options, limits), request.runs);
-  for (const { name } of readLoraTags(checked.prompt.raw).tags) await find(catalog, 'lora', name);
+  await requireLoras(readLoraTags(checked.prompt.raw).tags, catalog);
   const served = await models.find(request.model);
   if (!served) throw await unknownName('model', request.model ?? '', await models.list());
   const vaePath = request.vae === undefined ? undefined : (await find(catalog, 'vae', request.vae)).path;
@@ -108,6 +108,16 @@ function requireNoTags({ prompt }: Readonly<Record<string, unknown>>): void {
   if (typeof prompt !== 'string' || !hasLoraTag(prompt)) return;
   const expected = 'a text without <lora:...>, as this server has no folder of LoRAs,';
   throw argumentError([{ name: 'prompt', expected, received: 'one with it', code: 'ERR_INVALID_ARG_VALUE' }]);
+}
+
+/** @throws RequestError for a tag of a LoRA that there is not; a folder may stand for the one in it. */
+async function requireLoras(tags: readonly LoraTag[], catalog: Catalog): Promise<void> {
+  if (tags.length === 0) return;
+  const known = await catalog.list('lora');
+  for (const { name: tag } of tags) {
+    const isThere = known.some(({ name, file }) => name === tag || file === tag || file.startsWith(`${tag}/`));
+    if (!isThere) throw unknownName('lora', tag, known);
+  }
 }
 
 /** The options that name files, with paths in place of the names. */
