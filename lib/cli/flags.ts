@@ -279,14 +279,14 @@ const COMPUTE_FLAGS: readonly Flag[] = [
     kind: 'switch',
     topic: 'compute',
     on: ['inspect'],
-    description: 'estimate the memory that an image takes, with the flags for its size and for tiles of the VAE',
+    description: 'estimate the memory that an image takes',
   },
   {
     name: 'device',
     kind: 'text',
     topic: 'compute',
     option: 'device',
-    on: [...COMPUTING, 'serve'],
+    on: [...COMPUTING, 'inspect', 'serve'],
     description: 'auto, cpu, cuda, cuda:1, vulkan, metal; see diffuse devices (default: auto, first GPU, else cpu)',
   },
 ];

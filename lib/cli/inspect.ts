@@ -46,7 +46,10 @@ export async function runInspect(commandLine: CommandLine, signal: AbortSignal):
   const estimates = flags.estimate === true || load.memory !== undefined;
   const { width, height, vaeTiling, vaeTileSize } = options;
   const image = withoutUndefined({ width, height, vaeTiling, vaeTileSize });
-  if (!estimates && Object.keys(image).length > 0) problems.add('Expected --estimate with the flags of an image');
+  const given = withoutUndefined({ ...image, device: load.device });
+  if (!estimates && Object.keys(given).length > 0) {
+    problems.add('Expected --estimate with --device and the flags of an image');
+  }
   problems.done();
   if (estimates) {
     const estimated = await estimate(files as ModelSource, image, { ...load, signal });

@@ -156,18 +156,9 @@ export class Networks {
   ): Promise<Readonly<Record<string, number>>> {
     const signature = this.components[component];
     if (!signature) return {};
-    if (this.info.device !== 'cpu') return this.#inOnePiece(tiling);
     const shapes = shapesOf(signature, { batch: 1, width, height });
-    return tileSettings(tiling, { signature, width, height, estimate: () => this.estimate(component, shapes) });
-  }
-
-  #inOnePiece({ when }: VaeTiling): Readonly<Record<string, number>> {
-    if (when !== 'always') return {};
-    const { device } = this.info;
-    throw new DiffusionError(
-      'ERR_DEVICE',
-      `Expected the device cpu for vaeTiling but received ${device}: there the VAE works in one piece. Leave it out`,
-    );
+    const estimate = (settings = {}) => this.estimate(component, shapes, { settings });
+    return tileSettings(tiling, { signature, width, height, estimate });
   }
 
   /** See {@link NativeModel.setResidency}. */

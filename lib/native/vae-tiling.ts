@@ -30,8 +30,8 @@ export interface VaeCall {
   /** In latent cells. */
   readonly width: number;
   readonly height: number;
-  /** What it takes in one piece. */
-  estimate(): Promise<NativeMemoryEstimate>;
+  /** What it takes in one piece, or with settings for tiles. */
+  estimate(settings?: Readonly<Record<string, number>>): Promise<NativeMemoryEstimate>;
 }
 
 /** The settings of a call: those of tiles, or none. A tiny autoencoder has no tiles. */
@@ -42,7 +42,12 @@ export async function tileSettings(
   const { signature, width, height } = call;
   if (when === 'never' || !('tileSide' in signature.settings) || Math.max(width, height) <= side) return {};
   if (when === 'auto' && (await bytesInOnePiece(call)) <= MOST_IN_ONE_PIECE) return {};
-  return { tileSide: side, tileMemory: Math.ceil((memory * Math.max(1, (width * height) / LARGE)) / 2 ** 20) };
+  const tiled = {
+    tileSide: side,
+    tileMemory: Math.ceil((memory * Math.max(1, (width * height) / LARGE)) / 2 ** 20),
+  };
+  if (when === 'auto' && !(await canBeTiled(call, tiled))) return {};
+  return tiled;
 }
 
 async function bytesInOnePiece(call: VaeCall): Promise<number> {
@@ -53,4 +58,19 @@ async function bytesInOnePiece(call: VaeCall): Promise<number> {
     if (error instanceof DiffusionError && error.code === 'ERR_OUT_OF_MEMORY') return Number.POSITIVE_INFINITY;
     throw error;
   }
+}
+
+async function canBeTiled(call: VaeCall, settings: Readonly<Record<string, number>>): Promise<boolean> {
+  try {
+    await call.estimate(settings);
+    return true;
+  } catch (error) {
+    if (hasNoTiles(error)) return false;
+    throw error;
+  }
+}
+
+/** Whether an evaluation failed because so large an image, with so little memory, or this device, has no tiles. */
+export function hasNoTiles(error: unknown): boolean {
+  return error instanceof DiffusionError && error.code === 'ERR_MODEL_UNSUPPORTED';
 }

@@ -10,7 +10,7 @@ import { type MemoryPlan, type PlannedMemory, peaksOf, planText, type StageCost 
 import type { NativeControl, NativeMemoryEstimate } from '../native/contract.ts';
 import type { Networks } from '../native/networks.ts';
 import { shapesOf } from '../native/shapes.ts';
-import type { VaeTiling } from '../native/vae-tiling.ts';
+import { hasNoTiles, type VaeTiling } from '../native/vae-tiling.ts';
 import type { CheckedGenerationOptions } from '../task/check.ts';
 import { guidanceOf } from './prompts.ts';
 
@@ -130,8 +130,7 @@ function controlsOf({ controls }: Workload, { width, height }: Size): NativeCont
 }
 
 /** Ways to evaluate the VAE, from the fastest to the smallest. */
-function tilingsOf({ vaeTiling, info }: Networks): readonly VaeTiling[] {
-  if (info.device !== 'cpu') return [vaeTiling];
+function tilingsOf({ vaeTiling }: Networks): readonly VaeTiling[] {
   const tiled = TILE_SHARES.map(
     (share): VaeTiling => ({ ...vaeTiling, when: 'always', memory: vaeTiling.memory * share }),
   );
@@ -158,7 +157,7 @@ async function* candidates(networks: Networks, work: Workload): AsyncGenerator<[
     for (const tiling of ways) {
       if (!tiling) continue;
       const stages = await stagesOf(networks, work, plan.together, tiling).catch((error: unknown) => {
-        if (tiling.memory < networks.vaeTiling.memory && isTooManyOperations(error)) return undefined;
+        if (tiling !== first && hasNoTiles(error)) return undefined;
         throw error;
       });
       if (!stages) continue;
@@ -167,11 +166,6 @@ async function* candidates(networks: Networks, work: Workload): AsyncGenerator<[
       yield [{ ...plan, ...(tiled ? { tileMemory: tiling.memory } : {}) }, stages];
     }
   }
-}
-
-/** Large images have no tiles that get along with little memory: too much would be computed again. */
-function isTooManyOperations(error: unknown): boolean {
-  return error instanceof DiffusionError && error.code === 'ERR_MODEL_UNSUPPORTED';
 }
 
 /** How the VAE is evaluated by a plan. */

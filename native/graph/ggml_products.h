@@ -29,6 +29,9 @@ public:
     // Attention without scores in memory; nullptr if the device does not support it, or only with rounded operands.
     Tensor attend(Tensor q, Tensor k, Tensor v, int64_t heads);
 
+    // Whether the device computes this by itself, without the CPU.
+    bool computes(Tensor tensor) const { return !arithmetic_.device || is_supported(tensor); }
+
 private:
     bool is_supported(Tensor tensor) const;
     Tensor convolve_directly(Tensor kernel, Tensor image, int stride, int padding);

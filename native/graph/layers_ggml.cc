@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "error.h"
 #include "graph/layers.h"
 
 namespace diffusion {
@@ -113,7 +114,8 @@ public:
     // Any device fills it, and all do so when the graph comes to it.
     Tensor memory(size_t bytes, Tensor any) override {
         Tensor number = ggml_view_1d(context(), any, 1, 0);
-        return expand(ggml_repeat_4d(context(), number, static_cast<int64_t>(bytes / sizeof(float)), 1, 1, 1));
+        Tensor memory = ggml_repeat_4d(context(), number, static_cast<int64_t>(bytes / sizeof(float)), 1, 1, 1);
+        return written(memory);
     }
 
     void place(StoredImage & stored, Tensor memory, size_t offset) override {
@@ -164,6 +166,7 @@ public:
     }
 
 private:
+    Tensor written(Tensor tensor);
     void copy_into(Tensor whole, Tensor part, size_t offset);
     Tensor attend(Tensor q, Tensor k, Tensor v, int64_t heads, bool causal);
     Tensor with_margins(Tensor x, const Geometry::Margins & margins) const;
@@ -194,7 +197,16 @@ Tensor GgmlLayers::apply(const Epilogue & epilogue, Tensor y) {
 void GgmlLayers::copy_into(Tensor whole, Tensor part, size_t offset) {
     Tensor place = ggml_view_4d(context(), whole, part->ne[0], part->ne[1], part->ne[2], part->ne[3], whole->nb[1],
                                 whole->nb[2], whole->nb[3], offset);
-    expand(ggml_cpy(context(), part, place));
+    written(ggml_cpy(context(), part, place));
+}
+
+// To memory that parts of an image share. The CPU in place of the device would write to a copy.
+Tensor GgmlLayers::written(Tensor tensor) {
+    if (products_.computes(tensor)) return expand(tensor);
+    const Tensor memory = tensor->view_src ? tensor->view_src : tensor;
+    throw Error(ErrorCode::model_unsupported, "The device has no tensors of " +
+                                                  std::to_string(ggml_nbytes(memory) >> 20) +
+                                                  " MiB, which hold the parts of an image.");
 }
 
 Tensor GgmlLayers::read(const StoredImage & stored, const Window & window) {
