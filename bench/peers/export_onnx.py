@@ -28,7 +28,7 @@ class Prediction(torch.nn.Module):
 
 torch.onnx.export(
     Prediction(),
-    unet_inputs(options.size, torch.float32),
+    tuple(unet_inputs(options.size, torch.float32).values()),
     options.folder / "unet.onnx",
     input_names=["latent", "timesteps", "context"],
     output_names=["prediction"],

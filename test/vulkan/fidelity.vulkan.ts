@@ -1,4 +1,4 @@
-// Images of a Vulkan device against those of the CPU in f32, for each kind of model and of addition to it. Weights are f16
+// Images of a Vulkan device, or of another GPU, against those of the CPU in f32, for each kind of model and of addition to it. Weights are f16
 // unless a case says otherwise.
 
 import assert from 'node:assert/strict';
@@ -19,6 +19,8 @@ import { tinyDpt } from '../support/tiny-depth.ts';
 import { tinyModel } from '../support/tiny-model.ts';
 import { tinyRrdbNet, writeUpscaler } from '../support/tiny-upscalers.ts';
 
+/** Another backend's device, for a machine that has one. */
+const device = process.env.NODE_DIFFUSION_TEST_DEVICE ?? 'vulkan';
 /** Of the bytes of two images, in dB. */
 const LEAST = 40;
 /** With products in f32 too, where only the order of sums differs. */
@@ -69,6 +71,9 @@ const cases: Readonly<Record<string, Draw>> = {
   'SD 1.5 in two images': drawn(sd1, (model) => model.txt2img({ ...common, batchSize: 2, width: 96 })),
   'SD 1.5 in q8_0': drawn(sd1, (model) => model.txt2img(common), { type: 'q8_0' }),
   'SD 1.5 without guidance': drawn(sd1, (model) => model.txt2img({ ...common, cfgScale: 1 })),
+  'SD 1.5 with its VAE in tiles': drawn(sd1, (model) =>
+    model.txt2img({ ...common, width: 144, vaeTiling: true, vaeTileSize: 8 }),
+  ),
   'SD 1.5, tileable': drawn(sd1, (model) => model.txt2img({ ...common, tileable: true })),
   'image to image': drawn(sd1, (model) => model.img2img({ ...common, image, strength: 0.6 })),
   'inpainting by any model': drawn(sd1, (model) => model.inpaint({ ...common, image, mask })),
@@ -98,17 +103,17 @@ async function compare(draw: Draw, compute: Compute, least: number): Promise<str
   return `${decibels.toFixed(1)} dB`;
 }
 
-describe('Vulkan generates the images of the CPU', () => {
+describe(`${device} generates the images of the CPU`, () => {
   for (const [name, draw] of Object.entries(cases)) {
-    it(name, async (t) => t.diagnostic(await compare(draw, { device: 'vulkan' }, LEAST)));
+    it(name, async (t) => t.diagnostic(await compare(draw, { device }, LEAST)));
   }
 });
 
-describe('with products in f32 Vulkan generates the images of the CPU all but exactly', () => {
+describe(`with products in f32 ${device} generates the images of the CPU all but exactly`, () => {
   for (const name of ['SD 1.5, 20 steps', 'SD 1.5 in q8_0']) {
     it(name, async (t) => {
       const draw = cases[name] as Draw;
-      t.diagnostic(await compare(draw, { device: 'vulkan', precision: 'f32' }, LEAST_EXACT));
+      t.diagnostic(await compare(draw, { device, precision: 'f32' }, LEAST_EXACT));
     });
   }
 });
