@@ -6,8 +6,13 @@ import { join } from 'node:path';
 import { addonOf, ownPlatform } from './platforms.mjs';
 
 /** Libraries that every Linux with Node.js has, and those in the package. */
-const SYSTEM_LIBRARIES = /^(lib(c|m|dl|pthread|rt|stdc\+\+|gcc_s)\.so\.\d+|ld-linux.*)$/;
+const SYSTEM_LIBRARIES = {
+  glibc: /^(lib(c|m|dl|pthread|rt|stdc\+\+|gcc_s)\.so\.\d+|ld-linux.*)$/,
+  musl: /^(libc\.so|libc\.musl-.*|lib(stdc\+\+|gcc_s)\.so\.\d+)$/,
+};
 const OWN_LIBRARIES = /^lib(node-diffusion-)?ggml.*\.so$/;
+/** What the drivers of a GPU or its vendor's packages bring. */
+const GPU_LIBRARIES = { vulkan: /^libvulkan\.so\.1$/, cuda: /^lib(cuda|cudart|cublas|cublasLt)\.so\.\d+$/ };
 
 /**
  * Checks the binaries in a folder.
@@ -21,10 +26,11 @@ export function checkBinaries(platform, folder) {
     .map((pattern) => `there is no ${pattern.source}`);
   const versions = new Set();
   if (platform.os === 'linux') {
-    for (const file of files) problems.push(...checkElf(join(folder, file), versions).map((text) => `${file} ${text}`));
+    for (const file of files)
+      problems.push(...checkElf(platform, join(folder, file), versions).map((text) => `${file} ${text}`));
   }
   const glibc = newest(versions, 'GLIBC_');
-  if (platform.glibc && compareVersions(glibc, `GLIBC_${platform.glibc}`) > 0) {
+  if (platform.glibc && glibc && compareVersions(glibc, `GLIBC_${platform.glibc}`) > 0) {
     problems.push(`the newest version of a symbol is ${glibc}, above ${platform.glibc}`);
   }
   if (platform.name === ownPlatform) problems.push(...checkLoading(join(folder, addonOf(platform))));
@@ -36,6 +42,7 @@ export function checkBinaries(platform, folder) {
 
 /** The addon, ggml, and a CPU backend for machines with the fewest and with more instructions. */
 function expectedFiles(platform) {
+  if (platform.backend) return [new RegExp(`^(lib)?ggml-${platform.backend}\\.(so|dll)$`)];
   const variants = { x64: ['x64', 'sse42', 'haswell', 'skylakex'], arm64: ['armv8.0_1', 'armv8.2_2', 'armv8.6_1'] };
   const library = (name) => new RegExp(`^(lib)?${name.replace('.', '\\.')}\\.(so|dll|dylib)$`);
   const cpu = platform.os === 'darwin' ? [] : variants[platform.cpu].map((variant) => library(`ggml-cpu-${variant}`));
@@ -47,10 +54,11 @@ function expectedFiles(platform) {
   ];
 }
 
-function checkElf(file, versions) {
+function checkElf({ libc, backend }, file, versions) {
   const problems = [];
   for (const [, library] of readelf('--dynamic', file).matchAll(/\(NEEDED\).*\[(.+)\]/g)) {
-    if (SYSTEM_LIBRARIES.test(library) || OWN_LIBRARIES.test(library)) continue;
+    if (SYSTEM_LIBRARIES[libc].test(library) || OWN_LIBRARIES.test(library)) continue;
+    if (GPU_LIBRARIES[backend]?.test(library)) continue;
     problems.push(`needs ${library}, which not every machine has`);
   }
   if (/\.symtab/.test(readelf('--sections', file))) problems.push('has symbols that only a debugger reads');

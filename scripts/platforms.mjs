@@ -4,10 +4,11 @@ import { existsSync } from 'node:fs';
 
 /**
  * What npm needs to choose a package, and how its addon is built: by the compiler of that platform, or by a cross
- * compiler (`cross`: a preset of CMakePresets.json and its programs). `glibc` is the newest version that an addon may need.
+ * compiler (`cross`: a preset of CMakePresets.json and its programs). `glibc` is the newest version that an addon may need, and
+ * `gpus` are the backends that have packages of their own.
  */
 export const PLATFORMS = [
-  { name: 'linux-x64', os: 'linux', cpu: 'x64', libc: 'glibc', glibc: '2.34' },
+  { name: 'linux-x64', os: 'linux', cpu: 'x64', libc: 'glibc', glibc: '2.34', gpus: ['vulkan', 'cuda'] },
   { name: 'linux-x64-musl', os: 'linux', cpu: 'x64', libc: 'musl' },
   {
     name: 'linux-arm64',
@@ -29,6 +30,14 @@ module.exports = __dirname;
 
 /** The name of this machine's platform, whether or not it has a package. */
 export const ownPlatform = `${process.platform}-${process.arch}${existsSync('/etc/alpine-release') ? '-musl' : ''}`;
+
+/** The packages with GPUs' backends. Their platforms' packages have the rest. */
+export const GPU_PACKAGES = PLATFORMS.flatMap(({ gpus = [], cross, ...platform }) =>
+  gpus.map((backend) => ({ ...platform, name: `${platform.name}-${backend}`, backend })),
+);
+
+/** The file name of a GPU's backend. */
+export const GPU_LIBRARY = /^(?:lib)?ggml-(vulkan|cuda)\.(?:so|dll)$/;
 
 /** Where the addon and its libraries lie in a package, as prebuildify lays them out. */
 export function prebuildsOf({ os, cpu }) {

@@ -5,7 +5,7 @@
 //   node scripts/release.mjs [--no-build] [--all]
 //
 // --no-build packs the binaries that lie in packages/; otherwise those that this machine can build are built before.
-// --all refuses unless there are binaries for every platform.
+// --all refuses unless there are binaries for every platform and GPU.
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { fetchGgml } from '../vendor/fetch.mjs';
 import { root } from './build.mjs';
 import { checkBinaries } from './check-binaries.mjs';
 import { packageBinary } from './package-binary.mjs';
-import { ownPlatform, PLATFORM_INDEX, PLATFORMS, prebuildsOf } from './platforms.mjs';
+import { GPU_PACKAGES, ownPlatform, PLATFORM_INDEX, PLATFORMS, prebuildsOf } from './platforms.mjs';
 
 /** Bytes of the main package and one platform's, unpacked. */
 const MOST_UNPACKED = 40e6;
@@ -56,10 +56,10 @@ function pack(folder) {
 }
 
 /**
- * The main package: no scripts, no binaries, the source of ggml as an archive, and the packages of `platforms` as
+ * The main package: no scripts, no binaries, the source of ggml as an archive, and the packages that were built as
  * optional dependencies: Yarn installs nothing if the registry lacks one of them. Modules are compiled anew: dist/ may have those of sources that are gone.
  */
-function packMain(staging, platforms) {
+function packMain(staging, built) {
   fetchGgml();
   const folder = join(staging, 'main');
   mkdirSync(folder);
@@ -77,14 +77,23 @@ function packMain(staging, platforms) {
   for (const name of ['test', 'bench']) rmSync(join(folder, 'dist', name), { recursive: true });
   run('tar', ['-czf', join(folder, 'vendor', 'ggml.tar.gz'), '-C', join(root, 'vendor'), 'ggml']);
   const { scripts: _, devDependencies: __, ...rest } = manifest;
-  const optionalDependencies = Object.fromEntries(platforms.map(({ name }) => [packageName(name), manifest.version]));
+  const versions = (packages) => Object.fromEntries(packages.map(({ name }) => [packageName(name), manifest.version]));
+  const gpus = versions(built.filter(({ backend }) => backend));
+  const optional = Object.fromEntries(Object.keys(gpus).map((name) => [name, { optional: true }]));
   const published = manifest.files.map((path) => (path === 'vendor/ggml' ? 'vendor/ggml.tar.gz' : path));
-  writeManifest(folder, { ...rest, files: published, optionalDependencies });
+  writeManifest(folder, {
+    ...rest,
+    files: published,
+    optionalDependencies: versions(built.filter(({ backend }) => !backend)),
+    // Strict package managers let a package see only those that it names.
+    peerDependencies: { ...rest.peerDependencies, ...gpus },
+    peerDependenciesMeta: { ...rest.peerDependenciesMeta, ...optional },
+  });
   return pack(folder);
 }
 
 function packPlatform(staging, platform) {
-  const { name, os, cpu, libc } = platform;
+  const { name, os, cpu, libc, backend } = platform;
   const folder = join(staging, name);
   cpSync(binariesOf(platform), join(folder, prebuildsOf(platform)), { recursive: true });
   for (const file of ['LICENSE', 'THIRD_PARTY_LICENSES.md']) cpSync(join(root, file), join(folder, file));
@@ -92,7 +101,9 @@ function packPlatform(staging, platform) {
   writeManifest(folder, {
     name: packageName(name),
     version,
-    description: `The native addon of ${manifest.name} for ${name}`,
+    description: backend
+      ? `The ${backend} backend of ${manifest.name} for ${os}-${cpu}`
+      : `The native addon of ${manifest.name} for ${name}`,
     license,
     repository,
     os: [os],
@@ -138,7 +149,7 @@ function releasePlatform(staging, platform, main) {
   const { problems, needs } = checkBinaries(platform, binariesOf(platform));
   const packed = packPlatform(staging, platform);
   if (needs.length > 0) console.log(`  needs ${needs.join(', ')}`);
-  if (main.unpacked + packed.unpacked > MOST_UNPACKED) {
+  if (!platform.backend && main.unpacked + packed.unpacked > MOST_UNPACKED) {
     problems.push(`${platform.name} and the main package take more than ${megabytes(MOST_UNPACKED)} unpacked`);
   }
   if (platform.name !== ownPlatform) {
@@ -150,12 +161,13 @@ function releasePlatform(staging, platform, main) {
   return problems;
 }
 
-function makeRelease({ all, 'no-build': noBuild }) {
+function makeRelease({ all: complete, 'no-build': noBuild }) {
   if (!noBuild) buildPlatforms();
-  const built = PLATFORMS.filter((platform) => existsSync(binariesOf(platform)));
-  const missing = PLATFORMS.filter((platform) => !built.includes(platform)).map(({ name }) => name);
+  const all = [...PLATFORMS, ...GPU_PACKAGES];
+  const built = all.filter((platform) => existsSync(binariesOf(platform)));
+  const missing = all.filter((platform) => !built.includes(platform)).map(({ name }) => name);
   if (built.length === 0) throw new Error('packages/ has no binaries. Build them: npm run package:binary');
-  if (all && missing.length > 0) throw new Error(`packages/ has no binaries for ${missing.join(', ')}.`);
+  if (complete && missing.length > 0) throw new Error(`packages/ has no binaries for ${missing.join(', ')}.`);
   rmSync(release, { recursive: true, force: true });
   mkdirSync(release);
   const staging = mkdtempSync(join(tmpdir(), 'node-diffusion-release-'));

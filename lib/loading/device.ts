@@ -5,6 +5,7 @@ import type { Logger } from '../core/logger.ts';
 import type { NativeAddon, NativeDevice } from '../native/contract.ts';
 import { describeProblem, type GpuLibrary, loadGpuLibraries } from '../native/gpu-libraries.ts';
 import { findAddon } from '../native/load.ts';
+import { gpuPackage } from '../native/platform-package.ts';
 import type { OptionCheck } from '../options/check.ts';
 
 /** The backends of GPUs that ggml has. */
@@ -57,6 +58,9 @@ function missingDevice(name: string, backend: string, names: readonly string[], 
   const there = `Expected a device that there is (${names.join(', ')}) but received '${name}'`;
   const reasons = unused.map((library) => `${describeProblem(library)}. `).join('');
   const absent = unused.some((library) => library.backend === backend) || names.some((one) => one.startsWith(backend));
-  const remedy = absent ? '' : `This build has no backend for ${backend}. `;
+  const ownPackage = gpuPackage(backend);
+  const remedy = absent
+    ? ''
+    : `This build has no backend for ${backend}. ${ownPackage ? `Install ${ownPackage}. ` : ''}`;
   return new DiffusionError('ERR_DEVICE', `${there}. ${remedy}${reasons}Pass another device, or 'auto' for the best`);
 }

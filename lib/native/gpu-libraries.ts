@@ -1,10 +1,11 @@
-// Libraries of GPU backends beside the addon. Each is tried in a child process before this one loads it, because a broken
+// Libraries of GPU backends beside the addon and in packages of their own. Each is tried in a child process before this one loads it, because a broken
 // driver may end the process or never return.
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { NativeAddon } from './contract.ts';
+import { gpuFolders } from './platform-package.ts';
 
 /** A library of a GPU backend, and whether it is used. */
 export interface GpuLibrary {
@@ -34,21 +35,22 @@ console.log('\\n' + JSON.stringify(outcome));`;
 const outcomes = new Map<string, { readonly stamp: string; readonly outcome: Outcome }>();
 
 /**
- * Tries the libraries of GPU backends beside the addon and loads those that work. Each is tried once per process and
+ * Tries the libraries of GPU backends beside the addon and in packages, and loads those that work. Each is tried once per process and
  * thread, which takes as long as its driver needs to start. Without such libraries no process is started.
  *
  * @param addonPath file of the addon.
  * @param limit milliseconds for each.
  */
 export function loadGpuLibraries(addon: NativeAddon, addonPath: string, limit = LIMIT): GpuLibrary[] {
-  const folder = dirname(addonPath);
-  return readdirSync(folder)
-    .sort()
-    .flatMap((file) => {
-      const backend = LIBRARY.exec(file)?.[1];
-      const path = join(folder, file);
-      return backend ? [{ path, backend, ...outcomeOf(addon, addonPath, path, limit) }] : [];
-    });
+  return [dirname(addonPath), ...gpuFolders()].flatMap((folder) =>
+    readdirSync(folder)
+      .sort()
+      .flatMap((file) => {
+        const backend = LIBRARY.exec(file)?.[1];
+        const path = join(folder, file);
+        return backend ? [{ path, backend, ...outcomeOf(addon, addonPath, path, limit) }] : [];
+      }),
+  );
 }
 
 function outcomeOf(addon: NativeAddon, addonPath: string, path: string, limit: number): Outcome {

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -39,7 +39,7 @@ interface Loaded {
 }
 
 /** Loads the bundled model with those options in a process of its own. */
-function load(addon: string, options: object): Loaded {
+function load(addon: string, options: object, env: NodeJS.ProcessEnv = {}): Loaded {
   const script = `
     const { checkLoadOptions } = await import(process.argv[1] + '/loading/load-options.js');
     const { loadAddon } = await import(process.argv[1] + '/native/load.js');
@@ -58,7 +58,7 @@ function load(addon: string, options: object): Loaded {
   const lib = pathToFileURL(join(root, 'dist', 'lib')).href;
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script, lib, JSON.stringify(options)], {
     encoding: 'utf8',
-    env: { ...process.env, NODE_DIFFUSION_PREBUILD: dirname(dirname(dirname(addon))) },
+    env: { ...process.env, NODE_DIFFUSION_PREBUILD: dirname(dirname(dirname(addon))), ...env },
   });
   return JSON.parse(output);
 }
@@ -72,6 +72,16 @@ describe('devices', { skip: process.platform !== 'linux' && 'its libraries are m
     for (const device of ['auto', 'cuda', 'cuda0', 'cuda:0']) assert.equal(load(addon, { device }).device, 'cuda0');
     const found = load(addon, { device: 'cuda', memory: { 'cuda:0': '1GB', cpu: '2GB' } });
     assert.deepEqual((found as { memory?: unknown }).memory, ['cuda0', 'cpu']);
+  });
+
+  it('a driver in a package of its own is found', { skip: process.arch !== 'x64' && 'there is none' }, () => {
+    const platform = `${process.platform}-${process.arch}`;
+    const name = join(temporary, 'modules', '@node-diffusion', `${platform}-cuda`);
+    mkdirSync(join(name, 'prebuilds', platform), { recursive: true });
+    writeFileSync(join(name, 'index.js'), 'module.exports = __dirname;');
+    copyFileSync(library('good'), join(name, 'prebuilds', platform, fileName('good')));
+    const env = { NODE_PATH: join(temporary, 'modules') };
+    assert.equal(load(installed('package'), { device: 'cuda' }, env).device, 'cuda0');
   });
 
   it('another device of that kind is ERR_DEVICE, and lists those that there are', () => {
