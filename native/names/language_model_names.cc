@@ -36,8 +36,7 @@ constexpr std::array<Rename, 11> llama_layer = {{
 // What models that also see images have before the names of their language model.
 constexpr std::array<std::string_view, 4> roots = {"model.language_model.", "language_model.model.", "language_model.",
                                                    "model."};
-constexpr std::array<std::string_view, 7> beginnings = {
-    "layers.", "embed_tokens.", "norm.", "lm_head.", "visual.", "vision_tower.", "multi_modal_projector."};
+constexpr std::array<std::string_view, 5> beginnings = {"layers.", "embed_tokens.", "norm.", "lm_head.", "visual."};
 
 template <size_t size>
 std::optional<std::string> renamed(std::string_view name, const std::array<Rename, size> & table) {

@@ -1,6 +1,9 @@
 // See language_model.h. Names are those of transformers after `language_prefix`.
 #include "network/language_model.h"
 
+#include <algorithm>
+
+#include "io/file_error.h"
 #include "names/names.h"
 #include "network/model_facts.h"
 #include "network/rotary_angles.h"
@@ -24,9 +27,24 @@ std::string layer_name(int64_t i) {
                                                   ". Pass the Qwen3 that the model was trained with.");
 }
 
+// Models that see images have the shapes of the others, and other angles in their rotary embeddings.
+void refuse_relatives(const WeightBinder & weights) {
+    const auto & tensors = weights.table().tensors();
+    const auto sees = [](const StoredTensor & t) { return t.name.starts_with(prefix + "visual."); };
+    if (std::ranges::any_of(tensors, sees)) refuse("a part that sees images, as Qwen3-VL has");
+    const StoredTensor * embedding = weights.table().find(prefix + "embed_tokens.weight");
+    if (!embedding) return;
+    const auto & metadata = weights.table().files().at(static_cast<size_t>(embedding->file)).metadata;
+    const auto architecture = metadata.find("general.architecture");
+    if (architecture == metadata.end()) return;
+    const std::string & name = architecture->second;
+    if (name.starts_with("qwen") && name != "qwen3") refuse("the architecture " + quote(name));
+}
+
 } // namespace
 
 LanguageModelConfig LanguageModel::read_config(const WeightBinder & weights) {
+    refuse_relatives(weights);
     LanguageModelConfig c;
     const std::string first = layer_name(0);
     c.width = weights.size(prefix + "embed_tokens.weight", 0);
@@ -56,10 +74,8 @@ LanguageModel::LanguageModel(WeightBinder & weights, const LanguageModelConfig &
     embedding_ = weights.lookup(prefix + "embed_tokens.weight", {config.width, config.vocabulary});
     for (int64_t i = 0; i < config.layers - unused; i++) layers_.push_back(bind_layer(weights, layer_name(i)));
     for (int64_t i = config.layers - unused; i < config.layers; i++) weights.tolerate(layer_name(i));
-    // What predicts the next token, and what sees images.
-    for (const char * name : {"norm.", "lm_head.", "visual.", "vision_tower.", "multi_modal_projector."}) {
-        weights.tolerate(prefix + name);
-    }
+    // What predicts the next token.
+    for (const char * name : {"norm.", "lm_head."}) weights.tolerate(prefix + name);
 }
 
 LanguageModel::Layer LanguageModel::bind_layer(WeightBinder & weights, const std::string & p) const {

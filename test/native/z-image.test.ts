@@ -211,6 +211,15 @@ describe('files that do not make a Z-Image are refused by what is expected', () 
       'ERR_MODEL_UNSUPPORTED',
       /Expected the language model Qwen3, found one with no norms/,
     );
+    const seeing = edited('language', (tensors) => [
+      ...tensors.map((tensor) => ({ ...tensor, name: tensor.name.replace(/^model\./, 'model.language_model.') })),
+      { name: 'model.visual.patch_embed.proj.weight', dtype: 'f32', shape: [2, 2], values: new Float32Array(4) },
+    ]);
+    await refused({ ...WHOLE, llm: seeing }, 'ERR_MODEL_UNSUPPORTED', /a part that sees images, as Qwen3-VL has/);
+    const gguf = join(temporaryFolder(), 'z-image-vl.gguf');
+    const { language } = ggufNames(zImageTensors());
+    writeGguf(gguf, language, ({ dtype }) => dtype, undefined, 'qwen3vl');
+    await refused({ ...WHOLE, llm: gguf }, 'ERR_MODEL_UNSUPPORTED', /found one with the architecture 'qwen3vl'/);
     await refused({ ...WHOLE, llm: files.vae }, 'ERR_MODEL_UNSUPPORTED', /holds no tensor of a language model/);
     const wide = edited('denoiser', (tensors) =>
       tensors.map((tensor) => {

@@ -25,13 +25,23 @@ export function writeGguf(
   tensors: readonly TestTensor[],
   typeOf: (tensor: TestTensor) => GgufType,
   inRows: (tensor: TestTensor) => boolean = () => false,
+  architecture?: string,
 ): void {
   const shapes = tensors.filter(inRows).map(({ name, shape }) => {
     const [array, i32] = [9, 5];
     const sizes = Buffer.from(Int32Array.from(shape).buffer);
     return Buffer.concat([text(`comfy.gguf.orig_shape.${name}`), u32(array), u32(i32), u64(shape.length), sizes]);
   });
-  const header = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(shapes.length), ...shapes];
+  const values =
+    architecture === undefined ? [] : [Buffer.concat([text('general.architecture'), u32(8), text(architecture)])];
+  const header = [
+    Buffer.from('GGUF'),
+    u32(3),
+    u64(tensors.length),
+    u64(shapes.length + values.length),
+    ...values,
+    ...shapes,
+  ];
   const data: Buffer[] = [];
   let offset = 0;
   for (const tensor of tensors) {
