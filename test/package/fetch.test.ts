@@ -19,7 +19,7 @@ function copyVendor(edit: (pin: string) => string = (pin) => pin): string {
 /** The same with the source that the patches change. */
 function copySource(): string {
   const folder = copyVendor();
-  for (const path of ['include', 'src/ggml-cpu', 'patches', 'pin.json']) {
+  for (const path of ['include', 'src/ggml-cpu', 'src/ggml-vulkan', 'patches', 'pin.json']) {
     cpSync(join(root, 'vendor', 'ggml', path), join(folder, 'ggml', path), { recursive: true });
   }
   for (const name of ['ggml.c', 'ggml-alloc.c', 'ggml-backend.cpp', 'CMakeLists.txt']) {
