@@ -1,6 +1,6 @@
 // What the APIs of a server share: its files, models, jobs and limits.
 
-import { createAbortController } from '../async/abort.ts';
+import { createAbortController, onAbort } from '../async/abort.ts';
 import { SerialQueue } from '../async/queue.ts';
 import { Catalog, type CatalogKind } from './catalog.ts';
 import { type FieldNames, RequestError, toFailure } from './failure.ts';
@@ -95,13 +95,16 @@ export class Service {
   }
 }
 
+/** Cancels a job when its client goes, or has gone. @returns a function that ends that. */
+export function cancelWhenGone(job: Job, client: AbortSignal): () => void {
+  return onAbort(client, () => job.cancel(new RequestError('cancelled', 'The client has gone')));
+}
+
 /** Waits for the result of a job. A client that goes cancels it. @throws RequestError if there is none. */
 export async function resultOf<Result extends Sized>(job: Job<Result>, client: AbortSignal): Promise<Result> {
-  const leave = () => job.cancel(new RequestError('cancelled', 'The client has gone'));
-  client.addEventListener('abort', leave);
-  if (client.aborted) leave();
+  const stay = cancelWhenGone(job, client);
   await job.over();
-  client.removeEventListener('abort', leave);
+  stay();
   if (job.result !== undefined) return job.result;
   throw asRequestError(job);
 }

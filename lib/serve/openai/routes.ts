@@ -7,7 +7,7 @@ import { followJob } from '../following.ts';
 import { type ImagesResult, unknownName } from '../generation.ts';
 import { asBody, type Environment, type Exchange, parameter, readJson } from '../http.ts';
 import type { Job } from '../job.ts';
-import { resultOf, type Service } from '../service.ts';
+import { cancelWhenGone, resultOf, type Service } from '../service.ts';
 import { formImages, formValues, NAMES, type ReplyWishes, toImageRequest } from './fields.ts';
 import { completedEvent, imageEvent, imagesReply, now, openaiError } from './reply.ts';
 
@@ -53,7 +53,10 @@ async function readForm(c: Exchange): Promise<FormData> {
 
 async function answer(c: Exchange, service: Service, { request, wishes }: Parsed, kind: string): Promise<Response> {
   const { job } = await service.generate(request, c.get('client'), wishes.asUrl);
-  if (wishes.streams) return stream(c, job, wishes, kind);
+  if (wishes.streams) {
+    cancelWhenGone(job, c.req.raw.signal);
+    return stream(c, job, wishes, kind);
+  }
   const result = await resultOf(job, c.req.raw.signal);
   const { origin } = new URL(c.req.url);
   const urlOf = (index: number) => `${origin}/v1/images/files/${job.id}/${index}.png`;
@@ -63,7 +66,6 @@ async function answer(c: Exchange, service: Service, { request, wishes }: Parsed
 /** Sends some images before the result, evenly over the steps, and then the result. */
 function stream(c: Exchange, job: Job<ImagesResult>, { partialImages }: ReplyWishes, kind: string): Response {
   return streamSSE(c, async (stream) => {
-    stream.onAbort(() => job.cancel(new RequestError('cancelled', 'The client has gone')));
     const send = (event: string, data: object) => stream.writeSSE({ event, data: JSON.stringify(data) });
     let sent = 0;
     const look = async () => {
