@@ -38,6 +38,9 @@ const { NODE_TEST_CONTEXT: _, ...env } = process.env;
 if (!compiles) env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'node');
 
 const node = (...args) => spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' }).status ?? 1;
+// Lavapipe compiles shaders on one core.
+const concurrency = values.vulkan ? ['--test-concurrency=2'] : [];
 const name = values.name === undefined ? [] : ['--test-name-pattern', values.name];
 process.exitCode =
-  (compiles && node(join('node_modules', 'typescript', 'bin', 'tsc'), '-p', '.')) || node('--test', ...name, ...files);
+  (compiles && node(join('node_modules', 'typescript', 'bin', 'tsc'), '-p', '.')) ||
+  node('--test', ...name, ...concurrency, ...files);

@@ -62,13 +62,12 @@ function downloadPackages(folder) {
   aptGet('download', ...PACKAGES.map((name) => `${name}/${SUITE}`));
 }
 
+/** By its path, as the names of repositories are only known where `apt-get update` has run. */
 function findMirror() {
-  const format = '$(ORIGIN) $(LABEL) $(REPO_URI)';
-  const targets = execFileSync('apt-get', ['indextargets', '--format', format, 'Created-By: Packages'], {
-    encoding: 'utf8',
-  });
-  const line = targets.split('\n').find((other) => other.startsWith('Debian Debian '));
-  if (line) return line.slice('Debian Debian '.length);
+  const args = ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'];
+  const uris = execFileSync('apt-get', args, { encoding: 'utf8' }).split('\n');
+  const mirror = uris.find((uri) => /\/debian\/?$/.test(uri));
+  if (mirror) return mirror;
   throw new Error('Expected a mirror of Debian among the sources of apt. On other systems, install the Vulkan SDK.');
 }
 

@@ -54,8 +54,6 @@ public:
 
     // The number of slices for a node of `work` operations and `scratch` bytes with `rows` independent rows.
     int64_t slices(double work, double scratch, int64_t rows) const;
-    // Whether so many bytes within a layer are more than a node may have.
-    bool exceeds_scratch(double bytes) const { return bytes > limits_.scratch; }
 
     // A tensor [ne0, ne1, ne2, ne3] computed in `n` slices of its dimension `dim`: `part(begin, end)` builds one slice.
     Tensor in_slices(int64_t n, const int64_t (&ne)[4], int dim,

@@ -374,7 +374,7 @@ Tensor GgmlLayers::attention(Tensor q, Tensor k, Tensor v, int64_t heads, bool c
     ggml_context * ctx = context();
     const int64_t channels = q->ne[0], batch = q->ne[2], keys = k->ne[1], size = channels / heads;
     const int64_t key_heads = k->ne[0] / size;
-    if (!causal && graph().exceeds_scratch(scores_bytes(q, keys, heads))) {
+    if (!causal) {
         Tensor fused = products_.attend(q, k, v, heads);
         if (fused) return fused;
     }

@@ -61,6 +61,7 @@ struct Runner::Plan {
     std::unique_ptr<Graph> graph;
     std::unique_ptr<ggml_backend_sched, FreeSched> sched;
     std::vector<Tensor> inputs;
+    std::vector<std::vector<char>> sent; // what each of them has on a device other than the CPU
     std::vector<Tensor> outputs;
     std::unique_ptr<WeightStream> stream; // nullptr if no weights are streamed
     size_t n_bytes = 0;                   // of compute memory on all backends
@@ -69,6 +70,17 @@ struct Runner::Plan {
     bool keeps_order = false;
 
     size_t held_bytes() const { return n_bytes + (stream ? stream->bytes() : 0); }
+
+    // Writes an input, unless the device has it from the evaluation before, as prompts from step to step.
+    void send(size_t i, const void * data) {
+        const size_t size = ggml_nbytes(inputs[i]);
+        if (sent.empty()) return ggml_backend_tensor_set(inputs[i], data, 0, size);
+        const auto * bytes = static_cast<const char *>(data);
+        if (std::ranges::equal(sent[i], std::span(bytes, size))) return;
+        sent[i].clear();
+        ggml_backend_tensor_set(inputs[i], data, 0, size);
+        sent[i].assign(bytes, bytes + size);
+    }
 };
 
 Runner::Runner(Device & device, Profile * profile) : device_(device), profile_(profile) {}
@@ -151,9 +163,7 @@ std::vector<std::vector<float>> Runner::run(const std::string & name, const std:
                                             const Cancellation & cancellation, const Progress & progress) {
     cancellation.throw_if_cancelled();
     Plan & p = plan(name, variant, inputs, build);
-    for (size_t i = 0; i < inputs.size(); i++) {
-        ggml_backend_tensor_set(p.inputs[i], inputs[i].data, 0, ggml_nbytes(p.inputs[i]));
-    }
+    for (size_t i = 0; i < inputs.size(); i++) p.send(i, inputs[i].data);
     std::vector<std::vector<float>> results;
     for (const Tensor output : p.outputs) results.emplace_back(ggml_nelements(output));
     std::optional<CoreLease> cores;
@@ -265,8 +275,11 @@ std::unique_ptr<Runner::Plan> Runner::draft_plan_within(size_t capacity, const s
     for (const auto & input : inputs) {
         Tensor tensor = ggml_new_tensor(p->graph->context(), input.type, GGML_MAX_DIMS, input.ne.data());
         ggml_set_input(tensor);
+        // So that nothing else gets its memory.
+        if (!device_.is_cpu()) ggml_set_output(tensor);
         p->inputs.push_back(tensor);
     }
+    if (!device_.is_cpu()) p->sent.resize(inputs.size());
     const std::unique_ptr<Layers> layers = device_.make_layers(*p->graph);
     for (const Tensor output : build(*layers, p->inputs)) {
         // A part of other memory keeps all of that.

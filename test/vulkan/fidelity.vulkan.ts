@@ -2,7 +2,7 @@
 // unless a case says otherwise.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { type LoadOptions, loadDepthEstimator, loadModel, loadUpscaler, type Model } from '../../lib/index.ts';
 import { psnr } from '../support/compare.ts';
 import { loraFolder, tensor } from '../support/loras.ts';
@@ -37,6 +37,8 @@ const image = { width: side, height: side, data: waves(3) };
 const mask = { width: side, height: side, data: waves(1).map((value) => (value > 128 ? 255 : 0)) };
 
 const common = { prompt: 'a red apple', width: side, height: side, steps: 4, cfgScale: 7, seed: 1 } as const;
+/** For models whose latents have half the side of the image, not an eighth. */
+const small = { ...common, width: side / 2, height: side / 2 } as const;
 const paths = new Map<TinyModelArchitecture, string>();
 function checkpoint(architecture: TinyModelArchitecture): string {
   const path = paths.get(architecture) ?? tinyModel({ vocabulary: 49408, dtype: 'f16', architecture }).path;
@@ -78,10 +80,10 @@ const cases: Readonly<Record<string, Draw>> = {
   'image to image': drawn(sd1, (model) => model.img2img({ ...common, image, strength: 0.6 })),
   'inpainting by any model': drawn(sd1, (model) => model.inpaint({ ...common, image, mask })),
   'inpainting by its own model': drawn(checkpoint(inpaintArchitecture), (model) =>
-    model.inpaint({ ...common, image, mask }),
+    model.inpaint({ ...small, image, mask }),
   ),
-  'SD 2.1': drawn(checkpoint(sd2Architecture), (model) => model.txt2img(common)),
-  SDXL: drawn(checkpoint(xlArchitecture), (model) => model.txt2img(common)),
+  'SD 2.1': drawn(checkpoint(sd2Architecture), (model) => model.txt2img(small)),
+  SDXL: drawn(checkpoint(xlArchitecture), (model) => model.txt2img(small)),
   'a LoRA': drawn(sd1, (model) => model.txt2img({ ...common, loras })),
   'a LoRA on q8_0': drawn(sd1, (model) => model.txt2img({ ...common, loras }), { type: 'q8_0' }),
   'a ControlNet': drawn(sd1, (model) => model.txt2img({ ...common, controls })),
@@ -109,11 +111,7 @@ describe(`${device} generates the images of the CPU`, () => {
   }
 });
 
-describe(`with products in f32 ${device} generates the images of the CPU all but exactly`, () => {
-  for (const name of ['SD 1.5, 20 steps', 'SD 1.5 in q8_0']) {
-    it(name, async (t) => {
-      const draw = cases[name] as Draw;
-      t.diagnostic(await compare(draw, { device, precision: 'f32' }, LEAST_EXACT));
-    });
-  }
+test('with products in f32 the images are those of the CPU all but exactly', async (t) => {
+  const draw = cases['SD 1.5, 20 steps'] as Draw;
+  t.diagnostic(await compare(draw, { device, precision: 'f32' }, LEAST_EXACT));
 });
