@@ -32,5 +32,22 @@ describe('the published packages', () => {
       project.run('diffuse', '-p', 'a red apple', '-o', 'apple.png');
       assertImage(project);
     });
+
+    const { withoutOptional } = manager;
+    if (withoutOptional === undefined) continue;
+    it(`are mended by the command in the error where ${manager.name} left the binary out`, { skip }, () => {
+      const project = createProject(manager, registry.url, { 'node-diffusion': '*' }, withoutOptional);
+      const generate = () => project.run('diffuse', '-p', 'a red apple', '-o', 'apple.png');
+      let message = '';
+      assert.throws(generate, (error: Error) => {
+        message = error.message;
+        return true;
+      });
+      const [, name, rest = ''] = /To fix it: run "(\w+) (.*?)"/.exec(message) ?? [];
+      assert.equal(name, manager.name.split(' ')[0], message);
+      project.manage(...rest.split(' '));
+      generate();
+      assertImage(project);
+    });
   }
 });

@@ -12,6 +12,8 @@ export interface Manager {
   /** Files of the project that configure it. */
   files(registry: string, cache: string): Readonly<Record<string, string>>;
   readonly install: readonly string[];
+  /** What leaves out optional dependencies; Yarn has nothing of the kind. */
+  readonly withoutOptional?: string;
   /** What stands before the name of a program that a package has. */
   readonly exec: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -20,6 +22,7 @@ export interface Manager {
 const npm = {
   files: (registry: string, cache: string) => ({ '.npmrc': `registry=${registry}\ncache=${cache}\n` }),
   install: ['install', '--ignore-scripts', '--no-audit', '--no-fund'],
+  withoutOptional: '--omit=optional',
   exec: ['exec', '--offline', '--'],
 };
 
@@ -49,6 +52,7 @@ export const MANAGERS: readonly Manager[] = [
     tool: [`@pnpm/exe.${process.platform}-${process.arch}`, 'pnpm'],
     files: (registry, cache) => ({ '.npmrc': `registry=${registry}\nstore-dir=${cache}\ncache-dir=${cache}\n` }),
     install: ['install', '--ignore-scripts'],
+    withoutOptional: '--no-optional',
     exec: ['exec'],
   },
   { name: 'Yarn with Plug and Play', ...yarn('pnp') },
@@ -60,6 +64,7 @@ export const MANAGERS: readonly Manager[] = [
       'bunfig.toml': `[install]\nregistry = "${registry}"\n[install.cache]\ndir = "${cache}"\n`,
     }),
     install: ['install', '--ignore-scripts'],
+    withoutOptional: '--omit=optional',
     exec: ['run'],
   },
 ];
@@ -73,11 +78,12 @@ export interface Project {
   manage(...args: string[]): string;
 }
 
-/** Installs packages, given as `dependencies` of package.json, into an empty project. */
+/** Installs packages, given as `dependencies` of package.json, into an empty project, with more `options` of the command. */
 export function createProject(
   { tool, files, install, exec, env = {} }: Manager,
   registry: string,
   dependencies: Readonly<Record<string, string>>,
+  ...options: readonly string[]
 ): Project {
   const folder = temporaryFolder();
   const command = tool ? getTool(...tool) : ['npm'];
@@ -90,7 +96,7 @@ export function createProject(
   for (const [name, text] of Object.entries(files(registry, join(folder, '.cache')))) {
     writeFileSync(join(folder, name), text);
   }
-  manage(...install);
+  manage(...install, ...options);
   return { folder, manage, run: (...args) => manage(...exec, ...args) };
 }
 
