@@ -92,7 +92,8 @@ test("a folder's scheduler", async () => {
   });
   const { noise, prediction } = await assertUnchanged('of-scheduler', source);
   assert.equal(prediction, 'v');
-  assert.deepEqual(noise, { schedule: 'linear', steps: 1000, zeroTerminalSnr: true, spacing: 'trailing' });
+  const expected = { schedule: 'linear', steps: 1000, zeroTerminalSnr: true, spacing: 'trailing', shift: undefined };
+  assert.deepEqual(noise, expected);
 });
 
 test("a UNet's own word goes before that of the model whose other parts it takes", async () => {
