@@ -1,5 +1,5 @@
-// The whole interface between TypeScript and the native addon, together with `inspection.ts`. Nothing else in `lib/`
-// touches the addon.
+// The whole interface between TypeScript and the native addon, together with `conversion.ts` and `inspection.ts`.
+// Nothing else in `lib/` touches the addon.
 //
 // Every promise rejects with an `Error` whose `code` is a `NativeErrorCode`. An invalid argument throws a `TypeError`
 // (`ERR_INVALID_ARG_TYPE`) or a `RangeError` (`ERR_INVALID_ARG_VALUE`); functions that return a promise reject with it.
@@ -7,8 +7,10 @@
 // afterwards.
 
 import type { DiffusionErrorCode } from '../core/errors.ts';
+import type { ConversionReport, NativeConvertOptions, NativeTypes } from './conversion.ts';
 import type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
 
+export type { ConversionReport, NativeConvertOptions, NativeTypes } from './conversion.ts';
 export type { NativeComponent, NativeInspection, NativeNoise, NativeSource } from './inspection.ts';
 
 /** Codes of native errors: those of `DiffusionError`, and `ERR_CANCELLED` when a `NativeCancellation` has fired. */
@@ -404,36 +406,6 @@ export interface NativeGemmRate {
   readonly flop: number;
   /** Of the fastest run. */
   readonly seconds: number;
-}
-
-/** What weights are converted to. */
-export interface NativeTypes {
-  /** Name of a type; empty to keep the types of the source. */
-  readonly type: string;
-  /** Other types for tensors whose names match an ECMAScript regular expression. */
-  readonly rules: readonly { readonly pattern: string; readonly type: string }[];
-}
-
-/** Options of a conversion, all required. */
-export interface NativeConvertOptions extends NativeTypes {
-  /** The final path of the file, for messages; it must not be a file of the source. */
-  readonly output: string;
-  /** The path to write to. An existing file is overwritten; a failed conversion leaves an incomplete file. */
-  readonly temporary: string;
-  readonly format: 'gguf' | 'safetensors';
-  readonly keepConvolutions: boolean;
-  /** Added to the metadata of the source. */
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly threads: number;
-}
-
-/** The result of a conversion. */
-export interface ConversionReport {
-  /** Number of tensors in the file, and its size. */
-  readonly tensors: number;
-  readonly bytes: number;
-  /** Number of tensors per type. */
-  readonly types: Readonly<Record<string, number>>;
 }
 
 /**
